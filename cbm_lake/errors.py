@@ -21,7 +21,7 @@ class LakeError(Exception):
 
 
 class ConfigError(LakeError):
-    """A setting is missing or wrong, or the workspace cannot be read or written: mend the configuration."""
+    """A setting is missing or wrong, or the workspace cannot be read or written: correct the configuration."""
 
 
 class NotFoundError(LakeError):
@@ -38,7 +38,7 @@ class UnknownSetError(NotFoundError):
 
 
 class SourceError(LakeError):
-    """A catalogue, raster or store refused, failed or sent something unusable: try again or mend the source."""
+    """A catalogue, raster or store refused, failed or sent something unusable: try again or correct the source."""
 
 
 class InvalidInputError(LakeError, ValueError):
@@ -46,7 +46,7 @@ class InvalidInputError(LakeError, ValueError):
 
 
 class TooManyError(InvalidInputError):
-    """More is asked for than is given at once."""
+    """A request is for more than one answer may hold."""
 
     def __init__(self, reason: str, *, advice: str = "", count: int = 0, limit: int = 0) -> None:
         super().__init__(reason, advice=advice)
@@ -68,8 +68,8 @@ def of_extra(extra: str, purpose: str) -> Iterator[None]:
         raise ConfigError(f"{purpose} needs package {package}: pip install 'cbm-lake[{extra}]'") from error
 
 
-def given(value: object, most: int = 60) -> str:
-    """What was given, for a message: its text where that is one short line, else its type."""
+def quoted(value: object, most: int = 60) -> str:
+    """Quote a value for a message: its repr where that is one short line, else the name of its type."""
     try:
         text = repr(value)
     except ValueError:  # an integer of thousands of digits has no text

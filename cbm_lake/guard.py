@@ -1,9 +1,9 @@
-"""The offset guard: scenes whose reflectance offset was handled wrongly are found by what they say, not by their flags.
+"""The offset guard: detects scenes whose reflectance offset was mishandled, from pixels rather than metadata.
 
 Since processing baseline 04.00 Sentinel-2 products carry 1000 DN more than reflectance x 10000 (BOA_ADD_OFFSET = -1000,
-ESA, Sentinel-2 Products Specification Document). A provider may have taken it away already and say otherwise, or take
-it away twice; then every band of every parcel jumps by 1000 against the days before and after, which neither plants nor
-weather can do: growth moves the bands along one direction, haze adds less the longer the wavelength.
+ESA, Sentinel-2 Products Specification Document). A provider may have removed it already without saying so, or remove it
+twice; then every band of every parcel jumps by 1000 against the days before and after. Neither plants nor weather do
+that: growth moves the bands along one direction, and haze adds less at longer wavelengths.
 """
 
 from __future__ import annotations
@@ -25,60 +25,60 @@ from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 
 OFFSET: Final = 1000.0
-"""DN by which a wrong scene is off."""
+"""Shift of a wrong scene in DN."""
 _SETS: Final = {
     "all bands": tuple(S2.resolutions),
     "10 m bands": tuple(band.name for band in S2.bands if band.metres == 10),
     "20 m bands": tuple(band.name for band in S2.bands if band.metres == 20),
 }
-"""Bands that one file or one step of processing has in common."""
+"""Sets of bands that share a file or a processing step."""
 _FROM, _TO = 650.0, 1350.0
-"""Between these the shift of a wrong scene lies."""
+"""Range in DN of the shift of a wrong scene."""
 _APART: Final = 350.0
-"""DN by which a band may be off what growth and a common shift explain."""
+"""Largest residual of a band in DN after growth and a common shift."""
 _FLOOR: Final = 500.0
-"""DN by which the darkest pixels may have moved otherwise; haze and snow leave some pixels dark in some bands."""
+"""Largest difference in DN between the shift of the darkest pixels and the common one (haze, snow)."""
 _PARCELS: Final = 10
-"""With fewer that were clear on this date and others, nothing can be said."""
+"""Minimum number of parcels that were clear on this date and on others."""
 _SAMPLE: Final = 5_000
-"""Parcels are enough for a country."""
+"""Number of parcels sampled, enough for a country."""
 _ERRORS: Final = 3.0
-"""Standard errors (the median of the bands') by which a shift must be off zero."""
+"""Standard errors (median over the bands) by which a shift must differ from zero."""
 _WAVELENGTHS: Final = {band.name: band.wavelength for band in S2.bands if band.wavelength is not None}
 """Micrometres."""
 _ANGSTROM: Final = 1.3
-"""How the light that haze scatters falls with the wavelength: as its power of minus so much, which is usual over land
+"""Ångström exponent of haze: scattered light is proportional to wavelength ** -exponent; a usual value over land
 (Ångström 1929, Geografiska Annaler 11, 156)."""
 _HAZY: Final = 6
-"""With fewer bands growth, haze and an offset cannot be told apart, and haze is left out."""
+"""Minimum number of bands to separate growth, haze and an offset; with fewer, haze is left out of the model."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the data say of a scene."""
+    """The verdict on a scene and the evidence for it."""
 
     scene: str
     obstime: datetime
     parcels: int
-    """That were clear on this day and on another."""
+    """Number of parcels that were clear on this day and on another."""
     verdict: str
     """ok, suspect, undecided."""
     kind: str | None
-    """What is wrong, of a suspect."""
+    """What is wrong with a suspect scene."""
     shift: float | None
-    """DN, common to the bands of the set; of a scene that is right the median over the bands."""
+    """Common shift of the bands of the set in DN; for a correct scene the median over all bands."""
     floor_shift: float | None
-    """DN by which the darkest pixels (1 % of the parcels' smallest values) are off those of its neighbours; of the 10 m
-    and the 20 m bands the lesser."""
+    """Shift in DN of the darkest pixels (1 % of the parcels' minima) against neighbouring dates; the smaller one of the
+    10 m and the 20 m bands."""
     reason: str
     """In words, with the shift of every band."""
 
 
 @checked
 def scenes(aoi: str, year: int, ptype: str | None = None, *, mark: bool = True, lake: Lake | None = None) -> pa.Table:
-    """What is known of every extracted Sentinel-2 scene of an area and year; suspects are marked in the lake.
+    """Check every extracted Sentinel-2 scene of an area and year; suspects are marked in the lake.
 
-    A suspect's signatures are left out of the views s2 and s2_long, and so of everything that is asked, until `clear`.
+    The signatures of a suspect are left out of the views s2 and s2_long, and so of all results, until `clear`.
 
     Args:
         aoi: area.
@@ -113,7 +113,7 @@ def suspects(*, lake: Lake | None = None) -> pa.Table:
 
 @checked
 def clear(scene: str, reason: str, *, lake: Lake | None = None) -> None:
-    """Take the mark off a scene that a person looked at; what was found and why it was cleared stay in the history.
+    """Clear a scene that a person has inspected; the finding and the reason for clearing it stay in the history.
 
     Raises:
         NotFoundError: it is not marked.
@@ -128,7 +128,7 @@ def clear(scene: str, reason: str, *, lake: Lake | None = None) -> None:
 
 
 def judged(lake: Lake, parcels: ParcelSet) -> list[Finding]:
-    """What the data say of every scene; what is found wrong once no longer counts as a neighbour of others."""
+    """The findings of every scene; a scene found to be wrong no longer serves as a neighbour of others."""
     params = _params(lake, parcels)
     slopes: dict[str, float | None] = next(iter(lake.query("guard.slopes", **params).to_pylist()), {})
     wrong: dict[str, Finding] = {}
@@ -172,9 +172,9 @@ def _finding(row: dict[str, Any], slopes: dict[str, float | None]) -> Finding:
 
 
 def _common(shifts: dict[str, float], growth: dict[str, float], bands: Sequence[str]) -> float | None:
-    """By how much the bands of a set moved together, beside growth and haze; None where that is not the offset.
+    """The common shift of a set of bands, besides growth and haze; None where it is not the offset.
 
-    Least squares of shift = a x growth + h x haze + c x (band is of the set) over the bands; every band must then fit.
+    Least squares of shift = a x growth + h x haze + c x (band in the set) over the bands; every band must then fit.
     """
     causes = [[growth[band] for band in shifts]]
     if len(shifts) >= _HAZY:
@@ -189,7 +189,7 @@ def _common(shifts: dict[str, float], growth: dict[str, float], bands: Sequence[
 
 
 def _floors_moved(shift: float, floors: dict[str, float | None], name: str) -> bool:
-    """Whether the darkest pixels of the bands of a set moved with the others."""
+    """Whether the darkest pixels of a set of bands moved with the others."""
     moved_floors = [floor for bands, floor in floors.items() if name in ("all bands", bands) and floor is not None]
     return all(abs(floor - shift) <= _FLOOR for floor in moved_floors)
 

@@ -45,7 +45,7 @@ def stac(
     retries: int = 4,
     progress: Progress | None = None,
 ) -> Ingested:
-    """Catalogue what a STAC API has of an area and time.
+    """Catalogue the scenes of a STAC API in an area and period.
 
     Args:
         aoi: area whose parcels in the lake the scenes are to touch; not looked at when `geometry` is given.
@@ -87,7 +87,7 @@ def items(
     retries: int = 4,
     progress: Progress | None = None,
 ) -> Ingested:
-    """Catalogue static STAC: an item, an item collection, a catalogue to walk (files or URLs), or a folder of items.
+    """Catalogue static STAC: an item, an item collection, a catalogue to crawl (files or URLs), or a folder of items.
 
     A file that ends in .ndjson, .jsonl or .geojsonl has one item in each line.
 
@@ -115,7 +115,7 @@ def items(
 
 
 def geoparquet(path: str | Path, card: str = "s2", lake: Lake | None = None) -> Ingested:
-    """Catalogue a STAC-GeoParquet file, or a folder of such files; on this machine, at a URL or in a bucket (s3://).
+    """Catalogue a STAC-GeoParquet file or a folder of them, local, at a URL or in a bucket (s3://).
 
     Raises:
         InvalidInputError: unknown card.
@@ -136,7 +136,7 @@ def products(
     *,
     progress: Progress | None = None,
 ) -> Ingested:
-    """Catalogue the products on disk, at any depth below a folder, or in a zip archive; or one product.
+    """Catalogue products on disk: one product, a zip archive, or a folder that is searched recursively.
 
     Known are Sentinel-2 Level-2A (.SAFE and MAJA, also zipped), CARD-BS, CARD-COH6 and CARD-COH12 as CREODIAS mounts
     them, and other terrain-corrected output of SNAP (.dim with .data). Footprints come from the rasters, so cropped
@@ -181,7 +181,7 @@ def products(
 def safe(
     folder: str | Path, aoi: str | None = None, lake: Lake | None = None, *, progress: Progress | None = None
 ) -> Ingested:
-    """Catalogue Sentinel-2 Level-2A products on disk; `products` with card s2."""
+    """Catalogue Sentinel-2 Level-2A products on disk; same as `products` with card s2."""
     return products(folder, "s2", aoi, lake, progress=progress)
 
 
@@ -196,7 +196,7 @@ def files(
     lake: Lake | None = None,
     progress: Progress | None = None,
 ) -> Ingested:
-    """Catalogue one's own GeoTIFFs (or whatever GDAL reads) in a folder or an s3:// bucket by a pattern of their names.
+    """Catalogue your own GeoTIFFs (or other GDAL rasters) in a folder or bucket (s3://) by a file name pattern.
 
     Placeholders are {date} (20240501, 2024-05-01, 20240501T055000; UTC), {band}, {tile}, {sensor}, {orbit} (relative)
     and {direction}; `*` is any text, `**/` any folders. Files that agree in all but {band} are one scene.
@@ -258,7 +258,7 @@ def creodias(
     retries: int = 4,
     progress: Progress | None = None,
 ) -> Ingested:
-    """Catalogue what an OpenSearch feed has of an area and time, or a saved answer of one.
+    """Catalogue the scenes of an OpenSearch feed in an area and period, or of a saved response.
 
     The feed of CREODIAS itself was switched off; `stac` with url="cdse" has its Sentinel-2 scenes.
 
@@ -300,7 +300,7 @@ def creodias(
 
 
 def _with_rasters(item: dict[str, Any], card: str) -> list[dict[str, Any]]:
-    """The item as its product tells it, where that can be reached from this machine; else as it is.
+    """Replace an item by the one built from its local product, if accessible.
 
     Raises:
         InvalidInputError: the product is of another kind than the card.

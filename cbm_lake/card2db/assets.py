@@ -1,4 +1,4 @@
-"""The raster of each band among an item's assets, and what the item states of the numbers in it.
+"""Selects the asset of each band in a STAC item, and checks its stated scale, offset, unit and data type.
 
 A band is known by its asset's key, else by the band that the asset states, its title or the name of its file, in this
 order. Copies at other pixel sizes than the card's are no rasters of the card.
@@ -32,7 +32,7 @@ _TITLE_METRES = re.compile(r"\b(?P<metres>\d{2})\s?m\b")
 _NOT_BOTTOM = re.compile(r"(?:^|[^a-z])toa(?:[^a-z]|$)|top of atmosphere", re.IGNORECASE)
 _NOT_MEASURED = re.compile(r"mask|angle|incidence|looks|layover|shadow|ratio|noise|calibration|schema", re.IGNORECASE)
 _SLOPES_KEPT = re.compile(r"(?:^|[\s/_-])(?:SRE[_-]|sigma0|(?:vv|vh)-s-lin)", re.IGNORECASE)
-"""MAJA's SRE beside FRE, sigma0 beside gamma0."""
+"""Alternatives without slope correction: MAJA's SRE (to FRE), sigma0 (to gamma0)."""
 _DECIBEL = re.compile(r"(?:^|[^a-z])(?:db|decibels?|log)(?:[^a-z]|$)", re.IGNORECASE)
 _GROUP = re.compile(r"/measurements/reflectance(?:/r(?P<metres>\d{2})m)?$")
 _SIZE = re.compile(r"[_-]\d{2,3}m$", re.IGNORECASE)
@@ -40,7 +40,7 @@ _SIZE = re.compile(r"[_-]\d{2,3}m$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Candidate:
-    """An asset that may be the raster of a band."""
+    """An asset that may contain a band."""
 
     band: str
     key: str
@@ -52,13 +52,13 @@ class _Candidate:
 
     @property
     def rank(self) -> tuple[int, bool, bool, bool]:
-        """Lower is better; of twins the COG, of two corrections the one that also corrects for slopes."""
+        """Sort key, lower is better: COG before its twin, slope-corrected before other corrections."""
         slopes_kept = bool(_SLOPES_KEPT.search(f"{self.key} {self.asset['href']}"))
         return self.found_by, self.metres is None, self._is_jpeg, slopes_kept
 
     @property
     def file(self) -> str:
-        """The name of the raster's file."""
+        """File name of the raster."""
         return _file(self.asset)
 
     @property
@@ -69,22 +69,22 @@ class _Candidate:
 
 
 def of_bands(document: Mapping[str, Any], card: Card) -> dict[str, Asset]:
-    """The asset of each band of the card at the card's pixel size; a COG rather than its JPEG 2000 twin.
+    """Select the asset of each band at the card's pixel size, preferring a COG to its JPEG 2000 twin.
 
     Raises:
         InvalidInputError: two rasters of one band are equally good.
     """
-    found: dict[str, list[_Candidate]] = {}
+    candidates_by_band: dict[str, list[_Candidate]] = {}
     for key, asset in (document.get("assets") or {}).items():
         if asset.get("href") and not _is_other(key, asset):
             for candidate in _candidates(key, asset, card):
                 if _fits(candidate, card):
-                    found.setdefault(candidate.band, []).append(candidate)
-    return {band: _best(candidates).asset for band, candidates in found.items()}
+                    candidates_by_band.setdefault(candidate.band, []).append(candidate)
+    return {band: _best(candidates).asset for band, candidates in candidates_by_band.items()}
 
 
 def named(document: Mapping[str, Any]) -> str:
-    """The keys of an item's assets, with the bands that share a file, for messages."""
+    """Describe the assets of an item, with the bands of multi-band files, for messages."""
     stated = (document.get("assets") or {}).items()
     return f"its assets are {some((_described(*one) for one in stated), 12)}" if stated else "it has no assets"
 
@@ -109,14 +109,14 @@ def _file(asset: Asset) -> str:
 
 
 def _is_other(key: str, asset: Asset) -> bool:
-    """Whether an asset is a picture, metadata, an archive, or not what reached the ground."""
+    """Whether an asset is a preview, metadata, an archive, or not of the surface."""
     path = urlsplit(str(asset["href"])).path
     other = _NO_RASTERS.search(str(asset.get("type") or "")) or _NO_FILES.search(path)
     return bool(other or _OTHER_ROLES.intersection(asset.get("roles") or ()) or _NOT_BOTTOM.search(key))
 
 
 def _candidates(key: str, asset: Asset, card: Card) -> Iterator[_Candidate]:
-    """What bands an asset may be the raster of, by the first thing that says so."""
+    """Bands that an asset may contain, by the first source that states them."""
     group = _GROUP.search(asset["href"]) if "zarr" in (asset.get("type") or "") else None
     if group is not None:
         yield from _in_group(key, asset, group["metres"])
@@ -135,7 +135,7 @@ def _candidates(key: str, asset: Asset, card: Card) -> Iterator[_Candidate]:
 
 
 def _by_words(key: str, asset: Asset, metres: float | None, card: Card) -> Iterator[_Candidate]:
-    """What band the title of an asset tells, else the name of its file."""
+    """Band name in the asset's title, else in its file name."""
     title, file = str(asset.get("title") or ""), _file(asset).rpartition(".")[0]
     if _NOT_MEASURED.search(f"{key} {title} {file}"):
         return
@@ -152,13 +152,13 @@ def _by_words(key: str, asset: Asset, metres: float | None, card: Card) -> Itera
 
 @cache
 def _file_band(card: str) -> re.Pattern[str]:
-    """The band at the end of the name of a card's file, and its pixel size."""
+    """Band and pixel size at the end of a file name."""
     names = "|".join((r"B\d{1,2}", *cards.get(card).rasters))
     return re.compile(rf"(?:^|[_.-])(?P<band>{names})(?:[_-](?P<metres>\d\d)m)?$", re.IGNORECASE)
 
 
 def _in_group(key: str, asset: Asset, metres: str | None) -> Iterator[_Candidate]:
-    """The bands of a group of EOPF products, which has one array per band, or one group per pixel size with these."""
+    """Bands of an EOPF product group, with one array per band or one group per pixel size."""
     stated = _bands(asset) or [{"name": band} for band in cards.S2.resolutions]
     for entry in stated:
         band = cards.S2.band_named(str(entry.get("name") or ""))
@@ -171,7 +171,7 @@ def _in_group(key: str, asset: Asset, metres: str | None) -> Iterator[_Candidate
 
 
 def _is_copy(key: str, card: Card) -> bool:
-    """Whether a key names a band at a pixel size that is not the card's: B04_20m."""
+    """Whether a key is a band resampled to another pixel size than the card's: B04_20m."""
     return card.asset_band(_SIZE.sub("", key)) is not None
 
 
@@ -180,13 +180,13 @@ def _bands(asset: Asset) -> list[Any]:
 
 
 def _stated_band(entry: Mapping[str, Any], card: Card) -> str | None:
-    """The band of an entry of `bands` by its name, else by its common name."""
+    """Band of a `bands` entry, by name, else by common name."""
     names = (entry.get("name"), entry.get("eo:common_name"), entry.get("common_name"))
     return next((band for name in names if name and (band := card.band_named(str(name)))), None)
 
 
 def _metres(asset: Asset) -> float | None:
-    """The pixel size that an asset states in metres."""
+    """Stated pixel size of an asset in metres."""
     transform, raster = asset.get("proj:transform"), _raster(asset)
     if transform:
         return abs(fields.number(transform[0], "proj:transform"))
@@ -195,7 +195,7 @@ def _metres(asset: Asset) -> float | None:
 
 
 def _fits(candidate: _Candidate, card: Card) -> bool:
-    """Whether a candidate is of the card, at its pixel size; grids of radar are looked at when they are read."""
+    """Whether a candidate has the card's band and pixel size; radar grids are checked when read."""
     band, key = candidate.band, f"{candidate.key} {candidate.asset.get('title') or ''}"
     if not card.is_optical:
         coherence = bool(re.search(r"(?:^|[^a-z])coh", key, re.IGNORECASE))
@@ -212,9 +212,9 @@ def _has_size(candidate: _Candidate, card: Card) -> bool:
 
 
 def _raster(asset: Asset) -> Mapping[str, Any]:
-    """The first entry that tells of the numbers in a raster."""
-    found: Mapping[str, Any] = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
-    return found
+    """First entry of raster:bands or bands, which describes the pixel values."""
+    first_entry: Mapping[str, Any] = (asset.get("raster:bands") or asset.get("bands") or [{}])[0]
+    return first_entry
 
 
 def _stated(asset: Asset, name: str) -> Any:
@@ -222,7 +222,7 @@ def _stated(asset: Asset, name: str) -> Any:
 
 
 def offset(band: str, asset: Asset, card: Card) -> int | None:
-    """The offset that the asset of a band of reflectance states, in DN: -0.1 at a scale of 0.0001 is -1000, else None.
+    """Stated offset of a reflectance asset in DN (-0.1 at scale 0.0001 is -1000), or None.
 
     What a Zarr store of reflectance states is true of floats, not of the numbers that are read from it (see `eopf`).
 
@@ -247,13 +247,13 @@ def offset(band: str, asset: Asset, card: Card) -> int | None:
         raise InvalidInputError(f"its {band} has a scale of {scale:g}; card {card.name} needs {card.scale:.9g}")
     if shift is None:
         return None
-    found = round(shift / (scale or (1 if abs(shift) >= 1 else card.scale)))
-    check_offset(found, f"its {band} has an offset of {shift:g}")
-    return found
+    numbers = round(shift / (scale or (1 if abs(shift) >= 1 else card.scale)))
+    check_offset(numbers, f"its {band} has an offset of {shift:g}")
+    return numbers
 
 
 def check_scale(band: str, asset: Asset, card: Card) -> None:
-    """Refuse the asset of a band that states another unit, scale or offset than those of all scenes of the card.
+    """Refuse an asset whose stated unit, scale or offset differs from the card's.
 
     Raises:
         InvalidInputError: the message names band and value.
@@ -268,36 +268,36 @@ def check_scale(band: str, asset: Asset, card: Card) -> None:
             raise InvalidInputError(f"its {band} has the {name} {value}; card {card.name} needs {needed:.9g}")
 
 
-def check_offset(found: int, words: str) -> None:
-    """Refuse an offset in DN that cannot be of Sentinel-2."""
-    if abs(found) > _FURTHEST:
+def check_offset(offset_dn: int, words: str) -> None:
+    """Refuse an offset in DN that is impossible for Sentinel-2."""
+    if abs(offset_dn) > _FURTHEST:
         raise InvalidInputError(f"{words}, which is beyond 0.2 of reflectance")
 
 
 def check_radar(band: str, asset: Asset, card: Card) -> None:
-    """Refuse radar that is not stated to be in linear units as floats, where something is stated.
+    """Refuse radar assets that are stated to be anything but linear floats.
 
     Raises:
         InvalidInputError: the message names band and value.
     """
     file = _file(asset)
     unit, kind = str(_stated(asset, "unit") or ""), str(_stated(asset, "data_type") or "")
-    wanted = card.quantity.wanted
+    needed = card.quantity.form
     if "unit=db" in urlsplit(str(asset["href"])).fragment:
         return  # decibels that are read as power
     if _DECIBEL.search(unit) or _DECIBEL.search(file):
-        raise InvalidInputError(f"its {band} is in {unit or 'dB (' + file + ')'}; card {card.name} needs {wanted}")
+        raise InvalidInputError(f"its {band} is in {unit or 'dB (' + file + ')'}; card {card.name} needs {needed}")
     _check_unit(band, unit, card)
     for name, neutral in (("scale", 1), ("offset", 0)):
         value = _stated(asset, name)
         if value is not None and fields.number(value, f"{name} of {band}") != neutral:
             raise InvalidInputError(
-                f"its {band} has a stated {name} of {value}; card {card.name} needs {wanted} as it is"
+                f"its {band} has a stated {name} of {value}; card {card.name} needs {needed} as it is"
             )
     if kind and not kind.startswith("float"):
-        raise InvalidInputError(f"its {band} is {kind}; card {card.name} needs {wanted} as float32")
+        raise InvalidInputError(f"its {band} is {kind}; card {card.name} needs {needed} as float32")
 
 
 def _check_unit(band: str, unit: str, card: Card) -> None:
     if unit.strip().lower() not in card.quantity.units:
-        raise InvalidInputError(f"its {band} is in {unit}; card {card.name} needs {card.quantity.wanted}")
+        raise InvalidInputError(f"its {band} is in {unit}; card {card.name} needs {card.quantity.form}")

@@ -1,5 +1,6 @@
-"""Sentinel-1 CARD-BS, CARD-COH6 and CARD-COH12 products as CREODIAS mounts them, and other terrain-corrected output of
-SNAP, as STAC items.
+"""Sentinel-1 CARD-BS, CARD-COH6 and CARD-COH12 products (CREODIAS or other output of SNAP) as STAC items.
+
+Layout of the products, which are terrain-corrected:
 
     <name>/<name>.dim, <name>/<name>.data/Gamma0_VV.img + .hdr     backscatter
     <name>/<name>.tif                                              coherence, band 1 VV, band 2 VH
@@ -44,12 +45,12 @@ _FIRST_ORBIT: Final = {"A": 73, "B": 27}
 _RASTERS: Final = {".img": "application/octet-stream", ".tif": "image/tiff; application=geotiff"}
 _PREFERRED: Final = ("gamma0", "sigma0")
 _LONGEST: Final = 16 * 2**20
-"""Bytes of a .dim file that are looked at; what is asked for stands near its beginning."""
+"""Bytes of a .dim file that are read; the relevant metadata are near its start."""
 
 
 @dataclass(frozen=True)
 class Folder:
-    """One product: its name and what belongs to it."""
+    """One product: its name and files."""
 
     name: str
     path: Path
@@ -71,7 +72,7 @@ class _Band:
 
 
 def find(here: Path, folders: Collection[str], names: Collection[str]) -> list[Folder]:
-    """The products in a folder, of whose subfolders and files the names are given.
+    """Find the products in a folder, given the names of its subfolders and files.
 
     SNAP's bands lie in `<name>.data`; a GeoTIFF is a product if its name, or the folder's, says that it is a CARD.
     """
@@ -94,7 +95,7 @@ def find(here: Path, folders: Collection[str], names: Collection[str]) -> list[F
 
 
 def to_items(folder: Folder) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The card of a product, and a STAC item of it: one, or one for each sub-swath.
+    """Card and STAC items of a product: one, or one per sub-swath.
 
     Raises:
         InvalidInputError: it is not of Sentinel-1, or of no card.
@@ -110,7 +111,7 @@ def to_items(folder: Folder) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _bands(folder: Folder, path: Path) -> Iterator[_Band]:
-    """The bands that a file holds: by its name, or by the names of the bands in it."""
+    """Bands in a file, from its name or its band names."""
     band_match = _BAND.search(path.stem)
     if band_match:
         yield _named(band_match, Location(str(path.resolve())))
@@ -136,7 +137,7 @@ def _bands(folder: Folder, path: Path) -> Iterator[_Band]:
 
 
 def _named(match: re.Match[str], location: Location) -> _Band:
-    """A band by what its name says."""
+    """Parse a band from a name."""
     kind = "coh" if match["kind"].lower().startswith("coh") else match["kind"].lower()
     decibels = re.search(r"_db(?:_|$)", match["rest"], re.IGNORECASE)
     location = location._replace(unit="db" if decibels else "")
@@ -150,7 +151,7 @@ def _card_of(name: str) -> str | None:
 
 
 def _card(folder: Folder, bands: list[_Band]) -> str:
-    """The card that a product's name or, without one, its bands are of."""
+    """Card of a product by its name, else by its bands."""
     kinds = {"c6" if band.kind == "coh" else "bs" for band in bands}
     stated = _card_of(folder.name)
     if not kinds or (stated and stated not in kinds):
@@ -165,7 +166,7 @@ def _card(folder: Folder, bands: list[_Band]) -> str:
 
 
 def _one_each(folder: Folder, bands: list[_Band]) -> dict[str, _Band]:
-    """One raster of each polarisation: gamma0 before sigma0, power before decibels, all of the same kind."""
+    """One raster per polarisation, all of one kind: gamma0 before sigma0, power before decibels."""
     for kind in (*_PREFERRED, "coh"):
         for unit in ("", "db"):
             fitting = [band for band in bands if (band.kind, band.location.unit) == (kind, unit)]
@@ -219,7 +220,7 @@ def _item(folder: Folder, card: str, swath: str, bands: dict[str, _Band], about:
 
 
 def _inspected(name: str, card: str, bands: dict[str, _Band], about: str) -> tuple[dict[str, Raster], list[str]]:
-    """The headers of the bands whose values are what the card counts, and what is wrong with the others."""
+    """Headers of the bands whose values suit the card, and the problems of the others."""
     rasters: dict[str, Raster] = {}
     problems: list[str] = []
     for band in sorted(bands, reverse=True):  # VV, VH
@@ -231,7 +232,7 @@ def _inspected(name: str, card: str, bands: dict[str, _Band], about: str) -> tup
 
 
 def _checked(name: str, card: str, band: _Band, about: str) -> Raster:
-    """The header of a band, after a look at its values; what nothing calls decibels but is negative is decibels."""
+    """Header of a band, validated by its values; undeclared negative values are decibels."""
     raster = Raster.inspect(band.location.href)
     if np.dtype(raster.dtype).kind != "f":
         raise SourceError(f"{name}: {band.name} is of {raster.dtype}, where floats are expected; convert it")
@@ -249,7 +250,7 @@ def _checked(name: str, card: str, band: _Band, about: str) -> Raster:
 
 
 def _times(name: str, card: str, bands: dict[str, _Band]) -> dict[str, str]:
-    """When it was taken: backscatter when the slice begins; coherence at the later of its two acquisitions.
+    """Timestamp: slice start for backscatter, the later acquisition for coherence.
 
     Names of CARD-COH begin with the later one; bands of SNAP have both days, and the product's name the time of day.
 
@@ -277,7 +278,7 @@ def _iso(moment: datetime) -> str:
 
 
 def _sensor(name: str, about: str) -> str:
-    """S1A, S1B, … by the product's name, else by SNAP's metadata.
+    """S1A, S1B, … from the product name, else from SNAP's metadata.
 
     Raises:
         InvalidInputError: neither says that it is of Sentinel-1.
@@ -300,7 +301,7 @@ def _relative_orbit(name: str, about: str) -> int | None:
 
 
 def _dim(path: Path | None) -> str:
-    """The text of SNAP's metadata; empty where there is none."""
+    """Text of SNAP's metadata; "" if there is none."""
     if path is None:
         return ""
     try:
@@ -317,7 +318,7 @@ def _attribute(about: str, name: str) -> str | None:
 
 
 def _is_db(about: str, band: str) -> bool:
-    """Whether SNAP's metadata says that a band is in decibels."""
+    """Whether SNAP's metadata declare a band in decibels."""
     for entry in re.findall(r"<Spectral_Band_Info>(.*?)</Spectral_Band_Info>", about, re.DOTALL):
         if re.search(rf"<BAND_NAME>\s*{re.escape(band)}\s*</BAND_NAME>", entry):
             return bool(re.search(r"<PHYSICAL_UNIT>[^<]*db[^<]*</PHYSICAL_UNIT>", entry, re.IGNORECASE))

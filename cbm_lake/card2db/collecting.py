@@ -1,4 +1,4 @@
-"""Items on their way into the catalogue: normalised, refused or stored, and counted."""
+"""Pipeline of items into the catalogue: normalised, accepted or refused, written in batches, counted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BATCH: Final = 1000
 
 @dataclass(frozen=True)
 class Ingested:
-    """What cataloguing came to."""
+    """Result of cataloguing."""
 
     found: int
     """Scenes that the source holds, with those that were refused."""
@@ -44,7 +44,7 @@ class Ingested:
 
 
 class Collected:
-    """Rows on their way into the lake, where they are written by the thousand, and what was refused."""
+    """Batches of rows on their way into the lake, with counts and refusals."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Collected:
         self._skipped: list[str] = []
 
     def take(self, pages: Pages, expand: Callable[[Any], list[Any]] = lambda item: [item]) -> Ingested:
-        """Catalogue the items of all pages; when one fails, those before it are catalogued all the same.
+        """Catalogue the items of all pages; if one fails, the pages before it are still catalogued.
 
         Args:
             pages: of items.
@@ -81,7 +81,7 @@ class Collected:
         return self.store(pages.missing)
 
     def add(self, documents: Iterable[tuple[Any, str]]) -> None:
-        """Take STAC items, each with the address that its relative hrefs start from."""
+        """Add STAC items, each with the base address of its relative hrefs."""
         for document, base in documents:
             try:
                 row = scene.to_row(document, self._card, self._source, base)
@@ -95,26 +95,26 @@ class Collected:
                 self.found += 1
 
     def refuse(self, reasons: Iterable[str]) -> None:
-        """Count something that cannot be catalogued."""
+        """Count refused items, with their reasons."""
         for reason in reasons:
             log.info("skipped %s", reason)
             self._skipped.append(reason)
             self.found += 1
 
     def report(self) -> None:
-        """Tell the caller how far it is."""
+        """Report progress to the caller."""
         if self._progress:
             self._progress(self.found, self.matched)
 
     def step(self) -> None:
-        """Write the rows when they are many, and tell the caller how far it is."""
+        """Write a full batch and report progress."""
         if len(self._rows) >= _BATCH:
             self._write()
         self.report()
 
     @contextmanager
     def saving_on_error(self) -> Iterator[None]:
-        """Whatever ends the reading of the source, above all Ctrl-C, the scenes read until then are catalogued."""
+        """Catalogue the scenes read so far if reading is interrupted, e.g. by Ctrl-C."""
         try:
             yield
         except SourceError as error:
@@ -128,7 +128,7 @@ class Collected:
             self._write()
 
     def store(self, missing: Iterable[str] = ()) -> Ingested:
-        """Write what is new and say what all came to."""
+        """Write the remaining rows and return the result."""
         self._write()
         ingested = Ingested(self.found, self.new, tuple(self._skipped), tuple(missing), self.changed)
         log.info("%d scenes found, %d new, %d skipped", ingested.found, ingested.new, len(ingested.skipped))

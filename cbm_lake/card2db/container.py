@@ -1,4 +1,4 @@
-"""The files of a product, wherever it is kept: in a folder or in a zip archive, which is read without unpacking."""
+"""`Container`: files of a product in a folder or a zip archive, which is read without unpacking."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xf
 
 @dataclass(frozen=True)
 class Container:
-    """A product's files."""
+    """Files of a product."""
 
     path: Path
     """The product's folder, or the archive that holds it."""
@@ -44,23 +44,23 @@ class Container:
 
     @property
     def name(self) -> str:
-        """Name of the product's folder; that of the archive where the files lie at its top."""
+        """Name of the product folder; that of the archive if the files are at its top level."""
         if not self.inside:
             return re.sub(r"(\.SAFE)?\.zip$", "", self.path.name) if self.inside == "" else self.path.name
         return PurePosixPath(self.inside).name
 
     @property
     def location(self) -> str:
-        """Path of the product's folder, as GDAL takes it."""
+        """Path of the product folder for GDAL."""
         path = str(self.path.resolve())
         return path if self.inside is None else f"/vsizip/{path}/{self.inside}".rstrip("/")
 
     def href(self, member: str) -> str:
-        """Path of a file, as GDAL takes it; a link to a file leads to that file."""
+        """Path of a file for GDAL, with symbolic links resolved."""
         return str((self.path / member).resolve()) if self.inside is None else f"{self.location}/{member}"
 
     def text(self, member: str) -> str:
-        """A metadata file in the encoding that it declares; what cannot be decoded in it is replaced.
+        """Decode a metadata file by its declared encoding; undecodable bytes are replaced.
 
         Raises:
             SourceError: it cannot be read.
@@ -118,7 +118,7 @@ def in_zip(path: Path, marker: re.Pattern[str]) -> list[Container]:
 
 
 def _check(path: Path, entries: list[zipfile.ZipInfo]) -> None:
-    """Refuse an archive that holds what no product holds."""
+    """Refuse archives with members that no product has."""
     archives.refuse_encrypted(path, entries)
     for entry in entries:
         if reason := _oddity(entry):
@@ -126,7 +126,7 @@ def _check(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _oddity(entry: zipfile.ZipInfo) -> str:
-    """What no member of a product is; empty where it may be one."""
+    """Reason why a member cannot belong to a product, or ""."""
     if entry.filename.lower().endswith(".zip"):
         return "is an archive itself"
     if entry.compress_type not in _METHODS:
@@ -136,7 +136,7 @@ def _oddity(entry: zipfile.ZipInfo) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """An archive, its errors as ours."""
+    """Open an archive, translating errors."""
     try:
         with archives.opened(path) as archive:
             yield archive

@@ -1,4 +1,4 @@
-"""Whether an item is a scene of its card: only where something says so, and nothing says otherwise.
+"""Decides whether a STAC item belongs to a card: mission, processing level and product type must be stated.
 
 What counts, strongest first: names of products, product type and processing level; then the collection, which alone
 is not enough. Every refusal names what was read.
@@ -25,7 +25,7 @@ Statement = tuple[str, str]
 _LEVEL_IN_NAME = re.compile(r"(?:MSI|^|[^A-Z0-9])_?(?P<level>L[123][A-D])(?:[^A-Z0-9]|$)")
 _FORCE = re.compile(r"LEVEL2_SEN2[A-D]")
 _FOREIGN: Final = ("HLS", "LANDSAT", "L[CETM]0[4-9]_", "ALOS", "MODIS", "VIIRS", "PROBAV", "S3[AB]_")
-"""Words for what is of no Sentinel; `Mission.words` says which of them mean a mission of ours."""
+"""Patterns of other missions; `Mission.words` lists those that belong to a supported one."""
 _COMPOSITE = re.compile(
     r"MOSAIC|COMPOSITE|GEOMAD|GEOMEDIAN|(?:^|[^A-Z])GM[_-]S|QUARTER|MONTHLY|ANNUAL|SYNTHESIS|(?:^|[^A-Z])L3[A-Z]?(?:[^A-Z0-9]|$)"
 )
@@ -34,12 +34,12 @@ _DAY: Final = 86_400
 
 
 def mission_of(text: str) -> str | None:
-    """S2A, S1, …, from a platform or constellation in any spelling; None when no card or several are of it."""
-    found = {
+    """Parse S2A, S1, … from a platform or constellation; None if no card, or several, match."""
+    units_by_code = {
         mission.code: {match["unit"] or "" for match in mission.platform.finditer(text.upper())}
         for mission in cards.MISSIONS.values()
     }
-    named = [(code, units) for code, units in found.items() if units]
+    named = [(code, units) for code, units in units_by_code.items() if units]
     if len(named) != 1:
         return None
     code, units = named[0]
@@ -47,7 +47,7 @@ def mission_of(text: str) -> str | None:
 
 
 def sensor_in(name: str) -> str | None:
-    """S2A, S1, …, from the name of a product."""
+    """Parse S2A, S1, … from a product name."""
     matches = [
         (match.start(), mission.code, match["unit"] or "")
         for mission in cards.MISSIONS.values()
@@ -65,19 +65,19 @@ def _mission(sensor: str) -> cards.Mission:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an item says of its own kind."""
+    """Statements of an item about its mission, level and product type."""
 
     document: Mapping[str, Any]
     properties: Mapping[str, Any]
     reference: str
-    """The product's name as far as the item tells one."""
+    """Product name, if the item states one."""
     seconds: float = 0
     """From the start of sensing to its end."""
     hrefs: tuple[str, ...] = ()
     """Of the rasters that were found."""
 
     def check(self, card: cards.Card) -> None:
-        """Refuse what is not of the card, and what nothing says to be.
+        """Refuse an item that belongs to another card, or that nothing assigns to this one.
 
         Raises:
             InvalidInputError: the message names what was read.
@@ -96,46 +96,46 @@ class Evidence:
 
     @cached_property
     def sensor(self) -> str | None:
-        """S2A, S1B, …; only S2 or S1 where the unit is not told; None where nothing tells the mission."""
+        """S2A, S1B, …; S2 or S1 if the unit is unknown; None if the mission is."""
         named = next((sensor for name in self._names if (sensor := sensor_in(name))), None)
         platform = mission_of(self._platform)
         if named and platform and _mission(named) == _mission(platform):
             return max(named, platform, key=len) if len(named) != len(platform) else named
-        own = (
+        by_prefix = (
             code
             for code, mission in cards.MISSIONS.items()
             if any(key.startswith(f"{mission.prefix}:") for key in self.properties)
         )
-        return platform or named or next(own, None)
+        return platform or named or next(by_prefix, None)
 
     # -- what the checks ask ----------------------------------------------------------------------------------------
 
     def _check_mission(self, card: cards.Card) -> None:
-        wanted, others = card.mission.name, _others(card.mission)
+        needed, others = card.mission.name, _others(card.mission)
         stated = mission_of(self._platform)
         if self._platform and (stated is None or (_mission(stated) != card.mission and _mission(stated).words)):
-            raise InvalidInputError(f"it is of {self._platform.upper()}; card {card.name} is of {wanted}")
-        for what, text in (*self._named, ("collection", self._collection)):
+            raise InvalidInputError(f"it is of {self._platform.upper()}; card {card.name} is of {needed}")
+        for source, text in (*self._named, ("collection", self._collection)):
             other = others.search(text.upper())
             if other:
                 raise InvalidInputError(
-                    f"it is of {other[1].strip('_')} by its {what} {text}; card {card.name} is of {wanted}"
+                    f"it is of {other[1].strip('_')} by its {source} {text}; card {card.name} is of {needed}"
                 )
         if self.sensor is None:
-            raise InvalidInputError(f"nothing says that it is of {wanted} ({self._read()})")
+            raise InvalidInputError(f"nothing says that it is of {needed} ({self._read()})")
         named = {_mission(sensor).code for name in self._names if (sensor := sensor_in(name))}
         for sensor in (self.sensor, *sorted(named)):
             if _mission(sensor) != card.mission:
-                raise InvalidInputError(f"it is of {sensor}; card {card.name} is of {wanted}")
+                raise InvalidInputError(f"it is of {sensor}; card {card.name} is of {needed}")
 
     def _check_level(self, card: cards.Card) -> None:
-        """Refuse what is of another level than the card's."""
-        needed, words = card.acceptance.level, card.acceptance.wanted
+        """Refuse items of another level than the card's."""
+        needed, words = card.acceptance.level, card.acceptance.product
         levels = list(self._levels())
-        for what, text, level in levels:
+        for source, text, level in levels:
             if level != needed:
                 kind = "Level-1C (top of atmosphere)" if level.startswith("L1") else f"Level-{level[1:]}"
-                raise InvalidInputError(f"it is {kind} by its {what} {text}; card {card.name} needs {words}")
+                raise InvalidInputError(f"it is {kind} by its {source} {text}; card {card.name} needs {words}")
         if levels or _of_ours(self.properties, card.name):
             return
         if not self._is_bare:
@@ -145,24 +145,24 @@ class Evidence:
         )
 
     def _check_kind(self, card: cards.Card) -> None:
-        """Refuse what nothing says to be of the card's kind, or what says to be of another."""
+        """Refuse items that are not stated to be of the card's kind, or stated to be of another."""
         accepted = card.acceptance
         strong = (*self._named, *self._types, ("collection", self._collection))
         if other := _refused(accepted.refused_before, strong):
             raise InvalidInputError(f"it is {other}; card {card.name} is of {card.quantity.name}")
-        if _found(accepted.proof, (*strong, *self._files)) or _of_ours(self.properties, card.name):
+        if _first_match(accepted.proof, (*strong, *self._files)) or _of_ours(self.properties, card.name):
             return
         if other := _refused(accepted.refused, strong):
             raise InvalidInputError(f"it is {other}; {accepted.advice}")
-        if not _found(accepted.weak, self._assets):
+        if not _first_match(accepted.weak, self._assets):
             advice = f"; {accepted.advice}" if accepted.advice else ""
-            raise InvalidInputError(f"nothing says that it is {accepted.wanted} ({self._read()}){advice}")
+            raise InvalidInputError(f"nothing says that it is {accepted.product} ({self._read()}){advice}")
 
     def _check_single(self) -> None:
         """Refuse composites."""
-        found = _found(_COMPOSITE, (*self._named, *self._types, ("collection", self._collection)))
-        if found:
-            raise InvalidInputError(f"it is a composite by its {found[0]} {found[1]}; single scenes are needed")
+        composite = _first_match(_COMPOSITE, (*self._named, *self._types, ("collection", self._collection)))
+        if composite:
+            raise InvalidInputError(f"it is a composite by its {composite[0]} {composite[1]}; single scenes are needed")
         if self.seconds > _DAY:
             raise InvalidInputError(f"it spans {self.seconds / _DAY:.0f} days: a composite; single scenes are needed")
 
@@ -170,7 +170,7 @@ class Evidence:
 
     @property
     def _is_bare(self) -> bool:
-        """Whether it names no collection, product or product type: no provider's item, but one made by hand.
+        """Whether the item names no collection, product or product type: hand-made rather than a provider's.
 
         Then the card that is asked for is the word of who made it.
         """
@@ -191,13 +191,13 @@ class Evidence:
 
     @cached_property
     def _named(self) -> tuple[Statement, ...]:
-        """The names of the item and its product."""
+        """Names of the item and its product."""
         granule = str(fields.first(self.properties, "s2:granule_id", "sentinel:granule_id") or "")
         return (("product name", self.reference), ("identifier", str(self.document["id"])), ("granule", granule))
 
     @cached_property
     def _types(self) -> tuple[Statement, ...]:
-        """Product types, and processing level, as stated."""
+        """Stated product types and processing level."""
         names = (
             "s2:product_type",
             "product:type",
@@ -212,7 +212,7 @@ class Evidence:
 
     @cached_property
     def _files(self) -> tuple[Statement, ...]:
-        """The names of the rasters."""
+        """File names of the rasters."""
         hrefs = (asset.get("href") for asset in (self.document.get("assets") or {}).values() if isinstance(asset, dict))
         names = (str(href).partition("?")[0].rsplit("/", 1)[-1] for href in hrefs if href)
         return tuple(("file", name) for name in names if name.lower().endswith((".tif", ".tiff", ".img", ".jp2")))
@@ -225,77 +225,77 @@ class Evidence:
         return tuple(("asset", f"{key} {title}") for key, title in keys)
 
     def _levels(self) -> Iterator[tuple[str, str, str]]:
-        """Each statement of a level: by what, in which words, and L2A, L1C, L3, …"""
-        for what, text in self._named:
+        """Level statements: source, text, and L2A, L1C, L3, …"""
+        for source, text in self._named:
             level = level_in_name(text)
             if level:
-                yield what, text, level
-        for what, text in self._types:
+                yield source, text, level
+        for source, text in self._types:
             level = _stated_level(text)
             if level:
-                yield what, text, level
+                yield source, text, level
         for href in self.hrefs:
             path = href.partition("?")[0]
-            found = re.search(r"(?:^|[^A-Z0-9])L1[A-C](?:[^A-Z0-9]|$)|MSI_?L(?:1C|2A)", path.upper())
-            if found:
-                yield "raster", path, "L2A" if found[0].endswith("2A") else "L1C"
+            match = re.search(r"(?:^|[^A-Z0-9])L1[A-C](?:[^A-Z0-9]|$)|MSI_?L(?:1C|2A)", path.upper())
+            if match:
+                yield "raster", path, "L2A" if match[0].endswith("2A") else "L1C"
         # weak: the mission is checked by then, so that the collection does not stand alone
-        found = re.search(r"L[-_]?([123][A-D])(?![A-Z0-9])", self._collection.upper())
-        if found:
-            yield "collection", self._collection, f"L{found[1]}"
+        match = re.search(r"L[-_]?([123][A-D])(?![A-Z0-9])", self._collection.upper())
+        if match:
+            yield "collection", self._collection, f"L{match[1]}"
 
     def _read(self) -> str:
-        """What there was to read, for messages."""
+        """The statements that were examined, for messages."""
         said = [
             ("identifier", str(self.document["id"])),
             ("collection", self._collection),
             ("platform", self._platform),
         ]
-        return ", ".join(f"{what} {text or 'none'}" for what, text in (*said, *self._types))
+        return ", ".join(f"{source} {text or 'none'}" for source, text in (*said, *self._types))
 
 
 def level_in_name(name: str) -> str | None:
-    """L2A, L1C, …, from the name of a Sentinel-2 product at any provider."""
+    """Parse L2A, L1C, … from a Sentinel-2 product name of any provider."""
     upper = name.upper()
-    found = _LEVEL_IN_NAME.search(upper)
-    return found["level"] if found else ("L2A" if _FORCE.search(upper) else None)
+    match = _LEVEL_IN_NAME.search(upper)
+    return match["level"] if match else ("L2A" if _FORCE.search(upper) else None)
 
 
 def _stated_level(text: str) -> str | None:
-    """The level that a product type or a processing level states; None for words that do not tell (L2, REFLECTANCE)."""
+    """Level stated by a product type or processing level; None for ambiguous words (L2, REFLECTANCE)."""
     word = re.sub(r"[^A-Z0-9]", "", text.upper()).removesuffix("P").removesuffix("PROCESSED")
-    found = re.match(r"(?:S0?2)?(?:MSI)?(?:LEVEL|L)?([0-4])([A-D]?)(?:$|M|COMPOSITE)", word)
-    if found is None or found[0] == "":
+    match = re.match(r"(?:S0?2)?(?:MSI)?(?:LEVEL|L)?([0-4])([A-D]?)(?:$|M|COMPOSITE)", word)
+    if match is None or match[0] == "":
         return None
-    if found[1] == "2" and not found[2]:
+    if match[1] == "2" and not match[2]:
         return None
-    return f"L{found[1]}{found[2]}"
+    return f"L{match[1]}{match[2]}"
 
 
 def _words(name: str) -> str:
     return name.rpartition(":")[2].replace("_", " ") if name != "odc:product" else "product"
 
 
-def _found(pattern: re.Pattern[str], statements: Iterable[Statement]) -> Statement | None:
+def _first_match(pattern: re.Pattern[str], statements: Iterable[Statement]) -> Statement | None:
     """The first statement in which a pattern occurs."""
-    return next(((what, text) for what, text in statements if pattern.search(text.upper())), None)
+    return next(((source, text) for source, text in statements if pattern.search(text.upper())), None)
 
 
 def _refused(refusals: Iterable[cards.Refusal], statements: Iterable[Statement]) -> str | None:
-    """What the first statement in which one of the patterns occurs shows an item to be, and which it is."""
-    for what, text in statements:
+    """What the first matching refusal shows an item to be, with its source."""
+    for source, text in statements:
         for refusal in refusals:
             if match := refusal.pattern.search(text.upper()):
-                return f"{refusal.words.format(**match.groupdict())} by its {what} {text}"
+                return f"{refusal.words.format(**match.groupdict())} by its {source} {text}"
     return None
 
 
 @cache
 def _others(mission: cards.Mission) -> re.Pattern[str]:
-    """What names a mission without a card, or one of another card."""
+    """Pattern of missions other than this one."""
     return re.compile(rf"(?:^|[^A-Z])({'|'.join(word for word in _FOREIGN if word not in mission.words)})")
 
 
 def _of_ours(properties: Mapping[str, Any], card: str) -> bool:
-    """Whether the item comes out of a catalogue of ours, where it was accepted for that card."""
+    """Whether the item comes from a catalogue of this project that accepted it for the card."""
     return properties.get("card") == card and str(properties.get("acquisition")).startswith(f"{card}/")

@@ -1,4 +1,4 @@
-"""Values of STAC properties in the spellings that catalogues use; what cannot be read is refused by name."""
+"""Parses values of STAC properties in the spellings of different catalogues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOOLBOX: Final = 99
 
 
 def boolean(value: Any, name: str) -> bool:
-    """A property that is true or false, also as text or number.
+    """Parse a boolean, also from text or number.
 
     Raises:
         InvalidInputError: it is neither.
@@ -32,22 +32,22 @@ def boolean(value: Any, name: str) -> bool:
 
 
 def number(value: Any, name: str) -> float:
-    """A finite number, also as text.
+    """Parse a finite number, also from text.
 
     Raises:
-        InvalidInputError: it is none.
+        InvalidInputError: it is not a finite number.
     """
     try:
-        found = math.nan if isinstance(value, bool) else float(value)
+        parsed = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
+        parsed = math.nan
+    if not math.isfinite(parsed):
         raise InvalidInputError(f"its {name} {value!r} is no number")
-    return found
+    return parsed
 
 
 def baseline(value: Any) -> str:
-    """A processing baseline as 05.10, from "0510", "N0510", "05.10", "v05.10", 5.1 (what is left of 05.10), 510 or 5.
+    """Parse a processing baseline to 05.10, from "0510", "N0510", "05.10", "v05.10", 5.1 (a truncated 05.10), 510 or 5.
 
     Raises:
         InvalidInputError: it is none of these spellings.
@@ -55,14 +55,14 @@ def baseline(value: Any) -> str:
     text = str(value).strip()
     if isinstance(value, float) and value.is_integer():
         text = str(int(value))
-    found = _DOTTED.match(text) or _JOINED.match(text) or _WHOLE.match(text)
-    major = int(found["major"]) if found and not isinstance(value, bool) else -1
-    minor = f"{(found.groupdict().get('minor') if found else None) or '':0<2}"
+    match = _DOTTED.match(text) or _JOINED.match(text) or _WHOLE.match(text)
+    major = int(match["major"]) if match and not isinstance(value, bool) else -1
+    minor = f"{(match.groupdict().get('minor') if match else None) or '':0<2}"
     if not (0 <= major <= _NEWEST or major == _TOOLBOX) or (major, minor) == (0, "00"):
         raise InvalidInputError(f"its processing baseline {value!r} is unknown; it should be written as 05.10")
     return f"{major:02d}.{minor}"
 
 
 def first(properties: Mapping[str, Any], *names: str) -> Any:
-    """The first of these properties that there is, else None."""
+    """The first of these properties that is present, else None."""
     return next((properties[name] for name in names if properties.get(name) is not None), None)

@@ -1,4 +1,4 @@
-"""Patterns of file names: which files belong together as one scene, and what their names say of it.
+"""File name patterns: group files into scenes and parse date, band and tile from their names.
 
     S1_{date}_{band}.tif    {sensor}/{date}/T{tile}_*_{band}_*m.jp2    **/{date}_{direction}.tif
 
@@ -42,7 +42,7 @@ _NUMBERS: Final = (*(f"B{number:02d}" for number in range(2, 13)), *(f"B{number}
 
 
 def _names(card: cards.Card) -> tuple[str, ...]:
-    """Under which names files of a card's bands may go."""
+    """Accepted file name variants of a card's bands."""
     return (*(_NUMBERS if card.is_optical else ()), *card.rasters, *card.aliases)
 
 
@@ -61,25 +61,25 @@ class Scene:
 
     @property
     def name(self) -> str:
-        """What its file names say: 20240501T055000_31TEJ."""
+        """Scene name built from its file names: 20240501T055000_31TEJ."""
         time = f"{self.date:%Y%m%dT%H%M%S}" if self.has_time else f"{self.date:%Y%m%d}"
         return "_".join((time, *self.about.values()))
 
 
 @dataclass
 class Listing:
-    """What a pattern finds."""
+    """Matches of a pattern."""
 
     scenes: list[Scene]
     refused: list[str]
-    """Files whose names match but for a date or another placeholder that is none, each with the reason."""
+    """Files whose names match except for an invalid date or other placeholder, with reasons."""
     others: list[str]
     """Files of the same suffix that do not match."""
     foreign: dict[str, int]
     """How many files are of bands that the card does not have."""
 
     def remarks(self, card: str) -> list[str]:
-        """What is to be said of the files that are in no scene."""
+        """Remarks on files that belong to no scene."""
         lines = []
         if self.foreign:
             counts = ", ".join(f"{band} ({count})" for band, count in sorted(self.foreign.items()))
@@ -90,7 +90,7 @@ class Listing:
 
 
 class Pattern:
-    """A pattern of file names.
+    """A file name pattern.
 
     Args:
         text: folder or s3:// URL and file name with placeholders.
@@ -130,7 +130,7 @@ class Pattern:
         self._any_date = self._compiled({"band": _ANY_BAND, "date": _ANY_DATE})
 
     def find(self) -> Listing:
-        """The scenes whose files match.
+        """Find the scenes whose files match.
 
         Raises:
             SourceError: there is no such folder, or nothing matches.
@@ -178,7 +178,7 @@ class Pattern:
                 scene.bands[band] = Location(path, number)
 
     def _explain(self, name: str, listing: Listing) -> None:
-        """Note why a file does not match."""
+        """Record why a file does not match."""
         other = self._any_band.fullmatch(name)
         loose = None if other else self._any_date.fullmatch(name)
         if other and "*" not in self.text:
@@ -221,7 +221,7 @@ class Pattern:
 
 
 def _split(text: str, first: int) -> tuple[str, str, str]:
-    """The folder before the first placeholder, and the rest."""
+    """Folder before the first placeholder, and the remainder."""
     folder, slash, _ = text[:first].rpartition("/")
     return folder or slash or ".", slash, text[len(folder) + len(slash) :]
 
@@ -240,7 +240,7 @@ def _band(name: str, card: str) -> str:
 
 
 def _date(path: str, text: str) -> tuple[datetime, bool]:
-    """A date in UTC, and whether it has a time of day.
+    """Parse a date in UTC, and whether it has a time.
 
     Raises:
         InvalidInputError: there is no such day or time.
@@ -256,7 +256,7 @@ def _date(path: str, text: str) -> tuple[datetime, bool]:
 
 
 def _checked(path: str, key: str, text: str, card: str) -> str:
-    """A placeholder's text in one spelling.
+    """Normalise a placeholder's text.
 
     Raises:
         InvalidInputError: it is no sensor of the card, or no orbit.

@@ -1,4 +1,4 @@
-"""What rasters say when they are catalogued: where they lie, and whether their values are what a card counts."""
+"""Inspects rasters while cataloguing: footprint, coordinate system, and whether pixel values suit the card."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _TOLERANCE: Final = 0.01
 
 
 def geometry(raster: Raster) -> shapely.Geometry:
-    """The rectangle of a raster in degrees."""
+    """Footprint of a raster in degrees."""
     box = shapely.box(*raster.grid.bounds)
     return reprojected(shapely.segmentize(box, box.length / 128), raster.grid.epsg, 4326)  # straight lines bend
 
 
 def first_readable(name: str, hrefs: Iterable[str]) -> Raster:
-    """The header of the first raster of a product that can be read.
+    """Header of the first readable raster of a product.
 
     Raises:
         SourceError: there is none.
@@ -49,7 +49,7 @@ def first_readable(name: str, hrefs: Iterable[str]) -> Raster:
 
 
 def sample(raster: Raster) -> NDArray[np.float64]:
-    """Stored values, with decibels as such, from parts spread evenly over a raster, without nodata.
+    """Sample of stored values from parts spread evenly over a raster, without nodata; decibels stay decibels.
 
     Raises:
         SourceError: they cannot be read.
@@ -63,15 +63,15 @@ def sample(raster: Raster) -> NDArray[np.float64]:
 
 
 def _starts(size: int) -> list[int]:
-    """Where the parts begin along one side."""
+    """Start offsets of the parts along one axis."""
     return sorted({round(start) for start in np.linspace(0, max(size - _WINDOW, 0), _ACROSS)})
 
 
 def check_backscatter(name: str, values: NDArray[np.float64], unit: str) -> None:
-    """See that values can be backscatter in that unit.
+    """Check that values are plausible backscatter in the stated unit.
 
     Args:
-        name: of what is refused.
+        name: name for messages.
         values: as `sample` gives them.
         unit: db, or empty for power.
 
@@ -92,7 +92,7 @@ def check_backscatter(name: str, values: NDArray[np.float64], unit: str) -> None
 
 
 def check_coherence(name: str, values: NDArray[np.float64]) -> None:
-    """See that values can be coherence.
+    """Check that values are plausible coherence.
 
     Raises:
         SourceError: some lie outside 0 to 1.
@@ -105,7 +105,7 @@ def check_coherence(name: str, values: NDArray[np.float64]) -> None:
 
 
 def check_pixel(raster: Raster, card: str, band: str) -> None:
-    """See that a raster has a pixel size of its band.
+    """Check that a raster has a pixel size of its band.
 
     Raises:
         SourceError: it has another.
@@ -115,7 +115,7 @@ def check_pixel(raster: Raster, card: str, band: str) -> None:
 
 
 def check_grids(name: str, rasters: dict[str, Raster]) -> None:
-    """See that the bands of a scene fit: one projection, one corner, pixel sizes that are whole multiples.
+    """Check that the bands of a scene align: same projection and corner, pixel sizes in whole multiples.
 
     Raises:
         SourceError: a band lies elsewhere; the message names it.

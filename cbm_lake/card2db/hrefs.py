@@ -1,4 +1,4 @@
-"""Addresses in STAC items, which may depend on the file or URL that the item was read from."""
+"""Resolves hrefs of STAC items relative to the file or URL that the item was read from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 
 def absolute(href: str, base: str) -> str:
-    """An href that no longer depends on the file or URL `base` that it was read from."""
+    """Resolve an href against the file or URL `base` that it was read from."""
     if "://" in href or href.startswith("/"):
         return href
     if not base:
@@ -23,5 +23,5 @@ def absolute(href: str, base: str) -> str:
 
 
 def own_address(document: Mapping[str, Any]) -> str:
-    """The address that an item states for itself; "" where it states none."""
+    """Self href of an item; "" if it has none."""
     return next((link.get("href") or "" for link in document.get("links") or [] if link.get("rel") == "self"), "")

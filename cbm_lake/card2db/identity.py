@@ -1,4 +1,4 @@
-"""What tells one product from another: its datastrip, when it was produced, and the revision of its catalogue entry.
+"""Product identity: datastrip, production time and catalogue revision tell reprocessed products apart.
 
 Names are never enough. Providers reprocess in place, under the same id and addresses; receiving stations deliver one
 tile in two halves under one baseline; and one datastrip is delivered twice. The view `superseding` compares what is
@@ -25,7 +25,7 @@ _DATASTRIP = re.compile(r"_DS_\w{4}_\d{8}T\d{6}_S(?P<start>\d{8}T\d{6})")
 _GRANULE = re.compile(r"(?:^|/)L2A_T\d{2}[A-Z]{3}_A\d{6}_(?P<start>\d{8}T\d{6})(?:/|$)")
 """The name of a granule, which carries the start of its datastrip's sensing too."""
 _DISCRIMINATOR = re.compile(r"^S2[A-D]_MSIL2A_\d{8}T\d{6}(?:_N\d{4})?_R\d{3}_T\d{2}[A-Z]{3}_(?P<time>\d{8}T\d{6})")
-"""The last time in a product's name tells products of one datatake from each other; it follows the processing."""
+"""The last timestamp in a product name, which distinguishes products of one datatake; it follows the processing."""
 _BURST = re.compile(
     r"T(?P<track>\d{3})-(?P<burst>\d{6})-(?P<swath>IW\d)_(?P<start>\d{8}T\d{6})Z_(?P<made>\d{8}T\d{6})Z"
 )
@@ -51,7 +51,7 @@ _REVISED: Final = (
 
 
 def datastrip(item: Item) -> datetime | None:
-    """Start of sensing of the Sentinel-2 datastrip; None where nothing says it."""
+    """Sensing start of the Sentinel-2 datastrip, or None."""
     names = [str(item.properties.get(name, "")) for name in ("s2:datastrip_id", "eopf:datastrip_id")]
     result = next((match for match in map(_DATASTRIP.search, names) if match), None)
     if result is None:
@@ -61,7 +61,7 @@ def datastrip(item: Item) -> datetime | None:
 
 
 def produced(item: Item) -> datetime | None:
-    """When the product was made: by its name, else as stated; None where unknown, and for near-real-time radar.
+    """Production time, from the product name or as stated; None if unknown, and for near-real-time radar.
 
     So a near-real-time slice never takes the place of the one that was processed with precise orbits.
     """
@@ -79,18 +79,18 @@ def produced(item: Item) -> datetime | None:
 
 
 def burst(reference: str) -> tuple[str, str] | None:
-    """Start of sensing and place (T069-147170-IW1) of a burst product; None where the name is of another kind."""
+    """Sensing start and burst id (T069-147170-IW1) of a burst product; None for other names."""
     match = _BURST.search(reference)
     return (match["start"], f"T{match['track']}-{match['burst']}-{match['swath']}") if match else None
 
 
 def updated(item: Item) -> datetime | None:
-    """When the provider last changed the item; None where it does not say."""
+    """Timestamp of the item's last update, or None."""
     return _stated(item, "updated")
 
 
 def revision(row: SceneRecord) -> str:
-    """A digest of what the entry says about the product and where its rasters are; equal entries have equal ones.
+    """Digest of the entry's product statements and raster addresses; equal entries have equal digests.
 
     Args:
         row: of schemas.SCENES, but for its revision.
@@ -101,7 +101,7 @@ def revision(row: SceneRecord) -> str:
 
 
 def _stated(item: Item, name: str) -> datetime | None:
-    """A property that is a time; one that is none says nothing, and costs no scene."""
+    """Parse a timestamp property; invalid ones are ignored rather than refusing the scene."""
     if name not in item.properties:
         return None
     try:

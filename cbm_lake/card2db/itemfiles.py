@@ -1,4 +1,4 @@
-"""Files that hold many STAC items: STAC-GeoParquet, and JSON lines (NDJSON); here, on a web server or in a bucket."""
+"""Reads STAC-GeoParquet and NDJSON item files from disk, web servers or object stores."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pyarrow import parquet
 from cbm_lake.errors import SourceError
 from cbm_lake.files.documents import load_json
 from cbm_lake.storage.ranges import open_bytes
-from cbm_lake.storage.stores import is_distant, shown
+from cbm_lake.storage.stores import is_distant, redacted
 
 _LINES: Final = (".ndjson", ".jsonl", ".geojsonl")
 
 
 def holds_lines(path: str) -> bool:
-    """Whether a file holds one item per line, by its name."""
+    """Whether a file name is that of newline-delimited items."""
     return urlsplit(path).path.lower().endswith(_LINES)
 
 
 def from_lines(path: str) -> Iterator[dict[str, Any]]:
-    """The items of a file with one in each line.
+    """Read the items of a newline-delimited JSON file.
 
     Raises:
         SourceError: it cannot be read, or a line is not JSON.
@@ -34,12 +34,12 @@ def from_lines(path: str) -> Iterator[dict[str, Any]]:
             try:
                 yield load_json(line)
             except ValueError as error:
-                label = f"line {number} of {shown(path)}"
+                label = f"line {number} of {redacted(path)}"
                 raise SourceError(f"{label} is not JSON ({error}); mend it or leave it out") from error
 
 
 def from_parquet(path: str) -> Iterator[dict[str, Any]]:
-    """The items of a STAC-GeoParquet file, or of all such files in a folder.
+    """Read the items of a STAC-GeoParquet file, or of a folder of them.
 
     Raises:
         SourceError: it cannot be read or is no STAC-GeoParquet.
@@ -51,12 +51,12 @@ def from_parquet(path: str) -> Iterator[dict[str, Any]]:
     except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SourceError(
-            f"{shown(path)} cannot be read as STAC-GeoParquet ({reason}); give a file of STAC items"
+            f"{redacted(path)} cannot be read as STAC-GeoParquet ({reason}); give a file of STAC items"
         ) from error
 
 
 def _content(path: str) -> bytes:
-    """All of a file.
+    """Read a whole file.
 
     Raises:
         SourceError: it is missing or out of reach.

@@ -1,4 +1,4 @@
-"""Footprints of items in degrees, compared with the tile or the grid that the same item states."""
+"""Footprints of STAC items in EPSG:4326, validated against the item's own tile or grid."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _EPSG = re.compile(r"(?:EPSG(?:/\d+)?[:/]{1,2})?(?P<epsg>\d{4,6})$", re.IGNORECA
 
 
 def utm(tile: str) -> str:
-    """The UTM zone of a tile of the military grid: 31TEJ is EPSG:32631; latitude bands below N are in the south."""
+    """EPSG code of the UTM zone of an MGRS tile: 31TEJ is EPSG:32631; latitude bands below N are southern."""
     return f"EPSG:{'326' if tile[2] >= 'N' else '327'}{tile[:2]}"
 
 
 def epsg_of(code: object) -> int | None:
-    """The number of a coordinate system written as EPSG:32631, urn:ogc:def:crs:EPSG::32631, "32631" or 32631."""
+    """Parse an EPSG code from EPSG:32631, urn:ogc:def:crs:EPSG::32631, "32631" or 32631."""
     text = str(int(code)) if isinstance(code, float) and code.is_integer() else str(code).strip()
     match = _EPSG.search(text)
     return int(match["epsg"]) if match else None
@@ -53,7 +53,7 @@ def footprint(
     crs: str | None,
     places: Iterable[Mapping[str, Any]],
 ) -> shapely.Geometry:
-    """The geometry in degrees (EPSG:4326), valid and without heights; turned where its axes were swapped.
+    """Footprint in EPSG:4326, valid and two-dimensional; swapped axes are corrected.
 
     Args:
         geometry: GeoJSON, as the item has it.
@@ -91,7 +91,7 @@ def _in_degrees(outline: shapely.Geometry) -> bool:
 
 
 def of_tile(tile: str) -> shapely.Geometry:
-    """The box in degrees round a tile of the military grid, with what tiles of Sentinel-2 reach beyond it."""
+    """Bounding box of an MGRS tile in degrees, including the overlap of Sentinel-2 tiles."""
     zone, band, column, row = int(tile[:2]), tile[2], tile[3], tile[4]
     epsg = int(utm(tile)[5:])
     if column not in _COLUMNS[zone % 3] or row not in _ROWS:
@@ -106,7 +106,7 @@ def of_tile(tile: str) -> shapely.Geometry:
 
 
 def _of_rasters(crs: str | None, places: Iterable[Mapping[str, Any]]) -> shapely.Geometry | None:
-    """The geometry in degrees of the first grid that the item states."""
+    """Footprint of the first grid that the item states, in degrees."""
     epsg = epsg_of(crs) if crs else None
     if epsg is None:
         return None
@@ -121,7 +121,7 @@ def _of_rasters(crs: str | None, places: Iterable[Mapping[str, Any]]) -> shapely
 
 
 def _projected(box: shapely.Geometry, epsg: int) -> shapely.Geometry | None:
-    """A box in degrees; None where it cannot be in that system, as proj:bbox in degrees, which EOPF products have."""
+    """Reproject a box to degrees; None if invalid, as proj:bbox of EOPF products, which is in degrees already."""
     try:
         if not CRS.from_epsg(epsg).is_geographic and _in_degrees(box):
             return None
@@ -136,7 +136,7 @@ def _degrees(box: shapely.Geometry, epsg: int) -> shapely.Geometry:
 
 
 def _near(outline: shapely.Geometry, truth: shapely.Geometry) -> bool:
-    """Whether they meet, on whichever side of the date line each is written."""
+    """Whether they intersect, on either side of the antimeridian."""
     around = (affinity.translate(outline, degrees) for degrees in (0, 360, -360))
     return any(shapely.distance(moved, truth) < _NEAR for moved in around)
 

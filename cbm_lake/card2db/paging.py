@@ -1,4 +1,4 @@
-"""The pages of an answer that a server gives in parts: each item once, and either all of them or what is missing."""
+"""Pagination of server responses: yields each item once, and reports items that are missing at the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KNOWN: Final = 3
 
 @dataclass(frozen=True)
 class Page:
-    """One part of an answer."""
+    """One page of a response."""
 
     items: list[Any]
     matched: int = 0
@@ -37,7 +37,7 @@ Reader = Callable[[Answer], Page]
 
 
 class Pages:
-    """The pages of an answer; iterating gives the items of each that no page before it had."""
+    """Iterates over the items of all pages, skipping duplicates."""
 
     def __init__(self, web: Web, first: Request | Answer, read: Reader) -> None:
         """Nothing is asked yet; `first` may be an answer that is there already."""
@@ -85,7 +85,7 @@ class Pages:
         return new
 
     def _note(self, page: Page, server: str, *, last: bool) -> None:
-        """Write down what a page, or the last one the whole answer, lacks."""
+        """Record what a page, or the whole response, lacks."""
         if page.lacking:
             self.missing.append(f"{server} counts {page.lacking:,} more items in a page than it sent")
         if last and self.matched > self.received:
@@ -106,7 +106,7 @@ class Pages:
 
 
 def linked(href: str, asked: str) -> str:
-    """The URL that a link in an answer leads to: always at the host that was asked, and by its scheme.
+    """Resolve a link of a response; it must stay on the requested host and scheme.
 
     Servers behind a proxy name themselves by internal hosts, ports, schemes and paths that lack a prefix. The address
     that was asked is known to work, and credentials and the search are meant for it and for nobody else.
@@ -123,7 +123,7 @@ def linked(href: str, asked: str) -> str:
 
 
 def number(value: Any) -> int:
-    """A count as a server states it; 0 when it states none."""
+    """Parse a stated count; 0 if there is none."""
     try:
         return max(0, int(value))
     except (TypeError, ValueError, OverflowError):
@@ -131,7 +131,7 @@ def number(value: Any) -> int:
 
 
 def next_link(links: Any, server: str) -> dict[str, Any] | None:
-    """The link to the next page.
+    """Link to the next page.
 
     Raises:
         SourceError: there is one that leads nowhere.

@@ -1,4 +1,4 @@
-"""Products on disk, found at any depth below a folder, as STAC items; `safe` and `cardfolders` read what is found."""
+"""Discovers products in folders recursively and converts them to STAC items with `safe` and `cardfolders`."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _FORCE = re.compile(r"\d{8}_LEVEL2_SEN2[A-D]_BOA(?P<suffix>\.tif|\.dat)$")
 
 @dataclass(frozen=True)
 class Product:
-    """One product, of a kind that is known."""
+    """One product of a supported kind."""
 
     location: str
     """Folder or file, for messages and order."""
     card: str | None
-    """The card that it can be of; None where only reading it tells: bs or c6."""
+    """The card of the product; None if only its contents tell (bs or c6)."""
     content: Container | cardfolders.Folder
 
     def to_items(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """A card and a STAC item of it, for each scene in it.
+        """Card and STAC item of each scene in a product.
 
         Raises:
             InvalidInputError: it is not what a card needs.
@@ -47,7 +47,7 @@ class Product:
 
 
 def find(path: str | Path) -> tuple[list[Product], list[str]]:
-    """The products at or below a folder, or in an archive, and what is refused there with the reason.
+    """Find the products at or below a folder or in an archive, and list refusals with reasons.
 
     Where there is neither, a warning says so.
 
@@ -88,7 +88,7 @@ def find(path: str | Path) -> tuple[list[Product], list[str]]:
 
 
 def _at(here: Path, folders: list[str], names: Collection[str]) -> list[Product]:
-    """The products that a folder is or holds; folders that need not be entered are removed from the list."""
+    """Products at a folder or directly in it; prunes subfolders that need not be searched."""
     if safe.is_product(here, names) or theia.is_product(names):
         folders.clear()
         return [Product(str(here), "s2", Container.of_folder(here))]
@@ -103,7 +103,7 @@ def _at(here: Path, folders: list[str], names: Collection[str]) -> list[Product]
 
 
 def _card_of_files(here: Path, names: Collection[str]) -> list[str]:
-    """What is said of a folder whose files are of a kind that `files` reads."""
+    """Message for folders whose files need `files`."""
     result = next((match for name in sorted(names) if (match := _FORCE.match(name))), None)
     if result is None:
         return []
@@ -113,7 +113,7 @@ def _card_of_files(here: Path, names: Collection[str]) -> list[str]:
 
 
 def _in_archive(path: Path) -> tuple[list[Product], list[str]]:
-    """The products in an archive; or why there is none, if it is damaged or called like a product."""
+    """Products in an archive, or the reason why there is none if it is damaged or named like a product."""
     try:
         containers = [files for marker in _ARCHIVE for files in in_zip(path, marker)]
     except SourceError as error:

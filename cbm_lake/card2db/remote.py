@@ -1,4 +1,4 @@
-"""Static STAC: items, item collections and catalogues in files and behind URLs, and folders of them."""
+"""Crawls static STAC: items, item collections and catalogues in files, folders and behind URLs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS: Final = frozenset({"Feature", "FeatureCollection", "Catalog", "Collectio
 
 
 class Walk:
-    """Every item at a file, URL or folder; iterating gives each with the address that its relative hrefs start from.
+    """Iterates over all items at a file, URL or folder, each with the base address of its relative hrefs.
 
     An item is taken as it is, an item collection item by item (page by page where it comes from a server), a catalogue
     or collection along its links, a folder file by file.
@@ -54,7 +54,7 @@ class Walk:
         yield from self._below(_links(start), follow=True)
 
     def _below(self, locations: list[str], *, follow: bool) -> Iterator[tuple[Any, str]]:
-        """The items in these documents and, along links, below them; no document twice."""
+        """Items of these documents and their descendants, each document once."""
         ahead = locations[::-1]
         while ahead:
             location = ahead.pop()
@@ -89,7 +89,7 @@ class Walk:
 
 
 def fetch(location: str, web: Web) -> Answer:
-    """The JSON at a file or URL.
+    """Fetch JSON from a file or URL.
 
     Raises:
         SourceError: it cannot be read or is not JSON.
@@ -108,7 +108,7 @@ def fetch(location: str, web: Web) -> Answer:
 
 
 def _links(answer: Answer) -> list[str]:
-    """Where the links of a catalogue or collection lead down to."""
+    """Targets of child and item links."""
     if _kind(answer.document) not in {"Catalog", "Collection"}:
         return []
     links = answer.document.get("links")

@@ -1,4 +1,4 @@
-"""OpenSearch feeds of RESTO, as CREODIAS had one, and saved answers of them."""
+"""RESTO OpenSearch feeds, as formerly served by CREODIAS, live or saved."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from cbm_lake.storage.credentials import without_secrets
 
 _RECORDS: Final = 100
 PRODUCTS: Final = MappingProxyType({card.name: card.product_type for card in cards.CARDS.values()})
-"""Product type of each card in such a feed."""
+"""Product type of each card in a RESTO feed."""
 _OPTIONS: Final = MappingProxyType({"LEVEL2A": "S2MSI2A", "LEVEL2AP": "S2MSI2Ap"})
 
 
 def search(location: str, web: Web, parameters: dict[str, str]) -> Pages:
-    """The products of a feed, or of a file with one saved answer, as STAC items.
+    """Products of a feed, or of a saved response, as STAC items.
 
     Raises:
         SourceError: the file cannot be read.
@@ -35,7 +35,7 @@ def search(location: str, web: Web, parameters: dict[str, str]) -> Pages:
 
 
 def parameters(card: str, option: str | None, dates: tuple[str, str], area: shapely.Geometry) -> dict[str, str]:
-    """What to ask a feed for."""
+    """Query parameters of a feed."""
     product = _OPTIONS.get(option.upper(), option) if option else PRODUCTS[card]
     geometry = shapely.to_wkt(short(area), rounding_precision=5)
     asked = {"productType": product, "startDate": dates[0], "completionDate": dates[1], "geometry": geometry}
@@ -63,12 +63,12 @@ def _read(answer: Answer) -> Page:
 
 
 def _read_saved(answer: Answer) -> Page:
-    """A saved answer is taken as it is: the pages after it may be saved as well, or no longer be there."""
+    """Read a saved response on its own, without its following pages."""
     return replace(_read(answer), following=lambda: None)
 
 
 def _item(feature: dict[str, Any]) -> dict[str, Any]:
-    """An entry of the feed as a STAC item: the product's folder is known, the rasters in it are not."""
+    """STAC item of a feed entry: the product folder is known, its rasters are not."""
     about = {name: value for name, value in (feature.get("properties") or {}).items() if value not in (None, "")}
     name = str(about.get("title") or "").removesuffix(".SAFE")
     radar = str(about.get("platform", "")).startswith("S1")

@@ -1,4 +1,4 @@
-"""Sentinel-2 Level-2A products (SAFE, in folders or zip archives) as STAC items, from whatever metadata is there."""
+"""Sentinel-2 Level-2A SAFE products (folders or zip archives) as STAC items, from the available metadata."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cbm_lake.errors import InvalidInputError, SourceError
 log = logging.getLogger(__name__)
 
 MEMBER: Final = re.compile(r"((?:[^/]+/)*?[^/]+\.SAFE)/|((?:[^/]+/)*)MTD_MSIL2A\.xml$")
-"""A file of such a product in an archive; the last group that matches is the product's folder."""
+"""A file of a SAFE product in an archive; the last matching group is the product folder."""
 _METADATA = re.compile(r"(?:MTD_MSIL2A|S2[A-D]_USER_MTD_SAFL2A\w+)\.xml$")
 _TILE_METADATA = re.compile(r"(?:MTD_TL|S2[A-D]_USER_MTD_L2A_TL\w+)\.xml$")
 _GRANULE = re.compile(r"(GRANULE/[^/]+)/")
@@ -33,12 +33,12 @@ _BAND_IDS: Final = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A
 
 
 def is_product(folder: Path, names: Collection[str]) -> bool:
-    """Whether a folder with these files is a SAFE product, of whatever mission."""
+    """Whether a folder with these files is a SAFE product, of any mission."""
     return folder.suffix == ".SAFE" or "MTD_MSIL2A.xml" in names
 
 
 def to_items(files: Container) -> Iterator[dict[str, Any]]:
-    """One STAC item per tile of a product (the oldest products hold several), footprints taken from the rasters.
+    """One STAC item per tile of a product (the oldest hold several), with footprints from the rasters.
 
     Raises:
         InvalidInputError: it is not a Level-2A product of Sentinel-2.
@@ -57,7 +57,7 @@ def to_items(files: Container) -> Iterator[dict[str, Any]]:
 
 
 def rasters(files: Container, granule: str = "GRANULE") -> dict[str, str]:
-    """The raster of each band at the card's pixel size, of old naming or new, as a member of the product."""
+    """Path of each band's raster at the card's pixel size, by the old or the new naming."""
     members: dict[str, str] = {}
     for member in files.members:
         parts = _RASTER.search(member) if member.startswith(f"{granule}/") else None
@@ -69,7 +69,7 @@ def rasters(files: Container, granule: str = "GRANULE") -> dict[str, str]:
 
 
 def _check(folder: str, name: str, text: str) -> None:
-    """Refuse everything but Level-2A of Sentinel-2."""
+    """Refuse products other than Sentinel-2 Level-2A."""
     if re.match(r"S1[A-D]_", name):
         raise InvalidInputError(
             f"{folder}: it is of Sentinel-1 in radar geometry; card bs needs backscatter on the ground (CARD-BS, RTC), "
@@ -103,7 +103,7 @@ def _item(identifier: str, name: str, text: str, files: Container, granule: str,
 
 
 def _assets(files: Container, granule: str, text: str) -> dict[str, dict[str, object]]:
-    """The raster of each band, with the offset that the metadata states."""
+    """Asset of each band, with the offset from the metadata."""
     offsets = _offsets(text)
     assets: dict[str, dict[str, object]] = {}
     for band, member in rasters(files, granule).items():
@@ -114,7 +114,7 @@ def _assets(files: Container, granule: str, text: str) -> dict[str, dict[str, ob
 
 
 def _properties(name: str, text: str, tile_text: str, tile: str | None) -> dict[str, str | None]:
-    """What the name and the metadata of a product and of its tile state; None where nothing does."""
+    """Item properties from product and tile metadata and names; None where unknown."""
     acquired = re.search(r"\d{8}T\d{6}", name)
     generated = _tag(text, "GENERATION_TIME")
     return {
@@ -138,20 +138,20 @@ def _properties(name: str, text: str, tile_text: str, tile: str | None) -> dict[
 
 
 def _offsets(text: str) -> dict[str, float]:
-    """The BOA_ADD_OFFSET of each band that the metadata states, in stored numbers."""
+    """BOA_ADD_OFFSET per band, in DN."""
     pairs = re.findall(r'<BOA_ADD_OFFSET\s+band_id="(\d+)"\s*>\s*(-?[\d.]+)', text)
     return {_BAND_IDS[int(number)]: float(value) for number, value in pairs if int(number) < len(_BAND_IDS)}
 
 
 def _tile(files: Container, granule: str) -> str | None:
-    """The tile that a granule's name or its rasters' names carry."""
+    """Tile in the name of a granule or its rasters."""
     names = (PurePosixPath(member).stem for member in rasters(files, granule).values())
     result = _TILE.search(granule) or next((match for name in names if (match := _TILE.search(f"_{name}"))), None)
     return result["tile"] if result else None
 
 
 def _text(files: Container, pattern: re.Pattern[str], folder: str = "") -> str:
-    """The first metadata file of that name in a folder of the product, without comments; empty where there is none."""
+    """First metadata file of that name in a product folder, without comments; empty if there is none."""
     names = (member.removeprefix(folder) for member in files.members if member.startswith(folder))
     name = next((name for name in names if pattern.match(name)), None)
     if name is None:
@@ -175,7 +175,7 @@ def _attribute(text: str, name: str) -> str | None:
 
 
 def _of_tile(text: str, name: str, tile: str | None) -> str | None:
-    """An attribute of the metadata's entry of one granule; of the only granule where there is one."""
+    """Attribute of one granule in the metadata, or of the only one."""
     entries = re.findall(r"<Granules?\s[^>]*>", text)
     fitting = [entry for entry in entries if tile and f"_T{tile}_" in entry] if len(entries) > 1 else entries
     return _attribute(fitting[0], name) if fitting else None

@@ -1,4 +1,4 @@
-"""A STAC item of any provider as one row of the catalogue."""
+"""Converts STAC items of any provider to rows of the scene catalogue."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ _OFFSET_SINCE: Final = "04.00"
 _INTRODUCED: Final = datetime(2022, 1, 25, tzinfo=UTC)
 """The day of baseline 04.00: what was processed before has no offset."""
 _NEVER_SHIFTED = re.compile(r"SENTINEL2[A-D]_\d{8}-\d{6}-\d{3}_L2A_|LEVEL2_SEN2[A-D]")
-"""Names of products of MAJA and FORCE, whose DN are 10000 times reflectance whatever the baseline of their source."""
+"""Product names of MAJA and FORCE, whose DN are 10000 times reflectance for any baseline of their source."""
 
 
 def to_row(document: StacItem, card: str, source: str, base: str = "") -> SceneRecord:
-    """The row of schemas.SCENES that a STAC item makes.
+    """Convert a STAC item to a row of schemas.SCENES.
 
     Args:
         document: the item as JSON.
@@ -77,7 +77,7 @@ def to_row(document: StacItem, card: str, source: str, base: str = "") -> SceneR
 
 @dataclass(frozen=True)
 class Item:
-    """What the catalogue wants to know of a STAC item, each fact from the best of the places where providers put it."""
+    """Catalogue fields of a STAC item, each from the most reliable place in which providers state it."""
 
     document: StacItem
     card: str
@@ -129,35 +129,35 @@ class Item:
 
     @cached_property
     def properties(self) -> Json:
-        """The item's properties that are not null."""
+        """Properties of the item that are not null."""
         return {key: value for key, value in (self.document.get("properties") or {}).items() if value is not None}
 
     @cached_property
     def reference(self) -> str:
-        """The product's name without .SAFE, else the item's identifier."""
+        """Product name without .SAFE, else the item's id."""
         name = self._first("s2:product_uri", "sentinel:product_id", "s1:product_identifier") or self.document["id"]
         return str(name).removesuffix(".SAFE")
 
     @cached_property
     def evidence(self) -> Evidence:
-        """What the item says of its own kind."""
+        """Statements of the item about its mission and level."""
         hrefs = tuple(str(asset["href"]) for asset in self.assets.values())
         return Evidence(self.document, self.properties, self.reference, self._duration, hrefs)
 
     @cached_property
     def sensor(self) -> str:
-        """S2A, S1B, …; only S2 or S1 where the unit is not told."""
+        """S2A, S1B, …; S2 or S1 if the unit is unknown."""
         return self.evidence.sensor or self.kind.mission.code
 
     @cached_property
     def footprint(self) -> shapely.Geometry:
-        """The outline in degrees (EPSG:4326), valid and without heights."""
+        """Footprint in EPSG:4326, valid and two-dimensional."""
         places = [*self.assets.values(), self.properties]
         return outline.footprint(self.document.get("geometry"), self.document["id"], self.tile, self.crs, places)
 
     @cached_property
     def time(self) -> datetime:
-        """The moment of sensing in UTC: the datetime, else the middle of its start and end."""
+        """Sensing time in UTC: datetime, else the midpoint of start and end."""
         ends = [moment(self.properties[name]) for name in ("start_datetime", "end_datetime") if name in self.properties]
         if "datetime" in self.properties:
             return moment(self.properties["datetime"])
@@ -167,7 +167,7 @@ class Item:
 
     @cached_property
     def cloud_cover(self) -> float | None:
-        """Percent; None where it is not stated (-1 in some feeds) or has no meaning."""
+        """Cloud cover in percent; None if not stated (-1 in some feeds) or meaningless."""
         stated = self._first("eo:cloud_cover", "cloud_cover")
         percent = fields.number(stated, "cloud cover") if stated is not None else -1
         if percent > 100:
@@ -176,7 +176,7 @@ class Item:
 
     @cached_property
     def tile(self) -> str | None:
-        """The tile of the military grid, always with five characters: 31TEJ."""
+        """MGRS tile, always five characters: 31TEJ."""
         parts = (
             self._first("mgrs:utm_zone", "sentinel:utm_zone"),
             self._first("mgrs:latitude_band", "sentinel:latitude_band"),
@@ -190,7 +190,7 @@ class Item:
 
     @cached_property
     def crs(self) -> str | None:
-        """The rasters' coordinate system: as stated for the item or its bands, else the UTM zone of the tile."""
+        """Coordinate system of the rasters: as stated for the item or its bands, else the UTM zone of the tile."""
         for properties in (self.properties, *self.assets.values()):
             stated = fields.first(properties, "proj:code", "proj:epsg")
             if stated is not None:
@@ -202,13 +202,13 @@ class Item:
 
     @cached_property
     def relative_orbit(self) -> int | None:
-        """The relative orbit: as stated, else from the product's name."""
+        """Relative orbit: as stated, else from the product name."""
         stated = self._first("sat:relative_orbit") or self._product.get("orbit")
         return int(fields.number(stated, "sat:relative_orbit")) if stated is not None else None
 
     @cached_property
     def baseline(self) -> str | None:
-        """The processing baseline of Sentinel-2 as 05.11; 99.xx is what the Sen2Cor toolbox writes."""
+        """Processing baseline of Sentinel-2 as 05.11; 99.xx is written by the Sen2Cor toolbox."""
         if not self.kind.shifted:
             return None
         inside = self._product.get("baseline")
@@ -227,10 +227,10 @@ class Item:
 
     @cached_property
     def boa_offset(self) -> int:
-        """What is to be added to the stored numbers to give 10000 times reflectance, from this scene's own metadata.
+        """Offset to add to stored DN to obtain 10000 times reflectance, from the metadata of this scene.
 
         Raises:
-            InvalidInputError: nothing tells, or what tells contradicts itself.
+            InvalidInputError: the metadata are missing or contradictory.
         """
         if not self.kind.shifted:
             return 0
@@ -262,7 +262,7 @@ class Item:
 
     @cached_property
     def acquisition(self) -> str:
-        """Equal for all processings of one acquisition at any provider.
+        """Acquisition key, equal for all processings of one acquisition at any provider.
 
         Sentinel-2: tile and start of the datatake, which product names and datatake identifiers carry; the datetime
         of items differs between providers (start of the datatake, of the datastrip, or middle of the tile).
@@ -284,12 +284,12 @@ class Item:
 
     @cached_property
     def assets(self) -> dict[str, Json]:
-        """The asset of each band of the card at the card's pixel size."""
+        """Asset of each band at the card's pixel size."""
         return assets.of_bands(self.document, self.kind)
 
     @cached_property
     def links(self) -> list[SceneLink]:
-        """The links that lead back to the item or its product."""
+        """Links back to the item or its product."""
         return [
             {"href": self._absolute(link["href"]), "rel": link["rel"], "type": link.get("type")}
             for link in self.document.get("links") or []
@@ -297,7 +297,7 @@ class Item:
         ]
 
     def _check(self) -> None:
-        """Refuse what cannot be a scene of the card."""
+        """Refuse items that cannot be scenes of the card."""
         card = self.kind
         self.evidence.check(card)
         if not self.assets and not any(link["rel"] == "product" for link in self.links):
@@ -317,7 +317,7 @@ class Item:
 
     @cached_property
     def _product(self) -> dict[str, str]:
-        """The parts of the product's name, from the reference or the identifier; empty when it is named otherwise."""
+        """Parsed product name, from the reference or the id; empty for other names."""
         parts = _PRODUCT.match(self.reference) or _PRODUCT.match(self.document["id"])
         return {key: value for key, value in parts.groupdict().items() if value} if parts else {}
 
@@ -328,7 +328,7 @@ class Item:
 
     @cached_property
     def _usual_offset(self) -> int | None:
-        """The offset of products of this baseline, processor or time of processing; None when none of them is told."""
+        """Offset by baseline, processor or processing time; None if none of them is known."""
         baseline = self.baseline
         if baseline and baseline.startswith("99"):
             baseline = self._datatake.get("baseline")  # toolbox products have the offset of their source
@@ -352,7 +352,7 @@ class Item:
         )
 
     def _first(self, *names: str) -> Any:
-        """The first of these properties that the item has."""
+        """First property that is present."""
         return fields.first(self.properties, *names)
 
     def _absolute(self, href: str) -> str:
@@ -360,7 +360,7 @@ class Item:
 
 
 def moment(value: str | datetime) -> datetime:
-    """A time in UTC; one without a zone is in UTC already.
+    """Parse a timestamp to UTC; naive ones are in UTC.
 
     Raises:
         ValueError: it is not in ISO 8601.
@@ -370,7 +370,7 @@ def moment(value: str | datetime) -> datetime:
 
 
 def _shared(stated: dict[str, int | None], usual: int | None) -> int | None:
-    """The offset that bands state, in stored numbers; one that states none has the usual one. None where none does."""
+    """Common offset stated by the bands, in DN; bands without one count as having the usual one. None if none does."""
     if set(stated.values()) <= {None}:
         return None
     offsets = {band: usual if offset is None else offset for band, offset in stated.items()}

@@ -1,4 +1,4 @@
-"""Scenes of one's own files as STAC items, after a look at the files: are they what the user says they are?"""
+"""Catalogues a user's own raster files as scenes, after validating them against the declared card."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_OFFSET: Final = 2000
 
 
 def check_options(card: str, unit: str | None, offset: int | None) -> None:
-    """See that what must be said of the files of a card is said, and nothing else.
+    """Check that the required options of the card's files are given, and no others.
 
     Raises:
         InvalidInputError: it is not.
@@ -41,7 +41,7 @@ def check_options(card: str, unit: str | None, offset: int | None) -> None:
 def to_item(
     scene: Scene, card: str, unit: str | None, offset: int | None, left_out: dict[str, list[str]]
 ) -> dict[str, Any]:
-    """The STAC item of a scene.
+    """Build the STAC item of a scene.
 
     Args:
         scene: its files.
@@ -90,7 +90,7 @@ def to_item(
 
 
 def _identifier(scene: Scene, card: str, raster: Raster) -> str:
-    """What the file names say, and where on the ground it is: the same files elsewhere are the same scene."""
+    """Scene id from file names and location, so that the same files at another path are the same scene."""
     corner = raster.grid.transform
     corner_digest = sha256(f"{raster.grid.epsg} {corner.c:.3f} {corner.f:.3f}".encode()).hexdigest()[:8]
     mission = "" if "sensor" in scene.about else f"{cards.get(card).mission.code}_"
@@ -116,7 +116,7 @@ def _properties(scene: Scene, card: str, raster: Raster) -> dict[str, Any]:
 
 
 def _inspected(scene: Scene, card: str, band: str, href: str) -> tuple[Raster, tuple[float, float]]:
-    """The header of a band's file, and the scale and offset in it, after a look at its values."""
+    """Header of a band's file with scale and offset, validated by its values."""
     raster = Raster.inspect(href)
     number = raster.band - 1
     with opened(href) as dataset:
@@ -154,7 +154,7 @@ def _scaling(card: cards.Card) -> tuple[float, float]:
 
 
 def _offset(path: str, stated: tuple[float, float], offset: int | None) -> int:
-    """The offset of a file of reflectance in DN: as its user says, else as the file declares it.
+    """Offset of a reflectance file in DN: from the user, else as declared in the file.
 
     Raises:
         InvalidInputError: neither says it.

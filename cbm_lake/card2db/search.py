@@ -1,4 +1,4 @@
-"""What a catalogue is asked for: days and an area, as callers describe them."""
+"""Search parameters of a catalogue query: date range and area."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GeometryLike: TypeAlias = shapely.Geometry | Sequence[float] | Mapping[str, Any]
 
 
 def days(start: date | str | None, end: date | str | None) -> tuple[str, str]:
-    """Timestamps of the beginning and the end, empty where open."""
+    """Start and end timestamps, "" if open."""
     first, last = (day_of(value, "date") if value else None for value in (start, end))
     if first and last and last < first:
         raise InvalidInputError(f"end {last} lies before start {first}; swap them")
@@ -26,7 +26,7 @@ def days(start: date | str | None, end: date | str | None) -> tuple[str, str]:
 
 
 def area_of(lake: Lake, aoi: str | None, geometry: GeometryLike | None, source: str) -> shapely.Geometry:
-    """The area to ask for, in degrees."""
+    """Search area in degrees."""
     if geometry is not None:
         return _geometry(geometry)
     if aoi is None:

@@ -1,4 +1,4 @@
-"""Searches of STAC APIs.
+"""Searches STAC APIs.
 
 pystac-client is not used: it follows a `next` that goes in circles for ever, ends at an empty page that has a `next`,
 says nothing when less comes than was announced, and follows links to whichever host they name.
@@ -32,7 +32,7 @@ _NO_SEARCH_THERE: Final = frozenset({404, 405, 501})
 
 @dataclass(frozen=True)
 class Provider:
-    """A STAC API, and which of its collections holds what can be extracted."""
+    """A STAC API, with the collections that can be extracted."""
 
     url: str
     collections: MappingProxyType[str, str]
@@ -60,7 +60,7 @@ PROVIDERS: Final = MappingProxyType(
 
 
 def api(url: str, card: str, collection: str | None) -> tuple[str, str | None]:
-    """Address and collection of a STAC API given by short name or URL; without a collection, the usual one.
+    """Resolve a STAC API by short name or URL; the collection defaults to the provider's usual one.
 
     Raises:
         InvalidInputError: `url` is neither, or the provider has nothing of the card.
@@ -81,7 +81,7 @@ def api(url: str, card: str, collection: str | None) -> tuple[str, str | None]:
 
 
 def _elsewhere(name: str, card: str) -> str:
-    """Where a card is to be had that a provider lacks."""
+    """Providers that have a card which this one lacks."""
     others = [other for other, provider in PROVIDERS.items() if card in provider.collections]
     where = f"{' and '.join(others)} has it" if others else "no provider that is built in has it: catalogue files"
     return f"{name} has no usual collection for card {card} that can be extracted; {where}, or name a collection"
@@ -89,7 +89,7 @@ def _elsewhere(name: str, card: str) -> str:
 
 @dataclass(frozen=True)
 class Query:
-    """What is searched."""
+    """Parameters of a search."""
 
     collection: str | None
     """None for all."""
@@ -99,7 +99,7 @@ class Query:
     """The area, in degrees."""
 
     def request(self, method: str, url: str, limit: int) -> Request:
-        """The search as a request for the first page; a limit of 0 leaves the size of pages to the server."""
+        """The request for the first page; a limit of 0 leaves the page size to the server."""
         area = self.geometry if method == "POST" else short(self.geometry)
         asked = {
             "collections": [self.collection] if self.collection else None,
@@ -117,7 +117,7 @@ class Query:
 
 
 class Search(Pages):
-    """The items that a STAC API has of a collection, time and area."""
+    """Search results of a STAC API for a collection, period and area."""
 
     def __init__(self, url: str, web: Web, query: Query) -> None:
         """Ask for the first page.
@@ -155,7 +155,7 @@ class Search(Pages):
             )
 
     def _check_collection(self) -> bool:
-        """Whether the collection that is asked for is known to be there, if one is."""
+        """Check whether the requested collection exists."""
         if not self._collection:
             return True
         try:
@@ -177,7 +177,7 @@ def reader(original: Request, limit: int = 0) -> Callable[[Answer], Page]:
     """What makes pages of the answers to a search.
 
     Args:
-        original: the request for the first page, which a `next` link may tell to merge its body with.
+        original: the request for the first page, whose body is merged if a `next` link says so.
         limit: how many items a page may hold; 0 when that is not known.
     """
 
@@ -203,12 +203,12 @@ def reader(original: Request, limit: int = 0) -> Callable[[Answer], Page]:
 
 
 def short(area: shapely.Geometry) -> shapely.Geometry:
-    """The area, or its box where the area would not fit into an address."""
+    """The area, or its bounding box if the area would not fit into a URL."""
     return area if len(area.wkt) < _LONGEST else shapely.box(*area.bounds)
 
 
 def _opened(url: str, web: Web) -> tuple[str, list[tuple[str, str]], bool]:
-    """The root of an API, method and URL of what may be its search, the best first, and whether it states one."""
+    """Root document of an API; candidate search endpoints, best first; whether a search link is stated."""
     address, mark, query = url.partition("?")
     landing = web.ask(Request(address.rstrip("/").removesuffix("/search") + mark + query))
     document = landing.document
@@ -236,7 +236,7 @@ def _opened(url: str, web: Web) -> tuple[str, list[tuple[str, str]], bool]:
 
 
 def _first_page(web: Web, endpoints: list[tuple[str, str]], query: Query) -> tuple[Request, int, Answer]:
-    """What was asked for the first page, within which limit, and the answer, from the first endpoint that is there."""
+    """Request, page limit and response of the first endpoint that exists."""
     first: HttpError | None = None
     for method, url in endpoints:
         for limit in (_LIMIT, 0):
@@ -255,7 +255,7 @@ def _first_page(web: Web, endpoints: list[tuple[str, str]], query: Query) -> tup
 
 
 def _following(link: dict[str, Any] | None, asked: str, original: Request) -> Request | None:
-    """The request that a `next` link stands for."""
+    """Request of a `next` link."""
     if link is None:
         return None
     url, method = linked(link["href"], asked), str(link.get("method") or "GET").upper()
@@ -274,7 +274,7 @@ def _following(link: dict[str, Any] | None, asked: str, original: Request) -> Re
 
 
 def _no_items(document: Any, url: str) -> str:
-    """What is wrong with an answer that has no items."""
+    """Error for a response without items."""
     server, stated = host(url), words(document, url)
     if (
         stated

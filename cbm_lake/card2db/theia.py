@@ -1,4 +1,4 @@
-"""Sentinel-2 Level-2A of MAJA, as THEIA distributes it (…_FRE_B4.tif, 10000 x reflectance, no offset), as STAC items.
+"""THEIA Sentinel-2 Level-2A products of MAJA (…_FRE_B4.tif, reflectance x 10000, no offset) as STAC items.
 
 Its reflectance is corrected for slopes (FRE); it has no scene classes, so that nothing is screened by them.
 """
@@ -22,7 +22,7 @@ from cbm_lake.rasters import Raster
 log = logging.getLogger(__name__)
 
 MEMBER: Final = re.compile(r"((?:[^/]+/)*?)SENTINEL2[A-D]_[\w-]+_FRE_B\d+A?\.tif$")
-"""A file of such a product in an archive; its group is the product's folder."""
+"""A file of a THEIA product in an archive; its group is the product folder."""
 _BAND = re.compile(r"SENTINEL2[A-D]_[\w-]+_FRE_(?P<band>B\d+A?)\.tif$")
 _NAME = re.compile(
     r"SENTINEL2(?P<unit>[A-D])_(?P<day>\d{8})-(?P<time>\d{6})-(?P<milli>\d{3})_L2A_T(?P<tile>\d\d[A-Z]{3})_"
@@ -32,12 +32,12 @@ _QUANTIFICATION = re.compile(r"<REFLECTANCE_QUANTIFICATION_VALUE[^>]*>\s*([\d.]+
 
 
 def is_product(members: Collection[str]) -> bool:
-    """Whether a folder with these files is such a product."""
+    """Whether a folder with these files is a THEIA product."""
     return any(_BAND.match(member) for member in members)
 
 
 def to_items(files: Container) -> Iterator[dict[str, Any]]:
-    """The STAC item of a product.
+    """Build the STAC item of a product.
 
     Raises:
         InvalidInputError: its name is another than THEIA's, or its numbers are of another scale.
@@ -72,7 +72,7 @@ def to_items(files: Container) -> Iterator[dict[str, Any]]:
 
 
 def _assets(files: Container, members: dict[str, str]) -> tuple[dict[str, dict[str, Any]], Raster]:
-    """The assets of the card's bands, and the header of the first of them."""
+    """Assets of the card's bands, and the header of the first."""
     assets: dict[str, dict[str, Any]] = {}
     rasters: dict[str, Raster] = {}
     for key, member in members.items():
@@ -91,7 +91,7 @@ def _assets(files: Container, members: dict[str, str]) -> tuple[dict[str, dict[s
 
 
 def _check_scale(files: Container) -> None:
-    """See that 10000 stands for a reflectance of 1."""
+    """Check that 10000 represents a reflectance of 1."""
     metadata = next((member for member in files.members if member.endswith("_MTD_ALL.xml") and "/" not in member), None)
     match = _QUANTIFICATION.search(files.text(metadata)) if metadata else None
     if match and float(match[1]) != 10000:

@@ -1,4 +1,4 @@
-"""JSON from web servers: retries, redirects, limits, credentials; the only module of card2db that speaks HTTP.
+"""HTTP client of `card2db`: JSON requests with retries, redirects, size limits and credentials.
 
 Credentials are looked up for each URL that is asked, redirects included, so that none ever goes to another host.
 """
@@ -43,7 +43,7 @@ _TEMPORARY: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522,
 
 
 class HttpError(SourceError):
-    """A server answered with an error."""
+    """HTTP error response."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class HttpError(SourceError):
 
 @dataclass(frozen=True)
 class Request:
-    """What a server is asked; a body is sent as JSON."""
+    """An HTTP request; a body is sent as JSON."""
 
     url: str
     method: str = "GET"
@@ -62,13 +62,13 @@ class Request:
 
     @property
     def key(self) -> str:
-        """The same for requests that ask the same."""
+        """Cache key of a request."""
         return json.dumps([self.method, self.url, self.body, dict(self.headers)], sort_keys=True, default=str)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server sent."""
+    """An HTTP response."""
 
     document: Any
     """The JSON."""
@@ -78,7 +78,7 @@ class Answer:
 
 @dataclass
 class _Temporary(Exception):  # noqa: N818 - not an error yet
-    """A failure that may pass."""
+    """A transient failure."""
 
     error: SourceError
     after: float | None = None
@@ -88,7 +88,7 @@ class _Temporary(Exception):  # noqa: N818 - not an error yet
 
 
 class Web:
-    """Asks web servers for JSON, again after failures that may pass, with limits for time, waits and size."""
+    """JSON client that retries transient failures, with limits on time, waiting and size."""
 
     def __init__(self, timeout: float, retries: int, waiting: Callable[[], None] = lambda: None) -> None:
         """Nothing is asked yet.
@@ -105,12 +105,12 @@ class Web:
         self._session: requests.Session | None = None
 
     def ask(self, request: Request) -> Answer:
-        """The JSON that a server answers with.
+        """Request JSON from a server.
 
         Raises:
             HttpError: it answered with an error.
             SourceError: it cannot be reached, or its answer is no JSON.
-            InvalidInputError: the URL is none.
+            InvalidInputError: the URL is invalid.
             ConfigError: credentials for the host are malformed.
         """
         server = host(request.url)
@@ -127,7 +127,7 @@ class Web:
         raise AssertionError  # the loop has no end
 
     def _wait(self, failure: _Temporary, attempt: int, server: str) -> None:
-        """Wait as long as the server asks for, else twice as long as the last time; raise when that is too long."""
+        """Wait as the server asks, else with exponential backoff; raises if that is too long."""
         pause = max(failure.after or 0, 0.5 * 2**attempt)
         tries = self._retries if failure.tries is None else min(self._retries, failure.tries)
         longest = min(_PATIENCE - self._waited, _WHOLE_PATIENCE - self._waited_in_all)
@@ -143,7 +143,7 @@ class Web:
             pause -= 1
 
     def _follow(self, request: Request) -> Answer:
-        """The answer to a request after redirects, which keep method and body (but for 303)."""
+        """Response after redirects, which preserve method and body (except 303)."""
         secure = urlsplit(request.url).scheme == "https"
         home, url, method, body = host(request.url), request.url, request.method, request.body
         for _ in range(_REDIRECTS):
@@ -162,7 +162,7 @@ class Web:
         raise SourceError(f"{home} redirects in circles; check the address")
 
     def _sent(self, method: str, url: str, body: Any, headers: Mapping[str, str]) -> requests.Response:
-        """The response to one request, its content not read yet."""
+        """Send one request; the content is not read yet."""
         import requests
 
         if self._session is None:
@@ -184,7 +184,7 @@ class Web:
         return response
 
     def _failed(self, error: Exception, server: str) -> NoReturn:
-        """Raise what a failure of the connection comes to, without the library's text, which quotes query strings."""
+        """Raise a connection error without the library's text, which contains query strings."""
         import requests
         import urllib3
 
@@ -222,7 +222,7 @@ class Web:
             raise SourceError(f"{server} sent something that is no STAC answer (no JSON); check {label}") from error
 
     def _content(self, response: requests.Response, server: str) -> bytes:
-        """The content of a response, decompressed."""
+        """Decompressed content of a response."""
         import urllib3
 
         until = time.monotonic() + _SLOWEST * self._timeout
@@ -241,7 +241,7 @@ class Web:
 
 
 def host(url: str) -> str:
-    """The host of a URL, with its port, as messages name it.
+    """Host and port of a URL, for messages.
 
     Raises:
         InvalidInputError: it is no URL.
@@ -253,13 +253,13 @@ def host(url: str) -> str:
 
 
 def words(document: Any, url: str) -> str:
-    """What a server says itself about an error, in one line of at most 200 characters, or nothing."""
+    """The server's own error text in one line of at most 200 characters, or ""."""
     text = credentials.redacted(" ".join(_stated(document).split()), url)
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 def _stated(document: Any) -> str:
-    """The explanation in an error document of STAC, FastAPI, OGC, RFC 9457 and others."""
+    """Explanation in an error document (STAC, FastAPI, OGC, RFC 9457, …)."""
     if isinstance(document, str):
         return "" if document.lstrip().startswith("<") else document
     if isinstance(document, list):
@@ -273,7 +273,7 @@ def _stated(document: Any) -> str:
 
 
 def _refusal(response: requests.Response, content: bytes, url: str) -> Exception:
-    """What an answer with an error status comes to."""
+    """Exception for an error status."""
     server, status = host(url), response.status_code
     try:
         stated = words(load_json(content), url)
@@ -312,7 +312,7 @@ _REASONS: Final = (
 
 
 def _redirected(target: str, url: str) -> str:
-    """The URL that a redirect from `url` leads to; one to the same host does not fall back from https to http."""
+    """Target of a redirect from `url`; never downgraded from https to http on the same host."""
     try:
         here, there = urlsplit(url), urlsplit(urljoin(url, target))
     except ValueError as error:
@@ -328,7 +328,7 @@ def _redirected(target: str, url: str) -> str:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds from now that a Retry-After header asks for, which may be a number or a date."""
+    """Delay in seconds of a Retry-After header (number or date)."""
     if not value:
         return None
     try:

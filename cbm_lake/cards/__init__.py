@@ -1,4 +1,4 @@
-"""What each card (Copernicus application-ready data, Landsat) is: data in one file a card, from which all else follows.
+"""Cards: definitions of the products (Sentinel-2, Sentinel-1, Landsat), from which schemas, views and options derive.
 
 `sentinel2`, `sentinel1` and `landsat` hold the cards, `card` the types; `CARDS` lists them.
 """

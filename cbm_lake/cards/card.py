@@ -1,4 +1,4 @@
-"""The types of this room: what a card, a band, a mission and a classification are."""
+"""The types `Card`, `Band`, `Mission`, `Classification` and those that they consist of."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Band:
     metres: int
     """Pixel size; every band keeps its own grid."""
     aliases: tuple[str, ...] = ()
-    """What providers call it besides, in lower case; common names of STAC's electro-optical extension among them."""
+    """Aliases used by providers, in lower case, including the common names of STAC's electro-optical extension."""
     wavelength: float | None = None
     """Centre in micrometres; None of radar."""
     display: tuple[float, float] = (0, 3000)
-    """What a picture shows from black to full, in the unit of signatures."""
+    """Display range from black to full intensity, in the unit of signatures."""
     colour: str = "#777777"
     """Of its curve."""
 
@@ -56,7 +56,7 @@ class Classification:
     metres: int
     """Pixel size; copies at other sizes are resampled ones."""
     aliases: tuple[str, ...] = ()
-    """What providers call the band besides, in lower case."""
+    """Aliases of the band used by providers, in lower case."""
     title: re.Pattern[str] = _NOTHING
     """In the title of an asset that is it."""
     bits: tuple[int, ...] = ()
@@ -110,16 +110,16 @@ class Mission:
 
 @dataclass(frozen=True)
 class Quantity:
-    """What the numbers of a card measure."""
+    """The physical quantity of a card."""
 
     name: str
     """reflectance, backscatter or coherence."""
-    wanted: str
-    """The form in which they are needed, for messages: linear power."""
+    form: str
+    """The required form of the values, for messages: linear power."""
     units: frozenset[str]
-    """Units, in lower case, that say that they are in that form."""
+    """Units, in lower case, that denote that form."""
     most: float
-    """No median over parcels is above it."""
+    """Upper bound of any median over parcels."""
     axis: tuple[float, float] = (0, 0.1)
     """Least range of the axis of its curves; of decibels where they are shown in these."""
     decibels: bool = False
@@ -128,7 +128,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What an item says that shows it to be of another kind."""
+    """A pattern in an item that proves it to be of another kind."""
 
     pattern: re.Pattern[str]
     words: str
@@ -138,12 +138,12 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What in an item or a product's name says that it is of a card: beside its mission, one thing must."""
+    """Evidence in an item or product name, besides the mission, that it belongs to a card."""
 
-    wanted: str
-    """The kind, for messages: geocoded backscatter."""
+    product: str
+    """The kind of product, for messages: geocoded backscatter."""
     proof: re.Pattern[str] = _NOTHING
-    """What must stand, in upper case, in names, product types, the collection or the names of the rasters."""
+    """Pattern required, in upper case, in names, product types, the collection or the names of the rasters."""
     weak: re.Pattern[str] = _NOTHING
     """What is enough in the keys and titles of assets, unless something is refused."""
     level: str = ""
@@ -159,7 +159,7 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class Product:
-    """How names of products say which acquisition they are of."""
+    """Pattern of product names that identifies the acquisition."""
 
     pattern: re.Pattern[str]
     """Groups: taken (when), tile (where), made (when it was processed)."""
@@ -167,14 +167,14 @@ class Product:
 
 @dataclass(frozen=True)
 class Card:
-    """One kind of scene."""
+    """A card: one kind of scene."""
 
     name: str
     """s2, bs, …; the name of its view, table, cubes and commands."""
     title: str
     """In a few words: Sentinel-2 Level-2A."""
     picture: str
-    """What a picture of its bands is called: backscatter."""
+    """Label of images of its bands: backscatter."""
     extracted: str
     """What an extraction takes, for the command line."""
     measured: str
@@ -184,7 +184,7 @@ class Card:
     key_band: str
     """The band without whose raster an entry of the catalogue is a copy without rasters."""
     default_bands: tuple[str, ...]
-    """What is extracted when nothing is asked for."""
+    """The bands extracted by default."""
     quantity: Quantity
     acceptance: Acceptance
     product_type: str
@@ -204,7 +204,7 @@ class Card:
     highest: float | None = None
     """Stored numbers above it are no measurement; None where all are."""
     shifted: bool = False
-    """Whether stored numbers may have an offset that a scene's own metadata tell (BOA_ADD_OFFSET)."""
+    """Whether stored numbers may have an offset given by a scene's metadata (BOA_ADD_OFFSET)."""
     classification: Classification | None = None
     """The band whose classes are counted."""
     spacings: tuple[int, ...] = ()
@@ -216,7 +216,7 @@ class Card:
     collections: Mapping[str, str] = field(default_factory=dict)
     """The usual collection by the short name of each built-in provider that has one."""
     product: Product | None = None
-    """How names of its products are read; None where acquisitions are told otherwise."""
+    """How names of its products are read; None where acquisitions are identified otherwise."""
 
     @cached_property
     def resolutions(self) -> MappingProxyType[str, int]:
@@ -235,9 +235,9 @@ class Card:
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
-        """Every other name of a raster, in lower case, with the raster's own."""
-        own = {alias: band.name for band in self.bands for alias in band.aliases}
-        return own | dict.fromkeys(self.classification.aliases if self.classification else (), self.rasters[-1])
+        """Aliases of rasters, in lower case, and the raster of each."""
+        of_bands = {alias: band.name for band in self.bands for alias in band.aliases}
+        return of_bands | dict.fromkeys(self.classification.aliases if self.classification else (), self.rasters[-1])
 
     @property
     def is_optical(self) -> bool:
@@ -274,7 +274,7 @@ class Card:
         return "uint8" if self.is_classes(band) else self.dtype
 
     def check_bands(self, bands: Iterable[str]) -> tuple[str, ...]:
-        """The bands asked for, each once, in the card's order.
+        """The requested bands, each once, in the card's order.
 
         Raises:
             InvalidInputError: one of them is not a band of this card.

@@ -1,4 +1,4 @@
-"""Colours by name, which curves, bands and pages share."""
+"""Named colours shared by curves, bands and pages."""
 
 from __future__ import annotations
 

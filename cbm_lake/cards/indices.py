@@ -1,4 +1,4 @@
-"""Indices of reflectance: each one's formula, range, colours and source as data.
+"""Spectral indices (NDVI, NDWI, …): formula, range, colour map and source of each, as data.
 
 An index is the ratio of two weighted sums of bands, each with a constant. What needs an index derives from these data:
 SQL macros, the columns of the view `observations`, questions about crops, curves, images, calendars and the choices of
@@ -8,6 +8,7 @@ the command line.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -66,7 +67,7 @@ class Index:
     def roles(self) -> tuple[str, ...]:
         """Common names of its bands, by wavelength; the order of the macro's parameters."""
         weighted = {**self.numerator.weights, **self.denominator.weights}
-        return tuple(role for role in _WAVELENGTHS if role in weighted)
+        return tuple(sorted(weighted, key=_wavelength))
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -135,8 +136,10 @@ class Index:
         return least, most
 
 
-_WAVELENGTHS: Final = {"blue": 490, "green": 560, "red": 665, "nir": 842, "swir16": 1610, "swir22": 2190}
-"""Centres of the bands in nanometres (ESA, Sentinel-2 User Handbook)."""
+def _wavelength(role: str) -> float:
+    """The centre of the band of Sentinel-2 of that common name; those that it lacks come last."""
+    named = S2.band_named(role)
+    return next((band.wavelength for band in S2.bands if band.name == named and band.wavelength), math.inf)
 
 
 def normalized_difference(plus: Sequence[str], minus: Sequence[str]) -> tuple[Linear, Linear]:

@@ -1,4 +1,4 @@
-"""When one look of Sentinel-2 at a parcel is usable: the numbers of the rule that the view `observations` states.
+"""Thresholds of usable Sentinel-2 observations of a parcel, as applied by the view `observations`.
 
 The macros least_pixels(), least_share() and most_cloud() of SQL are made from them; which classes count as clouds is
 `cards.CLOUD_CLASSES`, unless a caller names others.
@@ -12,7 +12,7 @@ from typing import Final
 LEAST_PIXELS: Final = 8
 """Pixels from which the numbers of a parcel are worth something (Vajsova et al. 2020, Remote Sensing 12(14), 2195)."""
 LEAST_SHARE: Final = 0.9
-"""Share of a parcel that a scene must have seen so that what it saw stands for the whole.
+"""Minimum share of a parcel that must be observed to represent the whole.
 
 The mean of nine tenths differs from that of the whole by at most a tenth of what separates the two parts.
 """

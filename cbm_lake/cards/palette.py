@@ -1,4 +1,4 @@
-"""The colours of every figure, page and widget."""
+"""The colour palette of all figures, pages and widgets."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ __all__ = [
 ]
 
 INK: Final = "#1f2a37"
-"""Words and outlines."""
+"""Text and boundaries."""
 PALE: Final = "#6b7683"
-"""What is told in passing."""
+"""Secondary text."""
 CLOUD: Final = "#a9b2bc"
-"""What clouds hide."""
+"""Cloudy observations."""
 EDGE: Final = "#c3cad2"
-"""Sides and ticks of axes; what is not known."""
+"""Spines and ticks of axes; unknown values."""
 GRID: Final = "#e8ebef"
-"""Lines of the grid."""
+"""Grid lines."""
 GROUND: Final = "#f5f7f9"
-"""Behind everything."""
+"""Background."""
 
 NDVI: Final = GREEN
 BANDS: Final = {band.name: band.colour for card in reversed(tuple(CARDS.values())) for band in card.bands}

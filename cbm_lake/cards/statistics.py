@@ -1,4 +1,4 @@
-"""What each statistic of a parcel's pixels is: its column, its unit, and how it is computed.
+"""Zonal statistics as data: column, unit and computation of each statistic.
 
 To add one, add a line to `_ALL`: a quantile by its probability, anything else as a formula over statistics that exist.
 Tables, views, look-ups, descriptions, `zonal_stats` and the command line follow from it.
@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from cbm_lake.errors import InvalidInputError, given
+from cbm_lake.errors import InvalidInputError, quoted
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -22,7 +22,7 @@ SUMMARY: Final = ("count", "mean", "std", "min", "max")
 """The statistics that one pass over the pixels gives; all others are quantiles, or formulas over these."""
 
 PIXELS: Final = "pixels"
-"""What formulas may take beside statistics: the number of pixels of the whole parcel, valid or not."""
+"""Argument of formulas besides statistics: the number of pixels of the whole parcel, valid or not."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Statistic:
     shifts: bool = False
     """Whether an offset that is added to all pixels is added to it, too."""
     stored: bool = False
-    """Whether every extraction stores it; others are stored where they are asked for."""
+    """Whether every extraction stores it; others are stored on request."""
     counts: bool = False
     """Whether it says something of a parcel without valid pixels; others are null there."""
     quantile: float | None = None
@@ -88,7 +88,7 @@ SERIES: Final = ("count", "mean", "std", "min", "p25", "p50", "p75", "max")
 """`STORED` in the order of a time series, which is that of the original library."""
 
 OPTIONAL: Final = tuple(name for name in STATISTICS if name not in STORED)
-"""The statistics that a table gets when they are first asked for."""
+"""Optional statistics, whose columns are added when they are first requested."""
 
 
 def check(names: str | Iterable[str]) -> tuple[str, ...]:
@@ -101,12 +101,12 @@ def check(names: str | Iterable[str]) -> tuple[str, ...]:
         InvalidInputError: one of them is no statistic.
     """
     if not isinstance(names, str | Iterable):
-        raise InvalidInputError(f"there is no statistic {given(names)}; choose from {', '.join(STATISTICS)}")
+        raise InvalidInputError(f"there is no statistic {quoted(names)}; choose from {', '.join(STATISTICS)}")
     asked = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else list(names)
     unknown = [name for name in asked if not isinstance(name, str) or name not in STATISTICS]
     if unknown:
         raise InvalidInputError(
-            f"there is no statistic {', '.join(map(given, unknown))}; choose from {', '.join(STATISTICS)}"
+            f"there is no statistic {', '.join(map(quoted, unknown))}; choose from {', '.join(STATISTICS)}"
         )
     return tuple(name for name in STATISTICS if name in asked)
 

@@ -1,4 +1,4 @@
-"""The workspace (config/main.json, temp/, data/) and its settings."""
+"""Workspace (config/main.json, temp/, data/) and settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OTHERS: Final = 0o007
 
 
 def get_value(keys: Sequence[str]) -> Any:
-    """A setting of the workspace by the names of its section and key, as the original's function: ["paths", "temp"].
+    """Get a setting by section and key, with the original library's signature: ["paths", "temp"].
 
     Passwords and keys come as asterisks.
 
@@ -48,10 +48,10 @@ def get_value(keys: Sequence[str]) -> Any:
 
 
 def set_value(keys: Sequence[str], value: Any) -> None:
-    """Keep a setting in config/main.json, as the original's function: set_value(["api", "url"], "https://…").
+    """Store a setting in config/main.json, with the original's signature: set_value(["api", "url"], "https://…").
 
     Raises:
-        ConfigError: there is no such setting, or the value is none.
+        ConfigError: there is no such setting, or the value is invalid.
     """
     if isinstance(keys, str) or len(keys) < 2:
         raise ConfigError(f"{keys!r} is no setting; give its section and its key, such as ['api', 'url']")
@@ -62,13 +62,13 @@ def set_value(keys: Sequence[str], value: Any) -> None:
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder that holds config/main.json, data/ and temp/."""
+    """A folder with config/main.json, data/ and temp/."""
 
     root: Path
 
     @classmethod
     def here(cls) -> Workspace:
-        """The workspace named by CBM_LAKE_HOME, else the current folder; a later chdir does not change it.
+        """The workspace named by CBM_LAKE_HOME, else the current folder; later changes of directory have no effect.
 
         Nothing is written; see `create`. Child processes get it by `environment`.
 
@@ -80,39 +80,39 @@ class Workspace:
 
     @property
     def config_file(self) -> Path:
-        """Where the settings are."""
+        """Path of the settings file."""
         return self.root / "config" / "main.json"
 
     @cached_property
     def config(self) -> Config:
-        """The settings in force."""
+        """The effective settings."""
         return self._validate(self._read())
 
     @property
     def data(self) -> Path:
-        """The user's own folder; it also holds the default lake."""
+        """The user's own folder, which also contains the default lake."""
         return self.root / self.config.paths.data
 
     @property
     def temp(self) -> Path:
-        """Where `get` writes: temp/<aoi>/<year>/<pid>/."""
+        """Folder to which `get` writes: temp/<aoi>/<year>/<pid>/."""
         return self.root / self.config.paths.temp
 
     @property
     def lake_url(self) -> str:
-        """The folder or URL of the lake; a folder of the settings that is not absolute is one of the workspace."""
+        """Folder or URL of the lake; relative paths in the settings are relative to the workspace."""
         url = self.config.lake.url
         if url and url == os.environ.get(LAKE):
             return _lake_of_environment()
         return url if "://" in url else str(self.root / url) if url else str(self.data / "lake")
 
     def environment(self) -> dict[str, str]:
-        """The variables by which a child process has this workspace and its lake, wherever it is started."""
+        """Environment variables that give a child process the same workspace and lake."""
         lake = _lake_of_environment()
         return {HOME: str(self.root)} | ({LAKE: lake} if lake else {})
 
     def prepare(self, path: Path | str) -> None:
-        """Make the workspace where a file or folder in it is to be written first; nothing for others.
+        """Create the workspace before the first file is written to it; does nothing for paths outside.
 
         Raises:
             ConfigError: as of `create`.
@@ -124,7 +124,7 @@ class Workspace:
             self.create()
 
     def create(self) -> Workspace:
-        """Make what is missing, touch nothing that exists.
+        """Create what is missing; existing files are not changed.
 
         Raises:
             ConfigError: a folder or file cannot be written, or config/main.json is wrong.
@@ -138,7 +138,7 @@ class Workspace:
         return self
 
     def configure(self, section: str, **values: Any) -> Workspace:
-        """Change settings in the file and return the workspace that has them; environment values stay out of the file.
+        """Change settings in the file and return the updated workspace; environment values are not stored.
 
         Args:
             section: a key of config/main.json, for instance "api".
@@ -185,13 +185,13 @@ class Workspace:
         return settings.read(document, str(self.config_file))
 
     def _write(self, document: dict[str, Any]) -> None:
-        """Replace the file in one step, readable by its owner only (it may hold passwords)."""
+        """Replace the file atomically, readable by its owner only (it may hold passwords)."""
         with durable.replacing(self.config_file, private=True) as draft:
             draft.write_text(json.dumps(document, indent=4), encoding="utf-8")
 
 
 def _absolute(folder: str) -> Path:
-    """A folder as it was named first in this process: the same after a chdir."""
+    """Absolute path as of the first use in this process, regardless of later chdir."""
     try:
         return absolute(folder)
     except OSError as error:
@@ -199,13 +199,13 @@ def _absolute(folder: str) -> Path:
 
 
 def _lake_of_environment() -> str:
-    """The folder or URL that CBM_LAKE_LAKE__URL names; "" where it names none."""
+    """Folder or URL in CBM_LAKE_LAKE__URL, or ""."""
     lake = os.environ.get(LAKE, "")
     return lake if not lake or "://" in lake else str(_absolute(lake))
 
 
 def close_to_others() -> None:
-    """Let nobody but the owner and the group read what this process makes from now on.
+    """Restrict files that this process creates to the owner and the group (umask).
 
     The process's umask says what the group may; CBM_LAKE_UMASK says all (022: everybody may read).
 
@@ -217,7 +217,7 @@ def close_to_others() -> None:
 
 
 def _umask() -> int | None:
-    """What CBM_LAKE_UMASK says; None where it says nothing."""
+    """Value of CBM_LAKE_UMASK, or None."""
     text = os.environ.get(UMASK, "")
     if text and not re.fullmatch(r"[0-7]{1,4}", text):
         raise ConfigError(f"{UMASK}={text!r} is no umask; write it as 027, or 022 where everybody may read")
@@ -225,7 +225,7 @@ def _umask() -> int | None:
 
 
 def _make(folder: Path) -> None:
-    """Make a folder of the workspace, unless it is there, closed to others unless told."""
+    """Create a folder of the workspace if missing, private unless configured otherwise."""
     if folder.is_dir():
         return
     folder.mkdir(mode=0o777 & ~_OTHERS, parents=True, exist_ok=True)
@@ -235,7 +235,7 @@ def _make(folder: Path) -> None:
 
 
 def _changed(section: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Settings with some of them changed; None takes one out."""
+    """Updated settings; None removes one."""
     changed = {name: value for name, value in section.items() if values.get(name, value) is not None}
     for name, value in values.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The settings: config/main.json and the variables CBM_LAKE_… of the environment, checked and with defaults."""
+"""Settings model: config/main.json and CBM_LAKE_… environment variables, validated, with defaults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Section(BaseModel):
 
 
 class Set(_Section):
-    """General settings of the user."""
+    """General settings."""
 
     user: str = ""
     email: str = ""
@@ -66,7 +66,7 @@ class Api(_Section):
 
 
 class Db(_Section):
-    """A PostgreSQL database of the original library, to migrate from."""
+    """A PostgreSQL database of the original library, as the source of a migration."""
 
     description: str = ""
     host: str = ""
@@ -78,7 +78,7 @@ class Db(_Section):
 
 
 class _ObjectStore(_Section):
-    """How a bucket is reached; see `access.Access`."""
+    """Access to a bucket; see `access.Access`."""
 
     host: str = Field(default="", pattern=r"^\S*$")
     """Endpoint, with or without https://; empty is Amazon's."""
@@ -92,7 +92,7 @@ class _ObjectStore(_Section):
 
 
 class S3(_ObjectStore):
-    """The object store of the scenes, a DIAS for instance."""
+    """Object store of the scenes, for instance of a DIAS."""
 
     dias: str = ""
     bucket: str = ""
@@ -101,7 +101,7 @@ class S3(_ObjectStore):
     @model_validator(mode="before")
     @classmethod
     def _from_original(cls, values: Any) -> Any:
-        """The original's osdias and oshost under our names; where both are given, ours (the environment's) hold."""
+        """The original's osdias and oshost under our names; ours (from the environment) take precedence."""
         if not isinstance(values, dict):
             return values
         names = {"osdias": "dias", "oshost": "host"}
@@ -110,21 +110,21 @@ class S3(_ObjectStore):
 
 
 class LakeSettings(_ObjectStore):
-    """Where the lake is, and, for an s3:// URL, how its bucket is reached."""
+    """Location of the lake, and access to its bucket for an s3:// URL."""
 
     url: str = ""
     """Folder or URL of the lake; empty means data/lake in the workspace."""
 
 
 class Pseudonyms(_Section):
-    """Pseudonyms of exports; see `Lake.export`."""
+    """Settings of pseudonyms in exports; see `Lake.export`."""
 
     key: SecretStr = SecretStr("")
     """What identifiers are hashed with, 16 bytes or more; empty means the file config/pseudonyms.key."""
 
 
 class Config(BaseSettings):
-    """All settings: environment (CBM_LAKE_API__PASS=…) before file before default; `{}` is a valid file."""
+    """All settings; environment (CBM_LAKE_API__PASS=…) over file over defaults; `{}` is a valid file."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, hide_input_in_errors=True
@@ -150,20 +150,20 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment first, then the file's document, which comes in as keyword arguments."""
+        """Order of sources: environment, then the file's document, passed as keyword arguments."""
         assert isinstance(init_settings, InitSettingsSource)  # noqa: S101 - a fact of the library
         return _Renamed(settings_cls, env_settings), init_settings
 
 
 class _Renamed(PydanticBaseSettingsSource):
-    """The settings of the environment by the names that the file has for them."""
+    """Environment settings under the names of the file."""
 
     def __init__(self, settings_cls: type[BaseSettings], source: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
         self._source = source
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """As the source gives it."""
+        """Value of a field, as the source provides it."""
         return self._source.get_field_value(field, field_name)
 
     def __call__(self) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class _Renamed(PydanticBaseSettingsSource):
 
 
 def read(document: dict[str, Any], file: str) -> Config:
-    """The settings of a document, the environment before it.
+    """Validate the settings of a document, with environment variables taking precedence.
 
     Args:
         document: of the file.
@@ -189,12 +189,12 @@ def read(document: dict[str, Any], file: str) -> Config:
 
 @lru_cache(maxsize=4)
 def _read(document: str, _: frozenset[tuple[str, str]]) -> Config:
-    """The settings of a document as JSON and of these variables; they are asked for at every step."""
+    """Settings of a JSON document and these variables, cached because they are read at every step."""
     return Config(**_renamed(json.loads(document)))
 
 
 def _at_fault() -> str:
-    """Where a wrong setting stands: what is wrong without the file is wrong in the environment; else ""."""
+    """Location of a wrong setting: the environment if it is wrong without the file, else ""."""
     try:
         Config()
     except (ValidationError, SettingsError):
@@ -203,7 +203,7 @@ def _at_fault() -> str:
 
 
 def defaults() -> dict[str, Any]:
-    """The default settings as a document; built from the class, so that no environment value gets in."""
+    """Default settings as a document, free of environment values."""
     sections = {name: field.get_default() for name, field in Config.model_fields.items()}
     return {
         name: {key: value.model_dump(mode="json") for key, value in section.items()}
@@ -214,7 +214,7 @@ def defaults() -> dict[str, Any]:
 
 
 def _renamed(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with the original's section obst as s3, and with passwords as `pass`.
+    """Document with the original's section obst as s3, and passwords as `pass`.
 
     An alias of obst would also read the variables S3 and OBST; of two names of one setting the environment's would not
     come before the file's.
@@ -252,7 +252,7 @@ def _first_problem(error: Exception) -> str:
 
 
 def _settings(section: Sequence[int | str]) -> list[str]:
-    """The names in a section of the settings."""
+    """Setting names of a section."""
     model: Any = Config
     for name in section:
         field = getattr(model, "model_fields", {}).get(name)

@@ -1,4 +1,4 @@
-"""The demonstration: a generated sample with known truth, and the main job run on it."""
+"""Demonstration: a generated sample with known ground truth, and the main workflow run on it."""
 
 from cbm_lake.demo.run import run
 

@@ -1,4 +1,4 @@
-"""What satellites would see of the sample: reflectances, clouds, scene classes, backscatter, coherence."""
+"""Simulated imagery of the sample: reflectance, clouds, scene classification, backscatter, coherence."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNSEEN_CLASSES = (3, 8, 9, 10)
 
 @dataclass(frozen=True)
 class Sky:
-    """Clouds over the place."""
+    """Clouds over the landscape."""
 
     cloud: Floats
     """Opacity per pixel, 0 (clear) to 1."""
@@ -42,7 +42,7 @@ class Sky:
 
 @dataclass(frozen=True)
 class Ground:
-    """The place on some days, per surface, and which pixel is of which surface."""
+    """The landscape per surface over time, and the surface of each pixel."""
 
     growth: Growth
     labels: NDArray[np.int64]
@@ -52,7 +52,7 @@ class Ground:
     """How much brighter than others each pixel is when bare, as a share."""
 
     def ndvi(self, day: float) -> Floats:
-        """NDVI per pixel, as a sensor whose pixels look a little into their neighbours sees it."""
+        """NDVI per pixel, blurred as by a sensor's point spread function."""
         days = np.array([day])
         surface = self.growth.ndvi(days)[:, 0]
         closed = cover_share(surface)
@@ -74,7 +74,7 @@ class Ground:
         return rest | {"B04": total * (1 - ndvi) / 2, "B08": total * (1 + ndvi) / 2}
 
     def are(self, *names: str) -> NDArray[np.bool_]:
-        """Which pixels have one of these covers."""
+        """Mask of pixels that have one of these covers."""
         mask = np.array([cover.name in names for cover in self.growth.covers])
         return np.asarray(mask[self.labels])
 
@@ -104,25 +104,25 @@ class Ground:
 
 
 def cover_share(ndvi: Floats) -> Floats:
-    """Share of the ground under green leaves, 0 to 1."""
+    """Fractional green vegetation cover, 0 to 1."""
     return np.asarray(((ndvi - BARE) / (CLOSED - BARE)).clip(0, 1))
 
 
 def blur(values: Floats) -> Floats:
-    """Each pixel with a twentieth of its four neighbours."""
+    """Mix each pixel with a twentieth of its four neighbours."""
     padded = np.pad(values, 1, mode="edge")
     around = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
     return np.asarray(0.8 * values + 0.05 * around)
 
 
 def halve(values: Floats) -> Floats:
-    """Means of 2 by 2 pixels: from the 10 m to the 20 m grid."""
+    """Average 2 by 2 pixels: from the 10 m to the 20 m grid."""
     rows, columns = values.shape
     return np.asarray(values.reshape(rows // 2, 2, columns // 2, 2).mean(axis=(1, 3)))
 
 
 def smooth_noise(shape: tuple[int, int], length: float, rng: np.random.Generator) -> Floats:
-    """Random hills about `length` pixels wide, mean 0, standard deviation 1; opposite edges fit together."""
+    """Periodic random noise with a correlation length of `length` pixels, mean 0, standard deviation 1."""
     rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None, :]
     damping = np.exp(-2 * (np.pi * length / 2) ** 2 * (rows**2 + columns**2))
     hills = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * damping, s=shape)
@@ -130,7 +130,7 @@ def smooth_noise(shape: tuple[int, int], length: float, rng: np.random.Generator
 
 
 def ground(growth: Growth, labels: NDArray[np.int64], rng: np.random.Generator) -> Ground:
-    """The place with texture: within fields, over soils, and from pixel to pixel."""
+    """Build the ground with texture: within fields, over soils, and from pixel to pixel."""
     shape = (labels.shape[0], labels.shape[1])
     texture = 0.85 * smooth_noise(shape, 7, rng) + 0.5 * rng.standard_normal(shape)
     soil = 0.07 * smooth_noise(shape, 45, rng) + 0.04 * smooth_noise(shape, 5, rng)
@@ -141,7 +141,7 @@ def ground(growth: Growth, labels: NDArray[np.int64], rng: np.random.Generator) 
 
 
 def sky(shape: tuple[int, int], cover: float, rng: np.random.Generator) -> Sky:
-    """Clouds over about the share `cover` of the image, with their shadows."""
+    """Draw clouds with their shadows over about the share `cover` of the image."""
     if cover <= 0:
         return Sky(np.zeros(shape), np.zeros(shape))
     size = shape[0]
@@ -155,7 +155,7 @@ def sky(shape: tuple[int, int], cover: float, rng: np.random.Generator) -> Sky:
 
 
 def observed(bands: dict[str, Floats], above: Sky, rng: np.random.Generator) -> dict[str, Floats]:
-    """Reflectance per band on its own grid, through clouds and in shadow, with noise."""
+    """Simulate observed reflectance per band on its own grid, with clouds, shadow and noise."""
     result = {}
     lit = 1 - above.shadow
     bright = 1 + 0.10 * smooth_noise(above.cloud.shape, 9, rng) if above.cloud.any() else 1.0
@@ -167,7 +167,7 @@ def observed(bands: dict[str, Floats], above: Sky, rng: np.random.Generator) -> 
 
 
 def scene_classes(ndvi: Floats, above: Sky) -> NDArray[np.uint8]:
-    """The scene classes (SCL) at 20 m: 3 shadow, 4 vegetation, 5 bare, 6 water, 8 and 9 cloud, 10 cirrus."""
+    """Scene classification (SCL) at 20 m: 3 shadow, 4 vegetation, 5 bare, 6 water, 8 and 9 cloud, 10 cirrus."""
     cloud, shadow, green = halve(above.cloud), halve(above.shadow), halve(ndvi)
     conditions = [cloud > 0.6, cloud > 0.25, cloud > 0, shadow > 0, green < 0, green > 0.4]
     return np.select(conditions, [9, 8, 10, 3, 6, 4], 5).astype(np.uint8)

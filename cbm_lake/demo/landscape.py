@@ -1,4 +1,4 @@
-"""The invented place of the sample: blocks between roads, fields, declared parcels, woods, houses, water."""
+"""Generates the landscape of the sample: roads, fields, declared parcels, woods, houses and water."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WEST, NORTH, PIXEL = 552_000, 5_648_000, 10
 
 @dataclass(frozen=True)
 class Landscape:
-    """The place: what was declared, and which surface every pixel belongs to."""
+    """The landscape: declared parcels, and the surface of each pixel."""
 
     transform: Affine
     parcels: gpd.GeoDataFrame
@@ -42,12 +42,12 @@ class Landscape:
 
 
 def grid(pixel: float) -> Affine:
-    """The transform of pixels of that many metres."""
+    """Affine transform for pixels of that many metres."""
     return Affine(pixel, 0, WEST, 0, -pixel, NORTH)
 
 
 def build(size: int, rng: np.random.Generator) -> Landscape:
-    """A place of `size` by `size` pixels with about 300 parcels on 480 by 480 (at least 60)."""
+    """Generate a landscape of `size` by `size` pixels, with about 300 parcels on 480 by 480 (at least 60)."""
     transform = grid(PIXEL)
     ground = shapely.box(WEST, NORTH - size * PIXEL, WEST + size * PIXEL, NORTH)
     river = _river(ground, rng)

@@ -1,4 +1,4 @@
-"""Writes the demonstration's page: one HTML file that needs no network."""
+"""Writes the HTML page of the demonstration, which needs no network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', A
 
 
 def write(views: Views, path: Path) -> None:
-    """Write the page; every number on it is asked of the lake by SQL."""
+    """Write the page; all numbers come from SQL queries on the lake."""
     import holoviews as hv
     from bokeh.embed import components
 

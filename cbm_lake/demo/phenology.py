@@ -1,4 +1,4 @@
-"""How the ground of the sample changes over the year: crops, land cover, farm work and the NDVI they make."""
+"""Simulated phenology of the sample: crops, land cover, farm work and the resulting NDVI."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ OTHER_SEASON = {
     "sugar beet": "rapeseed",
     "fallow": "sugar beet",
 }
-"""For each crop one whose season differs so much that the NDVI can tell them apart."""
+"""For each crop another one whose season is clearly distinct in NDVI."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """The year of every surface: curve parameters and days of farm work, one entry each (NaN: none)."""
+    """Phenology of every surface: curve parameters and days of farm work, one entry each (NaN: none)."""
 
     covers: tuple[Cover, ...]
     early: Floats
@@ -105,7 +105,7 @@ class Growth:
     """Days in which a cut sward wins back 63 % of what it lost."""
 
     def of(self, field: str) -> Floats:
-        """One property of the surfaces' covers, as a column."""
+        """A property of the surfaces' covers as a column."""
         return np.array([getattr(cover, field) for cover in self.covers], dtype=np.float64)[:, None]
 
     def ndvi(self, days: Floats) -> Floats:
@@ -130,7 +130,7 @@ class Growth:
         return winter + (height - winter) * up + (late - height) * down
 
     def flowering(self, days: Floats) -> Floats:
-        """How far rapeseed is in yellow flower, 0 to 1, shape (surfaces, days)."""
+        """Degree of yellow flowering of rapeseed, 0 to 1, shape (surfaces, days)."""
         rape = np.array([[cover.name == "rapeseed"] for cover in self.covers])
         return rape * np.exp(-0.5 * ((days + self.early[:, None] - 121) / 9) ** 2)
 
@@ -148,7 +148,7 @@ class Growth:
         return np.asarray(((since >= 0) & (since < span)).any(axis=2))
 
     def events(self) -> pd.DataFrame:
-        """All farm work: surface (row number), event and day of the year, in order."""
+        """All farm work, sorted: surface (row number), event and day of the year."""
         cut = np.array(["mulching" if cover.name == "fallow" else "mowing" for cover in self.covers])
         tables = [_table(name, getattr(self, name)) for name in ("sowing", "harvest", "ploughing")]
         tables += [_table(cut, days) for days in self.cuts.T]
@@ -160,7 +160,7 @@ def _table(event: str | NDArray[np.str_], days: Floats) -> pd.DataFrame:
 
 
 def draw(names: list[str], rng: np.random.Generator) -> Growth:
-    """A year for surfaces with the covers of these names."""
+    """Draw random phenologies for surfaces with these covers."""
     covers = tuple(COVERS[name] for name in names)
     crop = np.array([bool(cover.code) for cover in covers])
     early = np.where(crop, rng.normal(0, 5, len(names)).clip(-11, 11), 0)

@@ -1,4 +1,4 @@
-"""Draws what the demonstration's page shows; every number comes out of the lake by SQL."""
+"""Plots of the demonstration page, from SQL queries on the lake."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BRIGHTEST: Final = 0.16
 
 @dataclass(frozen=True)
 class Views:
-    """Where the figures get their numbers from."""
+    """Queries that the figures are drawn from."""
 
     lake: Lake
     sample: Path
@@ -55,7 +55,7 @@ class Views:
         return self.frame_of(query, aoi=self.aoi, year=self.year, **more)
 
     def frame_of(self, query: str, **params: object) -> pd.DataFrame:
-        """The rows of a named query; times without a zone, as plots want them."""
+        """Rows of a named query as a DataFrame with naive timestamps, as plots need them."""
         frame = self.lake.query(query, **params).to_pandas()
         for name in frame.select_dtypes("datetimetz"):
             frame[name] = frame[name].dt.tz_localize(None)
@@ -63,22 +63,22 @@ class Views:
 
     @property
     def screen(self) -> dict[str, Any]:
-        """The parameter of queries that leave clouded observations out."""
+        """Query parameter that excludes clouded observations."""
         return {"screen": list(SCREEN)}
 
     @property
     def truth(self) -> str:
-        """What was drawn."""
+        """The ground truth."""
         return str(self.sample / "truth.parquet")
 
     @property
     def events(self) -> str:
-        """What work was done on the fields."""
+        """Farm work on the fields."""
         return str(self.sample / "events.parquet")
 
 
 def colour(crop: str) -> str:
-    """The colour of a crop, the same in all figures."""
+    """Colour of a crop, equal in all figures."""
     return CROP_COLOURS.get(crop, palette.GREY)
 
 
@@ -86,7 +86,7 @@ def colour(crop: str) -> str:
 
 
 def parcel_map(views: Views) -> Element:
-    """The parcels by declared crop; hovering shows pid, crop, hectares and the latest clear NDVI."""
+    """Map of parcels by declared crop; the tooltip shows pid, crop, hectares and the latest clear NDVI."""
     import holoviews as hv
 
     frame = _parcels(views)
@@ -109,7 +109,7 @@ def parcel_map(views: Views) -> Element:
 
 
 def true_colour(views: Views) -> tuple[Element, pd.Timestamp]:
-    """The clearest and most varied scene out of the cube in true colour with geometries, and its time."""
+    """The clearest and most varied scene of the cube in true colour with geometries, and its timestamp."""
     import holoviews as hv
 
     best = views.table("scenes.clear", **views.screen).iloc[0]
@@ -182,7 +182,7 @@ def _pixels(lake: Lake, scene: str) -> tuple[NDArray[np.uint8], tuple[float, flo
 
 
 def crop_curves(crops: pd.DataFrame) -> Element:
-    """Median NDVI per declared crop over time with the band between the quartiles, of rows of time_series.crop_ndvi."""
+    """Median NDVI per declared crop over time with interquartile band, from rows of time_series.crop_ndvi."""
     import holoviews as hv
 
     layers = []
@@ -203,7 +203,7 @@ def crop_curves(crops: pd.DataFrame) -> Element:
 
 
 def parcel_curve(views: Views, pid: str, declared: str, crops: pd.DataFrame) -> Element:
-    """NDVI of one parcel: seen dates filled, hidden ones hollow, what was drawn as a line, farm work as dotted lines.
+    """NDVI of one parcel: clear dates filled, clouded ones hollow, true NDVI as a line, farm work dotted.
 
     Args:
         views: where the numbers come from.
@@ -302,7 +302,7 @@ def _season(overlay: Element, title: str, limits: tuple[float, float], height: i
 
 
 def agreement(views: Views) -> Element:
-    """Extracted against drawn NDVI of all parcels and dates, clouded ones in grey."""
+    """Extracted against true NDVI of all parcels and dates, clouded ones in grey."""
     import holoviews as hv
 
     rows = views.table("demo.agreement", truth=views.truth, **views.screen).round({"drawn": 3, "extracted": 3})

@@ -1,4 +1,4 @@
-"""Runs the main job end to end on the generated sample, one visible step after another."""
+"""Runs the main workflow end to end on the generated sample, step by step."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class _Step:
         self.progress.update(self.task, completed=done, total=total or None, rate=rate)
 
     def done(self, outcome: str, *, new: bool) -> None:
-        """Say what came of it."""
+        """Report the result of a step."""
         self.outcome, self.new = outcome, new
 
 
@@ -78,7 +78,7 @@ class _Steps:
 
 
 def run(folder: Path, *, workers: int | None = None, console: Console, size: int = 480, dates: int = 24) -> Path:
-    """Make the sample and its workspace in a folder, run the main job on it and return where the page lies.
+    """Generate the sample and its workspace, run the main workflow on it, and return the path of the page.
 
     A second time in the same folder adds nothing.
 

@@ -1,4 +1,4 @@
-"""Writes the generated sample: parcels, Sentinel-2 and Sentinel-1 images with STAC items, and the truth."""
+"""Writes the generated sample: parcels, Sentinel-1 and Sentinel-2 images with STAC items, and the ground truth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import rasterio
@@ -20,7 +19,7 @@ import shapely
 from affine import Affine
 from numpy.typing import NDArray
 
-from cbm_lake.demo import imagery, phenology, stac
+from cbm_lake.demo import ground_truth, imagery, phenology, stac
 from cbm_lake.demo.landscape import EPSG, PIXEL, Landscape, build, grid
 from cbm_lake.demo.phenology import Floats
 from cbm_lake.errors import InvalidInputError
@@ -40,7 +39,7 @@ MANTISSA = 17
 
 @dataclass(frozen=True)
 class Sample:
-    """Where the parts of a written sample lie."""
+    """Paths of a written sample."""
 
     folder: Path
     parcels: Path
@@ -62,7 +61,7 @@ class Sample:
 
     @property
     def cover(self) -> Path:
-        """GeoTIFF, uint8: what truly grows or stands on each pixel; the classes are in cover.yml beside it."""
+        """GeoTIFF, uint8: true land cover of each pixel; class names are in cover.yml beside it."""
         return self.folder / "cover.tif"
 
 
@@ -85,7 +84,7 @@ class _World:
     seed: int
 
     def rng(self, card: str, number: int) -> np.random.Generator:
-        """Random numbers of one image, independent of those of all others."""
+        """Random generator of one image, independent of all others."""
         return np.random.default_rng([self.seed, *card.encode(), number])
 
 
@@ -97,14 +96,14 @@ def write(
     size: int = 480,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sample:
-    """Write the sample of an invented season (March to October 2024) and return where its parts lie.
+    """Write the sample of a simulated season (March to October 2024) and return its paths.
 
     What is there under the same names is overwritten, nothing is removed.
 
     Args:
         dates: number of Sentinel-2 scenes, 1 to 49; Sentinel-1 is in proportion (36 at 24, from April).
         size: width and height of the place in pixels of 10 m, a multiple of 4, at least 120.
-        progress: called with the pictures written so far and their total number.
+        progress: called with the number of images written so far, and their total.
     """
     if not 1 <= dates <= OPTICAL_SLOTS:
         raise InvalidInputError(f"cannot write a sample of {dates} dates: give 1 to {OPTICAL_SLOTS}")
@@ -220,7 +219,7 @@ def _optical(
     seen_bands = imagery.observed(clear, above, rng)
     bands: Bands = {name: _stored(band, overpass.offset, inside) for name, band in seen_bands.items()}
     item = stac.optical_item(overpass, footprint, shape, landscape.transform, scl)
-    return item, {**bands, "SCL": scl}, _truth(landscape, overpass.time, clear, scl)
+    return item, {**bands, "SCL": scl}, ground_truth.of_scene(landscape, overpass.time, clear, scl)
 
 
 def _footprint(landscape: Landscape, *, cut: bool) -> shapely.Geometry:
@@ -245,25 +244,6 @@ def _stored(band: NDArray[np.float64], offset: int, inside: NDArray[np.bool_]) -
     valid = inside if band.shape == inside.shape else inside[::2, ::2]
     numbers = np.round(band * 10_000 - offset).clip(1, 65_535)
     return np.asarray(np.where(valid, numbers, 0).astype(np.uint16))
-
-
-def _truth(landscape: Landscape, time: datetime, clear: Mapping[str, Floats], scl: NDArray[np.uint8]) -> pd.DataFrame:
-    """NDVI as drawn, hidden and outside shares of each parcel; null where it holds no pixel's centre."""
-    classes = scl.repeat(2, axis=0).repeat(2, axis=1).ravel()[landscape.pixel]
-    count = np.bincount(landscape.pixel_parcel, minlength=len(landscape.parcels)).astype(float)
-    count[count == 0] = np.nan
-
-    def mean(values: NDArray[np.generic]) -> NDArray[np.float64]:
-        return np.asarray(np.bincount(landscape.pixel_parcel, weights=values, minlength=len(count)) / count)
-
-    red, nir = (mean(clear[band].ravel()[landscape.pixel]) for band in ("B04", "B08"))
-    table = landscape.parcels[["pid", "crop", "second", "declared", "kinds"]].copy()
-    return table.assign(
-        obstime=pd.Timestamp(time),
-        ndvi=(nir - red) / (nir + red),
-        clouded=mean(np.isin(classes, imagery.UNSEEN_CLASSES)),
-        outside=mean(classes == 0),
-    )
 
 
 def _backscatter(world: _World, number: int, overpass: stac.Pass) -> tuple[stac.Item, Bands, None]:
@@ -343,24 +323,12 @@ def _finish(world: _World, folder: Path, items: dict[str, list[stac.Item]], trut
     for card, features in items.items():
         collection = {"type": "FeatureCollection", "features": features}
         sample.items[card].write_text(json.dumps(collection), encoding="utf-8")
-    _declaration(world.landscape.parcels).to_file(sample.parcels, layer="parcels", driver="GPKG")
+    ground_truth.declaration(world.landscape.parcels).to_file(sample.parcels, layer="parcels", driver="GPKG")
     truth.to_parquet(sample.truth, index=False)
-    _events(world).to_parquet(sample.events, index=False)
-    _kinds(world.landscape).to_parquet(sample.kinds, index=False)
+    ground_truth.events(world.ground.growth, world.landscape).to_parquet(sample.events, index=False)
+    ground_truth.kinds(world.landscape).to_parquet(sample.kinds, index=False)
     _write_cover(world.landscape, sample.cover)
     return sample
-
-
-def _kinds(landscape: Landscape) -> pd.DataFrame:
-    """What every parcel truly is, and how much of it the second crop has."""
-    second = landscape.parcels["second"].to_numpy(dtype=str)[landscape.pixel_parcel]
-    grown = np.array(landscape.covers)[landscape.labels.ravel()[landscape.pixel]]
-    pixels = np.bincount(landscape.pixel_parcel, minlength=len(landscape.parcels))
-    share_of_pixels = np.bincount(landscape.pixel_parcel, weights=grown == second, minlength=len(pixels))
-    table = pd.DataFrame(landscape.parcels[["pid", "declared", "crop", "second", "kinds"]]).rename(
-        columns={"kinds": "kind"}
-    )
-    return table.assign(pixels=pixels, share=share_of_pixels / pixels.clip(1))[pixels > 0]
 
 
 def _write_cover(landscape: Landscape, path: Path) -> None:
@@ -370,31 +338,3 @@ def _write_cover(landscape: Landscape, path: Path) -> None:
     _write_cog(path, classes[landscape.labels], landscape.transform)
     lines = [f"  {number}: {name}\n" for number, name in enumerate(names, start=1)]
     path.with_suffix(".yml").write_text("category_map:\n" + "".join(lines), encoding="utf-8")
-
-
-def _declaration(parcels: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """The parcels as a farmer declares them, in EPSG:4326."""
-    codes = {crop.name: crop.code for crop in phenology.CROPS}
-    columns = {
-        "parcel_id": parcels["pid"],
-        "crop_name": parcels["declared"],
-        "crop_code": parcels["declared"].map(codes),
-        "farm_id": parcels["farm_id"],
-    }
-    return gpd.GeoDataFrame(columns, geometry=parcels.geometry, crs=EPSG).to_crs(4326)
-
-
-def _events(world: _World) -> pd.DataFrame:
-    """The farm work on declared parcels, with the crop it was done to (a split parcel has two)."""
-    events = world.ground.growth.events()
-    owner = world.landscape.owner[events["surface"].to_numpy()]
-    mine = events[owner >= 0]
-    days = pd.to_timedelta(mine["day"] - 1, unit="D")
-    return pd.DataFrame(
-        {
-            "pid": world.landscape.parcels["pid"].to_numpy()[owner[owner >= 0]],
-            "crop": [world.landscape.covers[surface] for surface in mine["surface"]],
-            "event": mine["event"].to_numpy(),
-            "date": (pd.Timestamp("2024-01-01") + days).dt.date.to_numpy(),
-        }
-    )

@@ -1,9 +1,9 @@
-"""Extraction: plan scenes over a parcel set, take every parcel's statistics on Dask, record what was done.
+"""Extraction: plan scenes over a parcel set, compute the statistics of every parcel on Dask, record the outcomes.
 
     scenes and parcels ─ plan ─► jobs ─ extract_scene (one per scene, anywhere) ─► cube, signatures, ledger
 
-A job is small and complete, so it can run in this process, in a local cluster or on any Dask scheduler; it writes its
-own scene in one commit, and nothing but its outcome travels back.
+A job is small and self-contained, so it can run in this process, in a local cluster or on any Dask scheduler; it writes
+its scene in one commit, and only its outcome is sent back.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ __all__ = ["Extracted", "Job", "Outcome", "Plan", "bs", "c6", "extract", "extrac
 
 
 class Options(TypedDict, total=False):
-    """What `extract` takes beside card, days and parcel set."""
+    """Options of `extract` besides card, days and parcel set."""
 
     bands: Iterable[str] | None
     cube: bool
     rule: str
+    statistics: str | Iterable[str]
     again: bool
     workers: int | None
     scheduler: Scheduler
@@ -64,7 +65,7 @@ def c6(
 
 
 def __getattr__(name: str) -> Callable[..., Extracted]:
-    """The verb of any other card, such as `extract.ls`."""
+    """The function of any other card, such as `extract.ls`."""
     if name not in cards.CARDS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return partial(extract, name)
@@ -89,7 +90,7 @@ def extract(
     lake: Lake | None = None,
     progress: Progress | None = None,
 ) -> Extracted:
-    """Take the statistics of every parcel in every scene from `start` to `end` (both included) that is not done yet.
+    """Compute the statistics of every parcel in every scene from `start` to `end` (inclusive) that is not done yet.
 
     Args:
         card: s2, bs, c6, …, see `cards.CARDS`.
@@ -99,7 +100,7 @@ def extract(
         year: year of the parcel set.
         ptype: which parcel set; None is the main one.
         bands: any 10 m or 20 m bands; None means the card's usual ones. The classification always comes along.
-        cube: also keep the pixels round the parcels in the cube, for chips and for extracting again.
+        cube: also store the pixels around the parcels in the cube, for chips and for extracting again.
         statistics: names of `cbm_lake.cards.STATISTICS`, such as p10, p90 and valid_share, beside the eight that every
             signature has (count, mean, std, min, max, p25, p50, p75); the tables of the card get columns for them,
             which are null in all rows that were extracted without. What a scene has stays: it is extracted again with
@@ -112,7 +113,7 @@ def extract(
             memory costs itself only.
         scheduler: address of a running Dask scheduler (tcp://host:8786), a client of one, or a cluster object, to use
             instead.
-        patience: seconds for which that scheduler is given time to get workers; more where they queue for a machine.
+        patience: seconds to wait for that scheduler to get workers; more where they queue for a machine.
         lake: the lake; None is the workspace's.
         progress: called after each scene.
 

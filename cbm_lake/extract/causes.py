@@ -1,4 +1,4 @@
-"""Why scenes fail: which failures have the same cause, and one line for all of a run."""
+"""Grouping of failures of scenes by cause, and a one-line summary for a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cbm_lake.errors import some
 from cbm_lake.extract.jobs import Outcome
 
 _URL: Final = re.compile(r"\b([a-z0-9+]+://[^/\s?'\"]+)[^\s'\",;]*")
-"""Of an address only the server tells causes apart: scenes fail on whichever band comes first."""
+"""URLs are reduced to the server: scenes fail on whichever band comes first."""
 _PATH: Final = re.compile(r"(?<![\w/:])/[^\s'\",;:]+")
 _VOLATILE: Final = re.compile(
     r"\d{4}-\d\d-\d\dT[\d:.]+Z?|0x[0-9a-f]+|\b(?=[0-9a-f-]*\d)[0-9a-f][0-9a-f-]{11,}\b|\b(?![1-5]\d\d\b)\d+(\.\d+)?\b",

@@ -1,7 +1,7 @@
-"""Scenes in a process of their own, one after the other, where memory is so short that one might end the process.
+"""A child process that extracts scenes one by one, used where memory is so short that a scene may get it killed.
 
-The kernel ends it then and not the one that has the run. It needs no cluster and reads no script of the user's: jobs
-and outcomes go through pipes. `main` is the other end of them.
+The kernel then kills the child instead of the parent. It needs no cluster and imports no user script: jobs and outcomes
+go through pipes. `main` runs in the child.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PROGRAM = f"from {__name__} import main; main()"
 
 
 class DiedError(Exception):
-    """The process ended in the midst of a scene; says how."""
+    """The process died during a scene; the message says how."""
 
 
 class Child:
@@ -41,7 +41,7 @@ class Child:
         return ended
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
+        """Kill the process."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
@@ -75,7 +75,7 @@ def _ending(status: int) -> str:
 
 
 def serve(jobs: BinaryIO, outcomes: BinaryIO) -> None:
-    """Extract the scenes that come, until no more do."""
+    """Extract incoming scenes until the pipe is closed."""
     while True:
         try:
             job: Job = pickle.load(jobs)  # noqa: S301 - of the process that started this one

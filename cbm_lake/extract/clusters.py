@@ -1,7 +1,7 @@
-"""Where jobs run: a Dask cluster of this machine, or any other, by its address, its client or itself.
+"""Dask clusters on which jobs run: a local one, or an existing one by its address, client or cluster object.
 
-A foreign cluster may have no worker yet and get some only since work waits for them, or other ones at any time. So work
-is submitted first, and every worker looks by itself whether it has this version of the package before it begins.
+An existing cluster may have no workers yet and get some only when work is queued, or replace them at any time. So work
+is submitted first, and every worker checks by itself that it has this version of the package before it begins.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from distributed.deploy.cluster import Cluster
 
 Answer: TypeAlias = dict[str, Any]
-"""What a scheduler or a worker of Dask answers."""
+"""A response of a Dask scheduler or worker."""
 log = logging.getLogger(__name__)
 
 Scheduler: TypeAlias = "str | Client | Cluster | None"
@@ -42,7 +42,7 @@ docs/clusters.md."""
 _LEAST_MEMORY: Final = 1_000_000_000
 """Bytes with which a worker gets as far as a scene; with a lower limit it would be ended before, again and again."""
 PATIENCE: Final = 30.0
-"""Seconds for which a scheduler without workers is given time to get some."""
+"""Seconds to wait for a scheduler without workers to get some."""
 _CONNECTING: Final = 5.0
 """Seconds within which a scheduler answers who connects."""
 _ANSWER: Final = 30.0
@@ -58,23 +58,23 @@ _OWN: Final = {
 Scenes whose worker died are tried again by themselves, once each, and not three times at other workers.
 """
 _RESTART: Final = 300.0
-"""Seconds within which a worker of one's own is started anew, on a machine without memory."""
+"""Seconds within which a local worker is restarted, on a machine short of memory."""
 _ALIKE: Final = ("python", "dask", "distributed", "msgpack", "cloudpickle")
 """What Dask wants to be the same everywhere."""
 _PACKAGE: Final = "cbm-lake"
 _FOREIGN: Final = ("asyncio", "distributed", "tornado")
-"""Loggers that write pages on lost connections, which are told here in one line."""
+"""Loggers that write pages about lost connections, which are reported here in one line."""
 
 
 class LostError(Exception):
-    """Nobody is left to do the other scenes; says who is missing, and what to do."""
+    """Scheduler or workers were lost with scenes left to do; the message gives advice."""
 
 
 # -- workers ------------------------------------------------------------------------------------------------------
 
 
 def guarded(work: Callable[[Job], Outcome], job: Job, expected: str) -> Outcome | tuple[str | None, str]:
-    """What a worker of a foreign cluster does: the work where it has the wanted version of this package.
+    """Run by a worker of an existing cluster: does the work if it has the expected version of this package.
 
     Returns:
         The outcome, or the version that the worker has instead, and the worker's address.
@@ -90,7 +90,7 @@ def guarded(work: Callable[[Job], Outcome], job: Job, expected: str) -> Outcome 
 
 
 class Watch:
-    """Looks now and then whether a scheduler answers and has workers, and which versions the first of them have."""
+    """Periodically checks that a scheduler responds and has workers, and the versions of the first of them."""
 
     def __init__(self, client: Client, patience: float, *, is_local: bool = False) -> None:
         self._client, self._patience = client, max(patience, _RESTART) if is_local else patience
@@ -190,7 +190,7 @@ def mismatch(others: dict[str, str | None]) -> SourceError:
 
 @contextmanager
 def connected(scheduler: str | Client | Cluster) -> Iterator[Client]:
-    """A Dask client of a running scheduler; one that was given stays open.
+    """A Dask client of a running scheduler; one passed by the caller stays open.
 
     Raises:
         SourceError: no scheduler answers.
@@ -212,7 +212,7 @@ def connected(scheduler: str | Client | Cluster) -> Iterator[Client]:
 
 
 def _opened(scheduler: str | Cluster) -> Client:
-    """A client of one's own."""
+    """A new client."""
     from distributed import Client
     from distributed.deploy.cluster import Cluster
     from distributed.versions import VersionMismatchWarning
@@ -243,7 +243,7 @@ async def _greet(address: str) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let Dask write nothing on lost schedulers and workers meanwhile: what matters of it is told in one line."""
+    """Silence Dask's messages about lost schedulers and workers, which are reported here in one line."""
     import distributed  # noqa: F401 - sets up its loggers
 
     names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _FOREIGN]
@@ -270,14 +270,14 @@ def local(jobs: int, workers: int | None) -> Iterator[Client]:
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         sys.exit(1)  # a worker that has just read the script as far as this call; its parent says what is wrong
     with ExitStack() as stack:
-        stack.enter_context(dask.config.set(_OWN))  # until the end, since workers that are started anew ask again
+        stack.enter_context(dask.config.set(_OWN))  # until the end, as restarted workers read it again
         with _interrupts_held():
             cluster = stack.enter_context(_cluster(worker_count(jobs, workers)))
         yield stack.enter_context(Client(cluster, set_as_default=False))
 
 
 def _cluster(count: int) -> LocalCluster:
-    """Worker processes that share the free memory; one that needs more than its share is ended and started anew."""
+    """Worker processes that share the free memory; one that exceeds its share is killed and restarted."""
     from distributed import LocalCluster
 
     quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}  # else port 8787 of all addresses would be taken
@@ -319,12 +319,12 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def worker_count(jobs: int, workers: int | None) -> int:
-    """As many processes as were asked for, else one per core as far as free memory goes; never more than jobs."""
+    """The requested number of processes, otherwise one per core as far as memory allows; never more than jobs."""
     from dask.system import CPU_COUNT
 
     return max(1, min(jobs, workers or min(int(CPU_COUNT), _free_memory() // WORKER_MEMORY)))
 
 
 def _free_memory() -> int:
-    """Bytes that this machine, or the container on it, can still give."""
+    """Available memory of this machine or container in bytes."""
     return memory.free()

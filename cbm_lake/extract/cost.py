@@ -1,4 +1,4 @@
-"""What a season will cost on this machine: every stage is tried on a small made-up tile, then scaled up.
+"""Estimates of time, memory and storage of a season: every stage is measured on a small synthetic tile and scaled up.
 
 print(cbm.estimate(parcels=1_000_000, scenes=73, bands=8))
 """
@@ -49,7 +49,7 @@ _BASE_MEMORY: Final = 400_000_000
 
 @dataclass(frozen=True)
 class Machine:
-    """What one core of a machine needs, measured; seconds of wall clock."""
+    """Measured cost of each operation on one core of a machine, in seconds of wall clock."""
 
     index: float
     """Per parcel and grid: from its geometry to its pixels."""
@@ -71,7 +71,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Stage:
-    """One part of the work."""
+    """One stage of the work."""
 
     name: str
     hours: float
@@ -127,16 +127,16 @@ def estimate(
     machine: Machine | None = None,
     progress: Progress | None = None,
 ) -> Estimate:
-    """What a season will cost.
+    """Estimate the cost of a season.
 
     Args:
         parcels: how many.
-        scenes: dates on which each parcel is seen.
+        scenes: dates on which each parcel is observed.
         bands: bands with statistics, the first four of 10 m, the others of 20 m; the scene classes come along.
         workers: processes that share the work.
         tiles: Sentinel-2 tiles that the parcels lie on; None takes one for 100,000 parcels. All of a tile is read.
         pixels: pixels of 10 m in a parcel, on average; 236 is 2.4 ha.
-        cube: whether the pixels are kept.
+        cube: whether pixels are stored in cubes.
         machine: what was measured before; None measures this one, which takes about 20 seconds.
         progress: called with how many stages are measured, and how many there are.
 
@@ -179,7 +179,7 @@ def _worker_memory(parcels: float, bands: int, pixels: float) -> float:
 
 
 def measure(progress: Progress | None = None) -> Machine:
-    """Try every stage on a made-up tile, each with the code that does the work."""
+    """Measure every stage on a synthetic tile, with the code that does the real work."""
     with tempfile.TemporaryDirectory(prefix="cbm-lake-") as name:
         folder, rates = Path(name), {}
         zonal.warm_up()

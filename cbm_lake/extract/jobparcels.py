@@ -1,4 +1,4 @@
-"""The parcels of a job: their identifiers, geometries and pixel index, which a worker caches from scene to scene."""
+"""The parcels of a job: identifiers, geometries and pixel index, which workers cache between scenes."""
 
 from __future__ import annotations
 

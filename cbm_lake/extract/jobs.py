@@ -1,4 +1,4 @@
-"""What is extracted: a job, what became of it, and the number by which its signatures are known."""
+"""The types of extraction: `Job`, `Outcome`, `Plan` and `Extracted`, and the numbers that identify signatures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Raster
 
 Progress = Callable[[int, int], None]
-"""Called with how many are finished and how many there are."""
+"""Called with the number finished and the total."""
 
 RULES = ("centre", "coverage")
 """centre: a pixel belongs to a parcel when its centre is inside; coverage: pixels weigh by the part that is inside."""
@@ -21,7 +21,7 @@ RULES = ("centre", "coverage")
 
 @dataclass(frozen=True)
 class Scene:
-    """What a job needs to know of a scene."""
+    """The scene of a job."""
 
     id: str
     obstime: datetime
@@ -39,7 +39,7 @@ class Base:
     versions: tuple[str, ...]
     """The versions of the parcel set that it and what it builds upon were made for."""
     started: datetime
-    """When it began to read the scene's rasters."""
+    """When it started reading the scene's rasters."""
     pixels: str | None = None
     """Digest of what was in those rasters, see `Job.pixels`; None in entries of version 0.1."""
 
@@ -89,7 +89,7 @@ class Job:
     causes: tuple[str, ...] = ()
     """Of the attempts that failed since the scene was last done; see `causes.cause`."""
     statistics: tuple[str, ...] = ()
-    """Those that are asked for beside those that every signature has."""
+    """The requested optional statistics."""
 
     @property
     def extraction(self) -> int:
@@ -114,7 +114,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a scene."""
+    """The outcome of a job."""
 
     scene: str
     rows: int
@@ -137,7 +137,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, and what needs not."""
+    """The jobs to run, and the scenes that need none."""
 
     card: str
     parcels: ParcelSet

@@ -1,4 +1,4 @@
-"""How much memory there is, by the machine and by its control groups, and how much a scene may take."""
+"""Available memory of the machine and its control groups, and the estimated memory of a scene."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _VALUE: Final = 250
 
 
 def free() -> int:
-    """Bytes that this machine, and every control group that this process is in, can still give.
+    """Available memory in bytes of this machine and of every control group of this process.
 
-    Groups of the versions 1 and 2 count, with what the kernel would give back of their files' cache.
+    Control groups v1 and v2 are supported; reclaimable page cache counts as available.
     """
     import psutil
     from distributed.system import MEMORY_LIMIT
@@ -46,7 +46,7 @@ def needed(job: Job, parcels: int) -> int:
 
 
 def be_first() -> None:
-    """Let the kernel end this process before others when memory runs out, where it can be told."""
+    """Make this process the kernel's first choice to kill when memory runs out, where supported."""
     with suppress(OSError):
         _SCORE.write_text(_FIRST)
 

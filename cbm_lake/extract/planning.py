@@ -1,4 +1,4 @@
-"""Planning an extraction: which scenes over which parcels, what their rasters are like, where they go in the cube."""
+"""Planning of an extraction: the scenes to do, their raster headers, pixel indexes, and slots in the cubes."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class LatestExtraction(TypedDict):
 
 
 _READERS = 16
-"""Headers that are read at once: they may be far away."""
+"""Headers that are read concurrently, as they may be remote."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for of every scene."""
+    """What is requested of every scene."""
 
     bands: tuple[str, ...]
     rule: str
@@ -98,7 +98,7 @@ def plan(
     lake: Lake | None = None,
     progress: Progress | None = None,
 ) -> Plan:
-    """Choose the scenes to extract, look at their rasters, build missing pixel indexes and make room in the cube.
+    """Select the scenes to extract, inspect their rasters, build missing pixel indexes and reserve slots in the cubes.
 
     Args and errors are those of `extract`; progress is called for every scene whose headers were read. A dry plan
     writes nothing: it is to be looked at, not to be carried out.
@@ -200,7 +200,7 @@ def _drafts(
 
 
 def _is_covered(job: Job, entry: LatestExtraction) -> bool:
-    """Whether what was done of a scene has what a job asks for, by the same rule."""
+    """Whether an existing extraction of a scene covers what a job requests, by the same rule."""
     return (
         entry["rule"] == job.rule
         and set(job.bands) == set(entry["bands"])
@@ -216,7 +216,7 @@ class _Changes:
         self._counted: dict[tuple[str, ...], int] = {}
 
     def since(self, versions: Iterable[str]) -> int:
-        """How many are not in any of those versions with the outline that they have now."""
+        """How many are in none of those versions with their present geometry."""
         key = tuple(sorted(versions))
         if self._parcels.version in key:
             return 0
@@ -225,7 +225,7 @@ class _Changes:
         return self._counted[key]
 
     def few_since(self, versions: Iterable[str]) -> bool:
-        """Whether so few have changed that it is worth to keep what stands."""
+        """Whether few enough have changed to keep the existing signatures of the others."""
         return 2 * self.since(versions) <= self._count
 
     @cached_property
@@ -284,7 +284,7 @@ def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:
         history.setdefault(row["href"], []).append((row["seen"], row["stamp"]))
 
     def has_changed(raster: Raster, since: datetime) -> bool:
-        stamps = [stamp for moment, stamp in history.get(raster.href, []) if moment <= since]
+        stamps = [stamp for timestamp, stamp in history.get(raster.href, []) if timestamp <= since]
         first = [stamp for _, stamp in history.get(raster.href, [])[:1]]  # clocks of workers may be slow
         return (stamps or first or [raster.stamp])[-1] != raster.stamp
 
@@ -299,7 +299,7 @@ def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:
 def _of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:
     """The raster in the unit of the card, on a grid that the card may have."""
     transform = raster.grid.transform
-    encoding.check_pixel(kind, name, stores.shown(raster.href), raster.grid.epsg, (transform.a, -transform.e))
+    encoding.check_pixel(kind, name, stores.redacted(raster.href), raster.grid.epsg, (transform.a, -transform.e))
     return raster.encoded(kind, name, job.scene.boa_offset)
 
 
@@ -359,7 +359,7 @@ def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: 
 
 
 def _content(job: Job, grid: Grid) -> SlotContent:
-    """What of a job's scene is to stand in the cube of a grid."""
+    """The part of a job's scene that belongs in the cube of a grid."""
     stamps = {name: raster.stamp for name, raster in job.rasters.items() if raster.grid == grid}
     return SlotContent(job.scene.id, job.scene.obstime, job.scene.boa_offset, stamps, job.scene.revision)
 

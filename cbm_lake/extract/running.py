@@ -1,4 +1,4 @@
-"""Carrying out a plan: in this process, in a Dask cluster of this machine, or on any Dask scheduler.
+"""Execution of a plan: in this process, in a local Dask cluster, or on any Dask scheduler.
 
 Only jobs and outcomes, a few kilobytes each, go through the scheduler; workers read scenes, indexes and parcels
 themselves and commit their own scene. So a lost worker costs the scene it was at, and a lost scheduler or client
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     """The outcome of a job, or the version and address of a worker that is not like this process."""
 
 Work: TypeAlias = Callable[[Sequence[Job]], Iterator[tuple[Job, Outcome]]]
-"""From jobs to pairs of job and outcome, in the order in which they end."""
+"""Runs jobs and yields pairs of job and outcome, in order of completion."""
 log = logging.getLogger(__name__)
 
 _LOOK: Final = 5.0
@@ -63,7 +63,7 @@ def run(
     patience: float = PATIENCE,
     progress: Progress | None = None,
 ) -> Extracted:
-    """Carry out a plan; see `extract`. Scenes that fail are also logged as warnings as they come.
+    """Execute a plan; see `extract`. Failures are also logged as warnings as they occur.
 
     Raises:
         InvalidInputError: workers is below 0, or processes were asked for in a script without a main guard.
@@ -112,7 +112,7 @@ def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:
 
 
 def _outcomes(todo: Plan, workers: int | None, scheduler: Scheduler, patience: float) -> Iterator[Outcome]:
-    """What becomes of each job, as they end.
+    """The outcome of each job, in order of completion.
 
     One that failed on reading a remote raster is tried once more. So is one whose worker died, by itself, since Dask
     blames all that waited at that worker, and only one of them may have killed it.
@@ -182,7 +182,7 @@ def _alone(jobs: Sequence[Job], parcels: int) -> Iterator[Callable[[Job], Future
 
 
 def _on(client: Client, watch: Watch, jobs: Sequence[Job], patience: float) -> Iterator[tuple[Job, Outcome]]:
-    """Submit jobs and give their outcomes as they come; whatever ends that takes back what has not begun."""
+    """Submit jobs and yield their outcomes as they come; on exit, jobs that have not started are cancelled."""
     ended: SimpleQueue[Ended] = SimpleQueue()
     futures: dict[Ended, Job] = {}
     try:
@@ -205,7 +205,7 @@ def _on(client: Client, watch: Watch, jobs: Sequence[Job], patience: float) -> I
 
 
 def _next(ended: SimpleQueue[Ended], watch: Watch, seconds: float) -> Ended:
-    """The next future that ended; Dask itself would wait for ever for workers that nobody starts again."""
+    """The next completed future; Dask itself would wait for ever for workers that never return."""
     while True:
         try:
             return ended.get(timeout=seconds)
@@ -229,7 +229,7 @@ def _outcome(job: Job, future: Future[Outcome] | Ended, watch: Watch | None = No
 
 
 def _lost(job: Job, error: BaseException) -> Outcome:
-    """A job that could not tell its outcome: its worker died, or there is a fault in the program."""
+    """The outcome of a job that returned none: its worker died, or there is a bug."""
     if type(error).__name__ == "KilledWorker":
         reason = (
             f"its workers died, for want of memory or by a crash; give each {WORKER_MEMORY / 1e9:g} GB or more "

@@ -1,4 +1,4 @@
-"""One scene over one parcel set: statistics of its bands, written and recorded; what a worker does."""
+"""Extraction of one scene over one parcel set, as run by a worker: compute, write and record its signatures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from itertools import chain, islice
 from typing import TypeAlias
@@ -28,6 +29,7 @@ from cbm_lake.rasters import Grid, PixelArray, Raster, Window, encoding
 from cbm_lake.rasters.blocks import CubeSource, sync_blocks
 from cbm_lake.rasters.readers import Source, source
 from cbm_lake.storage import stores
+from cbm_lake.zonal.compiled import Floats
 
 Blocks: TypeAlias = Iterator[PixelArray]
 """Arrays of pixels, one for each block."""
@@ -36,7 +38,7 @@ Columns: TypeAlias = dict[str, "pa.Array | pa.ChunkedArray | Numbers"]
 
 
 def extract_scene(job: Job) -> Outcome:
-    """Take one scene's statistics, write them and its pixels, record it; a scene that fails is recorded as failed."""
+    """Compute the statistics of one scene, write them and its pixels, and record the outcome, also a failure."""
     started = datetime.now(UTC)
     lake = open_lake(job.lake)
     try:
@@ -52,7 +54,7 @@ def extract_scene(job: Job) -> Outcome:
 
 
 def record(job: Job, started: datetime, outcome: Outcome) -> Outcome:
-    """Enter into the ledger what became of a job; from then on its signatures count.
+    """Record the outcome of a job in the ledger; from then on its signatures count.
 
     When another run has finished other work on the same scene since this job was planned, nothing is entered: what
     counts would otherwise depend on who comes last.
@@ -136,7 +138,7 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
 
 
 def _with_keys(table: pa.Table, job: Job) -> pa.Table:
-    """The rows in the schema of the card's signatures; bands that were not asked for are null."""
+    """The rows in the schema of the card's signatures; bands that were not requested are null."""
     keys = {
         "aoi": job.parcels.aoi,
         "year": job.parcels.year,
@@ -160,22 +162,25 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
 def _band(job: Job, band: str, pixels: Blocks) -> tuple[Columns, int]:
     """The statistics of one band, with the pixels covered, not rounded; and how many pixels were discarded.
 
-    Offset and scale are applied to the results, which is exact and clips no dark pixel.
+    Offset and scale are applied to what is computed of pixels, which is exact and clips no dark pixel, and before
+    formulas over it.
     """
     raster, card = job.rasters[band], cards.get(job.card)
     names = (*cards.statistics.STORED, *job.statistics)
     if job.rule == "coverage":
-        table, discarded = _covered(job, band, pixels, card.nodata, names)
+        table, discarded = _covered(job, band, pixels, names)
     else:
         index = jobparcels.index(job, raster.grid.name)
         pool = _pool(job, band, index, pixels)
         discarded = _checked(job, band, pool)
         whole = _whole(job, raster.grid).astype(np.int64, copy=False)
-        table = zonal.pool_statistics(pool, index.pixel_offsets, card.nodata, statistics=names, whole=whole)
+        convert = partial(_in_unit, job, card)
+        offsets = index.pixel_offsets
+        table = zonal.pool_statistics(pool, offsets, card.nodata, statistics=names, whole=whole, convert=convert)
     statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
     counted = pc.greater(table["count"], 0)
     for name in names:
-        values = _in_unit(job, card, name, table[name])
+        values = table[name]
         statistics[f"{band}_{name}"] = (
             _defined(values) if cards.STATISTICS[name].counts else pc.if_else(counted, values, None)
         )
@@ -187,19 +192,17 @@ def _defined(values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.is_nan(values), None, values) if pa.types.is_floating(values.type) else values
 
 
-def _in_unit(job: Job, card: cards.Card, name: str, values: pa.Array) -> pa.Array:
+def _in_unit(job: Job, card: cards.Card, name: str, values: Floats) -> Floats:
     """A statistic of stored numbers in the unit of the card's signatures: linear, so it can be done to the result."""
     statistic = cards.STATISTICS[name]
     if statistic.unit is not None:
         return values
     offset = job.scene.boa_offset if statistic.shifts else 0
-    shifted = pc.add(values, offset) if offset else values
-    scaled = pc.multiply(shifted, card.factor) if card.factor != 1 else shifted
-    return pc.add(scaled, card.shift) if card.shift and statistic.shifts else scaled
+    return (values + offset) * card.factor + (card.shift if statistic.shifts else 0)
 
 
 def _checked(job: Job, band: str, pixels: PixelArray) -> int:
-    """Make pixels that are no measurement nodata, in place, and refuse radar in another unit; how many there were.
+    """Set pixels that are no measurement to nodata in place, and refuse radar in another unit; returns how many.
 
     Here, and not where rasters are read, so that it holds for what cubes have, too.
     """
@@ -252,7 +255,7 @@ def _classes(job: Job, band: str, pixels: Blocks) -> Columns:
 
 
 def _read(job: Job) -> Iterator[tuple[str, Blocks]]:
-    """Every band and classification with the pixels of its blocks; the next one begins to come while one is counted."""
+    """Every band and classification with the pixels of its blocks; the next one is prefetched meanwhile."""
     classification = next((name for name in job.rasters if name not in job.bands), None)
     names = [*job.bands, *([classification] if classification else [])]
     with ThreadPoolExecutor(1, "ahead") as ahead:
@@ -279,7 +282,7 @@ def _windows(job: Job, band: str) -> list[Window]:
 
 
 def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelArray:
-    """The pixels of every parcel one after the other; each block is decoded once and also goes into the cube."""
+    """The pixels of all parcels as a pool; each block is decoded once and also written to the cube."""
     raster = job.rasters[band]
     blocks = index.blocks(raster.block)
     pool = blocks.new_pool(raster.pixel_dtype)
@@ -288,7 +291,7 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelA
     return pool
 
 
-def _covered(job: Job, band: str, pixels: Blocks, nodata: float, statistics: tuple[str, ...]) -> tuple[pa.Table, int]:
+def _covered(job: Job, band: str, pixels: Blocks, statistics: tuple[str, ...]) -> tuple[pa.Table, int]:
     """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
 
     count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
@@ -301,7 +304,9 @@ def _covered(job: Job, band: str, pixels: Blocks, nodata: float, statistics: tup
         array[window.relative_to(around).slices] = values
     discarded = _checked(job, band, array)
     transform = raster.grid.transform * Affine.translation(around.col, around.row)
-    table = zonal.coverage_statistics(shapes, array, transform, nodata=nodata, statistics=statistics)
+    card = cards.get(job.card)
+    convert = partial(_in_unit, job, card)
+    table = zonal.coverage_statistics(shapes, array, transform, card.nodata, statistics=statistics, convert=convert)
     table = table.append_column("covered", table["count"])
     covered = np.asarray(table["count"])
     count = np.where(covered > 0, np.maximum(np.rint(covered), 1), 0)

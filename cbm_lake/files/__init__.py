@@ -1,4 +1,4 @@
-"""Files on this machine: written atomically and durably, and read within bounds when somebody else made them.
+"""Local files: atomic and durable writes, and bounded reading of untrusted files.
 
-Nothing here knows of a lake, a parcel or a scene.
+Independent of lakes, parcels and scenes.
 """

@@ -1,4 +1,4 @@
-"""Folders that are named relative to the current one: what a name means first in a process, it means until its end."""
+"""Absolute paths of relative folders, fixed for the lifetime of a process whatever the current folder."""
 
 from __future__ import annotations
 

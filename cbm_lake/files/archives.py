@@ -1,4 +1,4 @@
-"""Archives and compressed files that somebody else made: bounded, and written only where they may be.
+"""Safe unpacking of untrusted archives and compressed files: bounded in size, and confined to a folder.
 
 The one place that unpacks. A zip archive is looked at as a whole before anything of it is read: how many members it
 has, what they are called, how large they say they are, and that no two of them share bytes. What is unpacked is counted
@@ -82,7 +82,7 @@ def check(path: str | Path, archive: zipfile.ZipFile) -> None:
         if problem := oddity(member):
             raise SourceError(f"{path}: its member {member.filename!r} {problem}; unpack it yourself or fetch it again")
     _check_names(path, members)
-    _check_places(path, members)
+    _check_overlaps(path, members)
     size, packed = sum(one.file_size for one in members), sum(one.compress_size for one in members)
     check_size(path, size, packed)
 
@@ -266,7 +266,7 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _check_places(path: str | Path, members: list[zipfile.ZipInfo]) -> None:
+def _check_overlaps(path: str | Path, members: list[zipfile.ZipInfo]) -> None:
     """Refuse members that share bytes: a small file would be many large ones."""
     end = 0
     for member in sorted(members, key=lambda one: one.header_offset):

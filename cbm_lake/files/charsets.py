@@ -1,4 +1,4 @@
-"""Character encodings of an agency's texts: what is declared, what the bytes say, and what is guessed without either.
+"""Character encodings of attribute texts: declared, detected from the bytes, or guessed and reported.
 
 The bytes come first: texts that are valid UTF-8 are UTF-8, whatever was declared. A declaration is followed where all
 texts can be read in it. Without one, the code page is guessed for all texts of a file together (guessing.py). A file
@@ -57,7 +57,7 @@ _DRIVER_BYTES: Final = {
     1254: "CA",
     1257: "CC",
 }
-"""Bytes of a dBASE header, in hexadecimal digits, that stand for a code page."""
+"""Language driver bytes of a dBASE header, in hexadecimal digits, by code page."""
 _DRIVERS: Final = {driver: page for page, drivers in _DRIVER_BYTES.items() for driver in bytes.fromhex(drivers)}
 """Code page of a dBase language driver; 0x57 is that of the writer's computer, which names none."""
 

@@ -1,4 +1,4 @@
-"""The clock of the machine, which dates what is written to a lake and decides nothing."""
+"""The system clock, which timestamps what is written to a lake but decides nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Days as users write them: the one parser of every verb, command and form."""
+"""The parser of dates for all public functions, commands and forms."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How numbers of single precision are written: with the digits that tell them apart, and no more.
+"""Conversion of float32 columns to the float64 with the same shortest decimal representation.
 
--2.45 is kept as the nearest float32, which as float64 is -2.450000047683716. The float64 nearest to its shortest
+-2.45 is stored as the nearest float32, which as float64 is -2.450000047683716. The float64 nearest to its shortest
 decimal, -2.45, is what it is written from; converted to float32 it is the same number again.
 """
 

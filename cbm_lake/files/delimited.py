@@ -1,4 +1,4 @@
-"""Text tables as databases and spreadsheets write them, read by DuckDB: CSV, TSV, COPY, compressed or not.
+"""Reader of delimited text tables (CSV, TSV, pg_dump COPY; compressed or not) by DuckDB.
 
     bytes ─ encoding, delimiter, COPY block, archive ─► what DuckDB can read itself, else a copy in UTF-8 ─► relation
 
@@ -28,8 +28,8 @@ from cbm_lake.files import archives, charsets, textfiles
 
 log = logging.getLogger(__name__)
 
-ENDINGS: Final = (".csv", ".tsv", ".txt", ".tab", ".copy", ".sql", ".dat", ".psv")
-"""Of tables of text; each may be followed by one of PACKED."""
+EXTENSIONS: Final = (".csv", ".tsv", ".txt", ".tab", ".copy", ".sql", ".dat", ".psv")
+"""Extensions of text tables; each may be followed by one of PACKED."""
 PACKED: Final = (".gz", ".bz2", ".xz", ".zip")
 _COMPRESSED: Final = {"gzip": b"\x1f\x8b", "bz2": b"BZh", "xz": b"\xfd7zXZ\x00"}
 """How compressed files begin."""
@@ -49,9 +49,9 @@ class Form:
     encoding: str
     delimiter: str
     columns: tuple[str, ...]
-    """Names in the header, as they stand there."""
+    """Names in the header, verbatim."""
     copied: bool = False
-    """Whether its rows stand in a COPY block of pg_dump."""
+    """Whether its rows are in a COPY block of pg_dump."""
     damaged: bool = False
     """Whether it is in UTF-8, but for bytes that are none."""
 
@@ -61,7 +61,7 @@ def is_text(path: str | Path) -> bool:
     name = Path(path).name.lower()
     for extension in PACKED:
         name = name.removesuffix(extension)
-    return name.endswith(ENDINGS)
+    return name.endswith(EXTENSIONS)
 
 
 def read(

@@ -1,4 +1,4 @@
-"""Digests of files: computed while a file is written, on record in its name, and compared by `cbm-lake check --deep`.
+"""Digests of files: computed while writing, recorded in the name, and verified by `cbm-lake check --deep`.
 
     with open(draft, "wb") as file:
         target = digests.Target(file)

@@ -1,4 +1,4 @@
-"""JSON and YAML that somebody else wrote: bounded in size and depth, and read as they are written."""
+"""Safe parsing of untrusted JSON and YAML, bounded in size and depth, without implicit conversions."""
 
 from __future__ import annotations
 
@@ -110,15 +110,15 @@ _MERGE: Final = "tag:yaml.org,2002:merge"
 
 
 class _Texts(yaml.SafeLoader):  # type: ignore[misc]
-    """Every value is the text that stands in the file, but for one that is not given.
+    """Every value is its text in the file; a missing one is null.
 
-    A name that stands twice in a map is refused, where YAML's usual reader takes the last one without a word.
+    A duplicate key is refused, where YAML's usual reader silently takes the last one.
     """
 
     yaml_implicit_resolvers: dict[str, list[Any]] = {}  # noqa: RUF012 - as the library has it
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """The map of a node, unless a name stands in it twice."""
+        """The map of a node, without duplicate keys."""
         keys = {(key.tag, str(key.value)) for key, _ in node.value}
         names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
         if len(keys) < len(node.value) or len({self.construct_object(name) for name in names}) < len(names):
@@ -164,7 +164,7 @@ def read_yaml(file: Path, *, texts: bool = False) -> Any:
         texts: every value is the text that stands there; else numbers, true, false and null are what YAML 1.2 says.
 
     Raises:
-        InvalidInputError: it cannot be read, is too large or deep, or a name stands in a map twice.
+        InvalidInputError: it cannot be read, is too large or deep, or a map has a duplicate key.
     """
     try:
         if file.stat().st_size > _LARGEST_YAML:

@@ -1,4 +1,4 @@
-"""Files that appear atomically, and that outlast a loss of power.
+"""Atomic and durable writes of local files, which survive a loss of power.
 
 A file gets its name only when its bytes are on the disk, and a write has ended only when the name is there too. Object
 stores do both by themselves; this is for local folders.

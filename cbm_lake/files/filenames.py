@@ -1,10 +1,10 @@
-"""Names of a lake's plain files: a number that says which is later, when each was written, and what it holds.
+"""Names of a lake's plain files: sequence number, timestamp, and identity of the content.
 
     scenes/000012-20240630T120000000000Z-1f2e3d4c.parquet
     parcels/aoi=ms/year=2024/main-000007-20240630T120000000000Z-0123456789ab_01234567.parquet
 
-What is in force goes by the numbers, so that a clock that is wrong changes nothing; the lake as it was at a moment goes
-by the times. Names of version 0.1 have no number: they come before all others, in the order of their times.
+The numbers decide what is in force, so that a wrong clock changes nothing; time travel goes by the timestamps. Names of
+version 0.1 have no number: they come before all others, in the order of their timestamps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAIN: Final = "main"
 
 @dataclass(frozen=True, order=True)
 class Order:
-    """Which of several files is later."""
+    """The sort key of files: which of several is later."""
 
     sequence: int
     """1, 2, …; 0 of files of version 0.1."""
@@ -35,13 +35,13 @@ class Order:
     """When the file was written, by the clock of who wrote it; sorts as time does."""
 
 
-def stamp(moment: datetime) -> str:
-    """A timestamp as it stands in file names: sorts as time does."""
-    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
+def stamp(timestamp: datetime) -> str:
+    """A timestamp as formatted in file names, which sorts chronologically."""
+    return timestamp.astimezone(UTC).strftime("%Y%m%dT%H%M%S%fZ")
 
 
 def following(there: Iterable[Order]) -> Order:
-    """What a new file gets beside those that are there."""
+    """The order of a new file after the existing ones."""
     return Order(1 + max((other.sequence for other in there), default=0), stamp(clock.now()))
 
 

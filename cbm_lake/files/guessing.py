@@ -1,4 +1,4 @@
-"""Guesses in which code page of Europe texts are that nothing says the encoding of.
+"""Detection of the European code page of texts without a declared encoding.
 
 It is the one in which they are written with the letters of one language, each as often as the language uses it.
 charset-normalizer, which learnt from long texts, decides between equals: of the names of crops alone it finds half.

@@ -1,4 +1,4 @@
-"""How large rasters and arrays may be that somebody else made: decided by their headers, before anything is allocated.
+"""Size limits of untrusted rasters and arrays, checked from their headers before anything is allocated.
 
 A raster may be as large as the earth where it is read by windows; what is bounded then is what is decoded at once.
 """

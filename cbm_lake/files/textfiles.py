@@ -1,4 +1,4 @@
-"""Files of text: their encoding, and the formats that GDAL reads in UTF-8 only, recoded."""
+"""Encoding of text files, and recoding of formats that GDAL reads only in UTF-8."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cbm_lake.files.charsets import UTF_8, Decision, Declared, codec_of, decide
 MARKS: Final = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 """How files of an encoding begin."""
 DELIMITERS: Final = ",;\t|"
-"""What stands between the columns of a table of text."""
+"""Delimiters of text tables."""
 _PORTION: Final = 1 << 24
 _BETWEEN: Final = re.compile("[\\s,\x1e]*")
 _BETWEEN_TEXTS: Final = re.compile(rb"[\x00-\x1f\"',;|<>{}\[\]]+")

@@ -1,4 +1,4 @@
-"""Feature of interest (FOI): whether a parcel is one field of one crop, by what a thematic raster holds inside it.
+"""Feature of interest (FOI): tests with a thematic raster whether a parcel is one field of one crop.
 
     import cbm_lake as cbm
 

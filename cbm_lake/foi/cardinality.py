@@ -1,4 +1,4 @@
-"""foi_c: whether a parcel holds large clusters of two classes or more, and what they are."""
+"""foi_c: whether a parcel contains large clusters of two or more classes, and which."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cbm_lake.zonal.compiled import Ints
 
 
 def of_several_classes(clusters: Clusters, parcels: int) -> npt.NDArray[np.bool_]:
-    """For each of so many parcels whether its clusters are of more than one class."""
+    """Per parcel, whether its clusters belong to more than one class."""
     first = np.ones(len(clusters.parcel), bool)
     first[1:] = (np.diff(clusters.parcel) != 0) | (np.diff(clusters.code) != 0)
     flags: npt.NDArray[np.bool_] = np.bincount(clusters.parcel[first], minlength=parcels) > 1
@@ -25,7 +25,7 @@ def of_several_classes(clusters: Clusters, parcels: int) -> npt.NDArray[np.bool_
 
 
 def described(clusters: Clusters, classes: Mapping[int, str], parcels: int) -> pa.Array:
-    """For each of so many parcels "(class value, pixels), (…)"; null where there are no clusters."""
+    """Per parcel, "(class value, pixels), (…)"; null where there are no clusters."""
     values = pa.array(np.array(list(classes))[clusters.code])
     texts = [values.cast(pa.string()), pa.array(clusters.size).cast(pa.string())]
     words = pc.binary_join_element_wise("(", texts[0], ", ", texts[1], ")", "")
@@ -36,7 +36,7 @@ def described(clusters: Clusters, classes: Mapping[int, str], parcels: int) -> p
 
 
 def corners(shapes: Geometries, transform: Affine) -> Ints:
-    """Row and column of the pixel in which the upper left corner of each shape's box lies, (shapes, 2)."""
+    """Row and column of the upper left pixel of each shape's bounding box, (shapes, 2)."""
     box: npt.NDArray[np.float64] = shapely.bounds(shapes)
     x = box[:, 0] if transform.a > 0 else box[:, 2]
     y = box[:, 3] if transform.e < 0 else box[:, 1]

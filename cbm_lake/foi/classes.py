@@ -1,4 +1,4 @@
-"""The classes of a thematic raster: which pixel value means what."""
+"""Class names of a thematic raster by pixel value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WHOLE: Final = re.compile(r"-?(0|[1-9][0-9]*)|0[xX][0-9a-fA-F]+", re.ASCII)
 
 
 def read_classes(source: str | Path | Mapping[Any, Any]) -> dict[int, str]:
-    """Names of classes by pixel value, in the order given.
+    """Read class names by pixel value, in file order.
 
     Args:
         source: YAML file with `category_map: {value: name, …}`, or that map itself with or without its heading.
@@ -36,7 +36,7 @@ def read_classes(source: str | Path | Mapping[Any, Any]) -> dict[int, str]:
 
 
 def _read(path: Path) -> Any:
-    """The file with every name as the text that stands there: yes, 1e3, 0777 and 2024-01-01 are names too."""
+    """Load the file with every name as literal text: yes, 1e3, 0777 and 2024-01-01 are names too."""
     try:
         return read_yaml(path, texts=True)
     except InvalidInputError as error:

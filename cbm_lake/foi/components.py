@@ -1,4 +1,4 @@
-"""Which pixels of a class hang together inside each parcel: compiled labelling of runs, no loop over parcels.
+"""Connected components of equal class inside each parcel: compiled run-based labelling.
 
 A run is a stretch of pixels of one class inside one span of a parcel. Runs of a row are united with those of the row
 above that they touch; what is united is a cluster. Every parcel is labelled by itself, so that parcels which overlap
@@ -30,7 +30,7 @@ the cluster."""
 
 
 class ClassPixels(NamedTuple):
-    """The pixels of all parcels, as kernels read them."""
+    """Class pixels of all parcels, in the layout of the kernels."""
 
     codes: Codes
     row: Ints32
@@ -42,11 +42,11 @@ class ClassPixels(NamedTuple):
     places: Ints
     """Where each parcel's pixels begin among the codes."""
     reach: int
-    """1 where pixels that meet at a corner hang together, else 0."""
+    """1 if diagonal neighbours are connected, else 0."""
 
 
 class Clusters(NamedTuple):
-    """Pixels of one class of one parcel that hang together, by parcel, class, and place from the upper left."""
+    """Connected pixels of one class in one parcel, ordered by parcel, class and position."""
 
     parcel: Ints
     """The parcel's number in the index."""
@@ -57,13 +57,13 @@ class Clusters(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """The pixels of clusters as stretches of a row."""
+    """Pixels of clusters as run lengths within rows."""
 
     parcel: Ints
     cluster: Ints
     """Unique over all parcels, ascending with them."""
     piece: Ints
-    """Unique too: pixels of a cluster that hang together by their sides, whatever the connectivity."""
+    """Unique per edge-connected part of a cluster, for either connectivity."""
     code: Codes
     row: Ints
     col: Ints
@@ -74,12 +74,12 @@ class Runs(NamedTuple):
 
 
 def encode(pool: Pixels, classes: npt.NDArray[np.int64], ignored: npt.NDArray[np.int64]) -> Codes:
-    """For every pixel the number of its class, NOT_COUNTED for the values ignored, UNKNOWN for all others.
+    """Encode each pixel as a class index; NOT_COUNTED for ignored values, UNKNOWN for all others.
 
     Args:
         pool: pixels of any integer type.
         classes: pixel values, each once; their places are the numbers.
-        ignored: pixel values that do not count; what is also a class is a class.
+        ignored: pixel values that do not count, unless they are also classes.
     """
     ignored = np.setdiff1d(ignored, classes)
     values = np.concatenate([classes, ignored])
@@ -91,7 +91,7 @@ def encode(pool: Pixels, classes: npt.NDArray[np.int64], ignored: npt.NDArray[np
 
 
 def count(codes: Codes, offsets: Ints, number: int) -> npt.NDArray[np.int32]:
-    """How many pixels of each of so many classes every parcel has, (parcels, classes)."""
+    """Number of pixels per parcel and class, (parcels, classes)."""
     counts = np.zeros((len(offsets) - 1, number), np.int32)
     _count(frozen(codes), frozen(offsets), counts)
     return counts
@@ -100,7 +100,7 @@ def count(codes: Codes, offsets: Ints, number: int) -> npt.NDArray[np.int32]:
 def clusters(
     index: SpanIndex, codes: Codes, connectivity: int, more_than: float, corners: Ints, *, threads: int = 2
 ) -> Clusters:
-    """All clusters of more than so many pixels.
+    """All clusters larger than a number of pixels.
 
     Clusters of one class stand in the order in which their first block of 2 x 2 pixels is met, counted from the
     parcel's corner: the order in which OpenCV numbers components.
@@ -137,7 +137,7 @@ def runs(
     *,
     threads: int = 2,
 ) -> Runs:
-    """The runs of all clusters of more than so many pixels in the parcels wanted, parcel by parcel from the top."""
+    """Runs of all clusters larger than a number of pixels in selected parcels, by parcel from the top."""
 
     pixels, selected = _class_pixels(index, codes, connectivity), frozen(selected)
 

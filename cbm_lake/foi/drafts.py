@@ -1,4 +1,4 @@
-"""Files that stand in the place of older ones together, when all of them are written."""
+"""Atomic replacement of several output files: drafts replace the old files together once all are written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _FIRST_READ: Final = (".shp", ".gpkg", ".parquet", ".tif")
 
 @contextmanager
 def drafts(folder: Path) -> Iterator[Path]:
-    """A folder for files that move to `folder` together when all are written; none does where there is an error.
+    """Context manager: a folder whose files replace those in `folder` together on success, none on error.
 
     Runs that move files there at the same time do so one after another, so that the files are those of one run.
 

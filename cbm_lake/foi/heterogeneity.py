@@ -1,4 +1,4 @@
-"""foi_h: whether a class has a share of a parcel that is neither nearly all of it nor next to nothing."""
+"""foi_h: whether a class has a share of the parcel between two thresholds, and the shares of all classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOST = 1e-13
 
 
 def between(counts: Counts, low: float, high: float) -> Flags:
-    """Whether any class that is there has low <= share <= high, in % of the counted pixels, unrounded.
+    """Whether any class that occurs has low <= share <= high, in % of the counted pixels, unrounded.
 
     Both sides are multiplied by the number of pixels, so that 29 of 100 pixels are exactly 29 %; what a bound like 1.1
     loses as a binary number is given back.
@@ -43,14 +43,14 @@ def shares(counts: Counts) -> Floats:
 
 
 def rounded_shares(counts: Counts) -> Floats:
-    """Share of each class in % rounded to two decimals, halves away from 0 as in SQL; NaN where there are no pixels."""
+    """Share of each class in %, rounded half away from zero as in SQL; NaN if a parcel has no pixels."""
     total = counts.sum(axis=1, keepdims=True, dtype=np.int64)
     hundredths = (counts.astype(np.int64) * 20_000 + total) // np.maximum(2 * total, 1)
     return np.where(total > 0, hundredths / 100, np.nan)
 
 
 def rounded_between(rounded: Floats, low: float, high: float) -> Flags:
-    """Whether any class, also one that is not there, has low <= share <= high of `rounded_shares`."""
+    """Whether any class, even an absent one, has low <= share <= high of `rounded_shares`."""
     flags: Flags = np.any((rounded >= low) & (rounded <= high), axis=1)
     return flags
 

@@ -1,4 +1,4 @@
-"""Models that classify pixels: clusters of similar pixels, or declared crops with their accuracy."""
+"""Pixel classifiers: k-means clusters of similar pixels, or random forests of declared crops with their accuracy."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ FEWEST: Final = 5
 TREES: Final = 100
 FOLDS: Final = 5
 BLOCKS: Final = 20
-"""For the accuracy the parcels are cut into so many compact blocks, each of which is in one fold as a whole."""
+"""Number of compact blocks of parcels for cross-validation; each block is in one fold."""
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How well declared crops are recognised in blocks of parcels from which nothing was learned."""
+    """Accuracy of the crop classification, cross-validated over blocks of parcels."""
 
     overall: float
     """Share of the pixels that are classified as their parcel's declared crop, 0 to 1."""
@@ -49,7 +49,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Sample:
-    """Pixels to learn from."""
+    """Training pixels."""
 
     features: Floats
     """(pixels, features)."""
@@ -60,7 +60,7 @@ class Sample:
 
 
 def sample_pixels(season_data: Season, seed: int, advance: Callable[[], None]) -> Sample:
-    """Some pixels of every parcel, at least one pixel away from its border."""
+    """Sample pixels of every parcel, at least one pixel inside its boundary."""
     most = int(np.clip(MOST // max(len(season_data.shapes), 1), 1, PER_PARCEL))
     parts = []
     for window in season_data.windows():
@@ -77,7 +77,7 @@ def sample_pixels(season_data: Season, seed: int, advance: Callable[[], None]) -
 
 
 def _smallest_ranks(owners: Ints, luck: npt.NDArray[np.float64], most: int) -> Ints:
-    """The places of at most so many pixels of each parcel, those with the least luck; -1 is no parcel."""
+    """Positions of at most `most` pixels per parcel, those with the smallest random numbers; -1 is no parcel."""
     order = np.lexsort((luck, owners))
     order = order[owners[order] >= 0]
     _, first, count = np.unique(owners[order], return_index=True, return_counts=True)
@@ -86,7 +86,7 @@ def _smallest_ranks(owners: Ints, luck: npt.NDArray[np.float64], most: int) -> I
 
 
 def clusters_of(learned: Sample, count: int, seed: int) -> tuple[Model, list[str]]:
-    """The model that predicts clusters (numbers from 0, by mean NDVI) and their names."""
+    """Fit a model that predicts clusters (numbered by mean NDVI from 0), and name them."""
     from sklearn.cluster import MiniBatchKMeans
 
     if len(learned.parcel) < 10 * count:
@@ -102,7 +102,7 @@ def clusters_of(learned: Sample, count: int, seed: int) -> tuple[Model, list[str
 def crops_of(
     learned: Sample, declared: npt.NDArray[np.str_], shapes: npt.NDArray[np.object_], seed: int
 ) -> tuple[Model, list[str], Accuracy]:
-    """The model that predicts crops (numbers from 0), their names, and how well they are recognised.
+    """Fit a model that predicts crops (numbered from 0); returns it with their names and its accuracy.
 
     Each fold's parcels are classified by a forest that learned from all others: it would otherwise remember what was
     declared, and a parcel with two crops would look like one.
@@ -128,7 +128,7 @@ def crops_of(
 
 
 def _learnable(parcel: Ints, declared: npt.NDArray[np.str_]) -> tuple[list[str], dict[str, int]]:
-    """The crops of which enough parcels have pixels, and how many parcels the others have."""
+    """Crops with enough parcels that have pixels, and the number of parcels of the others."""
     names, count = np.unique(declared[np.unique(parcel)], return_counts=True)
     enough = (count >= FEWEST) & (names != "")
     if not 2 <= enough.sum() <= 255:

@@ -1,4 +1,4 @@
-"""Writes results: Shapefile with its short names, GeoPackage, GeoParquet, the lists of skipped parcels, the lake."""
+"""Writes results as Shapefile (with short names), GeoPackage, GeoParquet, CSV of skipped parcels, and to the lake."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _KNOWN: Final = (
 
 
 def beside(attributes: pa.Table, results: Mapping[str, pa.Array]) -> pa.Table:
-    """The attributes, then the results; an attribute that has the name of a result, in whatever case, gives way."""
+    """Append results to attributes; attributes that share a name with a result (in any case) are dropped."""
     reserved = {name.lower() for name in (*results, GEOMETRY)}
     names = [name for name in attributes.column_names if name.lower() not in reserved]
     lost = [name for name in attributes.column_names if name.lower() in reserved]
@@ -61,7 +61,7 @@ def beside(attributes: pa.Table, results: Mapping[str, pa.Array]) -> pa.Table:
 
 
 def with_geometries(rows: pa.Table, geometries: Geometries, crs: CRS | None) -> pa.Table:
-    """The rows with their geometries as GeoParquet."""
+    """Append geometries to the rows, as GeoParquet."""
     kinds = {-1: None, shapely.GeometryType.POLYGON: "Polygon", shapely.GeometryType.MULTIPOLYGON: "MultiPolygon"}
     there = {kinds[kind] for kind in set(shapely.get_type_id(geometries).tolist())} - {None}
     bbox = shapely.total_bounds(geometries).tolist() if there else None
@@ -72,21 +72,21 @@ def with_geometries(rows: pa.Table, geometries: Geometries, crs: CRS | None) -> 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """What is written as .shp, .gpkg and .parquet."""
+    """A layer to be written as .shp, .gpkg and .parquet."""
 
     rows: pa.Table
     """As `with_outlines` gives them."""
     texts: Mapping[str, pa.ChunkedArray] = field(default_factory=dict)
-    """What stands in the Shapefile in the place of columns."""
+    """Columns that replace others in the Shapefile."""
 
 
 def write(folder: Path, layers: Mapping[str, Layer], lists: Mapping[str, Mapping[str, Sequence[object]]]) -> list[Path]:
-    """Write all files of a check, none of which is seen before all are written; where they are.
+    """Write all files of a check atomically; returns their paths.
 
     Args:
         folder: made where it is missing.
         layers: by the name of their files, without extension.
-        lists: identifiers by heading, which stand side by side in a .csv, by the name of the file without extension.
+        lists: columns of identifiers by heading, per .csv file name without extension.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -172,7 +172,7 @@ def _as_gdal_takes(rows: pa.Table) -> pa.Table:
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
-    """Names of at most 10 letters that differ also without regard to case: cut, and numbered where two are alike.
+    """Unique case-insensitive names of at most 10 letters: truncated, and numbered where equal.
 
     A colon, which GDAL does not write, becomes _.
     """
@@ -181,7 +181,7 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def _distinct(names: Mapping[str, str], letters: int) -> dict[str, str]:
-    """A name of its own for each key: what stands there, cut to so many letters and numbered where need be."""
+    """A unique name per key: truncated, and numbered where necessary."""
     short: dict[str, str] = {}
     used: set[str] = set()
     for key, name in names.items():
@@ -209,5 +209,5 @@ def _cut_bytes(text: str, number: int) -> str:
 
 
 def cut(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The texts, each no longer than a Shapefile keeps."""
+    """Truncate texts to the length that a Shapefile can store."""
     return pc.utf8_slice_codeunits(texts, 0, _CUT)

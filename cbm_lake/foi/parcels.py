@@ -1,4 +1,4 @@
-"""The parcels that are checked: their columns as they stand in a file or in the lake, and their geometries."""
+"""Reads the parcels to be checked, from a vector file or the lake."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _POLYGONAL: Final = (-1, shapely.GeometryType.POLYGON, shapely.GeometryType.MULT
 
 @dataclass(frozen=True, eq=False)
 class Parcels:
-    """Parcels in the order of their file."""
+    """Parcels in file order."""
 
     name: str
     """The file's without its extension: begins the names of all results."""
     columns: pa.Table
     """Everything but the geometries; the first column is the identifier."""
     geometries: Geometries
-    """Polygons and multipolygons; None where there is none."""
+    """Polygons and multipolygons; None where missing."""
     crs: CRS | None
     declared: ParcelSet | None = None
     """Which parcel set of the lake they are, if they are one."""
@@ -43,12 +43,12 @@ class Parcels:
 
     @property
     def ids(self) -> pa.ChunkedArray:
-        """The first column."""
+        """The identifiers: the first column."""
         return self.columns.column(0)
 
 
 def read_parcels(path: str | Path, layer: str | None = None) -> Parcels:
-    """The parcels of a shapefile, GeoPackage, GeoParquet, or what else GDAL reads.
+    """Read parcels from a Shapefile, GeoPackage, GeoParquet, or any other GDAL format.
 
     Args:
         path: of the file.
@@ -64,7 +64,7 @@ def read_parcels(path: str | Path, layer: str | None = None) -> Parcels:
 
 
 def lake_parcels(lake: Lake, aoi: str, year: int, ptype: str | None = None) -> Parcels:
-    """The declared parcels of an area and year, as the lake has them.
+    """Read the declared parcels of an area and year from the lake.
 
     Raises:
         NotFoundError: none were loaded.

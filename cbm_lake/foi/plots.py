@@ -1,4 +1,4 @@
-"""Draws what a check found: a map of all parcels, and one parcel with its clusters over the raster."""
+"""Plots of a check: map of all parcels, and one parcel with its clusters over the raster."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MEANING: Final = {"foi_h": ("heterogeneous", "homogeneous"), "foi_c": ("several
 
 
 def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
-    """A figure: all parcels where they lie, coloured by foi_h or foi_c; grey where the parcel was skipped."""
+    """Plot all parcels coloured by foi_h or foi_c; skipped ones are grey."""
     from matplotlib.patches import Patch
 
     if by not in _MEANING:
@@ -64,7 +64,7 @@ def plot_map(found: Foi, by: Literal["foi_h", "foi_c"] = "foi_h") -> Figure:
 
 
 def plot_clusters(found: Foi, pid: str | int) -> Figure:
-    """A figure: the raster round a parcel, its geometry (dashed: with the buffer), and the clusters that count.
+    """Plot the raster around a parcel, its geometry (dashed: with the buffer), and its clusters.
 
     Args:
         found: the check.

@@ -1,4 +1,4 @@
-"""Thematic rasters: what their header says, and the pixels of all parcels read block by block."""
+"""Thematic raster input: header checks and block-wise reading of the pixels of all parcels."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from cbm_lake.zonal.compiled import Pixels
 from cbm_lake.zonal.spans import SpanIndex
 
 _CHUNK: Final = 512
-"""Pixels a side of what is read at once, or a little more where the file's own blocks do not fit."""
+"""Side length in pixels of blocks read at once, rounded up to the file's own blocks."""
 
 
 @dataclass(frozen=True)
 class Thematic:
-    """A raster with one class value per pixel."""
+    """A thematic raster: one class value per pixel."""
 
     path: str
     crs: CRS | None
@@ -39,11 +39,11 @@ class Thematic:
     block: tuple[int, int]
     """Rows and columns that are read together."""
     masked: bool = False
-    """Whether a mask in the file or beside it says where there are no classes."""
+    """Whether the raster has an internal or external mask."""
 
     @classmethod
     def inspect(cls, path: str | Path) -> Thematic:
-        """Read the header.
+        """Read and validate the header of a thematic raster.
 
         Raises:
             SourceError: the file is not there or cannot be read.
@@ -69,19 +69,19 @@ class Thematic:
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """Least x, least y, greatest x, greatest y."""
+        """Minimum x and y, maximum x and y."""
         (x, y), (far_x, far_y) = self.transform * (0, 0), self.transform * self.shape[::-1]
         return min(x, far_x), min(y, far_y), max(x, far_x), max(y, far_y)
 
     @property
     def pixel_area(self) -> float:
-        """In m2; where the coordinate system is unknown it is taken to be in metres."""
+        """Pixel area in m²; an unknown coordinate system is assumed to be in metres."""
         return float(abs(self.transform.a * self.transform.e)) * unit(self.crs) ** 2
 
     def read(
         self, index: SpanIndex, progress: Callable[[int, int], None] | None = None
     ) -> tuple[Pixels, Pixels | None]:
-        """The pixels of all parcels, one parcel after another, and their mask; blocks without any are never read.
+        """Read the pixels of all parcels with their mask, parcel by parcel; blocks without parcels are skipped.
 
         Returns:
             The pixels, and uint8 of the same length, 0 where a pixel is masked; None where the raster has no mask.
@@ -101,7 +101,7 @@ class Thematic:
         return pool, mask
 
     def window(self, row: int, col: int, height: int, width: int) -> Pixels:
-        """The pixels of a rectangle that lies inside; those masked are nodata, or 0 where none is declared."""
+        """Read the pixels of a window inside the raster; masked ones are nodata, or 0 if none is declared."""
         window = Window(row, col, height, width).ranges
         with _opened(self.path) as file:
             pixels: Pixels = file.read(1, window=window)
@@ -111,7 +111,7 @@ class Thematic:
 
 
 def unit(crs: CRS | None) -> float:
-    """How many metres a unit of a projected coordinate system has; 1 where it is unknown."""
+    """Metres per unit of a projected coordinate system; 1 if unknown."""
     return float(crs.axis_info[0].unit_conversion_factor) if crs is not None else 1.0
 
 

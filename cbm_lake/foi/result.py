@@ -1,4 +1,4 @@
-"""What a check found, and where it wrote it."""
+"""`Foi`: the result of a check, and the paths of its output files."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ _COLUMNS: Final = (
     "skipped_foic",
     "geometry",
 )
-"""What results are called, beside the classes."""
+"""Names of the results, apart from the classes."""
 _AOI: Final = b"cbm_lake.aoi"
-"""Under which key a file in the lake says of which area its parcels are."""
+"""Metadata key of the area in a result file of the lake."""
 MOST: Final = 1e15
 """Pixels that no cluster has: greater thresholds are the same."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How clusters were looked for."""
+    """Settings of a check."""
 
     buffer: float
     """In metres; negative makes parcels smaller."""
     connectivity: int
     more_than: float
-    """Clusters of more than so many pixels count."""
+    """Clusters with more pixels than this count."""
     zero_counts: bool
     """Whether 0 is a class like others."""
 
 
 @dataclass(frozen=True, eq=False)
 class Foi:
-    """The parcels with their heterogeneity and cardinality."""
+    """Parcels with their heterogeneity and cardinality."""
 
     name: str
     """Begins the names of the files."""
@@ -84,7 +84,7 @@ class Foi:
         )
 
     def ranked(self, limit: int | None = None) -> pa.Table:
-        """The parcels with foi_h or foi_c, those first that have both, then by how little the largest class has.
+        """Parcels with foi_h or foi_c: those with both first, then by ascending share of the largest class.
 
         Columns: rank, the identifier, foi_h, foi_c, total (pixels), largest (its class), largest_share, clusters.
         """
@@ -104,7 +104,7 @@ class Foi:
 def parcels_of(
     path: str | Path | None, aoi: str | None, year: int | None, ptype: str | None, lake: Lake | None, layer: str | None
 ) -> tuple[Parcels, Lake | None]:
-    """The parcels of a file, or those of the lake, and the lake that the result is to be written to.
+    """Read the parcels of a file or of the lake, and the lake to which the result is to be written.
 
     Raises:
         InvalidInputError: neither or both are given.
@@ -126,7 +126,7 @@ def check_range(low: float, high: float) -> None:
 
 
 def check_names(classes: Mapping[int, str], parcels: Parcels) -> None:
-    """Raise InvalidInputError where two results, or a result and the parcels' identifier, would have one name."""
+    """Raise InvalidInputError if the names of two results, or of a result and the identifier, clash."""
     meaning = dict.fromkeys(_COLUMNS, "a column of the results")
     for name in classes.values():
         for column, meant in ((name, "pixels"), (f"P_{name}", "share")):
@@ -142,12 +142,12 @@ def check_names(classes: Mapping[int, str], parcels: Parcels) -> None:
 
 
 def output_folder(folder: str | Path | None) -> Path:
-    """Where files go: foi/output_data/ in the workspace unless given."""
+    """Output folder; defaults to foi/output_data/ in the workspace."""
     return Workspace.here().root / "foi" / "output_data" if folder is None else Path(folder)
 
 
 def to_lake(lake: Lake | None, name: str, table: pa.Table, parcels: Parcels) -> str | None:
-    """Write the result of all parcels to the lake, if there is one, with the area they are of; where it is."""
+    """Write the result of all parcels to the lake, if there is one, with their area; returns its path."""
     if lake is None:
         return None
     store = Store(lake.url)
@@ -158,7 +158,7 @@ def to_lake(lake: Lake | None, name: str, table: pa.Table, parcels: Parcels) -> 
 
 
 def in_lake(lake: Lake) -> dict[str, str]:
-    """The names of the results that a lake has, each with the area of its parcels, "" where they were no area's."""
+    """Names of the results in a lake, each with the area of its parcels ("" if they belong to none)."""
     store = Store(lake.url)
     areas = {}
     for path in store.files("foi"):
@@ -169,12 +169,12 @@ def in_lake(lake: Lake) -> dict[str, str]:
 
 
 def batches(lake: Lake, name: str) -> Iterator[pa.RecordBatch]:
-    """The rows of a result in the lake, some ten thousand at a time, with their geometries (WKB, `geometry`)."""
+    """Rows of a result in the lake in batches of about ten thousand, with geometries (WKB, `geometry`)."""
     store = Store(lake.url)
     with store.open(store.path(f"foi/{name}.parquet")) as file:
         yield from pq.ParquetFile(file).iter_batches()
 
 
 def by_file(paths: list[Path], name: str) -> dict[str, Path]:
-    """Files by their names without the beginning."""
+    """Output files by name without prefix."""
     return {path.name.removeprefix(f"{name}_"): path for path in paths}

@@ -1,4 +1,4 @@
-"""The season of an area as numbers per pixel, read from the lake's cubes block by block."""
+"""Features of a season per pixel, read block by block from the lake's cubes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DECIBEL: Final = 0.05
 
 @dataclass(frozen=True)
 class Season:
-    """The cubes of one grid, cut to the dates of a season, and the parcels that lie there."""
+    """Cubes of one grid, restricted to the dates of a season, and the parcels on it."""
 
     grid: Grid
     optical: xr.Dataset
@@ -48,14 +48,14 @@ class Season:
     """The parcels in the grid's coordinates, in the order of their file."""
 
     def windows(self) -> list[Window]:
-        """The blocks of the grid that hold parcels, in rows."""
+        """Blocks of the grid that contain parcels, by row."""
         rows, columns = self.grid.shape
         corners = ((row, col) for row in range(0, rows, CHUNK) for col in range(0, columns, CHUNK))
         blocks = (Window(row, col, min(CHUNK, rows - row), min(CHUNK, columns - col)) for row, col in corners)
         return [block for block in blocks if self._within(block).size]
 
     def features(self, window: Window) -> Floats:
-        """NDVI medians of the periods and, with radar, those of VV and VH in dB x DECIBEL; (features, rows, columns).
+        """NDVI medians of the periods and, with radar, VV and VH in dB x DECIBEL; (features, rows, columns).
 
         A period in which a pixel was not seen is interpolated between those before and after it (at the ends it is as
         the nearest); a pixel that was never seen is NaN.
@@ -66,7 +66,7 @@ class Season:
         return np.concatenate(layers)
 
     def owners(self, window: Window, margin: float = 0.0) -> Ints:
-        """The number of the parcel that holds each pixel's centre, -1 for none; (rows, columns).
+        """Index of the parcel that contains each pixel's centre, -1 for none; (rows, columns).
 
         Args:
             window: which block.
@@ -117,14 +117,14 @@ def _backscatter(power: xr.DataArray, periods: int, window: Window) -> Floats:
 
 
 def medians(times: xr.DataArray, periods: int, read: Callable[[Ints], Floats]) -> Floats:
-    """Medians of each pixel over periods of about equally many dates, gaps filled over time; (periods, rows, columns).
+    """Per-pixel medians over periods of similar date counts, with gaps interpolated; (periods, rows, columns).
 
     Only the dates of one period are held at once.
 
     Args:
         times: the timestamps, in order.
         periods: how many; no more than there are dates are made.
-        read: gives the values on the dates of those numbers, NaN where there is none; (dates, rows, columns).
+        read: returns the values of the dates with these indices, NaN where missing; (dates, rows, columns).
     """
     parts = np.array_split(np.arange(len(times)), min(periods, len(times)))
     middles = np.array([times.to_numpy()[part].astype(np.int64).mean() for part in parts])
@@ -132,7 +132,7 @@ def medians(times: xr.DataArray, periods: int, read: Callable[[Ints], Floats]) -
 
 
 def _median(values: Floats) -> Floats:
-    """The median along the first axis of what is not NaN; sorting beats numpy.nanmedian many times over."""
+    """Median along the first axis, ignoring NaN; sorting is many times faster than numpy.nanmedian."""
     ordered = np.sort(values, axis=0)  # NaN come last
     count = np.isfinite(ordered).sum(axis=0, keepdims=True)
     middle = ((count - 1).clip(0) // 2, count // 2)
@@ -141,7 +141,7 @@ def _median(values: Floats) -> Floats:
 
 
 def filled(values: Floats, at: npt.NDArray[np.float64]) -> Floats:
-    """The values with NaN along the first axis interpolated linearly; at the ends they are as the nearest number.
+    """Interpolate NaN linearly along the first axis, and extrapolate the nearest value at both ends.
 
     Args:
         values: (n, …).
@@ -188,7 +188,7 @@ def find(
     screen: Sequence[int],
     radar: bool,
 ) -> Season:
-    """The season of a parcel set between two days, both included.
+    """Find the season of a parcel set between two days, both included.
 
     Args:
         lake: where the cubes are.
@@ -197,7 +197,7 @@ def find(
         grid: name of the cube's grid; None is the only one that holds parcels.
         periods: see `Season`.
         screen: see `Season`.
-        radar: whether backscatter is used; where there is none on that grid, it is not.
+        radar: whether backscatter is used, if the grid has any.
 
     Raises:
         NotFoundError: no cube holds B04, B08 and SCL there and then.

@@ -1,4 +1,4 @@
-"""Which parcels look uneven from their signatures alone: no raster is needed."""
+"""Ranks parcels by their heterogeneity in zonal statistics alone, without a raster: `suspicious`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def suspicious(
     dates: int = 3,
     lake: Lake | None = None,
 ) -> pd.DataFrame:
-    """The parcels by how much more uneven they are than their crop usually is, the most suspicious first.
+    """Rank parcels by how much more heterogeneous they are than their crop usually is, most suspicious first.
 
     Only parcels of at least 8 pixels are there, and only dates on which they were seen; sql/foi/suspicious.sql says how
     the numbers are made.
@@ -44,7 +44,7 @@ def suspicious(
         screen: scene classes in which the ground is not seen: numbers, or 3_8_9_10_11.
         cloud: greatest share of a parcel, 0 to 1, that may be in them on a date that counts; one stray cloud makes any
             parcel uneven, so 0 unless dates are rare.
-        peers: a crop of which fewer parcels were seen on a date is compared with all parcels of that date.
+        peers: crops with fewer observed parcels on a date are compared with all parcels of that date.
         dates: parcels seen on fewer are left out.
         lake: the lake; None is the workspace's.
 

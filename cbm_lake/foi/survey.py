@@ -1,4 +1,4 @@
-"""What both versions begin with: the geometries on the raster's grid, and the class of every pixel of every parcel."""
+"""Rasterizes parcels on the thematic grid: the class of every pixel of every parcel; shared by versions 1 and 2."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _QUARTER = 16
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """The pixels of all parcels by class."""
+    """Pixels of all parcels by class."""
 
     index: SpanIndex
     codes: components.Codes
@@ -40,7 +40,7 @@ class Survey:
 
 
 def buffered(parcels: Parcels, raster: Thematic, distance: float) -> Geometries:
-    """The geometries, made smaller by a negative distance in metres, in the raster's coordinate system.
+    """Buffer geometries by a (negative) distance in metres, in the raster's coordinate system.
 
     Raises:
         InvalidInputError: there is a distance, but both coordinate systems are in degrees.
@@ -55,7 +55,7 @@ def buffered(parcels: Parcels, raster: Thematic, distance: float) -> Geometries:
 
 
 def reproject(parcels: Parcels, crs: CRS | None) -> Geometries:
-    """The geometries in another coordinate system; unchanged where either is unknown or both are the same.
+    """Reproject geometries; unchanged if either coordinate system is unknown or both are equal.
 
     None for those that the other one cannot express, which lie far off.
     """
@@ -86,7 +86,7 @@ def survey(
     zero_counts: bool,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
-    """Read the raster round the parcels and tell the class of every pixel whose centre lies in one.
+    """Read the raster around the parcels, and the class of every pixel whose centre lies in one.
 
     Args:
         geometries: in the raster's coordinate system.
@@ -96,7 +96,7 @@ def survey(
         progress: called with the number of blocks read and of all blocks.
 
     Raises:
-        InvalidInputError: parcels hold values that are no class; the declared nodata is none and does not count.
+        InvalidInputError: parcels contain values that are no class; the declared nodata is ignored.
     """
     index = _index(geometries, raster)
     if not index.pixel_count:

@@ -1,4 +1,4 @@
-"""Thematic rasters, one class value per pixel, made from the lake's own cubes: by clustering, or by declared crops."""
+"""Creates thematic rasters from the lake's cubes, by clustering or from declared crops."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _BATCH: Final = 65_536
 
 @dataclass(frozen=True)
 class Made:
-    """A thematic raster that was made."""
+    """A thematic raster that was created."""
 
     raster: Path
     """GeoTIFF with one band, uint8, 0 where nothing was seen and in blocks without parcels."""
@@ -77,7 +77,7 @@ def thematic(
     progress: Progress | None = None,
     lake: Lake | None = None,
 ) -> Made:
-    """Make a thematic raster of an area out of the lake's cubes, for `v1` and `v2`, and return where it lies.
+    """Create a thematic raster of an area from the lake's cubes, as input of `v1` and `v2`.
 
     Every pixel is described by the medians of its NDVI over parts of the season, clouds left out and gaps interpolated
     over time. The cubes are read in blocks of 512 x 512 pixels twice, once to learn and once to classify; only blocks
@@ -137,7 +137,7 @@ def thematic(
 
 
 def check_raster(path: str | Path, category_map: str | Path | Mapping[Any, Any]) -> dict[int, int]:
-    """How many pixels of a thematic raster have each value; of 0 and the file's nodata nothing is asked.
+    """Count the pixels of a thematic raster by value, without 0 and nodata.
 
     The raster is read in blocks of 2048 x 2048 pixels.
 

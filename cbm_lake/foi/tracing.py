@@ -1,4 +1,4 @@
-"""The geometries of clusters: rings followed along the sides of their pixels, compiled."""
+"""Vectorizes clusters: compiled tracing of rings along pixel edges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Mask = npt.NDArray[np.uint8]
 
 
 def polygons(runs: Runs, transform: Affine) -> tuple[Clusters, Geometries]:
-    """The clusters that runs make up, by parcel, and the geometry of each one's pixels as a valid multipolygon.
+    """Vectorize the clusters that runs form: their parcels, and valid multipolygons along pixel edges.
 
     Args:
         runs: as `components.runs` gives them.

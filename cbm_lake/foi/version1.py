@@ -1,4 +1,4 @@
-"""Version 1: shares rounded as in SQL, and clusters by their area."""
+"""Version 1 of the FOI check: shares rounded as by the original SQL, clusters by area."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def v1(
     folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Foi:
-    """Tell of every parcel whether it is heterogeneous (foi_h) and of several classes (foi_c), by area.
+    """Check every parcel for heterogeneity (foi_h) and several classes (foi_c), with clusters by area.
 
     Pixels count whose centre lies in the parcel, also those of value 0 where it is a class; pixels beyond the raster
     and its nodata do not. Files <name>_foih_v1, <name>_foic_v1 and <name>_foic_clusters_v1 (.shp, .gpkg, .parquet) are
@@ -65,7 +65,7 @@ def v1(
         yaml_file: names of classes by value, `category_map: {0: none, 1: grass, …}`, or such a dict.
         pre_min_het: least share of a class in % that makes a parcel heterogeneous, included.
         pre_max_het: greatest, included.
-        area_threshold: clusters of more m2 count, where pixels that meet at a corner hang together.
+        area_threshold: clusters of more m2 count, where diagonal neighbours are connected.
         db: not used: no database is needed.
         aoi: area, for parcels of the lake.
         year: of their declaration.
@@ -143,7 +143,7 @@ def _foih(pixels: Survey, classes: Mapping[int, str], low: float, high: float) -
 
 
 def _more(pixels: Survey, clusters: components.Clusters, classes: Mapping[int, str]) -> dict[str, pa.Array]:
-    """What the table has beside the columns of the files."""
+    """Columns of the table that the files lack."""
     number = pixels.index.n_parcels
     described = {"clusters": cardinality.described(clusters, classes, number)}
     return described | heterogeneity.largest(pixels.counts, list(classes.values()))

@@ -1,4 +1,4 @@
-"""Version 2: shares and clusters in pixels, of parcels that may be made smaller by a buffer."""
+"""Version 2 of the FOI check: shares and clusters in pixels, optionally of parcels shrunk by a buffer."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ BUFFERED_OUTSIDE: Final = "Buffered non overlapping"
 REASONS: Final = (BUFFER_ERROR, ZERO_PIXELS, OUTSIDE, BUFFERED_OUTSIDE)
 """Why a parcel is skipped: nothing is left of it, it has no pixels, it lies off the raster, what is left of it does."""
 _AS_SPELT: Final = {BUFFERED_OUTSIDE: "Bufferd non overlapping"}
-"""How the heading stands in the list of heterogeneity, which other programs read."""
+"""Heading in the list of heterogeneity, as other programs expect it."""
 _DONE: Final = -1
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Everything found, for all parcels."""
+    """Results for all parcels."""
 
     survey: Survey
     clusters: components.Clusters
@@ -78,7 +78,7 @@ def v2(
     folder: str | Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Foi:
-    """Tell of every parcel whether it is heterogeneous (foi_h) and of several classes (foi_c), by clusters of pixels.
+    """Check every parcel for heterogeneity (foi_h) and several classes (foi_c), with clusters in pixels.
 
     Pixels count whose centre lies in the buffered parcel and whose value is neither 0 nor the raster's nodata.
     Files <name>_foih_v2, <name>_foic_v2 (.shp, .gpkg, .parquet), <name>_skipped_foih.csv and <name>_skipped_foic.csv
@@ -91,7 +91,7 @@ def v2(
         negative_buffer: 0, or metres below 0: -10 leaves a margin of 10 m out.
         min_heterogeneity_threshold: least share of a class in % that makes a parcel heterogeneous, included.
         max_heterogeneity_threshold: greatest, included.
-        connectivity_option: 8: pixels that meet at a corner hang together; 4: only at a side.
+        connectivity_option: 8: diagonal neighbours are connected; 4: only edge neighbours.
         cluster_threshold: clusters of more pixels count.
         aoi: area, for parcels of the lake.
         year: of their declaration.
@@ -157,7 +157,7 @@ def look(
     settings: Settings,
     progress: Callable[[int, int], None] | None = None,
 ) -> Found:
-    """Everything that the raster holds inside the parcels; nothing is written."""
+    """Analyse the raster inside the parcels without writing anything."""
     shapes = buffered(parcels, raster, settings.buffer)
     pixels = survey(shapes, raster, classes, zero_counts=False, progress=progress)
     corners = cardinality.corners(reproject(parcels, raster.crs) if settings.buffer else shapes, raster.transform)
@@ -168,7 +168,7 @@ def look(
 
 
 def _lost(parcels: Parcels, shapes: Geometries, raster: Thematic, *, buffered: bool) -> Reasons:
-    """Why parcels are skipped whatever the raster holds."""
+    """Reasons to skip parcels regardless of the raster."""
     far = shapely.is_missing(shapes) & ~shapely.is_missing(parcels.geometries)
     empty = (shapely.is_missing(shapes) & ~far) | shapely.is_empty(shapes) | (shapely.area(shapes) == 0)
     outside = ~shapely.intersects(shapely.box(*raster.bounds), shapes)

@@ -1,1 +1,1 @@
-"""Geometry: coordinate systems, areas that meet, and vector files of any format."""
+"""Geospatial primitives: coordinate systems, spatial predicates, pixel windows and vector files."""

@@ -1,4 +1,4 @@
-"""Areas that are asked for in one coordinate system, and geometries of another: which of them meet.
+"""Spatial filters: intersects an area with geometries in another coordinate system.
 
 What is straight in one system is curved in another. The decision is therefore taken in the system of the area: the
 geometries are transformed to it vertex by vertex, as `geopandas.GeoDataFrame.to_crs` does, and the area stays what it
@@ -29,12 +29,12 @@ METRES_PER_DEGREE: Final = 100_000.0
 _SAGITTA: Final = 0.01
 """Degrees by which the edges of a scene may bend: of a tile of 110 km, at 70 degrees north, 650 m."""
 _PIECES: Final = 256
-"""Into so many a side of a box, or the longest edge of a polygon, is divided: an arc of 50 km then errs by a metre."""
+"""Segments per edge when densifying a box or polygon: an arc of 50 km then errs by a metre."""
 
 
 @dataclass(frozen=True, eq=False)
 class Area:
-    """A polygon or point in a coordinate system (EPSG number, or what pyproj takes for one)."""
+    """A polygon or point with its coordinate system (EPSG code, or any input of pyproj)."""
 
     shape: shapely.Geometry
     crs: CrsLike = DEGREES
@@ -43,11 +43,11 @@ class Area:
 
     @property
     def bounds(self) -> Bounds:
-        """The box in degrees round the area; it may be larger than the area, never smaller."""
+        """Bounding box of the area in degrees; may be larger, never smaller."""
         return bounds_in(self.shape, self.crs, DEGREES)
 
     def meets(self, shapes: Shapes, crs: CrsLike) -> npt.NDArray[np.bool_]:
-        """Which geometries meet the area, decided in the area's coordinate system.
+        """Which geometries intersect the area, tested in the area's coordinate system.
 
         Args:
             shapes: array of n shapely geometries; those that are missing, or have no image there, meet nothing.
@@ -69,7 +69,7 @@ class Area:
 
 
 def is_seen(ground: shapely.Geometry, footprint: bytes | None) -> bool:
-    """Whether a scene can see something of the ground.
+    """Whether a scene can observe any of the ground.
 
     Args:
         ground: in degrees.
@@ -81,7 +81,7 @@ def is_seen(ground: shapely.Geometry, footprint: bytes | None) -> bool:
 
 
 def bounds_in(shape: shapely.Geometry, source: CrsLike, target: CrsLike) -> Bounds:
-    """The box round a geometry in another coordinate system; its edges are followed along their arcs.
+    """Bounding box of a geometry in another coordinate system, with densified edges.
 
     In degrees it is the whole range of longitudes where the geometry crosses the antimeridian or holds a pole, and the
     whole world where a part of the geometry has no place on earth.
@@ -99,7 +99,7 @@ def bounds_in(shape: shapely.Geometry, source: CrsLike, target: CrsLike) -> Boun
 
 
 def _round_poles(box: Floats, moved: Floats, shape: shapely.Geometry, source: CrsLike) -> Floats:
-    """A box in degrees, widened where the geometry crosses the antimeridian or holds a pole."""
+    """Widen a box in degrees if the geometry crosses the antimeridian or contains a pole."""
     if box[2] - box[0] > 180 and (np.abs(np.diff(moved[:, 0])) > 180).any():
         box[[0, 2]] = WORLD[0], WORLD[2]
     if shape.area:
@@ -111,12 +111,12 @@ def _round_poles(box: Floats, moved: Floats, shape: shapely.Geometry, source: Cr
 
 
 def loose_bounds(lon: Floats, lat: Floats, width: Floats, height: Floats, metres: float) -> Floats:
-    """Boxes in degrees (n, 4) that hold whatever is that large about a point, which may be anywhere within it.
+    """Boxes in degrees (n, 4) that contain anything of that size wherever it lies around a point.
 
     Args:
         lon: degrees east of n points.
         lat: degrees north.
-        width: extent of what is about each point, in the units of its own system.
+        width: width of the object at each point, in the units of its own system.
         height: the same, across.
         metres: the length of such a unit; see `metres_per_unit`.
     """
@@ -130,21 +130,21 @@ def loose_bounds(lon: Floats, lat: Floats, width: Floats, height: Floats, metres
 
 @lru_cache(maxsize=64)
 def metres_per_unit(crs: CrsLike) -> float:
-    """How many metres a unit of a coordinate system is, where it is in degrees or the like those along a meridian."""
+    """Metres per unit of a coordinate system; for angular units along a meridian."""
     axis = CRS.from_user_input(crs).axis_info[0]
     factor = float(axis.unit_conversion_factor) or 1.0
     return factor * 6_371_000 if CRS.from_user_input(crs).is_geographic else factor
 
 
 def _loose_bounds(shapes: Shapes, crs: CrsLike) -> Floats:
-    """Boxes in degrees that hold each geometry, by one point of each: far fewer than there are vertices."""
+    """Conservative boxes in degrees, from the centre of each geometry's box for speed."""
     west, south, east, north = shapely.bounds(shapes).T
     lon, lat = transformer(crs, DEGREES).transform((west + east) / 2, (south + north) / 2)
     return loose_bounds(np.asarray(lon), np.asarray(lat), east - west, north - south, metres_per_unit(crs))
 
 
 def overlap(boxes: Floats, bounds: Bounds) -> npt.NDArray[np.bool_]:
-    """Which of n boxes (n, 4) meet a box."""
+    """Which of n boxes (n, 4) intersect a box."""
     west, south, east, north = boxes.T
     mask: npt.NDArray[np.bool_] = (
         (west <= bounds[2]) & (east >= bounds[0]) & (south <= bounds[3]) & (north >= bounds[1])

@@ -1,4 +1,4 @@
-"""The metadata of GeoParquet 1.1 (https://geoparquet.org/releases/v1.1.0/), the one place that writes and reads it."""
+"""Reads and writes GeoParquet 1.1 metadata (https://geoparquet.org/releases/v1.1.0/)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEY: Final = b"geo"
 SIDES: Final = ("xmin", "ymin", "xmax", "ymax")
 """Fields of a column of bounding boxes."""
 DEFAULT_CRS: Final = "OGC:CRS84"
-"""The coordinate system of a column of which the metadata say none."""
+"""Default coordinate system of GeoParquet columns."""
 ColumnMetadata: TypeAlias = Mapping[str, object]
 """What the metadata say of one column of geometries."""
 
@@ -27,7 +27,7 @@ def column_metadata(
     bbox: Sequence[float] | None = None,
     covering: str | None = None,
 ) -> ColumnMetadata:
-    """What the metadata say of a column of WKB.
+    """GeoParquet metadata of a WKB column.
 
     Args:
         geometry_types: Polygon, MultiPolygon Z, …; empty where they are not known.
@@ -46,13 +46,13 @@ def column_metadata(
 
 
 def file_metadata(columns: Mapping[str, ColumnMetadata]) -> dict[bytes, bytes]:
-    """The metadata of a file, for its schema.
+    """GeoParquet metadata of a file, for its schema.
 
     Args:
         columns: of geometries by name, the primary one first.
 
     Raises:
-        ValueError: a bounding box holds what is no number.
+        ValueError: a bounding box contains a non-number.
     """
     geo = {"version": "1.1.0", "primary_column": next(iter(columns)), "columns": dict(columns)}
     return {KEY: json.dumps(geo, allow_nan=False).encode()}
@@ -60,7 +60,7 @@ def file_metadata(columns: Mapping[str, ColumnMetadata]) -> dict[bytes, bytes]:
 
 @dataclass(frozen=True)
 class GeometryColumn:
-    """The primary column of geometries, as the metadata of a file have it."""
+    """The primary geometry column, as described by a file's metadata."""
 
     name: str
     encoding: str
@@ -74,7 +74,7 @@ class GeometryColumn:
 
 
 def primary_column(schema: pa.Schema) -> GeometryColumn | None:
-    """The primary column of geometries of a file, whether the file has that column or not; None without metadata.
+    """Primary geometry column in a file's metadata, whether or not the column exists; None without metadata.
 
     Raises:
         KeyError: the metadata describe no such column.

@@ -1,4 +1,4 @@
-"""Geometries and places from one coordinate system to another: a pair of systems is looked up once."""
+"""Reprojects geometries and coordinates, with cached transformers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pyproj import CRS, Transformer
 CrsLike: TypeAlias = CRS | str | int
 """What pyproj reads as a coordinate system: one of its own, an EPSG code, "EPSG:32631", WKT."""
 Shapes: TypeAlias = npt.NDArray[np.object_]
-"""Geometries of shapely; None where there is none."""
+"""Geometries of shapely; None where missing."""
 
 
 @lru_cache(maxsize=64)
 def transformer(source: CrsLike, target: CrsLike) -> Transformer:
-    """The way from one coordinate system to another, x (longitude) before y, on whatever thread.
+    """Thread-safe cached transformer between two coordinate systems, x (longitude) first.
 
     PROJ takes up to a tenth of a second to choose one, for national systems above all.
 
@@ -33,7 +33,7 @@ def transformer(source: CrsLike, target: CrsLike) -> Transformer:
 
 
 def reprojected(shapes: Shapes | shapely.Geometry, source: CrsLike, target: CrsLike) -> Any:
-    """A geometry, or an array of them, in another coordinate system, point by point; errors as of `transformer`."""
+    """Reproject a geometry or an array of them, vertex by vertex; errors as of `transformer`."""
     if source == target:
         return shapes
     return shapely.transform(shapes, transformer(source, target).transform, interleaved=False)

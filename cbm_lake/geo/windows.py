@@ -1,4 +1,4 @@
-"""Windows of pixel grids: the one form in which a rectangle of pixels is passed from function to function."""
+"""`Window`: a rectangle of pixels in a raster grid, in rows and columns."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy.typing as npt
 
 PixelArray: TypeAlias = npt.NDArray[Any]
-"""An array of pixels, rows first, of whatever dtype its raster has."""
+"""Array of pixels, row-major, in the dtype of its raster."""
 Ranges: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
 
 
 class Window(NamedTuple):
-    """A rectangle of pixels; row 0 is the uppermost, column 0 the leftmost."""
+    """A rectangle of pixels; row 0 is at the top, column 0 at the left."""
 
     row: int
     """The first row."""
@@ -25,14 +25,14 @@ class Window(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns, to index an array (…, y, x) with."""
+        """Row and column slices, to index an array (…, y, x)."""
         return slice(self.row, self.row + self.height), slice(self.col, self.col + self.width)
 
     def relative_to(self, other: Window) -> Window:
-        """The same pixels, counted from the upper left corner of another window."""
+        """The same window in coordinates relative to another window's upper left corner."""
         return self._replace(row=self.row - other.row, col=self.col - other.col)
 
     @property
     def ranges(self) -> Ranges:
-        """First and last + 1 of rows and columns, which rasterio takes as a window."""
+        """Row and column ranges (start, stop), which rasterio accepts as a window."""
         return (self.row, self.row + self.height), (self.col, self.col + self.width)

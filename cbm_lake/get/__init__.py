@@ -1,4 +1,4 @@
-"""Get data of single parcels and places, also as files under temp/<aoi>/<year>/<pid>/.
+"""Get data of single parcels and locations, and store it as files under temp/<aoi>/<year>/<pid>/.
 
 Read from the lake, or from a REST server where the settings say so (`set_api_account`).
 """

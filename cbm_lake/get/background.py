@@ -1,4 +1,4 @@
-"""Background images: an orthophoto round a parcel or place, or true colour of the lake's own scenes."""
+"""Get background images of a parcel or location: orthophotos, or true colour composites of the lake's scenes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def by_pid(
     *,
     lake: Lake | None = None,
 ) -> list[Path]:
-    """Images round a parcel's centroid: temp/<aoi>/<year>/<pid>/backgrounds/<tms>.tif; their paths.
+    """Get images around a parcel's centroid: temp/<aoi>/<year>/<pid>/backgrounds/<tms>.tif; returns their paths.
 
     Args:
         aoi: area.
@@ -47,7 +47,7 @@ def by_pid(
         tms: a tile server or several: google, bing, osm, esri, ags, one of the settings, or sentinel.
         ptype: which parcel set; None is the main one.
         axis: not used, as in the original; figures are those of `show.background`.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Raises:
@@ -81,7 +81,7 @@ def by_location(
     *,
     lake: Lake | None = None,
 ) -> list[Path]:
-    """Images round a place: temp/<aoi>/<year>/_<lon>_<lat>/backgrounds/<tms>.tif, whatever parcel is there.
+    """Get images around a location: temp/<aoi>/<year>/_<lon>_<lat>/backgrounds/<tms>.tif.
 
     See `by_pid`; ptype does not matter.
     """

@@ -1,4 +1,4 @@
-"""Chips: small images of a parcel or place, one GeoTIFF per scene and band."""
+"""Get chips of a parcel or location: one GeoTIFF per scene and band."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def by_pid(
     card: str = "s2",
     lake: Lake | None = None,
 ) -> pd.DataFrame:
-    """Chips round a parcel's centroid, in temp/<aoi>/<year>/<pid>/chipimages/; their list is images_list.<band>.csv.
+    """Get chips around a parcel's centroid in temp/<aoi>/<year>/<pid>/chipimages/, listed in images_list.<band>.csv.
 
     Those of radar are in chipimages/bs/ and chipimages/c6/, since both have bands VV and VH.
 
@@ -57,7 +57,7 @@ def by_pid(
         band: one band or several; of several, a list is written for each. Old names, B4 and B8, are B04 and B08.
         chipsize: metres a side.
         ptype: which parcel set; None is the main one.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         card: s2, bs (backscatter) or c6 (coherence).
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
@@ -77,7 +77,7 @@ def by_pid(
 
 
 def at_place(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
-    """Arguments that begin with a place, also where an area, and a year, stand before it as in earlier versions."""
+    """Argument order: location first, or after area and year as in earlier versions."""
     if not args or is_number(args[0]):
         return args, kwargs
     has_year = len(args) > 1 and is_number(args[1]) and float(str(args[1])) > _FARTHEST
@@ -100,9 +100,9 @@ def by_location(
     card: str = "s2",
     lake: Lake | None = None,
 ) -> pd.DataFrame:
-    """Chips round a place, in temp/<lon>_<lat>/chipimages/, _ for the dots. See `by_pid`.
+    """Get chips around a location in temp/<lon>_<lat>/chipimages/, with _ for the dots. See `by_pid`.
 
-    An area and a year may stand before the place, as in version 0.1, or be named; which they are does not matter.
+    An area and a year may precede the location, as in version 0.1, or be named; they are ignored.
     """
     request = ImageRequest(float(lon), float(lat), start_date, end_date, _names(band, card), chipsize, card)
     return _written(sources.here(lake), Workspace.here().temp / folders.of_location(lon, lat), request, debug=debug)
@@ -113,12 +113,12 @@ def _names(band: str | Sequence[str], card: str) -> tuple[str, ...]:
 
 
 def folder_of(parent: Path, card: str = "s2") -> Path:
-    """Where the chips of a card are, in the folder of a parcel or place."""
+    """Folder of a card's chips inside the folder of a parcel or location."""
     return folders.chips(parent) if card == S2.name else folders.chips(parent) / card
 
 
 def store(parent: Path, card: str, cutouts: Sequence[Cutout]) -> None:
-    """Write cutouts as `by_pid` writes chips, with their lists, into the folder of a parcel or place.
+    """Write cutouts and their lists into the folder of a parcel or location, as `by_pid` does.
 
     Raises:
         ConfigError, SourceError: the folder cannot be written.

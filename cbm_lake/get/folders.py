@@ -1,4 +1,4 @@
-"""Where the files of a parcel or place are: temp/<aoi>/<year>/<pid>/."""
+"""File layout of parcels: temp/<aoi>/<year>/<pid>/ for fetched files, data/ for permanent ones."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ _RESERVED: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|$| )", re
 
 
 def place(aoi: str, year: int, pid: str, name: str) -> Path:
-    """Where a file of a parcel is, or is to be.
+    """Path of a file of a parcel.
 
     Raises:
-        InvalidInputError: the area or the year is none.
+        InvalidInputError: the area or the year is invalid.
     """
     area, season = options.checked_option("aoi", aoi), options.checked_option("year", year)
     return Workspace.here().temp / str(area).lower() / str(season) / name_of(pid) / name
 
 
 def of_parcels(root: Path) -> list[Path]:
-    """The folders of parcels below temp/ or data/."""
+    """Parcel folders below temp/ or data/."""
     return sorted(root.glob("*/[0-9][0-9][0-9][0-9]/*/"))
 
 
 def kept(root: Path) -> dict[str, dict[str, list[str]]]:
-    """The parcels that have a folder below temp/ or data/, by area and year."""
-    found: dict[str, dict[str, list[str]]] = {}
+    """Parcels that have a folder below temp/ or data/, by area and year."""
+    pids: dict[str, dict[str, list[str]]] = {}
     for folder in of_parcels(root):
-        found.setdefault(folder.parent.parent.name, {}).setdefault(folder.parent.name, []).append(pid_of(folder))
-    return found
+        pids.setdefault(folder.parent.parent.name, {}).setdefault(folder.parent.name, []).append(pid_of(folder))
+    return pids
 
 
 def keep(aoi: str, year: int, pid: str) -> Path:
-    """Move what was got of a parcel from temp/ to data/, where nothing is cleared away; where it is then.
+    """Move a parcel's files from temp/ to data/, which is never cleared; returns the new path.
 
     Raises:
         NotFoundError: nothing was got.
@@ -79,12 +79,12 @@ def keep(aoi: str, year: int, pid: str) -> Path:
 
 
 def in_data(file: Path) -> Path:
-    """Where a file of temp/ would be in data/."""
+    """Path in data/ that corresponds to a path in temp/."""
     return Workspace.here().data / file.relative_to(Workspace.here().temp)
 
 
 def adopt_notes(old: Path) -> None:
-    """Move notes that an earlier version left in temp/ to the same parcel's folder in data/, and log it.
+    """Move notes that an earlier version left in temp/ to the parcel's folder in data/, and log it.
 
     Where data/ has others of the parcel, they are put behind those.
 
@@ -106,12 +106,12 @@ def adopt_notes(old: Path) -> None:
 
 
 def _noted(text: str) -> str:
-    """Notes between what stands between notes, so that one is not taken for a part of another."""
+    """Notes enclosed in the separator, so that no note matches a part of another."""
     return f"{_BETWEEN}{text.strip()}{_BETWEEN}"
 
 
 def read_text(file: Path) -> str:
-    """What a file says, "" where there is none.
+    """Text of a file, "" if it does not exist.
 
     Raises:
         SourceError: it cannot be read.
@@ -123,18 +123,18 @@ def read_text(file: Path) -> str:
 
 
 def of_location(lon: float, lat: float) -> str:
-    """A place as the name of a folder: 3.1_43.5 with _ for the dots."""
+    """Folder name of a location: 3.1_43.5 with _ for the dots."""
     return f"{lon}_{lat}".replace(".", "_")
 
 
 def chips(folder: Path) -> Path:
-    """The folder of chips in a folder: the one that is there, else the one to be made."""
+    """Folder of chips: the existing one, else the one to create."""
     old = folder / CHIPS_OF_OLD
     return old if old.is_dir() and not (folder / CHIPS).is_dir() else folder / CHIPS
 
 
 def link_chips(folder: Path) -> None:
-    """Where there are chips in a folder, let chip_images lead to them, by which name the original library finds them.
+    """Link chip_images to the folder of chips, the name under which the original library looks for it.
 
     The link is relative, so that it holds where the folder is moved. An empty folder of that name, which is what
     archives make of a link, is replaced. Where the file system has no links, the log says what to do.
@@ -163,17 +163,17 @@ def clear_chips(folder: Path) -> None:
         ConfigError: they cannot be deleted.
     """
     try:
-        for place in (folder / CHIPS_OF_OLD, folder / CHIPS):
-            if place.is_symlink():
-                place.unlink()
-            elif place.is_dir():
-                shutil.rmtree(place)
+        for chips in (folder / CHIPS_OF_OLD, folder / CHIPS):
+            if chips.is_symlink():
+                chips.unlink()
+            elif chips.is_dir():
+                shutil.rmtree(chips)
     except OSError as error:
-        raise ConfigError(f"{place} cannot be deleted: {error.strerror}; check its rights") from error
+        raise ConfigError(f"{chips} cannot be deleted: {error.strerror}; check its rights") from error
 
 
 def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
-    """Write a file of a parcel in one step and return where it is.
+    """Write a file of a parcel atomically and return its path.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -184,7 +184,7 @@ def write(aoi: str, year: int, pid: str, name: str, text: str) -> Path:
 
 
 def sign(folder: Path, pid: str) -> None:
-    """Let a folder say its pid where its name does not.
+    """Record the pid in a folder whose name does not contain it.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -194,7 +194,7 @@ def sign(folder: Path, pid: str) -> None:
 
 
 def write_file(file: Path, text: str) -> Path:
-    """Write a text in one step and return where it is.
+    """Write text atomically and return the path.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -208,7 +208,7 @@ def _copy(source: str, target: str) -> None:
 
 
 def write_bytes(file: Path, content: bytes) -> Path:
-    """Write a file in one step and return where it is.
+    """Write bytes atomically and return the path.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -225,7 +225,7 @@ def write_bytes(file: Path, content: bytes) -> Path:
 
 
 def name_of(pid: str, most: int = _LONGEST) -> str:
-    """The pid as one folder name, another for each pid.
+    """Folder name of a pid, unique for each pid.
 
     What a path or Windows could mistake (/, .., CON, a blank or dot at the end) is written as %2F, %2E. A name that
     would be too long ends with the hash of the pid after %-, which no other name has.
@@ -251,6 +251,6 @@ def _escaped(pid: str) -> str:
 
 
 def pid_of(folder: Path) -> str:
-    """The pid that a folder is of; where its name is a hash, as the folder says."""
+    """The pid of a folder, from its name or, if that is a hash, from the file in it."""
     note = folder / _NOTE
     return note.read_text("utf-8") if "%-" in folder.name and note.is_file() else unquote(folder.name)

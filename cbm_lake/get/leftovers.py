@@ -1,4 +1,4 @@
-"""What lies in the folders of parcels: of which kind, of whom; and how it is deleted.
+"""Inventory of the files in parcel folders by kind and owner, and their deletion.
 
 What was fetched or drawn can be fetched again. What a person wrote or put there cannot, and is deleted only where that
 is said by itself.
@@ -49,65 +49,67 @@ class Leftover:
 
     @property
     def by_person(self) -> bool:
-        """Whether a person wrote it or put it there."""
+        """Whether a person wrote the file or put it there."""
         return self.kind in (NOTES, OTHERS)
 
 
-def of_folders(places: Iterable[Path]) -> list[Leftover]:
-    """What lies in folders of parcels.
+def of_folders(parcel_folders: Iterable[Path]) -> list[Leftover]:
+    """List the files in parcel folders.
 
     Raises:
         ConfigError: a folder cannot be read.
     """
-    return [found for place in places for found in _of_folder(place)]
+    return [leftover for folder in parcel_folders for leftover in _of_folder(folder)]
 
 
-def in_words(found: Sequence[Leftover]) -> str:
-    """How much there is of each kind, of whom: 2 parcels (…): chips (48 files, 1.2 MB), notes (…); files of ada."""
-    parcels = sorted({each.parcel for each in found})
-    kinds = dict.fromkeys(each.kind for each in sorted(found, key=lambda each: (each.by_person, each.kind)))
-    parts = [f"{kind} ({_amount([each for each in found if each.kind == kind])})" for kind in kinds]
-    owners = Counter(each.owner for each in found)
+def in_words(files: Sequence[Leftover]) -> str:
+    """Summarize files by kind and owner: 2 parcels (…): chips (48 files, 1.2 MB), notes (…); files of ada."""
+    parcels = sorted({each.parcel for each in files})
+    kinds = dict.fromkeys(each.kind for each in sorted(files, key=lambda each: (each.by_person, each.kind)))
+    parts = [f"{kind} ({_amount([each for each in files if each.kind == kind])})" for kind in kinds]
+    owners = Counter(each.owner for each in files)
     whose = some(f"{owner} ({count:,} files)" if len(owners) > 1 else owner for owner, count in owners.items())
     count = f"parcel {parcels[0]}" if len(parcels) == 1 else f"{len(parcels):,} parcels ({some(parcels, 5)})"
     return f"{count}: {', '.join(parts)}; files of {whose}"
 
 
-def by_person(found: Sequence[Leftover]) -> str:
-    """Which of it a person made, one after the other; "" where nothing is."""
-    made = ((each.kind if each.kind == NOTES else each.file.name, each) for each in found if each.by_person)
-    return some(f"{name} of parcel {each.parcel} ({_size(each.size)}, of {each.owner})" for name, each in made)
+def by_person(files: Sequence[Leftover]) -> str:
+    """Summarize the files made by a person; "" if there are none."""
+    by_name = ((each.kind if each.kind == NOTES else each.file.name, each) for each in files if each.by_person)
+    return some(f"{name} of parcel {each.parcel} ({_size(each.size)}, of {each.owner})" for name, each in by_name)
 
 
-def delete(found: Sequence[Leftover], *, also_by_person: bool = False) -> int:
-    """Delete files, and the folders that are empty then; returns how many files.
+def delete(files: Sequence[Leftover], *, also_by_person: bool = False) -> int:
+    """Delete files and folders that become empty; returns the number of files.
 
     What a person made stays unless `also_by_person`; notes in temp/ are then moved to data/.
 
     Raises:
         ConfigError: one cannot be deleted.
     """
-    gone = [each for each in found if also_by_person or not each.by_person]
-    for each in found:
+    gone = [each for each in files if also_by_person or not each.by_person]
+    for each in files:
         if each not in gone and each.kind == NOTES and each.file.is_relative_to(Workspace.here().temp):
             folders.adopt_notes(each.file)
     for each in gone:
         _unlink(each.file)
-    for folder in dict.fromkeys(each.folder for each in found):
+    for folder in dict.fromkeys(each.folder for each in files):
         _remove_empty(folder)
     return len(gone)
 
 
-def _of_folder(place: Path) -> list[Leftover]:
-    parcel = " ".join([place.parent.parent.name, place.parent.name, folders.pid_of(place)])
+def _of_folder(folder: Path) -> list[Leftover]:
+    parcel = " ".join([folder.parent.parent.name, folder.parent.name, folders.pid_of(folder)])
     try:
-        files = sorted(each for each in place.rglob("*") if each.is_symlink() or not each.is_dir())
+        files = sorted(each for each in folder.rglob("*") if each.is_symlink() or not each.is_dir())
         return [
-            Leftover(parcel, _kind(file.relative_to(place).as_posix()), _owner(file), file.lstat().st_size, file, place)
+            Leftover(
+                parcel, _kind(file.relative_to(folder).as_posix()), _owner(file), file.lstat().st_size, file, folder
+            )
             for file in files
         ]
     except OSError as error:
-        raise ConfigError(f"{place} cannot be read: {error.strerror}; check its rights") from error
+        raise ConfigError(f"{folder} cannot be read: {error.strerror}; check its rights") from error
 
 
 def _kind(name: str) -> str:
@@ -123,7 +125,7 @@ def _kind(name: str) -> str:
 
 
 def _owner(file: Path) -> str:
-    """Whose a file is; its number where it has no name here."""
+    """Owner of a file; the numeric id if it has no name."""
     try:
         return file.owner()
     except (KeyError, NotImplementedError, FileNotFoundError):  # an account that is gone; Windows; a link to nothing
@@ -138,7 +140,7 @@ def _unlink(file: Path) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Delete a folder that holds no file any more."""
+    """Delete a folder that contains no files."""
     if folder.is_dir() and not any(each.is_symlink() or not each.is_dir() for each in folder.rglob("*")):
         try:
             shutil.rmtree(folder)
@@ -146,8 +148,8 @@ def _remove_empty(folder: Path) -> None:
             raise ConfigError(f"{folder} cannot be deleted: {error.strerror}; check its rights") from error
 
 
-def _amount(found: Sequence[Leftover]) -> str:
-    return f"{len(found):,} file{'s' * (len(found) != 1)}, {_size(sum(each.size for each in found))}"
+def _amount(files: Sequence[Leftover]) -> str:
+    return f"{len(files):,} file{'s' * (len(files) != 1)}, {_size(sum(each.size for each in files))}"
 
 
 def _size(size: int) -> str:

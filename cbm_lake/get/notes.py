@@ -1,4 +1,4 @@
-"""What a person wrote about a parcel: data/<aoi>/<year>/<pid>/notes.txt, which nothing clears away."""
+"""Notes about a parcel in data/<aoi>/<year>/<pid>/notes.txt, which no clean-up deletes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cbm_lake.lake.options import checked_options
 
 @checked_options
 def read(aoi: str, year: int, pid: str) -> str:
-    """The notes on a parcel, "" where there are none. Those of earlier versions in temp/ are moved to data/ first.
+    """Read the notes on a parcel, "" if there are none. Notes of earlier versions in temp/ are moved to data/ first.
 
     Args:
         aoi: area.
@@ -26,13 +26,13 @@ def read(aoi: str, year: int, pid: str) -> str:
 
 @checked_options
 def write(aoi: str, year: int, pid: str, text: str) -> Path:
-    """Store the notes on a parcel, instead of those that there were; where they are.
+    """Replace the notes on a parcel; returns their path.
 
     Args:
         aoi: area.
         year: year of the declaration.
         pid: identifier of the parcel.
-        text: what is noted.
+        text: the notes.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -43,7 +43,7 @@ def write(aoi: str, year: int, pid: str, text: str) -> Path:
 
 
 def _file(aoi: str, year: int, pid: str) -> Path:
-    """Where they are, after those in temp/ were moved there."""
+    """Path of the notes, after moving those in temp/."""
     old = folders.place(aoi, year, pid, folders.NOTES)
     folders.adopt_notes(old)
     return folders.in_data(old)

@@ -1,4 +1,4 @@
-"""What is declared of a parcel: crop, area, place, outline."""
+"""Get the declaration of a parcel: crop, area, location, geometry."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def by_pid(
     *,
     lake: Lake | None = None,
 ) -> Columns:
-    """The parcel of that identifier; also written to temp/<aoi>/<year>/<pid>/info.json.
+    """Get a parcel by identifier; also written to temp/<aoi>/<year>/<pid>/info.json.
 
     Args:
         aoi: area.
         year: year of the declaration.
         pid: identifier, as the agency wrote it.
         ptype: which parcel set; None is the main one.
-        geom: with the outline.
-        wgs84: the outline in degrees, not in the area's own coordinate system.
-        debug: tell the log (level DEBUG) what is done.
+        geom: with the geometry.
+        wgs84: the geometry in degrees, not in the area's own coordinate system.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
@@ -63,7 +63,7 @@ def by_location(
     *,
     lake: Lake | None = None,
 ) -> Columns:
-    """All parcels that the point meets, edges included; each also written to its info.json.
+    """Get all parcels that intersect a point, boundaries included; each is also written to its info.json.
 
     Args:
         aoi: area.
@@ -71,9 +71,9 @@ def by_location(
         lon: degrees east.
         lat: degrees north.
         ptype: which parcel set; None is the main one.
-        geom: with the outline.
-        wgs84: the outline in degrees.
-        debug: tell the log (level DEBUG) what is done.
+        geom: with the geometry.
+        wgs84: the geometry in degrees.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say.
 
     Raises:
@@ -97,17 +97,17 @@ def by_polygon(
     *,
     lake: Lake | None = None,
 ) -> Columns:
-    """All parcels that the polygon meets; equally long empty lists where there are none.
+    """Get all parcels that intersect a polygon; columns are empty lists if there are none.
 
     Args:
         aoi: area.
         year: year of the declaration.
         polygon: in degrees: a shapely geometry, GeoJSON, or the original's text lon_lat-lon_lat-… (a closed ring).
         ptype: which parcel set; None is the main one.
-        geom: with the outlines.
-        wgs84: the outlines in degrees.
-        only_ids: identifiers (and outlines, when asked for) only; False gives everything that is declared.
-        debug: tell the log (level DEBUG) what is done.
+        geom: with the geometries.
+        wgs84: the geometries in degrees.
+        only_ids: identifiers (and geometries, when asked for) only; False gives everything that is declared.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say.
 
     Raises:

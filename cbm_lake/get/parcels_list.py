@@ -1,4 +1,4 @@
-"""Parcels like another one."""
+"""Get the peers of a parcel: the nearest parcels of the same crop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def _order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
-    """That of version 0.1 was pid, ptype, distance, max_peers, debug."""
+    """Argument order of version 0.1: pid, ptype, distance, max_peers, debug."""
     args, kwargs = ptype_stood_at(3, is_number)(args, kwargs)
     return (args[:5], {"debug": args[5], **kwargs}) if len(args) == 6 and isinstance(args[5], bool) else (args, kwargs)
 
@@ -35,7 +35,7 @@ def peers(
     *,
     lake: Lake | None = None,
 ) -> Columns:
-    """The nearest parcels of the same crop that are larger than 3000 m2; also written to parcel_peers.json.
+    """Get the nearest parcels of the same crop above 3000 m²; also written to parcel_peers.json.
 
     Args:
         aoi: area.
@@ -43,8 +43,8 @@ def peers(
         pid: identifier of the parcel.
         distance: metres from edge to edge within which they lie.
         max_peers: the greatest number of them; also by the original's name, maxPeers.
-        ptype: which parcel set; None is the main one. It may also stand before distance, as in version 0.1.
-        debug: tell the log (level DEBUG) what is done.
+        ptype: which parcel set; None is the main one. It may also precede distance, as in version 0.1.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say.
 
     Returns:

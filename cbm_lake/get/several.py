@@ -1,4 +1,4 @@
-"""Everything that is wanted of several parcels at once."""
+"""Get information, time series, chips and backgrounds of several parcels in one call."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Wanted:
     series: Sequence[str] = ("s2",)
     """Time series: s2, scl, bs, c6, weather."""
     bands: Sequence[str] = ()
-    """Bands of which chips are taken."""
+    """Bands of chips."""
     start_date: date | str = ""
     """Of chips, the first day."""
     end_date: date | str = ""
@@ -47,7 +47,7 @@ def by_pids(
     lake: Lake | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> pd.DataFrame:
-    """Get parcels one after the other, files under temp/<aoi>/<year>/<pid>/; one that fails does not stop the others.
+    """Get several parcels, files under temp/<aoi>/<year>/<pid>/; failures are collected and do not stop the others.
 
     Args:
         aoi: area.
@@ -56,7 +56,7 @@ def by_pids(
         wanted: what of each, beside the information that always comes; the series of Sentinel-2 without it.
         ptype: which parcel set.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
-        progress: told how many steps are done, of how many.
+        progress: called with the number of steps done, and the total.
 
     Returns:
         One row per step: pid, what, problem (None where it was got).
@@ -83,29 +83,29 @@ def by_pids(
 
 
 def _steps(
-    aoi: str, year: int, pid: str, wanted: Wanted, ptype: str | None, lake: Lake | None
+    aoi: str, year: int, pid: str, request: Wanted, ptype: str | None, lake: Lake | None
 ) -> Iterator[tuple[str, str, Callable[[], Any]]]:
-    """What there is to do for a parcel, by name."""
+    """Steps of a parcel, by name."""
     key: dict[str, Any] = {"aoi": aoi, "year": year, "pid": pid, "ptype": ptype, "lake": lake}
     yield pid, "information", partial(parcel_info.by_pid, **key)
-    for kind in wanted.series:
+    for kind in request.series:
         by_kind = time_series.weather if kind == "weather" else partial(time_series.by_pid, tstype=kind)
         yield pid, f"series {kind}", partial(by_kind, **key)
-    for tms in wanted.backgrounds:
+    for tms in request.backgrounds:
         yield pid, f"background {tms}", partial(_background, tms=tms, **key)
-    if wanted.bands:
-        key |= {"start_date": wanted.start_date, "end_date": wanted.end_date, "chipsize": wanted.chipsize}
-        yield pid, f"chips {', '.join(wanted.bands)}", partial(chip_images.by_pid, **key, band=list(wanted.bands))
+    if request.bands:
+        key |= {"start_date": request.start_date, "end_date": request.end_date, "chipsize": request.chipsize}
+        yield pid, f"chips {', '.join(request.bands)}", partial(chip_images.by_pid, **key, band=list(request.bands))
 
 
 def _background(tms: str, **key: Any) -> str:
-    """What the background shows that was got; it may be another than was asked for."""
+    """Get a background and describe its source, which may differ from the requested one."""
     (file,) = background.by_pid(tms=tms, **key)
     return f"background {basemaps.caption(basemaps.tags(file), tms)}"
 
 
 def _tried(step: Callable[[], Any]) -> tuple[str, str | None]:
-    """What a step says that it got, "" where it says nothing, and its problem."""
+    """Run a step; returns its description ("" if none) and its error."""
     try:
         answer = step()
     except LakeError as error:

@@ -1,4 +1,4 @@
-"""What the satellites saw of a parcel over time, and its weather."""
+"""Get the satellite time series and the weather of a parcel."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def by_pid(
     *,
     lake: Lake | None = None,
 ) -> pd.DataFrame:
-    """The parcel's statistics by time and band; also written to temp/<aoi>/<year>/<pid>/time_series_<tstype><band>.csv.
+    """Get a parcel's statistics by time and band; also written to time_series_<tstype><band>.csv in its folder.
 
     Args:
         aoi: area.
@@ -41,7 +41,7 @@ def by_pid(
         ptype: which parcel set; None is the main one.
         band: one band only; "" is all. Radar bands are VVb, VHb (bs), VVc, VHc (c6); old names of others, such as B4,
             are understood, and SC (statistics of scene classes, which only migrated scenes have).
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
@@ -83,7 +83,7 @@ def by_location(
     *,
     lake: Lake | None = None,
 ) -> pd.DataFrame:
-    """The statistics of the parcel at a place; where several meet there, of the one whose pid comes first.
+    """Get the statistics of the parcel at a location; of several the one whose pid sorts first.
 
     Args and errors are those of `by_pid` and of `parcel_info.by_location`.
     """
@@ -95,14 +95,14 @@ def by_location(
 def weather(
     aoi: str, year: int, pid: str, ptype: str | None = None, debug: bool = False, *, lake: Lake | None = None
 ) -> pd.DataFrame:
-    """The daily weather of the parcel's grid cell, all years; also written to time_series_weather.csv.
+    """Get the daily weather of the parcel's grid cell, all years; also written to time_series_weather.csv.
 
     Args:
         aoi: area.
         year: year of the declaration.
         pid: identifier of the parcel.
         ptype: which parcel set; None is the main one.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         lake: the lake; None is what the settings say.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Widgets for notebooks, and for the page that `cbm-lake app` serves.
+"""Notebook widgets, also served as a web page by `cbm-lake app`.
 
     from cbm_lake import ipycbm
 

@@ -1,4 +1,4 @@
-"""Parcels and scenes into the lake, and what is in it."""
+"""Widget that loads parcels and catalogues scenes, and shows the contents of the lake."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FILES: Final[dict[str, Callable[..., card2db.Ingested]]] = {
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """A tab for each way in, and for looking at what is there."""
+    """Build the widget: one tab per input, and one for the contents of the lake."""
     parcel_set = ParcelSet(lake)
     tabs = {
         "parcels": _parcels(parcel_set),
@@ -70,14 +70,14 @@ def _parcels(parcel_set: ParcelSet) -> Panel:
 
 
 def loaded(result: parcels.Loaded) -> str:
-    """What loading came to, in words."""
+    """Summary of loaded parcels."""
     mended = f", {result.repaired} outlines were mended" if result.repaired else ""
     news = "loaded" if result.new else "the same as those that are there"
     return f"{result.parcels:,} parcels, {result.area_ha:,.1f} ha, EPSG:{result.epsg}: {news}{mended}"
 
 
 def catalogued(result: card2db.Ingested) -> list[str]:
-    """What cataloguing came to, and what was refused, in words."""
+    """Summary of catalogued scenes and refusals."""
     return [
         f"{result.found} scenes found, {result.new} new"
         + (f", {result.changed} changed: to be extracted again" if result.changed else ""),
@@ -87,7 +87,7 @@ def catalogued(result: card2db.Ingested) -> list[str]:
 
 
 def uploaded(files: Any, folder: Path) -> Path:
-    """Write a file that was sent into a folder; where it is."""
+    """Save an uploaded file to a folder; returns its path."""
     name = Path(files[0]["name"]).name
     target = folder / (name if name.strip(".") else "sent")
     with durable.replacing(target) as draft:
@@ -150,6 +150,6 @@ def _there(lake: Lake | None) -> Panel:
 
 
 def footprints(card: str, lake: Lake | None = None) -> ipywidgets.Widget:
-    """Where the scenes of a card are, on a map."""
+    """Map of the scene footprints of a card."""
     lake = lake_or_default(lake)
     return maps.footprints(lake.query("scenes.footprints", card=card))

@@ -1,4 +1,4 @@
-"""Inputs of several parts: which parcel set, days, a list of identifiers, a place on a map."""
+"""Compound inputs: parcel set, date range, list of identifiers, position on a map."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STYLE = {"description_width": "110px"}
 
 
 def offer(dropdown: ipywidgets.Dropdown, options: Sequence[object], *, last: bool = False) -> None:
-    """Put other options into a dropdown; one is always chosen, what was before if it is among them."""
+    """Replace the options of a dropdown, preserving the selection if possible."""
     before = dropdown.value
     dropdown.options = options
     values = [option[1] if isinstance(option, tuple) else option for option in options]
@@ -29,7 +29,7 @@ def offer(dropdown: ipywidgets.Dropdown, options: Sequence[object], *, last: boo
 
 
 class ParcelSetKey(TypedDict):
-    """Arguments of the library's functions that say which parcel set."""
+    """Keyword arguments that identify a parcel set."""
 
     aoi: str
     year: int
@@ -37,7 +37,7 @@ class ParcelSetKey(TypedDict):
 
 
 class ParcelSet(ipywidgets.HBox):
-    """Which area, year and kind of parcels; `value` is {"aoi", "year", "ptype"}.
+    """Input for area, year and type of parcels; `value` is {"aoi", "year", "ptype"}.
 
     Args:
         lake: whose; None is that of the settings.
@@ -66,7 +66,7 @@ class ParcelSet(ipywidgets.HBox):
         return {"aoi": self.aoi.value, "year": int(self.year.value), "ptype": self.ptype.value or None}
 
     def refresh(self) -> None:
-        """Look again what there is."""
+        """Reload the available parcel sets."""
         self.problem.value = ""
         self._areas = self._parcel_sets()
         offer(self.aoi, sorted(self._areas))
@@ -87,7 +87,7 @@ class ParcelSet(ipywidgets.HBox):
 
 
 class Days(ipywidgets.HBox):
-    """A first and a last day; `value` is a pair of dates."""
+    """Input for a date range; `value` is a pair of dates."""
 
     def __init__(self, first: date, last: date) -> None:
         self.first = ipywidgets.DatePicker(value=first, description="first day", style=STYLE)
@@ -108,7 +108,7 @@ class Days(ipywidgets.HBox):
 
 
 class Ticks(ipywidgets.HBox):
-    """Words to be ticked; `value` is those that are."""
+    """Group of checkboxes; `value` is the ticked labels."""
 
     def __init__(self, words: dict[str, str], ticked: tuple[str, ...], label: str) -> None:
         self.boxes = {

@@ -1,4 +1,4 @@
-"""Offers once to delete what is left in temp/."""
+"""Widget that offers once to delete remaining files in temp/."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ASKED: set[Path] = set()
 
 
 def offered(widget: ipywidgets.Widget) -> ipywidgets.Widget:
-    """The widget, below the question where there is something to be asked."""
+    """The widget, below a clean-up prompt if there is anything to delete."""
     temp = Workspace.here().temp
     remaining = folders.kept(temp)
     if temp in _ASKED or not remaining:
@@ -31,14 +31,14 @@ def offered(widget: ipywidgets.Widget) -> ipywidgets.Widget:
 
 
 def question(temp: Path, remaining: dict[str, dict[str, list[str]]]) -> ipywidgets.Widget:
-    """Whether the folders of parcels in temp/ are to go: what that is, and once more of what a person made."""
+    """Prompt to delete the parcel folders in temp/, with a second confirmation for files made by a person."""
     count = sum(len(pids) for years in remaining.values() for pids in years.values())
     files = leftovers.of_folders(folders.of_parcels(temp))
     return _Question(temp, count, files)
 
 
 class _Question(ipywidgets.VBox):
-    """A line, and buttons that answer it."""
+    """A question with answer buttons."""
 
     def __init__(self, temp: Path, count: int, files: Sequence[Leftover]) -> None:
         self._leftovers = files
@@ -56,7 +56,7 @@ class _Question(ipywidgets.VBox):
         )
 
     def _delete(self, _: object) -> None:
-        """Delete what can be fetched again; ask first where a person made something."""
+        """Delete files that can be fetched again; asks first about files made by a person."""
         written = leftovers.by_person(self._leftovers)
         if not written:
             self._go(also_by_person=False)

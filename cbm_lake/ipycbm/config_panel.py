@@ -1,4 +1,4 @@
-"""The settings of config/main.json, section by section, and whether what they name answers."""
+"""Widget to edit config/main.json by section and test the configured connections."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CHOICES: Final = {"data_source": ("direct", "api")}
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """A tab for each section, and the parcel sets of a lake."""
+    """Build the widget: one tab per section, and the parcel sets of a lake."""
     config = Workspace.here().config
     sections = [_section(name, getattr(config, name)) for name in _TITLES]
     tabs = ipywidgets.Tab([*sections, Panel("look", partial(_datasets, lake))], titles=[*_TITLES.values(), "datasets"])
@@ -52,7 +52,7 @@ def _section(name: str, section: Any) -> ipywidgets.Widget:
 
 
 def _test(form: Panel, proven: Callable[[], str]) -> Panel:
-    """Whether what a form names answers: as it was saved, which is what the answer is of."""
+    """Test the connection of a section, with the saved settings."""
     return Panel("test the connection", lambda **_: proven(), context=form.inputs)
 
 
@@ -63,7 +63,7 @@ def _form(section: BaseModel, save: Any) -> Panel:
 
 
 def _input(name: str, field: FieldInfo, value: Any) -> ipywidgets.Widget:
-    """The widget of a setting; of a secret only whether there is one."""
+    """Widget of a setting; secrets show only whether they are set."""
     options: dict[str, Any] = {"description": name.replace("_", " "), "style": STYLE}
     if isinstance(value, SecretStr):
         placeholder = "kept as it is unless you write another" if value.get_secret_value() else "none yet"
@@ -78,7 +78,7 @@ def _input(name: str, field: FieldInfo, value: Any) -> ipywidgets.Widget:
 
 
 def _named(section: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
-    """The values by their names in the file; secrets that were not written stay as they are."""
+    """Values by their names in the file; unset secrets are preserved."""
     fields = section.model_fields
     secret = {name for name, field in fields.items() if field.annotation is SecretStr}
     return {fields[name].alias or name: value for name, value in values.items() if value or name not in secret}
@@ -121,7 +121,7 @@ def _listed(servers: dict[str, str]) -> str:
 
 
 def _datasets(lake: Lake | None) -> Any:
-    """The parcel sets of the lake, and how much of each is extracted."""
+    """Parcel sets of the lake, with their extraction progress."""
     lake = lake_or_default(lake)
     sets = lake.query("status.parcels")
     return sets if sets.num_rows else "there are no parcels yet; load some with ipycbm.card2db()"

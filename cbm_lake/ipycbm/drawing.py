@@ -1,4 +1,4 @@
-"""All parcels of a country as a picture of what a map shows, and curves, drawn fast enough to follow the mouse.
+"""Rasterizes all parcels of a country and draws curves fast enough to follow the pointer.
 
 The map's picture is made here and not in the browser: no geometry leaves the kernel, half a million parcels need no
 graphics card, and nothing is loaded from elsewhere.
@@ -43,14 +43,14 @@ _SMALL: Final = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Geometries:
-    """Parcels on the map that browsers show (EPSG:3857)."""
+    """Parcel geometries in Web Mercator (EPSG:3857)."""
 
     pids: pa.Array
     shapes: NDArray[np.object_]
 
     @classmethod
     def of(cls, rows: pa.Table) -> Geometries:
-        """The parcels of rows with pid, geometry (WKB) and epsg, which may differ.
+        """Geometries from rows with pid, geometry (WKB) and epsg, which may differ.
 
         Raises:
             NotFoundError: there are none.
@@ -65,18 +65,18 @@ class Geometries:
 
     @cached_property
     def boxes(self) -> NDArray[np.float64]:
-        """West, south, east, north of each; not a number where a parcel has no geometry."""
+        """West, south, east, north of each; NaN where a parcel has no geometry."""
         boxes: NDArray[np.float64] = shapely.bounds(self.shapes)
         return boxes
 
     @property
     def extent(self) -> Box:
-        """The box round all of them, in degrees."""
+        """Bounding box of all parcels in degrees."""
         (west, east), (south, north) = _degrees(*np.reshape(shapely.total_bounds(self.shapes), (2, 2)).T)
         return west, south, east, north
 
     def at(self, lon: float, lat: float) -> str | None:
-        """The parcel at a place in degrees, the smallest where several are."""
+        """The parcel at a position in degrees, the smallest if several overlap."""
         x, y = _metres(lon, lat)
         west, south, east, north = self.boxes.T
         near = np.flatnonzero((west <= x) & (x <= east) & (south <= y) & (y <= north))
@@ -87,7 +87,7 @@ class Geometries:
         return pid
 
     def painted(self, view: Box, width: int, colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What a map that shows the view (degrees) is covered with.
+        """Rasterize the parcels within a map view (degrees).
 
         Args:
             view: box in degrees.
@@ -121,7 +121,7 @@ class Geometries:
         width: int,
         colours: NDArray[np.uint8],
     ) -> None:
-        """A pixel in the middle of each parcel, so that the small ones can be seen too."""
+        """One pixel in the middle of each parcel, so that small ones stay visible."""
         west, north, pixel = corner
         xmin, ymin, xmax, ymax = self.boxes[visible].T
         column = np.floor(((xmin + xmax) / 2 - west) / pixel).astype(np.int64)
@@ -132,7 +132,7 @@ class Geometries:
 
 @dataclass(frozen=True)
 class Colouring:
-    """A colour for each parcel, and what the colours mean."""
+    """A colour for each parcel, and the legend."""
 
     colours: NDArray[np.uint8]
     """(parcels, 4)."""
@@ -141,7 +141,7 @@ class Colouring:
 
 
 def coloured(values: pa.Array | pa.ChunkedArray) -> Colouring:
-    """Colours by numbers, from low to high, or by words, of which the most frequent have their own."""
+    """Colours by numbers, from low to high, or by categories, of which the most frequent get their own."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     kind = values.type
@@ -189,7 +189,7 @@ def _written(colour: NDArray[np.uint8]) -> str:
 
 
 def key(colouring: Colouring) -> str:
-    """The meaning of the colours as HTML."""
+    """Legend as HTML."""
     box = "display: inline-block; width: 12px; height: 12px; margin: 0 4px 0 12px; background:"
     return " ".join(f'<span style="{box} {colour}"></span>{html.escape(word)}' for word, colour in colouring.key)
 
@@ -197,11 +197,11 @@ def key(colouring: Colouring) -> str:
 # -- curves -----------------------------------------------------------------------------------------------------------
 
 _WIDE, _HIGH, _EDGE = 640, 190, 34
-"""Pixels: a curve, and what is left round it for words."""
+"""Pixels: size of a curve, and margins for text."""
 
 
 def curve(times: Sequence[datetime], values: Sequence[float], pale: Sequence[bool]) -> str:
-    """NDVI over time as SVG; pale ones are drawn as such and left out of the line."""
+    """NDVI time series as SVG; pale observations are excluded from the line."""
     first, last = min(times).timestamp(), max(times).timestamp()
 
     def at(timestamp: datetime, value: float) -> tuple[float, float]:
@@ -232,7 +232,7 @@ def _word(x: float, y: float, label: str, anchor: str) -> str:
 
 
 def _metres(lon: float, lat: float) -> tuple[float, float]:
-    """A place of the world that the map can show."""
+    """Position in Web Mercator, clipped to its extent."""
     x, y = transformer(4326, _WEB).transform(min(max(lon, -180), 180), min(max(lat, -85.06), 85.06))
     return float(x), float(y)
 

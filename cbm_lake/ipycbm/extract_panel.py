@@ -1,4 +1,4 @@
-"""Take the statistics of all parcels, with progress and a button that stops; what became of each scene."""
+"""Widget that extracts zonal statistics, with progress, cancellation and the outcome per scene."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PROCESSES: Final = [("one per core", ""), ("this one itself", 0), *((str(n), n)
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """What to extract; how it stands."""
+    """Build the widget: what to extract, and its status."""
     parcel_set = ParcelSet(lake)
     tabs = {"extract": _run(parcel_set), "how it stands": Panel("look", partial(_status, lake))}
     return ipywidgets.VBox([parcel_set, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
@@ -38,7 +38,7 @@ def _run(parcel_set: ParcelSet) -> ipywidgets.Widget:
 
 
 def _inputs(parcel_set: ParcelSet) -> dict[str, ipywidgets.Widget]:
-    """What is extracted; the days become those of the year that is chosen."""
+    """Inputs of the extraction; the dates follow the selected year."""
     year = date.today().year
     days = Days(date(year, 1, 1), date(year, 12, 31))
 
@@ -62,7 +62,7 @@ def _inputs(parcel_set: ParcelSet) -> dict[str, ipywidgets.Widget]:
 
 
 def _cluster() -> dict[str, ipywidgets.Widget]:
-    """Where it is computed."""
+    """Where the computation runs."""
     return {
         "workers": ipywidgets.Dropdown(options=_PROCESSES, description="processes", style=STYLE),
         "scheduler": ipywidgets.Text(
@@ -96,7 +96,7 @@ def _extract(
 
 
 def _status(lake: Lake | None) -> list[pa.Table | str]:
-    """The parcel sets, the scenes of each card, and the scenes that failed, with why."""
+    """Parcel sets, scenes per card, and failed scenes with reasons."""
     lake = lake_or_default(lake)
     failed = lake.query("scenes.failed")
     return [

@@ -1,4 +1,4 @@
-"""Files that go in and come out: a path or a file that is sent, and links that download results."""
+"""File inputs (path or upload) and download links."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BESIDE: Final = (".shx", ".dbf", ".prj", ".cpg")
 
 
 class File(ipywidgets.HBox):
-    """A file by its path on the machine that computes, or sent from the one that shows; `value` is where it lies.
+    """File input: a path on the server or an upload; `value` is the path.
 
     Args:
         label: what it is.
@@ -55,7 +55,7 @@ class File(ipywidgets.HBox):
         return Workspace.here().root / path if path else None
 
     def _keep(self, files: Any) -> None:
-        """Write what was sent into a folder of its own, and its path into the field."""
+        """Save an upload to its own folder, and its path to the field."""
         if files:
             name = Path(files[0]["name"]).name or "sent"
             target = Path(tempfile.mkdtemp(prefix="sent-", dir=Workspace.here().create().temp)) / name
@@ -65,7 +65,7 @@ class File(ipywidgets.HBox):
 
 
 def downloads(files: Iterable[Path]) -> ipywidgets.HTML:
-    """A link for each file, and one for a .zip of all; of large ones only where they lie.
+    """Links to each file and to a .zip of all; large files are listed by path only.
 
     A shapefile is one .zip of its parts.
 
@@ -92,7 +92,7 @@ def downloads(files: Iterable[Path]) -> ipywidgets.HTML:
 
 
 def _parts(path: Path) -> list[Path]:
-    """The file, and of a shapefile all that belong to it."""
+    """The file with its sidecar files."""
     beside = [path.with_suffix(extension) for extension in _BESIDE] if path.suffix == ".shp" else []
     return [path, *(part for part in beside if part.exists())]
 

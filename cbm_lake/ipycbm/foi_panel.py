@@ -1,4 +1,4 @@
-"""FOI step by step: a thematic raster, the check by it, the parcels that it suspects."""
+"""Widget for FOI checks: thematic raster, check, list of suspicious parcels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COLOURS: Final = {2: palette.BAD, 1: palette.DOUBTFUL}
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """The steps, one below the other."""
+    """Build the widget: the steps from top to bottom."""
     source = Source(lake)
     raster = File("raster", ".tif,.tiff")
     classes = File("classes", ".yml,.yaml")
@@ -56,7 +56,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
 
 
 class Source(ipywidgets.Tab):
-    """Parcels of the lake or of a file; `value` is the arguments that say so."""
+    """Input for parcels of the lake or of a file; `value` is the keyword arguments."""
 
     def __init__(self, lake: Lake | None = None) -> None:
         self.parcels = ParcelSet(lake)
@@ -65,7 +65,7 @@ class Source(ipywidgets.Tab):
 
     @property
     def value(self) -> dict[str, Any]:
-        """The arguments vector_file, aoi, year, ptype and lake.
+        """Keyword arguments vector_file, aoi, year, ptype and lake.
 
         Raises:
             InvalidInputError: nothing is chosen.
@@ -80,7 +80,7 @@ def _title(text: str) -> ipywidgets.HTML:
 
 
 def _make(source: Source, raster: File, classes: File) -> Panel:
-    """Makes the raster from the lake and puts it, and its classes, where they are asked for."""
+    """Create the raster from the lake, and fill in its path and classes."""
 
     def make(parcels: ParcelSetKey, method: Any, clusters: int, periods: int, progress: Progress) -> Made:
         return foi.thematic(
@@ -157,12 +157,12 @@ def _share() -> ipywidgets.IntRangeSlider:
 
 
 def _of_lake(source: dict[str, Any]) -> dict[str, Any]:
-    """The arguments that say which parcels of the lake; none where they are of a file."""
+    """Keyword arguments of a parcel set in the lake; none for a file."""
     return {name: value for name, value in source.items() if name != "vector_file"}
 
 
 def results(result: Foi, choose: Callable[[str], None]) -> ipywidgets.Widget:
-    """What a check found: how many, the most suspicious, maps, and the files."""
+    """Results of a check: counts, most suspicious parcels, maps, and files."""
     maps = ipywidgets.Tab(
         [
             parcel_map(*_suspected(result), choose),
@@ -176,7 +176,7 @@ def results(result: Foi, choose: Callable[[str], None]) -> ipywidgets.Widget:
 
 
 def _suspected(result: Foi) -> tuple[gpd.GeoSeries, dict[str, str]]:
-    """The geometries of the parcels with a flag, those with both first, and their colours."""
+    """Geometries and colours of flagged parcels, those with both flags first."""
     flags = pc.add(pc.fill_null(result.table["foi_h"], 0), pc.fill_null(result.table["foi_c"], 0)).to_pandas()
     pids = result.source.ids.to_pandas().astype(str)
     order = flags[flags > 0].sort_values(ascending=False, kind="stable").index
@@ -185,7 +185,7 @@ def _suspected(result: Foi) -> tuple[gpd.GeoSeries, dict[str, str]]:
 
 
 class Look(Panel):
-    """A parcel of the last check: the raster round it, its geometry, the clusters that count."""
+    """View of one parcel of the last check: raster, geometry and clusters."""
 
     def __init__(self) -> None:
         self.result: Foi | None = None
@@ -193,7 +193,7 @@ class Look(Panel):
         super().__init__("show", self._draw, redraws=True, pid=self.pid)
 
     def take(self, result: Foi) -> None:
-        """Offer the parcels of a check, the most suspicious first; what is shown of another one goes."""
+        """Offer the parcels of a check, most suspicious first, and clear the view of another one."""
         self.result = result
         self.clear()
         ranked = result.ranked()
@@ -201,7 +201,7 @@ class Look(Panel):
         self.pid.value = self.pid.options[0] if self.pid.options else ""
 
     def choose(self, pid: str, result: Foi) -> None:
-        """Show a parcel of a check."""
+        """Select a parcel of a check."""
         if result is not self.result:
             self.take(result)
         self.pid.value = pid

@@ -1,4 +1,4 @@
-"""The inputs of a form together: what they say now, whether that is still so, and in words."""
+"""`Form`: groups inputs, reads and validates their current values, and describes them in text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST: Final = 60
 
 
 class Form:
-    """Inputs by name: widgets with a `value`, those of several parts too.
+    """Named inputs: widgets with a `value`, including compound ones.
 
     An input may have `watched`, (widget, name of a trait) of everything by which it is changed; else all its parts are
     looked through.
@@ -29,28 +29,28 @@ class Form:
         self._inputs = dict(inputs)
 
     def observe(self, changed: Callable[[], None]) -> None:
-        """Have `changed` called after every change of an input."""
+        """Call `changed` after every change of an input."""
         for widget, trait in self.watched():
             widget.observe(lambda _: changed(), trait)
 
     def watched(self) -> set[tuple[ipywidgets.Widget, str]]:
-        """The widgets and traits of which each change is one of the form."""
+        """Widgets and traits whose changes are changes of the form."""
         return {each for one in self._inputs.values() for each in _watched(one)}
 
     def values(self) -> Values:
-        """What the inputs say now."""
+        """Current values of the inputs."""
         return {name: _value(widget) for name, widget in self._inputs.items()}
 
     def loggable(self, values: Values) -> Values:
-        """Those of some values that may be written down: no passwords, files and long texts."""
+        """Values that may be logged: no passwords, files or long texts."""
         return {name: value for name, value in values.items() if not isinstance(self._inputs[name], _SECRET)}
 
     def differs(self, values: Values) -> bool:
-        """Whether the inputs say another now."""
+        """Whether the inputs have changed since then."""
         return not all(same(value, values.get(name)) for name, value in self.values().items())
 
     def words(self, values: Values) -> str:
-        """Those of some values that are others now, in words: parcel 000591, area demo."""
+        """Changed values as text: parcel 000591, area demo."""
         now = self.values()
         return ", ".join(
             _named(name, self._inputs[name], value) for name, value in values.items() if not same(value, now[name])
@@ -58,7 +58,7 @@ class Form:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal; errors are by what they say."""
+    """Whether two values are equal; errors are compared by message."""
     if isinstance(one, LakeError) and isinstance(other, LakeError):
         return str(one) == str(other)
     return bool(one == other)
@@ -72,7 +72,7 @@ def _value(widget: Any) -> Any:
 
 
 def _watched(widget: Any) -> Iterator[tuple[ipywidgets.Widget, str]]:
-    """What changes the value of an input: its own traits, or those of its parts."""
+    """Traits that change the value of an input, including those of its parts."""
     if hasattr(widget, "watched"):
         yield from widget.watched
         return
@@ -85,7 +85,7 @@ def _watched(widget: Any) -> Iterator[tuple[ipywidgets.Widget, str]]:
 
 
 def _named(name: str, widget: Any, value: Any) -> str:
-    """An input and what it said: parcel 000591."""
+    """An input with its value: parcel 000591."""
     label = getattr(widget, "description", "") or getattr(widget, "label", "") or name.replace("_", " ")
     if isinstance(widget, _SECRET):
         return f"another {label}"

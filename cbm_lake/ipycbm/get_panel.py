@@ -1,4 +1,4 @@
-"""Get data of single parcels: which, by their identifiers, a place, a polygon or a list; then what."""
+"""Widget to get data of single parcels, chosen by identifier, position, polygon or list."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FOLDERS: Final = (("temp (may be cleared away)", "temp"), ("data (kept)", "data
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """Which parcels, what of them, and a button."""
+    """Build the widget: parcel selection, data selection, and a button."""
     parcels = ParcelSet(lake)
     which = Ways(parcels)
 
@@ -82,7 +82,7 @@ def got(
     progress: Progress,
     lake: Lake | None = None,
 ) -> pd.DataFrame:
-    """Get parcels one after the other, each moved to data/ at once where that is chosen; a row for each step."""
+    """Get parcels one by one, optionally moving each to data/ at once; one row per step."""
     rows = []
     for number, pid in enumerate(pids):
 
@@ -99,7 +99,7 @@ def got(
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row for each parcel: what was got, and what was not, each reason once."""
+    """One row per parcel: data obtained and missing, each reason once."""
     lines = []
     for pid, steps in rows.groupby("pid", sort=False):
         lacking = steps[steps["problem"].notna()]
@@ -111,7 +111,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _follow(parcels: ParcelSet, days: Days) -> None:
-    """The days become those of the year that is chosen."""
+    """Set the dates to the selected year."""
 
     def set_year(_: object = None) -> None:
         if parcels.year.value:
@@ -123,7 +123,7 @@ def _follow(parcels: ParcelSet, days: Days) -> None:
 
 
 class Ways(ipywidgets.Tab):
-    """The ways to choose parcels; `value` is the name of the one that is open, and what is written or drawn there."""
+    """Tabs of parcel selection methods; `value` is the open tab and its input."""
 
     def __init__(self, parcels: ParcelSet) -> None:
         typed = ipywidgets.Textarea(placeholder="identifiers, with commas or lines between them", layout=WIDE)
@@ -145,7 +145,7 @@ class Ways(ipywidgets.Tab):
 
     @property
     def value(self) -> tuple[str, Any]:
-        """The way, and what is given.
+        """The selected method and its input.
 
         Raises:
             InvalidInputError: nothing is drawn.
@@ -159,7 +159,7 @@ def _beneath(control: maps.Marker | maps.Polygon, parcels: ParcelSet) -> ipywidg
 
 
 def identifiers(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = None) -> list[str]:
-    """The parcels that were chosen in a way."""
+    """Identifiers of the selected parcels."""
     if way in ("place", "marker"):
         lon, lat = value
         return at(key, lon, lat, lake)
@@ -169,7 +169,7 @@ def identifiers(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = Non
 
 
 def limited(pids: list[str]) -> list[str]:
-    """The identifiers, if they are not too many.
+    """The identifiers, unless they exceed the limit.
 
     Raises:
         InvalidInputError: they are more than the settings allow.
@@ -181,7 +181,7 @@ def limited(pids: list[str]) -> list[str]:
 
 
 def split(typed: str) -> list[str]:
-    """Identifiers out of a text.
+    """Split text into identifiers.
 
     Raises:
         InvalidInputError: there is none.
@@ -193,19 +193,19 @@ def split(typed: str) -> list[str]:
 
 
 def at(key: ParcelSetKey, lon: float, lat: float, lake: Lake | None = None) -> list[str]:
-    """The parcels at a place."""
+    """Identifiers of the parcels at a position."""
     parcels = sources.here(lake).answer(ByLocation(key["aoi"], key["year"], lon, lat, key["ptype"] or ""))
     return _some(parcels, f"{lat:.6f}, {lon:.6f}")
 
 
 def within(key: ParcelSetKey, polygon: dict[str, Any], lake: Lake | None = None) -> list[str]:
-    """The parcels that a polygon meets."""
+    """Identifiers of the parcels that intersect a polygon."""
     parcels = sources.here(lake).answer(ByPolygon(key["aoi"], key["year"], json.dumps(polygon), key["ptype"] or ""))
     return _some(parcels, "the polygon")
 
 
 def _some(parcels: Columns, where: str) -> list[str]:
-    """The identifiers of an answer.
+    """Identifiers in an answer.
 
     Raises:
         NotFoundError: there is none.
@@ -216,7 +216,7 @@ def _some(parcels: Columns, where: str) -> list[str]:
 
 
 def uploaded(files: Any) -> list[str]:
-    """The identifiers of a file: one a line, or the first column of a table.
+    """Identifiers of a file: one per line, or the first column of a table.
 
     Raises:
         InvalidInputError: there is no file, or nothing in it.

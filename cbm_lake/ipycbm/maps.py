@@ -1,4 +1,4 @@
-"""Maps: a marker, a polygon, and all parcels of a country coloured by what is known of them."""
+"""Map widgets: marker, polygon, and all parcels of a country coloured by an attribute."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_OUTLINES: Final = 500
 
 
 def leaflet() -> Any:
-    """The package of maps.
+    """The ipyleaflet package.
 
     Raises:
         ConfigError: it is missing.
@@ -37,7 +37,7 @@ def leaflet() -> Any:
 
 
 def _map(parcels: ParcelSet) -> Any:
-    """A map that shows the area that is chosen."""
+    """Map of the selected area."""
     view = leaflet().Map(center=(50, 10), zoom=4, scroll_wheel_zoom=True, layout={"height": _HEIGHT})
 
     def go(_: object = None) -> None:
@@ -53,7 +53,7 @@ def _map(parcels: ParcelSet) -> Any:
 
 
 def showing(box: tuple[float, float, float, float], height: int = 360) -> dict[str, Any]:
-    """The middle and the zoom of a map, so many pixels high, that shows a box (west, south, east, north in degrees)."""
+    """Centre and zoom of a map, of a height in pixels, that shows a box (west, south, east, north in degrees)."""
     west, south, east, north = box
     middle = (south + north) / 2
     tall = (north - south) / math.cos(math.radians(min(abs(middle), 80)))
@@ -63,7 +63,7 @@ def showing(box: tuple[float, float, float, float], height: int = 360) -> dict[s
 
 
 class Marker(ipywidgets.VBox):
-    """A marker to be moved; `value` is its (lon, lat)."""
+    """Map with a draggable marker; `value` is its (lon, lat)."""
 
     def __init__(self, parcels: ParcelSet) -> None:
         package = leaflet()
@@ -93,7 +93,7 @@ class Marker(ipywidgets.VBox):
 
 
 class Polygon(ipywidgets.VBox):
-    """A polygon to be drawn; `value` is it as GeoJSON."""
+    """Map to draw a polygon; `value` is GeoJSON."""
 
     def __init__(self, parcels: ParcelSet) -> None:
         package = leaflet()
@@ -121,7 +121,7 @@ class Polygon(ipywidgets.VBox):
 
 
 def footprints(rows: pa.Table) -> Any:
-    """A map of footprints: `footprint` is WKB in degrees, the other columns are shown where one points."""
+    """Map of footprints: `footprint` is WKB in degrees, other columns appear in the tooltip."""
     package = leaflet()
     shapes = shapely.from_wkb(rows["footprint"].to_numpy())
     properties = rows.drop_columns(["footprint"]).slice(0, _MOST_OUTLINES).to_pylist()

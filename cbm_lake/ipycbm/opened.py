@@ -1,4 +1,4 @@
-"""Who opened the page, as the web site tells its process, and what they press, for the access log."""
+"""Access log of the widgets' web page: who opened it, and which buttons are pressed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ADDRESS: Final = "X-CBM-Lake-Address"
 
 
 def listen() -> None:
-    """Write into the access log whatever button is pressed, where the page is served."""
+    """Log every button press to the access log, if the page is served by `cbm-lake app`."""
     folder = os.environ.get(FOLDER)
     if not folder or LISTENERS:
         return
@@ -40,5 +40,5 @@ def listen() -> None:
 
 
 def _variable(header: str) -> str:
-    """The variable in which a process finds a header."""
+    """Environment variable of a header."""
     return f"HTTP_{header.upper().replace('-', '_')}"

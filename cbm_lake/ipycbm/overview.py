@@ -1,4 +1,4 @@
-"""All parcels of an area on a map, coloured by what is known of them; a click shows the NDVI of a parcel."""
+"""Overview map of an area's parcels, coloured by an attribute; a click shows the NDVI of a parcel."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WHAT: Final = (
     ("a column of a file", "file"),
 )
 _PIXELS: Final = 1200
-"""Width of the picture that is laid over the map."""
+"""Width of the overlay in pixels."""
 _HEIGHT: Final = 520
 """Pixels of the map."""
 _CLOUD: Final = 0.2
@@ -50,7 +50,7 @@ Tell = Callable[[str], str]
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """Which parcels, by what they are coloured, and the map."""
+    """Build the widget: parcel set, colouring attribute, and the map."""
     parcel_set = ParcelSet(lake)
     colour_by = ipywidgets.Dropdown(options=_WHAT, description="coloured by", style=STYLE)
     day = ipywidgets.Dropdown(description="day", style=STYLE, layout={"display": "none"})
@@ -95,12 +95,12 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
 
 
 def _named(key: ParcelSetKey) -> dict[str, Any]:
-    """The key as queries want it."""
+    """Key as query parameters."""
     return {**key, "ptype": key["ptype"] or ""}
 
 
 def days(key: ParcelSetKey, lake: Lake | None = None) -> list[str]:
-    """The days of which there are signatures of Sentinel-2."""
+    """Days with Sentinel-2 signatures."""
     lake = lake_or_default(lake)
     return [str(day) for day in lake.query("scenes.days", card="s2", **_named(key))["day"].to_pylist()]
 
@@ -108,7 +108,7 @@ def days(key: ParcelSetKey, lake: Lake | None = None) -> list[str]:
 def _values(
     lake: Lake, rows: pa.Table, key: ParcelSetKey, colour_by: str, day: str | None, table: Path | None, column: str
 ) -> Any:
-    """By what parcels are coloured, in the order of the rows; null where it is not known."""
+    """Values that colour the parcels, in row order; null where unknown."""
     if colour_by == "ndvi":
         if not day:
             raise NotFoundError("nothing is extracted of these parcels yet; extract Sentinel-2 with ipycbm.extract()")
@@ -122,13 +122,13 @@ def _values(
 
 
 def matched(pids: Any, candidates: Any, values: Any) -> pa.Array:
-    """The values in the order of the pids; null where there is none."""
+    """Values aligned to the pids; null where missing."""
     position = pa.compute.index_in(pids.combine_chunks(), pa.chunked_array(candidates).combine_chunks())
     return pa.chunked_array(values).combine_chunks().take(position)
 
 
 def of_file(file: Path, column: str) -> tuple[Any, Any]:
-    """The identifiers of a table (its column pid, else the first) and one of its other columns.
+    """Identifiers of a table (its column pid, else the first) and one other column.
 
     Raises:
         InvalidInputError: there is no such column.
@@ -146,7 +146,7 @@ def of_file(file: Path, column: str) -> tuple[Any, Any]:
 
 
 def _csv(file: Path) -> pa.Table:
-    """Identifiers stay as they are written."""
+    """Read CSV with identifiers as text."""
     with file.open("rb") as opened:
         first = opened.readline().decode("utf-8-sig", "replace").split(",")[0].strip().strip('"')
     options = pyarrow.csv.ConvertOptions(column_types={"pid": pa.string(), first: pa.string()})
@@ -168,7 +168,7 @@ def tell(lake: Lake, key: ParcelSetKey, pid: str) -> str:
 
 
 class Layer:
-    """Parcels as a picture that lies over a map and follows it."""
+    """Rasterized parcels as an overlay that follows the map view."""
 
     def __init__(self, view: Any, geometries: Geometries, colours: NDArray[np.uint8], problem: ipywidgets.HTML) -> None:
         self._geometries, self._colours, self._problem = geometries, colours, problem
@@ -179,12 +179,12 @@ class Layer:
         self._follow()
 
     def remove(self) -> None:
-        """Take it off the map."""
+        """Remove the overlay from the map."""
         self._map.unobserve(self._follow, "bounds")
         self._map.remove(self.overlay)
 
     def _follow(self, _: object = None) -> None:
-        """Draw what the map shows now."""
+        """Redraw for the current map view."""
         if not self._map.bounds:
             return
         (south, west), (north, east) = self._map.bounds
@@ -201,7 +201,7 @@ class Layer:
 
 
 def beneath(view: Any, parcel_set: ParcelSet) -> Panel:
-    """A button that shows the parcels, coloured by crop, on a map that is there."""
+    """Button that overlays the parcels, coloured by crop, on an existing map."""
     before: list[Layer] = []
 
     def show(key: ParcelSetKey) -> str:
@@ -217,7 +217,7 @@ def beneath(view: Any, parcel_set: ParcelSet) -> Panel:
 
 
 class Overview(ipywidgets.VBox):
-    """A map of all parcels; `under` tells of the one that was clicked."""
+    """Map of all parcels; `under` shows the parcel that was clicked."""
 
     def __init__(self, geometries: Geometries, colouring: Colouring, tell: Tell) -> None:
         self._geometries, self._tell = geometries, tell
@@ -239,7 +239,7 @@ class Overview(ipywidgets.VBox):
 
 
 def by_lonboard(geometries: Geometries, colouring: Colouring, tell: Tell) -> ipywidgets.Widget:
-    """The same map drawn by the browser's graphics card, from GeoArrow.
+    """The same map on the GPU (lonboard), from GeoArrow.
 
     Raises:
         ConfigError: package lonboard is missing.

@@ -1,4 +1,4 @@
-"""All widgets on one page, as `cbm-lake app` serves them."""
+"""Page with all widgets, as served by `cbm-lake app`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABS: Final = {
 
 
 def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
-    """A tab for every task; a tab is made when it is first opened, so that the page is there soon."""
+    """Build the page: one tab per task, each created when it is first opened."""
     tabs = ipywidgets.Tab([ipywidgets.VBox() for _ in TABS], titles=list(TABS))
 
     def show(number: int | None) -> None:
@@ -42,7 +42,7 @@ def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
 
 
 def _first_opened(module: str, lake: Lake | None) -> ipywidgets.Widget:
-    """The widget of a task, or why there is none."""
+    """The widget of a task, or the reason why there is none."""
     try:
         widget: ipywidgets.Widget = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel(lake)
     except (LakeError, ImportError) as error:

@@ -1,4 +1,4 @@
-"""What all widgets are made of: a form that calls one function of the library and shows what comes back."""
+"""`Panel`: base widget with a form that calls one library function and displays its result."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _CELL: Final = "padding: 2px 10px; text-align: left"
 
 
 class StoppedError(LakeError):
-    """The user pressed stop."""
+    """The user pressed the stop button."""
 
 
 class Panel(ipywidgets.VBox):
-    """A form: its inputs, a button that calls `action` with their values, and below it what comes back.
+    """A form, a button that calls `action` with its values, and the result below.
 
     The action runs in a thread, so that the page lives; a second click while it runs does nothing. Whatever it raises
     is shown: of the library's errors their line, of others that there is a fault, which is in the log too.
@@ -52,11 +52,11 @@ class Panel(ipywidgets.VBox):
         redraws: whether a click while it runs, with other values, is answered as well: what is running is then dropped
             and the newest click is drawn.
         fleeting: whether the result goes when the form is changed, as "saved" does.
-        shown: what is shown of what comes back, a widget; `rendered` unless given.
+        render: makes the widget of the result; defaults to `rendered`.
         after: called with what came back when all went well. What it changes in the form does not make the result old.
         locked: says why the button cannot be pressed now, "" where it can; asked again by `refresh`.
-        context: further inputs by name, which stand elsewhere on the page, not in this form.
-        beside: the same, where the action does not take them but a result is of them too.
+        context: further inputs by name, located elsewhere on the page.
+        beside: inputs elsewhere that the action does not take, but that also determine the result.
         inputs: widgets by the names of the action's arguments.
     """
 
@@ -103,17 +103,17 @@ class Panel(ipywidgets.VBox):
 
     @property
     def result_values(self) -> Values | None:
-        """The values of which the result is that is shown and not old; None where there is none, or it is loading."""
+        """Input values of the displayed result; None if there is none, or it is stale or loading."""
         current = self._drawn_values if self.result.children and not self.busy else None
         return current if current is not None and not self.form.differs(current) else None
 
     def clear(self) -> None:
-        """Take the result away."""
+        """Clear the result."""
         self.result.children, self._drawn_values = (), None
         self._follow()
 
     def submit(self) -> Future[Any]:
-        """Begin the action with the values of now, unless it is running; its future, done when the result is shown."""
+        """Start the action with the current values unless it is running; the future ends when the result is shown."""
         with self._lock:
             if self.busy:
                 self._again = self._again or (self._redraws and self.form.differs(self.asked))
@@ -126,11 +126,11 @@ class Panel(ipywidgets.VBox):
         return self._running
 
     def say(self, line: str) -> None:
-        """Show one line."""
+        """Display one line of text."""
         self.message.value = _line(line, palette.GOOD) if line else ""
 
     def refresh(self) -> None:
-        """Ask again whether the button is locked, and tell the listeners."""
+        """Re-evaluate whether the button is locked, and notify the listeners."""
         why = self.locked()
         self.lock.value = _line(why, palette.DOUBTFUL) if why else ""
         self.button.disabled, self.stop.disabled = self.busy or bool(why), not self.busy
@@ -139,7 +139,7 @@ class Panel(ipywidgets.VBox):
             listener()
 
     def _run(self, running: Future[Any]) -> None:
-        """The action, and what is shown of it; always ends with the buttons as they were.
+        """Run the action and display its result; the buttons are always restored.
 
         In a thread that dies with the process: a kernel that is shut down waits for nobody, and what the library does
         can be killed at any moment.
@@ -156,14 +156,14 @@ class Panel(ipywidgets.VBox):
             running.set_result(answer)
 
     def _take_newer(self) -> None:
-        """The values of a click in the meantime; where there was none, the action has ended."""
+        """Values of a click made meanwhile; if none, the action has ended."""
         with self._lock:
             self.busy, self._again = self._again, False
             if self.busy:
                 self.asked = self.form.values()
 
     def _answer(self) -> Any:
-        """What the action gives, shown unless a newer click waits; None where it failed."""
+        """Result of the action, displayed unless a newer click waits; None on failure."""
         answer = None
         for listener in LISTENERS:
             listener(self.button.description, self.form.loggable(self.asked))
@@ -178,19 +178,19 @@ class Panel(ipywidgets.VBox):
         return answer
 
     def _after(self, answer: Any) -> Values:
-        """What is to be done after the action; the values of which the answer is, as the form says them now."""
+        """Run the `after` hook; returns the values that the result depends on, as the form states them now."""
         before = self.form.values()
         self.after(answer)
         return self.asked | {name: value for name, value in self.form.values().items() if not same(value, before[name])}
 
     def _changed(self) -> None:
-        """The form was changed: what was said of its former values goes."""
+        """Handle a change of the form: clear messages about former values."""
         if not self.busy:
             self.message.value = ""
         self._follow()
 
     def _follow(self) -> None:
-        """The form was changed, or a result came: mark the result as old, or as current."""
+        """Mark the result as stale or current after a change or a new result."""
         is_old = bool(self.result.children) and self._drawn_values is not None and self.form.differs(self._drawn_values)
         if is_old and self._fleeting and not self.busy:
             self.result.children, self._drawn_values, is_old = (), None, False
@@ -199,7 +199,7 @@ class Panel(ipywidgets.VBox):
         self.refresh()
 
     def _of_what(self) -> str:
-        """That a result is old, and of what it is."""
+        """Note that a result is stale, with the values that it belongs to."""
         changed = self.form.words(self._drawn_values or {})
         again = "the new one is loading" if self.busy else f"press {self.button.description} again"
         faded = f"<style>.{_OLD} {{ opacity: 0.4 }}</style>"
@@ -218,7 +218,7 @@ class Panel(ipywidgets.VBox):
 
 
 class reporting:  # noqa: N801 - it is used as a function is
-    """The border between the library and the page: shows there whatever is raised inside.
+    """Context manager that displays exceptions of the library in the page.
 
     What a callback or thread raises would be lost otherwise.
     """
@@ -238,7 +238,7 @@ class reporting:  # noqa: N801 - it is used as a function is
 
 
 def _selected_values(values: Values, names: Collection[str]) -> Values:
-    """The values of those names; where one cannot be had, why."""
+    """Values by name, or the reason why one is unavailable."""
     selected = {name: value for name, value in values.items() if name in names}
     for value in selected.values():
         if isinstance(value, LakeError):
@@ -247,13 +247,13 @@ def _selected_values(values: Values, names: Collection[str]) -> Values:
 
 
 def _line(text: str, colour: str) -> str:
-    """Words in a colour; with a bar to scroll where they are very many."""
+    """Coloured text, scrollable if long."""
     box = "max-height: 120px; overflow: auto; line-height: 1.4"
     return f'<div style="color: {colour}; {box}">{html.escape(text)}</div>'
 
 
 def explained(error: BaseException) -> str:
-    """One line of what was raised; what is not one of the library's errors is written to the log whole."""
+    """One-line description of an exception; unexpected ones are logged with traceback."""
     if isinstance(error, LakeError):
         return str(error)
     log.error("a widget's action failed", exc_info=error)
@@ -261,7 +261,7 @@ def explained(error: BaseException) -> str:
 
 
 def rendered(value: Any) -> ipywidgets.Widget:
-    """A result as a widget: tables, figures of matplotlib and hvplot, texts, lists of these."""
+    """Convert a result to a widget: tables, matplotlib and hvplot figures, texts, and lists of these."""
     if isinstance(value, ipywidgets.Widget):
         return value
     if isinstance(value, pa.Table):
@@ -279,7 +279,7 @@ def rendered(value: Any) -> ipywidgets.Widget:
 
 
 def _table(frame: pd.DataFrame) -> str:
-    """Rows as HTML, with nothing in them taken for markup; how many were left out."""
+    """Table as escaped HTML, and the number of omitted rows."""
     style = f"<style>.cbm-lake td, .cbm-lake th {{ {_CELL} }}</style>"
     more = f"<p>the first {_ROWS} rows</p>" if len(frame) > _ROWS else ""
     frame = frame.head(_ROWS)
@@ -300,7 +300,7 @@ def _picture(figure: Any) -> ipywidgets.Image:
 
 
 def _interactive(figure: Any) -> ipywidgets.HTML:
-    """A figure of hvplot in a frame that brings its own scripts, so that it also works without the network."""
+    """hvplot figure in an iframe with its own scripts, which works offline."""
     import holoviews
     from bokeh.embed import components
     from bokeh.resources import Resources
@@ -313,7 +313,7 @@ def _interactive(figure: Any) -> ipywidgets.HTML:
 
 
 def text(value: str, *, needed: str = "") -> str:
-    """A text as it was typed, without blanks round it.
+    """Typed text, stripped.
 
     Raises:
         InvalidInputError: it is empty, and `needed` says what it must be.

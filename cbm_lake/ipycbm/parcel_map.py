@@ -1,4 +1,4 @@
-"""A map of some parcels in colours, on which one can be chosen."""
+"""Map of a few coloured parcels from which one can be selected."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MOST: Final = 2_000
 
 
 def parcel_map(shapes: gpd.GeoSeries, colours: Mapping[str, str], choose: Callable[[str], None]) -> ipywidgets.Widget:
-    """A map of geometries, of which a click chooses one.
+    """Map of geometries; a click selects one.
 
     Args:
         shapes: geometries by the parcels' identifiers, the most important first, in any coordinate system.
         colours: of each parcel, as HTML writes them.
-        chosen: called with the identifier of the parcel that was clicked.
+        choose: called with the identifier of the parcel that was clicked.
     """
     with of_extra("notebook", "a map"):
         import ipyleaflet
@@ -50,7 +50,7 @@ def parcel_map(shapes: gpd.GeoSeries, colours: Mapping[str, str], choose: Callab
 
 
 def _zoom(width: float, height: float) -> int:
-    """The greatest level at which so many degrees of longitude fit; level 0 shows 360 on 256 pixels."""
+    """Largest zoom level that fits that many degrees of longitude; level 0 shows 360 on 256 pixels."""
     fitting = (size * 360 / 256 / max(degrees, 1e-5) for size, degrees in zip(_SIZE, (width, height), strict=True))
     return max(0, min(18, int(math.log2(min(fitting)))))
 

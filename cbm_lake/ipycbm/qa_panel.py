@@ -1,4 +1,4 @@
-"""Quality assessment step by step: validate what is delivered, draw the sample, inspect it; or the whole at once."""
+"""Widget for quality assessment: validate tables, draw the sample, record the inspection, or run it all."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _COLOURS: Final = {
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """A tab for each step."""
+    """Build the widget: one tab per step."""
     desk = Desk(lake)
     tabs = {
         "validate": _validate(),
@@ -76,7 +76,7 @@ def _validate() -> Panel:
 
 
 def _findings(validation: qa.Validation) -> ipywidgets.Widget:
-    """What came of every step, the findings, and the report as files."""
+    """Results of each step, the findings, and the report files."""
     folder = Path(tempfile.mkdtemp(prefix="report-", dir=Workspace.here().create().temp))
     files = [folder / f"validation{extension}" for extension in (".html", ".json", ".parquet")]
     for path in files:
@@ -88,7 +88,7 @@ def _findings(validation: qa.Validation) -> ipywidgets.Widget:
 
 
 def _sample(desk: Desk) -> Panel:
-    """Draws a sample and puts it on the desk."""
+    """Draw a sample and open it for inspection."""
 
     def draw(parcels: Path, targets: Path | None, holding_groups: str, extraction_id: str, **options: Any) -> qa.Sample:
         groups = [group.strip() for group in holding_groups.split(",") if group.strip()]
@@ -127,7 +127,7 @@ def _sample_summary(sample: qa.Sample) -> ipywidgets.Widget:
 
 
 def samples() -> list[str]:
-    """The names of the samples in output/, the newest first."""
+    """Names of the samples in output/, newest first."""
     files = sorted((Workspace.here().root / OUTPUT).glob("*.parquet"), key=lambda path: path.stat().st_mtime)
     names = [match[1] for path in reversed(files) if (match := _NAME.fullmatch(path.name))]
     return list(dict.fromkeys(names))
@@ -135,7 +135,7 @@ def samples() -> list[str]:
 
 @dataclass(frozen=True)
 class Opened:
-    """A sample, and how far its inspection is."""
+    """An open sample and its inspection progress."""
 
     sample: str
     key: ParcelSetKey
@@ -145,7 +145,7 @@ class Opened:
 
 
 class Seen:
-    """What a verdict is on, as an input of the form that records it."""
+    """Form input that holds the parcel whose images are displayed, for the verdict."""
 
     watched = ()
 
@@ -154,12 +154,12 @@ class Seen:
 
     @property
     def value(self) -> dict[str, Any] | str:
-        """The parcel, sample and area whose images are shown; or why there are none."""
+        """Parcel, sample and area of the displayed images; or why there are none."""
         return self._desk.inspected or self._desk.why_locked()
 
 
 class Desk(ipywidgets.VBox):
-    """The inspection of a sample: how far it is, one parcel, a verdict on it; then the next."""
+    """Inspection of a sample: progress, one parcel, its verdict; then the next."""
 
     def __init__(self, lake: Lake | None = None) -> None:
         self.lake = lake
@@ -197,11 +197,11 @@ class Desk(ipywidgets.VBox):
 
     @property
     def inspected(self) -> dict[str, Any] | None:
-        """The parcel, sample and area whose images are shown, where the form says the same; else None."""
+        """Parcel, sample and area of the displayed images, if the form agrees; else None."""
         return self.look.result_values if self.opened == self.sample.value else None
 
     def why_locked(self) -> str:
-        """Why no verdict can be recorded now; "" where one can."""
+        """Why no verdict can be recorded now; "" if one can."""
         pid = self.pid.value
         if self.look.busy:
             return f"locked: the pictures of parcel {pid} are loading"
@@ -214,21 +214,21 @@ class Desk(ipywidgets.VBox):
         return ""
 
     def _unchoose(self, _: object) -> None:
-        """A verdict that was chosen for one parcel is not one on another."""
+        """Reset the verdict when the parcel changes."""
         self.record.inputs["verdict"].value = None
 
     def refresh(self, sample: str) -> None:
-        """Offer the samples that there are now, and choose one."""
+        """Reload the available samples, and select one."""
         offer(self.sample, samples())
         self.sample.value = sample
 
     def choose(self, pid: str) -> None:
-        """Look at a parcel."""
+        """Open a parcel."""
         self.pid.value = pid
         self.look.submit()
 
     def _open(self, key: ParcelSetKey, sample: str | None, limiting_quality: float) -> Opened:
-        """The verdicts, and the counts by group; the next look is at the first parcel without a verdict."""
+        """Verdicts and counts by group; opens the first parcel without a verdict."""
         if not sample:
             raise InvalidInputError("there is no sample yet; draw one first")
         judged = qa.verdicts(sample, lake=self.lake)
@@ -257,7 +257,7 @@ class Desk(ipywidgets.VBox):
         return ipywidgets.VBox([ipywidgets.HTML(legend), view, rendered(opened.counts), handed])
 
     def _geometries(self, key: ParcelSetKey, pids: list[str]) -> gpd.GeoSeries:
-        """The geometries of those parcels that the lake has."""
+        """Geometries of the parcels that are in the lake."""
         lake = self.lake or open_lake()
         try:
             rows = lake.read_parcels(lake.parcel_set(**key), ["id", "geometry", "epsg"])
@@ -278,7 +278,7 @@ class Desk(ipywidgets.VBox):
         return [figure(key["aoi"], key["year"], pid, key["ptype"], **of) for figure in figures]
 
     def _record(self, inspected: dict[str, Any] | str, verdict: str | None, note: str, who: str) -> str:
-        """A verdict on what was seen when the button was pressed."""
+        """Record a verdict on what was displayed when the button was pressed."""
         if verdict is None:
             raise InvalidInputError(f"no verdict is chosen; take {', '.join(VERDICTS)}")
         if isinstance(inspected, str):
@@ -289,14 +289,14 @@ class Desk(ipywidgets.VBox):
         return f"{inspected['pid']} of sample {inspected['sample']}: {verdict}"
 
     def _next(self) -> None:
-        """Make ready for the next parcel without a verdict; the last one's pictures go at once, lest they be judged."""
+        """Move to the next parcel without a verdict; the last one's images are cleared lest they be judged."""
         self.look.clear()
         self.record.inputs["verdict"].value, self.record.inputs["note"].value = None, ""
         self.stand.submit()
 
 
 def _guide(lake: Lake | None = None) -> Panel:
-    """Goes from parcels and scenes to images of a sample's parcels as far as it can, and says what is missing."""
+    """Run the workflow as far as possible and report what is missing."""
 
     def go(aoi: str, year: int, workers: int, progress: Progress, **settings: str) -> str:
         options: dict[str, Any] = {name: value.strip() or None for name, value in settings.items()}

@@ -1,4 +1,4 @@
-"""Look at parcels: information, time series, chips, calendar, map, backgrounds, notes."""
+"""Widget to view parcels: information, time series, chips, calendar, map, backgrounds, notes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Parcel = tuple[str, int, str]
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """Which parcel, and a tab for each way to look at it."""
+    """Build the widget: parcel selection, and one tab per view."""
     parcels = Kept(lake)
     tabs = {
         "information": _simple("show", parcels, show.parcel_info.by_pid),
@@ -53,7 +53,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
 
 
 class Kept(ipywidgets.HBox):
-    """A parcel among those that lie in temp/ and data/; `value` is it."""
+    """Input for a parcel with files in temp/ or data/; `value` is its key."""
 
     def __init__(self, lake: Lake | None = None) -> None:
         self.of: dict[str, Any] = {"lake": lake} if lake else {}
@@ -70,7 +70,7 @@ class Kept(ipywidgets.HBox):
         super().__init__([self.aoi, self.year, self.pid, again, self.problem], layout={"flex_flow": "row wrap"})
 
     def refresh(self) -> None:
-        """Look again what was got."""
+        """Reload the available parcels."""
         self._folders_by_area: dict[str, dict[str, list[str]]] = {}
         with reporting(self.problem):
             workspace = Workspace.here()
@@ -80,7 +80,7 @@ class Kept(ipywidgets.HBox):
         self._choose_year()
 
     def beside(self, parcel: Parcel) -> list[str]:
-        """All parcels of the area and year of a parcel, it first."""
+        """All parcels in the area and year of a parcel, with that one first."""
         aoi, year, pid = parcel
         return list(dict.fromkeys([pid, *self._folders_by_area.get(aoi, {}).get(str(year), [])]))
 
@@ -105,7 +105,7 @@ class Kept(ipywidgets.HBox):
 
 
 def merged(*folders: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
-    """The parcels of several folders, each once."""
+    """Union of the parcels of several folders."""
     whole: dict[str, dict[str, list[str]]] = {}
     for areas in folders:
         for aoi, years in areas.items():
@@ -173,7 +173,7 @@ def _chips(parcels: Kept) -> Panel:
 
 
 def _single(parcel: Parcel, days: tuple[date, date], view: str) -> dict[str, ipywidgets.Image]:
-    """The images of a parcel one by one, which the sheet left in its folder, by their dates."""
+    """Individual images of a parcel by date, from the files of the sheet."""
     figures = views.view(view)
     name, folder = figures.name, get.chip_images.folder_of(get.folders.place(*parcel, ""), figures.card.name)
     files = sorted(folder.glob(f"{name}_????-??-??.png"))
@@ -183,7 +183,7 @@ def _single(parcel: Parcel, days: tuple[date, date], view: str) -> dict[str, ipy
 
 
 def slider(figures: dict[str, Any]) -> ipywidgets.Widget:
-    """Figures of which one is seen at a time, by their titles."""
+    """Titled figures, one visible at a time."""
     if not figures:
         raise NotFoundError("there are no images between these days; choose others")
     images = [rendered(figure) for figure in figures.values()]
@@ -215,7 +215,7 @@ def _calendar(parcels: Kept) -> Panel:
 
 
 def _map(parcels: Kept) -> Panel:
-    """A map of the parcels of the area and year that were got, of which a click chooses another."""
+    """Map of the parcels of the area and year that have files; a click selects one."""
 
     def draw(parcel: Parcel) -> ipywidgets.Widget:
         shapes = {pid: _outline((*parcel[:2], pid)) for pid in parcels.beside(parcel)[:MOST]}
@@ -229,7 +229,7 @@ def _map(parcels: Kept) -> Panel:
 
 
 def _outline(parcel: Parcel) -> shapely.Geometry | None:
-    """The geometry that was got, in degrees; None where there is none."""
+    """The stored geometry in degrees, or None."""
     for folder in _folders(parcel):
         file = folder / "info.json"
         answer = json.loads(file.read_text("utf-8")) if file.exists() else {}
@@ -279,7 +279,7 @@ def _notes(parcels: Kept) -> ipywidgets.Widget:
 
 
 def _folders(parcel: Parcel) -> list[Path]:
-    """Where there is something of a parcel.
+    """Folders of a parcel that exist.
 
     Raises:
         NotFoundError: nowhere.
@@ -293,7 +293,7 @@ def _folders(parcel: Parcel) -> list[Path]:
 
 
 def _delete(parcels: Kept) -> Panel:
-    """Deletes the files of a parcel: says what that is, and deletes what a person made only where that is said too."""
+    """Delete the files of a parcel; files made by a person need a separate confirmation."""
 
     def delete(parcel: Parcel, sure: bool, written: bool) -> object:
         leftover_files = get.leftovers.of_folders(_folders(parcel))

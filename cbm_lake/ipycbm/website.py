@@ -1,4 +1,4 @@
-"""The page of all widgets as a web site, by Voila: whoever opens it gets a process of their own.
+"""Web server of the widgets (Voila): each visitor gets a separate process.
 
 On loopback it is for whoever is at this machine. Elsewhere every request, also of files and web sockets, needs a login
 by an administrator's account: the widgets read all areas and change the settings.
@@ -55,9 +55,9 @@ _POLICY: Final = (
 )
 """No script or style comes from elsewhere, and no other site shows this one in a frame; maps may fetch their tiles."""
 _LARGEST_UPLOAD: Final = 150_000_000
-"""Bytes of a message, of which a file that is sent is one; a larger one ends the connection."""
+"""Maximum bytes of a message, such as an uploaded file; larger ones close the connection."""
 _OWN: Final = ("/voila/static/", "/voila/templates/", "/static/")
-"""Scripts and styles, which tell nothing."""
+"""Scripts and style sheets, which are not logged."""
 _HEAD: Final = 60.0
 """Seconds for the next request of a connection to come."""
 _BODY: Final = 600.0
@@ -67,7 +67,7 @@ _IDLE: Final = 3600
 
 
 class Website(Voila):
-    """Voila with our page, our logins, and a port that is taken or refused."""
+    """Voila application with our page, logins, and a fixed port."""
 
     name = "cbm-lake"
     accounts: Accounts | None = None
@@ -77,7 +77,7 @@ class Website(Voila):
     """Called with the address when the site answers."""
 
     def init_handlers(self) -> list[Any]:
-        """Voila's, behind the login."""
+        """Handlers of Voila, behind the login."""
         handlers: list[Any] = [(r"/voila/api/shutdown/(.*)", _Leaving), *super().init_handlers()]
         rules = [Rule(_Odd(), _Nothing), Rule(_Strangers(self.accounts, self.cookie_secret), _Login)]
         if self.accounts is not None:
@@ -85,7 +85,7 @@ class Website(Voila):
         return [*rules, *handlers]
 
     def listen(self) -> None:
-        """Answer until the process is stopped.
+        """Serve requests until the process is stopped.
 
         Raises:
             ConfigError: the address or port cannot be had.
@@ -164,17 +164,17 @@ def serve(
 
 
 class _Leaving(VoilaShutdownKernelHandler):
-    """Ends the process of a page that is closed; without this Voila refuses its own page's wish, which has no token."""
+    """Shuts down the kernel of a closed page; Voila alone would refuse the request, which has no token."""
 
     def check_xsrf_cookie(self) -> None:
-        """Nothing: the address holds the process's number, which nobody but its page knows."""
+        """Disabled: the URL contains the kernel id, which only its own page knows."""
 
 
 class _Odd(Matcher):
-    """Requests for what no page of ours has: a path that a browser could take for another site's, when sent there."""
+    """Matches paths that no page has and that a browser could resolve to another site."""
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
-        """What tornado asks: {} where this is such a request, else None."""
+        """Matcher interface of tornado: {} for such a request, else None."""
         path = unquote(request.path)
         inside = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
         return None if inside else {}
@@ -182,10 +182,10 @@ class _Odd(Matcher):
 
 @stream_request_body
 class _Bodiless(RequestHandler):
-    """Answers before the body of a request comes, and throws that away."""
+    """Answers before the request body arrives, and discards it."""
 
     def set_default_headers(self) -> None:
-        """Tell the client that the connection ends, as it does, before it sends its next request on it."""
+        """Announce that the connection closes, before the client reuses it."""
         self.set_header("Connection", "close")
 
     def data_received(self, chunk: bytes) -> None:
@@ -193,7 +193,7 @@ class _Bodiless(RequestHandler):
 
 
 class _Nothing(_Bodiless):
-    """There is none of that name."""
+    """Responds 404."""
 
     def prepare(self) -> None:
         """Answer every method alike."""
@@ -202,7 +202,7 @@ class _Nothing(_Bodiless):
 
 
 class _Strangers(Matcher):
-    """Requests without a login that holds; of all others it is noted whose they are.
+    """Matches requests without a valid login; records the account of all others.
 
     Args:
         accounts: who may come in; None is everybody.
@@ -229,10 +229,10 @@ class _Strangers(Matcher):
 
 
 class _Login(_Bodiless):
-    """Asks for name and password; whoever gives them right is let in by a cookie."""
+    """Asks for name and password, and sets a login cookie."""
 
     def initialize(self, door: Door, secret: bytes) -> None:
-        """Take what the rule gives."""
+        """Store the arguments of the rule."""
         self.door, self.secret = door, secret
 
     async def prepare(self) -> None:
@@ -270,7 +270,7 @@ class _Login(_Bodiless):
 
 
 def _writer(access: AccessLog) -> Callable[[RequestHandler], None]:
-    """Writes into the access log what tornado tells of each request, but of the site's own scripts."""
+    """Access log entry per request, except for the site's own scripts."""
 
     def write(handler: RequestHandler) -> None:
         request, status = handler.request, handler.get_status()
@@ -293,5 +293,5 @@ def _cookie(request: HTTPServerRequest) -> str | None:
 
 
 def _mark(hashed: str) -> str:
-    """What changes with the password, so that a new one ends earlier logins."""
+    """Digest that changes with the password, which invalidates earlier logins."""
     return hashlib.sha256(hashed.encode()).hexdigest()[:16]

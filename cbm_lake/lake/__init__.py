@@ -1,4 +1,4 @@
-"""The lake: the one door to its tables, for those who read them with SQL and for those who write."""
+"""The lake: `open_lake` and class `Lake`, the handle through which all tables are queried, exported and written."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError, given
+from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError, quoted
 from cbm_lake.files import digests
 from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.lake import database, lookup, options, ordering, queries
 from cbm_lake.lake.database import Database
 from cbm_lake.lake.registry import Registry
-from cbm_lake.lake.snapshots import Moments, ParcelSet, Snapshot, outlines_of
+from cbm_lake.lake.snapshots import ParcelSet, Snapshot, Snapshots, geometry_part
 from cbm_lake.lake.upkeep import Upkeep
 from cbm_lake.lake.writing import Writing
 from cbm_lake.storage.access import Access, is_remote
@@ -34,7 +34,7 @@ from cbm_lake.storage.store import Store, translated
 log = logging.getLogger(__name__)
 
 _ROUNDED = 1e-6
-"""Degrees, a tenth of a metre: what rounding may take off a box of parcels."""
+"""Degrees, about 0.1 m: tolerance for the rounding of bounding boxes."""
 _INHERITED: Final[list[object]] = []
 """What a forked child neither uses nor ends while it runs: the threads of it are in the parent."""
 _BATCH = 50_000
@@ -42,10 +42,10 @@ _BATCH = 50_000
 
 
 class Lake(Writing):
-    """A lake at a folder or URL, as it is now or as it was at a moment.
+    """A lake at a folder or URL, as it is now or as of a timestamp.
 
-    Safe for threads, and the same to all of a process who open it by `open_lake`. What it caches is bounded (see
-    `caches`) and freed by `close`, also at the end of a `with` block. Pickled, it is opened anew where it arrives.
+    Thread-safe, and shared by all callers of `open_lake` in a process. Its caches are bounded (see `caches`) and freed
+    by `close`, also at the end of a `with` block. A pickled lake is reopened where it is unpickled.
     """
 
     def __init__(self, url: str, as_of: datetime | None = None) -> None:
@@ -54,10 +54,10 @@ class Lake(Writing):
         self._start()
 
     def _start(self) -> None:
-        """Have nothing open."""
+        """Reset all open resources."""
         self._store = Store(self.url)
-        self._moments = Moments(self._store, self.as_of)
-        self._tables = self._moments.tables
+        self._snapshots = Snapshots(self._store, self.as_of)
+        self._tables = self._snapshots.tables
         self._lock = threading.Lock()
         self._opened: Database | None = None
         self._upkeep = Upkeep(self._tables, lambda: self._database().facts())
@@ -75,36 +75,36 @@ class Lake(Writing):
         self.close()
 
     def close(self) -> None:
-        """Free the caches and DuckDB; a lake that is asked again opens itself again.
+        """Free the caches and the DuckDB database; they are opened again by the next query.
 
-        So it may be closed while others of the process use it. Rows that are being read, and connections of `connect`,
-        stay.
+        So a lake may be closed while other code of the process uses it. Results that are being read, and connections
+        of `connect`, stay valid.
         """
         with self._lock:
-            self._opened = None  # not closed, since that would end the cursors of others
-        self._moments.forget()
+            self._opened = None  # not closed, as that would end the cursors of other threads
+        self._snapshots.forget()
         self.caches.clear()
 
     def _leave(self) -> None:
-        """Start anew in a child process that was forked; what is open there stays, unused, until its end."""
-        _INHERITED.append((self._opened, self._store, self._moments))
+        """Reopen in a forked child process; inherited resources stay there, unused, until it exits."""
+        _INHERITED.append((self._opened, self._store, self._snapshots))
         self._start()
 
     def at(self, as_of: date | str | None) -> Lake:
-        """The same lake as it was at another moment, or as it is now with None."""
+        """The same lake as of another timestamp, or as it is now with None."""
         return open_lake(self.url, as_of)
 
     @property
     def caches(self) -> Caches:
-        """What is cached of it; docs/lake.md says how much of what."""
+        """The caches of the lake; docs/lake.md lists their sizes."""
         return self._store.caches
 
     def sql(self, statement: str, /, **params: object) -> pa.Table:
-        """The rows that a SQL statement gives over the views scenes, parcels, s2, bs, c6, s2_long, extractions.
+        """The result of a SQL statement over the views scenes, parcels, s2, bs, c6, s2_long, extractions and others.
 
         Args:
-            statement: one SQL statement of DuckDB; `$name` stands for the parameter `name`.
-            params: values of the parameters; they are bound, never pasted into the text.
+            statement: one SQL statement in DuckDB's dialect; `$name` refers to the parameter `name`.
+            params: values of the parameters; they are bound, never interpolated into the text.
 
         Raises:
             InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
@@ -113,7 +113,7 @@ class Lake(Writing):
         return database.rows(self._cursor(), statement, params)
 
     def query(self, name: str, /, **params: object) -> pa.Table:
-        """The rows of the named query sql/<folder>/<file>.sql.
+        """The result of the named query sql/<folder>/<file>.sql.
 
         Raises:
             NotFoundError: there is no query of that name, or no parcel $pid in the parcel set that it asks about.
@@ -129,7 +129,7 @@ class Lake(Writing):
         return rows
 
     def _check_declared(self, params: dict[str, Any]) -> None:
-        """Raise NotFoundError unless a parcel of which nothing is found is declared."""
+        """Raise NotFoundError where an empty result is about a parcel that was never declared."""
         key: dict[str, Any] = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
         declared = queries.get("parcels.by_pid").sql
         if len(key) == 4 and key["pid"] is not None and not database.rows(self._cursor(), declared, key).num_rows:
@@ -139,7 +139,7 @@ class Lake(Writing):
             )
 
     def relation(self, statement: str, /, **params: object) -> duckdb.DuckDBPyRelation:
-        """The same as a DuckDB relation, for results that should not be held in memory at once.
+        """The result of a SQL statement as a DuckDB relation, for results larger than memory.
 
         Raises:
             InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
@@ -157,28 +157,28 @@ class Lake(Writing):
         neutralise: bool | None = None,
         **params: object,
     ) -> int:
-        """Write rows to a file for other tools; its ending says the format. Returns how many rows.
+        """Export rows to a file for other tools; its extension determines the format. Returns the number of rows.
 
-        Every value keeps its type, or the column is refused by its name. Where a format has another form of a value
-        (milliseconds, text), a warning says so. The rows come in the order that the statement says, and those that it
-        leaves equal in the order of all columns: the same rows are the same file, however they lie in the lake.
+        Every value keeps its type; a column that the format cannot represent is refused by name. Where a value is
+        stored in another form (milliseconds, text), a warning says so. Rows are in the order of the statement, and ties
+        in the order of all columns, so that the same rows give the same file whatever their layout in the lake.
 
         Args:
             what: a view (s2, parcels, …), a named query, or a SELECT statement.
             path: .parquet (GeoParquet when the rows have a geometry), .csv, .arrow, .xlsx, or, for rows with a
                 geometry, .gpkg, .fgb or .geojson.
             pseudonymous: whether identifiers of parcels and holdings are replaced by keyed hashes (HMAC-SHA256). The
-                key is the setting pseudonyms.key or the workspace's file config/pseudonyms.key, which is made when
+                key is the setting pseudonyms.key or the workspace's file config/pseudonyms.key, which is created when
                 first needed and never exported; or give the path of another. The same identifier has the same
                 pseudonym in all files of one key. Geometries and other columns stay, which a warning says.
-            identifiers: further columns that are replaced so, or one; naming some makes the file pseudonymous.
-            neutralise: whether texts that a spreadsheet takes for formulas (= + - @ first) are made harmless: in .csv
-                by an apostrophe before them, in .xlsx by the mark of a text. Without it in .xlsx alone; numbers stay.
+            identifiers: further columns to replace, or one; naming some makes the file pseudonymous.
+            neutralise: whether texts that a spreadsheet takes for formulas (= + - @ first) are escaped: in .csv by an
+                apostrophe, in .xlsx by the text prefix. By default only in .xlsx; numbers are unchanged.
             params: values of the statement's parameters.
 
         Raises:
-            InvalidInputError: the statement cannot be run, the ending is unknown, or a column cannot be written.
-            ConfigError: the key cannot be read or made.
+            InvalidInputError: the statement cannot be run, the extension is unknown, or a column cannot be written.
+            ConfigError: the key cannot be read or created.
             SourceError: the file cannot be written.
         """
         from cbm_lake.lake import export
@@ -187,7 +187,7 @@ class Lake(Writing):
         keys = ordering.KEYS.get(what.lower(), ())
         if what in queries.load():
             if queries.get(what).of_one_parcel:
-                self.query(what, **params)  # a parcel that there is not is refused before a file is made
+                self.query(what, **params)  # an unknown parcel is refused before a file is created
             what = queries.get(what).sql
         elif what.isidentifier():
             what = f"from {what}"
@@ -205,12 +205,12 @@ class Lake(Writing):
         return export.write(ordering.ordered(cursor, what, params, keys, hidden), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """A DuckDB connection of your own with the lake's views; it goes on seeing the lake as it is now."""
+        """A new DuckDB connection with the lake's views; it keeps the snapshot of the time it was opened."""
         return Database(self._store, self._tables, self.snapshot()).connection
 
     def parcel_sets(self) -> list[ParcelSet]:
         """The parcel sets in force: for each area, year and kind the one that was loaded last."""
-        return self._moments.parcel_sets()
+        return self._snapshots.parcel_sets()
 
     def parcel_set(self, aoi: str, year: int, ptype: str | None = None) -> ParcelSet:
         """The parcel set of an area and year.
@@ -229,16 +229,16 @@ class Lake(Writing):
         raise UnknownSetError(f"no parcels of {aoi} {year} {ptype or ''}".rstrip(), names)
 
     def parcel_versions(self, aoi: str, year: int, ptype: str) -> list[ParcelSet]:
-        """The versions of a parcel set with other outlines than each other: the one in force, then from the newest."""
+        """The versions of a parcel set with distinct geometries: the current one first, then from the newest."""
         versions: dict[str, ParcelSet] = {}
-        for parcels in reversed(self._moments.parcel_files()):
+        for parcels in reversed(self._snapshots.parcel_files()):
             if (parcels.aoi, parcels.year, parcels.ptype) == (aoi, year, ptype):
-                versions.setdefault(parcels.outlines, parcels)
+                versions.setdefault(parcels.geometry_version, parcels)
         return list(versions.values())
 
     def changed(self, parcels: ParcelSet, since: Sequence[str]) -> pa.Array:
-        """The pids of a parcel set whose outline is in none of those versions of it, or another one there."""
-        if parcels.outlines in {outlines_of(version) for version in since}:
+        """The pids of a parcel set whose geometry is missing from, or different in, all of the given versions."""
+        if parcels.geometry_version in {geometry_part(version) for version in since}:
             return pa.array([], pa.string())
         key = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "version": parcels.version}
         return self.query("parcels.changed", **key, since=list(since))["pid"].combine_chunks()
@@ -253,7 +253,7 @@ class Lake(Writing):
         return None
 
     def footprint(self, aoi: str) -> shapely.Geometry:
-        """The box in degrees (EPSG:4326) round all parcels of an area.
+        """The bounding box in degrees (EPSG:4326) of all parcels of an area.
 
         Raises:
             NotFoundError: no parcels of that area were loaded.
@@ -274,18 +274,18 @@ class Lake(Writing):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was ever put there."""
+        """Whether the lake has never been written to."""
         snapshot = self.snapshot()
         return not (
-            snapshot.scenes or snapshot.outlines or any(version is not None for _, version in snapshot.versions)
+            snapshot.scenes or snapshot.all_parcels or any(version is not None for _, version in snapshot.versions)
         )
 
     def snapshot(self) -> Snapshot:
-        """Which files and table versions answer a question asked now."""
-        return self._moments.take()
+        """The files and table versions that answer a query now."""
+        return self._snapshots.take()
 
     def index(self, parcels: ParcelSet, grid: str) -> pa.Table | None:
-        """The stored pixel index of that parcel version on that grid, or None; a file that was not written is none."""
+        """The stored pixel index of a parcel version on a grid, or None; a damaged file counts as none."""
         files = self._store.files(f"indexes/{parcels.version}")
         names = [self._store.name(file) for file in files]
         fitting = [name for name in names if _is_index(name, grid)]
@@ -298,11 +298,11 @@ class Lake(Writing):
         return None
 
     def cube_url(self, card: str, grid: str) -> str:
-        """Where the cube of a card and grid stands."""
+        """The path or URL of the cube of a card and grid."""
         return self._store.path(f"cubes/{card}/{grid}.zarr")
 
     def read_parcels(self, parcels: ParcelSet, columns: list[str] | None = None) -> pa.Table:
-        """One version of a parcel set, in the order of its file."""
+        """The parcels of one version of a parcel set, in the order of its file."""
         name = self._store.name(parcels.path)
         table = self._store.read(name, columns)
         if table is None:
@@ -310,17 +310,17 @@ class Lake(Writing):
         return table
 
     def iter_parcels(self, parcels: ParcelSet, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """The same in batches, without ever having the whole columns in memory."""
+        """The parcels of one version in batches, without reading whole columns into memory."""
         with translated("read", parcels.path), self._store.open(parcels.path) as file:
             yield from pq.ParquetFile(file, page_checksum_verification=True).iter_batches(_BATCH, columns=columns)
 
     def schema_of_parcels(self, parcels: ParcelSet) -> pa.Schema:
-        """The columns of a version of a parcel set, those of the agency too."""
+        """The columns of a version of a parcel set, including those of the agency."""
         with self._store.open(parcels.path) as file:
             return pq.read_schema(file)
 
     def mixed_columns(self) -> dict[str, tuple[str, ...]]:
-        """The columns of parcels that the view fiboa_parcels has as text, with the types that they have in the sets."""
+        """The columns that are text in the view fiboa_parcels, as their types differ between sets, with these types."""
         return self._database().mixed
 
     def _cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
@@ -328,7 +328,7 @@ class Lake(Writing):
         return self._database().cursor(parcel)
 
     def _database(self) -> Database:
-        """DuckDB over the current snapshot; the same one until the lake has moved on."""
+        """The database of the current snapshot; it is reused until the lake changes."""
         snapshot = self.snapshot()
         with self._lock:
             if self._opened is None or self._opened.snapshot != snapshot or not self._opened.is_whole:
@@ -337,23 +337,23 @@ class Lake(Writing):
 
 
 def open_lake(url: str | PathLike[str] | None = None, as_of: date | str | None = None) -> Lake:
-    """The lake at a folder or URL; without one, the lake of the current workspace.
+    """Open the lake at a folder or URL; by default the lake of the current workspace.
 
-    One object for each place and moment in a process, which stays open: what it read serves all who ask it, and what
-    others write meanwhile is seen at the next question. See `Lake.close`.
+    A process has one object per location and `as_of`, which stays open: its caches serve all callers, and changes by
+    other writers are visible to the next query. See `Lake.close`.
 
     Args:
         url: folder, or s3:// URL.
-        as_of: a moment (date, datetime, or ISO text; UTC unless it says a zone): the lake as it was recorded then,
-            whatever season its data are of. It cannot be changed. This goes by the time, and so by the clocks of those
-            who wrote: what a clock that was ahead wrote is seen from its time on only. What is in force then goes by
-            the numbers of what is seen, as it does without `as_of`.
+        as_of: a timestamp (date, datetime, or ISO text; UTC unless it has a zone): the lake as it was recorded then,
+            whatever season its data are of, read-only. It depends on the clocks of the writers: what was written by a
+            clock that was ahead becomes visible at its timestamp. What is in force among the visible rows is decided
+            by sequence numbers, as without `as_of`.
 
     Raises:
         InvalidInputError: `as_of` is no date, or `url` neither a folder nor a URL.
     """
-    location, moment = _location(url), _moment(as_of)
-    return _OPEN.get(_key(location, moment), lambda: Lake(location, moment))
+    location, timestamp = _location(url), _timestamp(as_of)
+    return _OPEN.get(_key(location, timestamp), lambda: Lake(location, timestamp))
 
 
 _OPEN: Final = Registry(Lake._leave)  # noqa: SLF001
@@ -368,24 +368,24 @@ def lake_or_default(lake: object) -> Lake:
     if lake is None:
         return open_lake()
     if not isinstance(lake, Lake):
-        raise InvalidInputError(f"lake={given(lake)} is not right: it is a Lake, as open_lake gives it")
+        raise InvalidInputError(f"lake={quoted(lake)} is not right: it is a Lake, as open_lake gives it")
     return lake
 
 
 def _location(url: object) -> str:
     location = os.fspath(url) if isinstance(url, PathLike) else url or Workspace.here().lake_url
     if not isinstance(location, str):
-        raise InvalidInputError(f"url={given(url)} is not right: it is the folder or the s3:// URL of a lake")
+        raise InvalidInputError(f"url={quoted(url)} is not right: it is the folder or the s3:// URL of a lake")
     return location
 
 
 def _key(url: str, as_of: datetime | None) -> Hashable:
-    """What makes a lake another one: its place, its moment, and in an object store the keys to it."""
+    """The identity of an open lake: location, timestamp and, in an object store, credentials."""
     location = url.rstrip("/") if "://" in url else str(Path(url).absolute())
     return location, as_of, Access.of(url) if is_remote(url) else None
 
 
-def _moment(value: date | str | None) -> datetime | None:
+def _timestamp(value: date | str | None) -> datetime | None:
     if value is None:
         return None
     try:
@@ -398,7 +398,7 @@ def _moment(value: date | str | None) -> datetime | None:
 
 
 def _is_index(name: str, grid: str) -> bool:
-    """Whether a file is the pixel index of a grid; of version 0.1 its name has no digest."""
+    """Whether a file is the pixel index of a grid; names of version 0.1 have no digest."""
     stem = name.rpartition("/")[2].removesuffix(".parquet")
     digest = digests.recorded(name)
     return stem == (grid if digest is None else digests.named(grid, digest, ""))

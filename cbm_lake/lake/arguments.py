@@ -1,4 +1,4 @@
-"""What a caller gives to a public function: checked against its annotations, and in which other forms it may come."""
+"""Decorators that validate the arguments of public functions, and accept call forms of earlier versions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import ParamSpec, TypeAlias, TypeVar
 import numpy as np
 from pydantic import ConfigDict, ValidationError, validate_call
 
-from cbm_lake.errors import InvalidInputError, given
+from cbm_lake.errors import InvalidInputError, quoted
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Args: TypeAlias = tuple[object, ...]
 Kwargs: TypeAlias = dict[str, object]
 _NUMBERS = ("int", "float", "int | None", "float | None")
-"""Annotations of numbers."""
+"""Annotations of numeric arguments."""
 Order: TypeAlias = Callable[[Args, Kwargs], tuple[Args, Kwargs]]
-"""From the arguments of a call to those in the function's own order."""
+"""Reorders the arguments of a call into the function's own order."""
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, to which numbers may come as text, and what is of another kind is one line of InvalidInputError."""
+    """Decorate a function so that numbers may be passed as text, and wrong types raise a one-line InvalidInputError."""
     strict: Callable[P, R] = validate_call(config=ConfigDict(arbitrary_types_allowed=True))(function)
     signature = inspect.signature(function)
     numbers = [name for name, each in signature.parameters.items() if str(each.annotation) in _NUMBERS]
@@ -49,21 +49,21 @@ def _has_flags(args: Args, kwargs: Kwargs) -> bool:
 
 
 def _explained(function: Callable[..., object], error: ValidationError) -> str:
-    """Which argument, what came, and what is wanted."""
+    """The message for an invalid argument: its name, its value, and what is expected."""
     first = error.errors()[0]
     argument = first["loc"][0]
     names = function.__code__.co_varnames
     name = names[argument] if isinstance(argument, int) and argument < len(names) else argument
     expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{name}={given(first['input'])} is not right: {expected}"
+    return f"{name}={quoted(first['input'])} is not right: {expected}"
 
 
 def also(order: Order | None = None, /, **names: str) -> Callable[[Callable[P, R]], Callable[..., R]]:
-    """The function, which may also be called in the form of another library or of an earlier version.
+    """Decorate a function so that it also accepts the call form of another library or of an earlier version.
 
     Args:
-        order: puts the positional arguments of another form in the function's own order; None where there is no other.
-        names: other names of arguments, and what they are called here; all those of one argument mean the same.
+        order: reorders the positional arguments of another form; None where there is no other.
+        names: aliases of arguments, mapped to their names here; all aliases of an argument are equivalent.
 
     Raises:
         InvalidInputError: in a call, one argument under two names.
@@ -88,7 +88,7 @@ def also(order: Order | None = None, /, **names: str) -> Callable[[Callable[P, R
 
 
 def ptype_stood_at(position: int, is_other: Callable[[object], bool], now: int | None = None) -> Order:
-    """For `also`: calls of version 0.1 with ptype at a position where something else is expected now.
+    """An `order` for `also`: calls of version 0.1 with ptype at a position where something else is expected now.
 
     Args:
         position: which one.
@@ -113,7 +113,7 @@ def ptype_stood_at(position: int, is_other: Callable[[object], bool], now: int |
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number or a text of one; True and False are none."""
+    """Whether a value is a number or the text of one; True and False are not."""
     if isinstance(value, (bool, np.bool_)):
         return False
     try:

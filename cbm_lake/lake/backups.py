@@ -1,11 +1,11 @@
-"""A copy of a lake that can be opened at any moment, also while it is made, and while others write the lake.
+"""Backups: an incremental copy of a lake that can be opened at any time, even while it or the lake is being written.
 
     a snapshot of the lake ─► what its files refer to ─► cubes ─► scenes, parcels and log entries ─► checkpoints
                               data, which nobody sees yet         in the order in which the lake got them
 
-A copy goes through the states that the lake went through: entries of the logs, which alone make data count, get their
-names last, one after the other as they came, and none that is younger than the snapshot. Whoever opens the copy
-meanwhile sees the lake as it was at some moment.
+A copy passes through the states of the lake: log entries, which alone make data count, are published last, one after
+the other in their original order, and none is newer than the snapshot. So whoever opens the copy meanwhile sees the
+lake as of some earlier time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, some
 from cbm_lake.files import durable
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.check import check
-from cbm_lake.lake.lakefiles import CHECKPOINT, ENTRY, File, Moment, added, as_they_came, listed, named, table_of
+from cbm_lake.lake.lakefiles import CHECKPOINT, ENTRY, File, LakeState, added, as_they_came, listed, named, table_of
 from cbm_lake.storage import loghint
 from cbm_lake.storage.access import is_remote
 from cbm_lake.storage.entries import version_of
@@ -46,22 +46,22 @@ _R = TypeVar("_R")
 _AT_ONCE: Final = 8
 """Files that are copied at once."""
 _ATTEMPTS: Final = 3
-"""How often a snapshot is taken anew because its files went while they were copied."""
+"""How often a snapshot is retaken because files were deleted while they were copied."""
 _CHUNK: Final = 8_388_608
 _BEGUN: Final = re.compile(r"\.[0-9a-f]{32}(\.\w+)?")
-"""What a backup writes under before a file has its name."""
+"""Prefix of temporary files of a backup."""
 
 
 @dataclass(frozen=True)
 class Backup:
-    """What a backup did, and what was found in the copy."""
+    """The result of a backup, and the findings of a check of the copy."""
 
     files: int
-    """Files that were copied now."""
+    """Number of files copied by this run."""
     bytes: int
-    """Their size."""
+    """Their size in bytes."""
     findings: pa.Table = field(repr=False)
-    """What `check` says of the copy, as rows of check.FINDINGS; none when it is whole."""
+    """Findings of `check` in the copy, as rows of check.FINDINGS; empty when it is intact."""
 
     @property
     def faults(self) -> int:
@@ -77,24 +77,24 @@ def backup(
     prune: bool = False,
     progress: Progress | None = None,
 ) -> Backup:
-    """Copy a lake, or bring an earlier copy of it up to date, and look through the copy.
+    """Copy a lake, or update an earlier copy of it, and check the copy.
 
-    The copy is a lake: it is opened like any other, and to restore it is to copy it back. It can be opened at any
-    moment, also if this is interrupted, and equals the lake as it was at some moment. Others may write the lake
-    meanwhile, whatever they do. Only what the copy lacks is copied.
+    The copy is a lake: it is opened like any other, and restored by copying it back. It can be opened at any time,
+    even after an interruption, and equals the lake as of some time. The lake may be written meanwhile. Only what the
+    copy lacks is copied.
 
     Args:
         destination: folder, or s3:// URL, of the copy; made where it is missing.
         lake: the lake; None is the workspace's.
-        deep: read the whole copy in looking through it, not footers and lengths only.
-        prune: delete data files from the copy that the lake has no more since `vacuum`; without it the copy goes on
-            having them, and with them the lake of earlier days.
-        progress: called after each file that is copied, then after each that is looked through.
+        deep: read every byte of the copy when checking it, not only footers and lengths.
+        prune: delete data files from the copy that `vacuum` has deleted from the lake; without it the copy keeps
+            them, and with them earlier states of the lake.
+        progress: called after each file that is copied, then after each that is checked.
 
     Raises:
         InvalidInputError: the destination is in the lake, or is no copy of it: of another lake, or written to.
         NotFoundError: there is no lake.
-        SourceError: files cannot be read or written, or another backup goes there at this moment.
+        SourceError: files cannot be read or written, or another backup goes there at this state.
     """
     lake = lake_or_default(lake)
     if lake.as_of is not None:
@@ -119,7 +119,7 @@ def _refuse_nested(source: str, target: str) -> None:
 
 @contextmanager
 def _alone(target: Store) -> Iterator[None]:
-    """Let no two backups of this machine write one copy."""
+    """Lock a copy against other backups of this machine."""
     if is_remote(target.url):
         yield
         return
@@ -135,7 +135,7 @@ def _alone(target: Store) -> Iterator[None]:
 
 
 class _Copying:
-    """One backup."""
+    """One run of a backup."""
 
     def __init__(self, lake: Lake, target: Store, progress: Progress) -> None:
         self.files = self.bytes = 0
@@ -146,101 +146,101 @@ class _Copying:
         self._lock = threading.Lock()
 
     def run(self, *, prune: bool) -> None:
-        """Copy the lake as it is; as it is by then where files go meanwhile, as `vacuum` lets them.
+        """Copy the lake as it is now; where files are deleted meanwhile, by `vacuum`, with a new snapshot.
 
         Raises:
             SourceError: files are missing that the lake's tables name, or cannot be read or written.
         """
         for _ in range(_ATTEMPTS):
-            moment = Moment(self._lake)
-            self._refuse_another(moment)
-            missing = self._copy_data(moment)
+            state = LakeState(self._lake)
+            self._refuse_another(state)
+            missing = self._copy_data(state)
             if not missing:
                 break
         else:
             problem = f"{some(sorted(missing), 3)}, which the tables of the lake name, cannot be found"
             raise SourceError(f"{problem}; run `cbm-lake check`, which says what to do. The copy stays as it was")
-        self._write_small(moment)
-        self._replay(moment)
-        self._sum_up(moment)
-        self._note(moment)
+        self._write_small(state)
+        self._replay(state)
+        self._sum_up(state)
+        self._note(state)
         if prune:
-            self._prune(moment)
+            self._prune(state)
 
-    def _refuse_another(self, moment: Moment) -> None:
-        """Refuse a destination that is no copy of this lake, or has gone its own way since.
+    def _refuse_another(self, state: LakeState) -> None:
+        """Refuse a destination that is not a copy of this lake, or has diverged from it.
 
         Raises:
             InvalidInputError: its logs say something else.
         """
         latest = {table_of(name): name for name in sorted(self._there) if ENTRY.search(name)}
         for name in latest.values():
-            if not moment.has(name, ENTRY) or moment.store.read_bytes(name) != self._target.read_bytes(name):
+            if not state.has(name, ENTRY) or state.store.read_bytes(name) != self._target.read_bytes(name):
                 raise InvalidInputError(
-                    f"{self._target.url} is no copy of {moment.store.url}: {name} is not the same there. It is of "
+                    f"{self._target.url} is no copy of {state.store.url}: {name} is not the same there. It is of "
                     "another lake, or one of the two was written to since, or restored; give another folder"
                 )
 
-    def _copy_data(self, moment: Moment) -> set[str]:
-        """Copy what no reader sees before a log names it; the answer is what of the snapshot has gone."""
-        entries = [name for name in moment.files if moment.has(name, ENTRY)]
-        named = set().union(*self._each(lambda name: added(moment.store, name), entries))
-        plain = {name for name in moment.files if moment.is_plain(name)}
-        files = [moment.files[name] for name in sorted((moment.in_force | named | plain) & moment.files.keys())]
+    def _copy_data(self, state: LakeState) -> set[str]:
+        """Copy the files that are invisible until a log names them; returns those that no longer exist."""
+        entries = [name for name in state.files if state.has(name, ENTRY)]
+        named = set().union(*self._each(lambda name: added(state.store, name), entries))
+        plain = {name for name in state.files if state.is_plain(name)}
+        files = [state.files[name] for name in sorted((state.in_force | named | plain) & state.files.keys())]
         files = [file for file in files if self._lacks(file)]
         self._total = self.files + len(files)
-        done = self._each(lambda file: self._copy(moment.store, file), files)
+        done = self._each(lambda file: self._copy(state.store, file), files)
         gone = {file.name for file, there in zip(files, done, strict=True) if not there}
-        return (moment.in_force - moment.files.keys()) | (moment.in_force & gone)
+        return (state.in_force - state.files.keys()) | (state.in_force & gone)
 
     def _lacks(self, file: File) -> bool:
-        """Whether the copy has no such file, or another one."""
+        """Whether the copy lacks a file or has a different one."""
         there = self._there.get(file.name)
         if there is None or there.size != file.size:
             return True
-        if is_remote(self._target.url):  # which has the moment of its own writing
+        if is_remote(self._target.url):  # which keeps its own modification time
             return there.modified < file.modified
         return there.modified != file.modified
 
-    def _write_small(self, moment: Moment) -> None:
-        """Write what says how cubes are to be read, where it is another than in the copy."""
-        for name, text in moment.small.items():
+    def _write_small(self, state: LakeState) -> None:
+        """Write the metadata of cubes where it differs from that of the copy."""
+        for name, text in state.small.items():
             there = self._there.get(name)
             if there is None or there.size != len(text) or self._target.read_bytes(name) != text:
-                modified = moment.files[name].modified if name in moment.files else None
+                modified = state.files[name].modified if name in state.files else None
                 self._put(name, partial(_write, text), modified)
 
-    def _replay(self, moment: Moment) -> None:
-        """Give scenes, parcels and entries of the logs their names in the copy, as they came to the lake."""
-        names = moment.catalogued | {name for name in moment.files if moment.has(name, ENTRY)}
-        files = [moment.files[name] for name in names if name in moment.files]
+    def _replay(self, state: LakeState) -> None:
+        """Publish scenes, parcels and log entries in the copy, in the order in which they were written to the lake."""
+        names = state.catalogued | {name for name in state.files if state.has(name, ENTRY)}
+        files = [state.files[name] for name in names if name in state.files]
         todo = [file for file in as_they_came(files) if file.name not in self._there or not ENTRY.search(file.name)]
         todo = [file for file in todo if ENTRY.search(file.name) or self._lacks(file)]
         self._total = self.files + len(todo)
         if is_remote(self._target.url):
             for file in todo:
-                self._copy(moment.store, file)
+                self._copy(state.store, file)
             return
         with translated("write", self._target.url):
-            drafts = self._each(partial(self._draft, moment.store), todo)
+            drafts = self._each(partial(self._draft, state.store), todo)
             durable.publish({draft: self._path(file.name) for draft, file in zip(drafts, todo, strict=True)})
 
-    def _sum_up(self, moment: Moment) -> None:
-        """Copy checkpoints, and the hints which is the latest where the copy has that one."""
-        checkpoints = [file for name, file in sorted(moment.files.items()) if moment.has(name, CHECKPOINT)]
-        self._each(partial(self._copy, moment.store), filter(self._lacks, checkpoints))
+    def _sum_up(self, state: LakeState) -> None:
+        """Copy checkpoints, and the hints to the latest one where the copy has it."""
+        checkpoints = [file for name, file in sorted(state.files.items()) if state.has(name, CHECKPOINT)]
+        self._each(partial(self._copy, state.store), filter(self._lacks, checkpoints))
         versions = {(table_of(file.name), version_of(file.name)) for file in checkpoints}
-        for table in moment.versions:
+        for table in state.versions:
             name = f"{table}/_delta_log/{LAST_CHECKPOINT}"
-            hint = moment.store.read_bytes(name) if name in moment.files else None
+            hint = state.store.read_bytes(name) if name in state.files else None
             if hint is not None and (table, named(hint)) in versions:
-                self._put(name, partial(_write, hint), moment.files[name].modified)
+                self._put(name, partial(_write, hint), state.files[name].modified)
 
-    def _note(self, moment: Moment) -> None:
-        """Note which entry and which checkpoints are the last of each log, by which `check` knows that one is lost."""
+    def _note(self, state: LakeState) -> None:
+        """Record the last entry and checkpoints of each log, so that `check` detects lost ones."""
         if is_remote(self._target.url):
             return
-        for table, version in moment.versions.items():
+        for table, version in state.versions.items():
             folder = self._path(f"{table}/_delta_log")
             entry = folder / f"{version:020}.json"
             if entry.is_file():
@@ -248,11 +248,11 @@ class _Copying:
                 for name in sorted(folder.glob("*.checkpoint*.parquet")):
                     loghint.note_sum(folder, name.name)
 
-    def _prune(self, moment: Moment) -> None:
-        """Delete data files of the tables that the lake has no more."""
+    def _prune(self, state: LakeState) -> None:
+        """Delete data files of tables that the lake no longer has."""
         filesystem, root = self._target.filesystem
-        for name in self._there.keys() - moment.files.keys() - moment.in_force:
-            of_table = any(name.startswith(f"{table}/") for table in moment.versions)
+        for name in self._there.keys() - state.files.keys() - state.in_force:
+            of_table = any(name.startswith(f"{table}/") for table in state.versions)
             if of_table and name.endswith(".parquet") and "/_delta_log/" not in name:
                 with translated("delete", self._target.path(name)):
                     discard(filesystem, f"{root}/{name}")
@@ -267,7 +267,7 @@ class _Copying:
         return Path(self._target.url, name)
 
     def _copy(self, source: Store, file: File) -> bool:
-        """Copy a file; False where it has gone."""
+        """Copy a file; False where it no longer exists."""
         filesystem, root = source.filesystem
         with translated("copy", source.path(file.name)):
             try:
@@ -279,7 +279,7 @@ class _Copying:
         return True
 
     def _draft(self, source: Store, file: File) -> Path:
-        """A file under a name that nobody looks at, in the folder where it is to be."""
+        """The name of a temporary file, in the folder of the final one."""
         draft = self._path(file.name).with_name(f".{uuid.uuid4().hex}")
         filesystem, root = source.filesystem
         with translated("copy", source.path(file.name)), filesystem.open_input_stream(f"{root}/{file.name}") as stream:
@@ -291,7 +291,7 @@ class _Copying:
         return draft
 
     def _put(self, name: str, write: Callable[[BinaryIO], object], modified: int | None) -> None:
-        """Write a file of the copy, which is there whole or not at all."""
+        """Write a file of the copy atomically."""
         filesystem, root = self._target.filesystem
         with translated("write", self._target.path(name)):
             if is_remote(self._target.url):
@@ -316,7 +316,7 @@ def _write(content: bytes, stream: BinaryIO) -> None:
 
 
 def _clear(target: Store) -> None:
-    """Delete what an earlier backup that was killed had begun."""
+    """Delete temporary files of an earlier backup that was killed."""
     if not is_remote(target.url):
         for path in Path(target.url).rglob(".*"):
             if _BEGUN.fullmatch(path.name):

@@ -1,4 +1,4 @@
-"""What the columns of the lake's views say and in which unit: one description, for files that leave the lake."""
+"""Descriptions and units of the columns of the lake's views, for the metadata of exported files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cbm_lake.cards.statistics import Statistic
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a view, as a file says it to those who have no documentation at hand."""
+    """Description and unit of a column, written to files for readers without the documentation."""
 
     description: str
     unit: str = ""
@@ -131,7 +131,7 @@ _BESIDE: Final = {
     "id": "card",
     "sensor": "card",
 }
-"""Names that mean anything in a statement of one's own: the lake's they are only beside that other column."""
+"""Ambiguous names, which are the lake's only in rows that also have another column."""
 _OF_LOOKS: Final = {
     "pixels": Column("pixels of the look: the fewest of the bands of the finest grid"),
     "cloud": Column("share of the classified pixels that are of screened classes", "1"),
@@ -150,15 +150,15 @@ _CLASS_COLUMNS: Final = frozenset(
 
 
 def describe(name: str, among: Collection[str]) -> Column | None:
-    """The column of that name, or None where the name alone does not say what it holds.
+    """The description of a column, or None where its name is ambiguous.
 
     Args:
         name: as the views spell it.
         among: all columns of the rows; `mean` is the lake's only beside `band` and the other statistics.
     """
     if name in cards.STATISTICS:
-        known = {"band", *cards.statistics.STORED} <= set(among)
-        return Column(f"{cards.STATISTICS[name].description} of the pixels of the band") if known else None
+        is_signature = {"band", *cards.statistics.STORED} <= set(among)
+        return Column(f"{cards.STATISTICS[name].description} of the pixels of the band") if is_signature else None
     if "why_not" in among and (name in _OF_LOOKS or name in cards.INDICES):
         return _of_look(name)
     band, statistic = _of_statistic(name)

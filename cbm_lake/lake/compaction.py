@@ -1,4 +1,4 @@
-"""Compaction: signature files become files of few parcels each, of which a look-up reads one row group.
+"""Compaction: rewrites signature files sorted by parcel, so that a look-up reads one row group of one file.
 
 Scene files hold every parcel once; after compaction a parcel's rows lie together, in the order of time, and never
 across two row groups. Parcels are taken slice by slice, so that memory does not grow with the table.
@@ -38,10 +38,10 @@ def compact(
     dropped: Sequence[int],
     recorded: frozenset[int] | None = None,
 ) -> tuple[int, list[str]]:
-    """Rewrite the partitions to which files came since the last time; each is one commit on a snapshot of its own.
+    """Rewrite the partitions that got files since the last compaction; each in a commit on a snapshot of its own.
 
-    Whoever is stopped goes on from the first partition that was not finished. One that fails stays as it was, and the
-    others are done.
+    After an interruption it continues with the first unfinished partition. One that fails is left unchanged, and the
+    others are still compacted.
 
     Args:
         table: of signatures.
@@ -72,7 +72,7 @@ def _compacted(
     dropped: Sequence[int],
     recorded: frozenset[int] | None,
 ) -> int:
-    """Rewrite a partition as it is now; again where rows of it were replaced meanwhile."""
+    """Rewrite the current state of a partition; repeated where rows of it were replaced meanwhile."""
     for _ in range(_ATTEMPTS):
         files = next((files for values, files in table.by_partition(table.open()) if values == partition), [])
         if recorded is not None:
@@ -88,7 +88,7 @@ def _compacted(
 
 
 def tidy(tables: Iterable[Table], but: tuple[str, ...]) -> list[str]:
-    """Make small tables one file each and sum up all logs; returns what went wrong, a sentence for each table.
+    """Merge small tables into one file each and checkpoint all logs; returns a sentence for each table that failed.
 
     Args:
         tables: every table of a lake.

@@ -1,4 +1,4 @@
-"""What is damaged in a lake stops the questions that need it, with its name and what to do, and no others.
+"""Damaged files of a lake: queries that need one fail with its name and advice, all others go on working.
 
 A table that cannot be opened is a view that refuses; a file of an area and year that cannot be read is one row of that
 area and year which refuses, so that a question about others never comes to it.
@@ -52,7 +52,7 @@ def unreadable(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> d
 
 
 def message(path: str, reason: str, advice: str) -> str:
-    """What is said of a file that cannot be read."""
+    """The message about a file that cannot be read."""
     problem = reason if path in reason else f"{path}: {reason}"
     return f"cannot read the lake: {problem}; restore it from a copy, or {advice}"
 

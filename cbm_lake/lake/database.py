@@ -1,4 +1,4 @@
-"""DuckDB over a snapshot of a lake: its views, and the questions about one parcel narrowed to the files that matter."""
+"""The DuckDB database over a snapshot of a lake: its views, and partition pruning for queries about one parcel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import damaged, derived, lookup, queries, schemas, sums, tables, unions
 from cbm_lake.lake.settling import Judge
-from cbm_lake.lake.snapshots import Snapshot, place_of
+from cbm_lake.lake.snapshots import Snapshot, aoi_and_year
 from cbm_lake.storage.access import is_remote
 from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
@@ -36,7 +36,7 @@ _DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
 _UNREAD = tuple(
     f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card or not cards.get(card).shifted
 )
-"""Tables that no statement reads: what was set aside is asked for where offsets may be wrong, by guard."""
+"""Tables without views: rows set aside are read only by the guard, where offsets may be wrong."""
 _COLUMN = re.compile(r"[a-z][a-z0-9_]*")
 """How the columns of parcel_attributes are called."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
@@ -45,7 +45,7 @@ _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 
 @dataclass(frozen=True)
 class Part:
-    """What a database is made of where it is not to have all of a lake."""
+    """The files and rows of a database that contains only a part of a lake."""
 
     files: Mapping[str, Sequence[DataFile]]
     """Of each table those files that it may read, as `Table.files` lists them."""
@@ -58,24 +58,26 @@ class Part:
 
 
 class Database:
-    """A DuckDB with the views of a snapshot, in memory, or in a file where it has a part of the lake only."""
+    """A DuckDB database with the views of a snapshot: in memory, or in a file with a part of the lake only."""
 
-    def __init__(self, store: Store, known: dict[str, Table], snapshot: Snapshot, part: Part | None = None) -> None:
-        """Make the views of scenes, parcels and the ledger; those of the signatures come when they are asked for."""
+    def __init__(
+        self, store: Store, all_tables: dict[str, Table], snapshot: Snapshot, part: Part | None = None
+    ) -> None:
+        """Create the views of scenes, parcels and the ledger; those of the signatures are created when first used."""
         self.snapshot = snapshot
         self._store = store
-        self._known = known
-        self._files = dict(part.files) if part else files_of(known, snapshot)
+        self._tables = all_tables
+        self._files = dict(part.files) if part else files_of(all_tables, snapshot)
         self._rows = dict(part.rows) if part else {}
         self._refused = dict(snapshot.damaged)
         """Why views refuse, by the name of the table that each is of."""
-        self._places: list[damaged.Unreadable] = []
+        self._unreadable: list[damaged.Unreadable] = []
         """Areas and years whose parcels cannot be read, so that their signatures cannot be judged either."""
         self._lock = threading.Lock()
         self._complete = False
         self.mixed: dict[str, tuple[str, ...]] = {}
         """Columns of parcels that are text in fiboa_parcels, and the types that they have in the sets' own files."""
-        self._held: dict[str, lookup.Held] = {}
+        self._card_files: dict[str, lookup.CardFiles] = {}
         self._coming: dict[str, pa.Table] = dict(part.returning) if part else {}
         self._connection = duckdb.connect(part.file if part else ":memory:")
         if is_remote(store.url):
@@ -86,14 +88,14 @@ class Database:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing of it is damaged."""
-        return not (self._refused or self._places)
+        """Whether no table or file is damaged."""
+        return not (self._refused or self._unreadable)
 
     def cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
-        """A cursor of one's own: a shared connection gives wrong rows under threads.
+        """A new cursor, as a connection shared between threads returns wrong rows.
 
         Args:
-            parcel: pid, and perhaps aoi and year, of the only parcel whose signatures are wanted.
+            parcel: pid, and optionally aoi and year, of the only parcel whose signatures are needed.
         """
         cursor = self.connection.cursor()
         if parcel and parcel.get("pid") is not None and self.is_whole:
@@ -101,12 +103,12 @@ class Database:
         return cursor
 
     def facts(self) -> duckdb.DuckDBPyConnection:
-        """A cursor that has only the views of scenes, parcels and the ledger, and what follows from them."""
+        """A cursor with only the views of scenes, parcels and the ledger, and those derived from them."""
         return self._connection.cursor()
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
-        """The connection that has every view; a thread takes a cursor of it."""
+        """The connection with all views; each thread uses a cursor of it."""
         with self._lock:
             if not self._complete:
                 self._end()
@@ -114,7 +116,7 @@ class Database:
         return self._connection
 
     def series(self, card: str, params: dict[str, Any]) -> pa.Table | None:
-        """The long rows of one parcel, or None where SQL is to find them."""
+        """The long rows of one parcel, or None where SQL has to answer."""
         if not self.is_whole:
             return None
         others = (name for name, owner in tables.SIGNATURES.items() if owner == card != name)
@@ -122,28 +124,28 @@ class Database:
             return None
         if self.returning(f"signatures_{card}").num_rows:
             return None
-        if card not in self._held:
+        if card not in self._card_files:
             cursor = self._connection.cursor()
             counting = rows(cursor, queries.get("lookup.counting").sql, {"card": card})["extraction"]
             outdated = rows(cursor, queries.get("lookup.outdated").sql, {})["pid"].to_pylist()
             files = self._files[f"signatures_{card}"]
             judged = counting.combine_chunks(), frozenset(outdated)
-            self._held[card] = lookup.Held(self._store, files, *judged, self._statistics[card])
-        return lookup.series(card, self._held[card], params)
+            self._card_files[card] = lookup.CardFiles(self._store, files, *judged, self._statistics[card])
+        return lookup.series(card, self._card_files[card], params)
 
     def _begin(self) -> None:
         """Make the views that look-ups need."""
         self._catalogue()
         faults = self._parcels()
-        self._places = _places(faults, [*self.snapshot.parcels, *self.snapshot.former])
-        damaged.record(self._connection, self._places)
+        self._unreadable = _unreadable_partitions(faults, [*self.snapshot.parcels, *self.snapshot.former])
+        damaged.record(self._connection, self._unreadable)
         for name in _FIRST:
             self._view(name)
         for definition in derived.definitions():
             if definition.name < _OF_SIGNATURES:
                 self._define(definition)
         for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
-            damaged.refuse_unreadable(self._connection, name, _places(faults, paths))
+            damaged.refuse_unreadable(self._connection, name, _unreadable_partitions(faults, paths))
 
     def _catalogue(self) -> None:
         """Make the view of what was catalogued."""
@@ -165,7 +167,7 @@ class Database:
     def _of_parcels(self) -> dict[str, tuple[str, ...]]:
         """The views of parcels and the files of each."""
         snapshot = self.snapshot
-        paths = (snapshot.parcels, snapshot.outlines, snapshot.former)
+        paths = (snapshot.parcels, snapshot.all_parcels, snapshot.former)
         return dict(zip(("fiboa_parcels", "parcel_versions", "former_parcels"), paths, strict=True))
 
     def _parcels(self) -> dict[str, str]:
@@ -173,7 +175,7 @@ class Database:
         try:
             self._view_parcels(self._of_parcels)
         except duckdb.Error:
-            faults = damaged.unreadable(self._connection, self.snapshot.outlines)
+            faults = damaged.unreadable(self._connection, self.snapshot.all_parcels)
             if not faults:
                 raise
             self._view_parcels(
@@ -196,16 +198,16 @@ class Database:
 
     @cached_property
     def _statistics(self) -> dict[str, tuple[str, ...]]:
-        """Of each card the statistics that its table has beside those that every signature has."""
+        """The optional statistics in the table of each card."""
         opened = self.snapshot.tables
         return {
-            card: tables.statistics_of(self._known[f"signatures_{card}"], opened.get(f"signatures_{card}"))
+            card: tables.statistics_of(self._tables[f"signatures_{card}"], opened.get(f"signatures_{card}"))
             for card in cards.CARDS
         }
 
     def _schema(self, name: str) -> pa.Schema:
         """The columns of a table's view: of signatures with every statistic that the card's table has for some band."""
-        schema, of = self._known[name].schema, name.removeprefix("signatures_")
+        schema, of = self._tables[name].schema, name.removeprefix("signatures_")
         if of not in tables.SIGNATURES or of == name:
             return schema
         return pa.schema([*schema, *tables.columns_of(of, self._statistics[tables.SIGNATURES[of]])])
@@ -231,7 +233,7 @@ class Database:
     def _end(self) -> None:
         """Make the views of the signatures and of the other tables."""
         with queries.translated():
-            for name in self._known:
+            for name in self._tables:
                 if name not in _FIRST and not name.startswith(_UNREAD):
                     self._view(name)
                 if name.startswith("signatures_") and self._files[name]:
@@ -283,63 +285,63 @@ class Database:
             self._refuse(name, files, schema, "see what `cbm-lake check` advises", error)
 
     def _view_files(self, name: str, files: list[str]) -> None:
-        """The same of a table whose log can be read."""
+        """Create the view of a table whose log can be read."""
         schema, table = self._schema(name), self.snapshot.tables.get(name)
         of_signatures = name.startswith("signatures_")
-        mixed = not of_signatures or (table is not None and not self._known[name].is_uniform(table))
-        made = damaged.sound(name) if of_signatures and self._places else name
+        mixed = not of_signatures or (table is not None and not self._tables[name].is_uniform(table))
+        view = damaged.sound(name) if of_signatures and self._unreadable else name
         if not of_signatures or not (coming := self.returning(name)).num_rows:
-            unions.view_files(self._connection, made, files, schema, union_by_name=mixed)
+            unions.view_files(self._connection, view, files, schema, union_by_name=mixed)
         else:  # a command has not ended, or was killed
             unions.view_files(self._connection, f"stored_{name}", files, schema, union_by_name=mixed)
             self._connection.from_arrow(coming).create(f"coming_{name}")
             columns = ", ".join(f'"{column}"' for column in schema.names)
             others = self._connection.table(f"coming_{name}").project(columns)
-            self._connection.table(f"stored_{name}").project(columns).union(others).create_view(made)
-        if made != name:
-            damaged.refuse_unreadable(self._connection, name, self._places)
+            self._connection.table(f"stored_{name}").project(columns).union(others).create_view(view)
+        if view != name:
+            damaged.refuse_unreadable(self._connection, name, self._unreadable)
 
     def returning(self, name: str) -> pa.Table:
         """Rows of signatures that count but are still set aside; see `settling`."""
         if name not in self._coming:
-            pair = next(pair for pair in tables.pairs(self._known) if pair.counting is self._known[name])
-            kept, aside = (self.snapshot.tables.get(key) for key in (name, _aside(name)))
-            if kept is None or aside is None:
+            pair = next(pair for pair in tables.pairs(self._tables) if pair.counting is self._tables[name])
+            counting, aside = (self.snapshot.tables.get(key) for key in (name, _aside(name)))
+            if counting is None or aside is None:
                 self._coming[name] = self._schema(name).empty_table()
             else:
-                self._coming[name] = Judge(pair, self._connection.cursor()).returning(kept, aside)
+                self._coming[name] = Judge(pair, self._connection.cursor()).returning(counting, aside)
         return self._coming[name]
 
     def _narrow(self, cursor: duckdb.DuckDBPyConnection, parcel: dict[str, Any]) -> None:
-        """Let this cursor see only the signature files that can hold the parcel asked for."""
+        """Restrict a cursor to the signature files that can contain the parcel."""
         for card in tables.SIGNATURES:
-            held = self._files[f"signatures_{card}"]
+            files = self._files[f"signatures_{card}"]
             if self.returning(f"signatures_{card}").num_rows:
                 continue
-            keep = [file.path for file in lookup.of_parcel(held, parcel)]
-            if len(keep) < len(held):
-                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [held[0].path]})
+            keep = [file.path for file in lookup.of_parcel(files, parcel)]
+            if len(keep) < len(files):
+                cursor.execute(f"set variable files_{card} = $files", {"files": keep or [files[0].path]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
 
 
 def _aside(name: str) -> str:
-    """The table to which rows of signatures go that do not count."""
+    """The table of signature rows that are set aside."""
     return name.replace("signatures", "aside")
 
 
-def _places(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Unreadable]:
+def _unreadable_partitions(faults: Mapping[str, str], paths: Iterable[str]) -> list[damaged.Unreadable]:
     """The areas and years of those of the parcel files that cannot be read."""
-    found: dict[tuple[str, int], damaged.Unreadable] = {}
+    unreadable: dict[tuple[str, int], damaged.Unreadable] = {}
     for path in paths:
         if path in faults:
-            aoi, year = place_of(path)
+            aoi, year = aoi_and_year(path)
             advice = f"delete it and load the parcels of {aoi} {year} again"
-            found[aoi, year] = damaged.Unreadable(aoi, year, damaged.message(path, faults[path], advice))
-    return list(found.values())
+            unreadable[aoi, year] = damaged.Unreadable(aoi, year, damaged.message(path, faults[path], advice))
+    return list(unreadable.values())
 
 
 def configure(connection: duckdb.DuckDBPyConnection) -> None:
-    """Set what the views of a lake rely on."""
+    """Set the DuckDB options that the views of a lake rely on."""
     # global, because a cursor does not inherit what is set for its connection only
     # geometries stay WKB in every version
     connection.execute("set global enable_geoparquet_conversion = false")
@@ -347,10 +349,11 @@ def configure(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("set global timezone = 'UTC'")
 
 
-def files_of(known: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[DataFile]]:
+def files_of(all_tables: Mapping[str, Table], snapshot: Snapshot) -> dict[str, Sequence[DataFile]]:
     """The files of every table of a snapshot, as `Table.files` lists them."""
     return {
-        name: table.files(snapshot.tables[name]) if name in snapshot.tables else [] for name, table in known.items()
+        name: table.files(snapshot.tables[name]) if name in snapshot.tables else []
+        for name, table in all_tables.items()
     }
 
 
@@ -362,13 +365,13 @@ def _typed(kinds: set[str]) -> str:
 
 
 def rows(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> pa.Table:
-    """The rows that a statement gives, its parameters bound."""
+    """The result of a statement with bound parameters."""
     with queries.translated():
         return relation(cursor, statement, params).to_arrow_table()
 
 
 def relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> duckdb.DuckDBPyRelation:
-    """The same before it is run; a statement that reads nothing, or several, is an InvalidInputError."""
+    """The relation of a statement, not yet run; several statements, or none that reads, raise InvalidInputError."""
     with queries.translated():
         kinds = [part.type for part in cursor.extract_statements(statement)]
         if len(kinds) != 1 or kinds[0] not in _READING:

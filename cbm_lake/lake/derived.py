@@ -1,4 +1,4 @@
-"""SQL that follows from data of `cards`: macros of indices and of the rule of usable looks, the view `observations`."""
+"""SQL generated from `cards`: macros of the indices and of the rule of usable observations, the view `observations`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cbm_lake.lake import queries, templates
 from cbm_lake.lake.queries import Query
 
 _OPTIONS: Final = ("most", "fewest", "least_seen")
-"""Parameters of the rule; null is the lake's own."""
+"""Parameters of the rule; null means the lake's default."""
 _KEY: Final = ("aoi", "year", "ptype", "pid", "scene", "obstime")
 _WORTH: Final = (
     "pixels, cloud, 1 - cloud as clear_share, share, observable, unknown, clouded, "
@@ -25,19 +25,19 @@ _CONSTANTS: Final = {
     "least_share": (f"{observation.LEAST_SHARE}::float", "the least share of a parcel that a scene must have seen"),
     "most_cloud": (f"{observation.MOST_CLOUD}::double", "the greatest share of a parcel that may be clouded"),
 }
-"""Macros without parameters: their values and what they are."""
+"""Macros without parameters: their values and descriptions."""
 
 
 def definitions(
     statistics: templates.Statistics = templates.NONE, used: Collection[str] = cards.CARDS
 ) -> tuple[Query, ...]:
-    """The macros and views of every connection, those of sql/ and these, in the order in which they are created.
+    """The macros and views of every connection, from sql/ and from this module, in order of creation.
 
-    Not cached: it follows what `cards.INDICES` has at the time.
+    Not cached, as `cards.INDICES` may change.
 
     Args:
-        statistics: of each card, those that its table has beside those that every signature has.
-        used: cards that may have signatures; the view of all looks asks no others, which it would take time to plan.
+        statistics: the optional statistics in the table of each card.
+        used: cards that may have signatures; the view of all looks leaves out others, whose planning takes time.
     """
     return tuple(sorted([*queries.definitions(statistics), *_derived(used)], key=lambda query: query.name))
 
@@ -96,7 +96,7 @@ def _pixels(card: Card) -> str:
 
 
 def _observations_of(card: Card) -> str:
-    """The table macro of a card's looks; the column `value` is the index whose name is given."""
+    """The table macro of a card's looks; the column `value` is the index of the given name."""
     indices = {index.name: _call(index, card) for index in INDICES.values()}
     columns = [f"{expression} as {name}" for name, expression in indices.items()]
     cases = " ".join(f"when '{name}' then {expression}" for name, expression in indices.items())

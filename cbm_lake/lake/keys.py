@@ -1,4 +1,4 @@
-"""The key of a declared parcel: the one form in which it is passed from function to function."""
+"""`ParcelKey`: area, year, parcel set and identifier of a declared parcel."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class ParcelKey:
 
     @property
     def params(self) -> Params:
-        """The parameters of a statement that asks about this parcel."""
+        """The parameters of a query about this parcel."""
         return {"aoi": self.aoi, "year": self.year, "ptype": self.ptype, "pid": self.pid}
 
     @property
     def set_name(self) -> str:
-        """The parcel set as a person says it: ms 2024, or ms 2024 m."""
+        """The name of the parcel set in messages: ms 2024, or ms 2024 m."""
         return f"{self.aoi} {self.year} {self.ptype}".rstrip()
 
     def __str__(self) -> str:

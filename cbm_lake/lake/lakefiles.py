@@ -1,4 +1,4 @@
-"""Which files make up a lake at a moment, to the last one, and in which order they came."""
+"""The complete list of files of a lake at one point in time, and the order in which they were written (for backups)."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class File:
     name: str
     size: int
     modified: int
-    """Nanoseconds since 1970: by these the table format finds the version of a moment, so a copy keeps them."""
+    """Modification time in nanoseconds since 1970: time travel depends on it, so a copy preserves it."""
 
 
 def listed(store: Store) -> dict[str, File]:
-    """Every file of a lake but drafts."""
+    """Every file of a lake except drafts."""
     files = store.listing().items()
     return {name: File(name, info.size, info.mtime_ns or 0) for name, info in files if not DRAFT.search(name)}
 
 
-class Moment:
-    """The lake at the moment that is copied: a snapshot, and the files that there are since."""
+class LakeState:
+    """The state of the lake that is copied: a snapshot, and the files listed after it."""
 
     def __init__(self, lake: Lake) -> None:
         self.store = Store(lake.url)
@@ -54,7 +54,7 @@ class Moment:
             for file in lake_tables[view].files(table)
         }
         """Files of the tables without which the snapshot cannot be read."""
-        self.catalogued = {self.store.name(path) for path in (*self.snapshot.scenes, *self.snapshot.outlines)}
+        self.catalogued = {self.store.name(path) for path in (*self.snapshot.scenes, *self.snapshot.all_parcels)}
         """Files of scenes and parcels."""
         self.small = _small_of_cubes(self.store)
         self.files = listed(self.store)  # after what may name them
@@ -78,7 +78,7 @@ def table_of(entry: str) -> str:
 
 
 def _small_of_cubes(store: Store) -> dict[str, bytes]:
-    """What stands in the cubes but pixels, read before pixels are listed: what it speaks of is there then.
+    """The metadata of cubes, read before pixels are listed, so that everything they refer to is there.
 
     In the order in which it may be written: how an array is to be read after what is in it, and the whole after its
     arrays.
@@ -90,7 +90,7 @@ def _small_of_cubes(store: Store) -> dict[str, bytes]:
 
 
 def added(store: Store, entry: str) -> set[str]:
-    """The files that an entry of a log adds to its table; none where it cannot be read, which `check` tells."""
+    """The files that an entry of a log adds to its table; none where it cannot be read, which `check` reports."""
     names = set()
     for line in (store.read_bytes(entry) or b"").splitlines():
         with suppress(ValueError, TypeError, KeyError):
@@ -107,7 +107,7 @@ def named(hint: bytes) -> int:
 
 
 def as_they_came(files: Iterable[File]) -> list[File]:
-    """Files by the moment of their writing, but entries of one log by their numbers, whatever the clock said."""
+    """Files by modification time, but entries of one log by their numbers, whatever the clock said."""
     came: dict[str, int] = {}
     order = []
     for file in sorted(files, key=lambda file: file.name):

@@ -1,8 +1,8 @@
-"""What became of the looks at parcels: how many a screen dropped as cloudy, and how many it could not decide on.
+"""Counts of observations by their fate: how many were clear, screened as cloudy, or undecidable.
 
-A look is one parcel in one scene. Where no pixel of a parcel is classified, say since it is narrower than the 20 m of
-the scene classification, no screen can tell whether it is clouded: such looks are left out like cloudy ones, but they
-are counted by themselves.
+A look is one parcel in one scene. Where no pixel of a parcel is classified, for example because it is narrower than
+the 20 m of the scene classification, no screen can decide whether it is cloudy: such looks are left out like cloudy
+ones, but counted separately.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CAUSES = {
 
 
 def count(lake: Lake, query: str, **params: object) -> dict[str, int]:
-    """How many looks there are of each fate, by a named query that counts them: looks, clear, and those of _CAUSES."""
+    """Number of looks by fate, from a named query that counts them: looks, clear, and those of _CAUSES."""
     rows = lake.query(query, **params)
     return dict(rows.to_pylist()[0]) if rows.num_rows else dict.fromkeys(rows.column_names, 0)
 

@@ -1,8 +1,8 @@
-"""Look-ups: the signatures of one parcel straight from the row groups that hold them.
+"""Look-ups: the signatures of one parcel, read directly from the Parquet row groups that contain them.
 
-What a parcel's year costs in SQL is for the most part the planning of a statement over a hundred columns. So the
-questions of sql/time_series/ that give long rows are answered here by the same rules without SQL; where a rule needs
-more than the rows themselves, or the rows lie in many files, SQL answers.
+Most of the time of a query about one parcel is spent planning a statement over a hundred columns. So the queries of
+sql/time_series/ that return long rows are answered here by the same rules without SQL; where a rule needs more than
+the rows themselves, or the rows are in many files, SQL answers.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.store import Store, translated
 
 QUESTIONS: Final = {f"time_series.{card}": card for card in cards.CARD_BANDS}
-"""The named queries that are answered here, and the card that each of them asks about."""
+"""The named queries answered here, and the card of each."""
 _PARAMETERS: Final = {"aoi", "year", "ptype", "pid", "bands"}
 _LAST = chr(0x10FFFF)
-"""After every pid."""
+"""Sorts after every pid."""
 Footer: TypeAlias = tuple[pq.FileMetaData, list[tuple[str, str]]]
 """A footer, and the smallest and largest pid of each row group."""
 _FILES = 16
-"""In more files than these, DuckDB with its threads is quicker."""
+"""With more files than these, DuckDB with its threads is faster."""
 
 
 @dataclass(frozen=True)
-class Held:
-    """What a snapshot says of a card's signatures."""
+class CardFiles:
+    """The signatures of a card in a snapshot: data files and the rules of which rows count."""
 
     store: Store
     files: Sequence[DataFile]
@@ -44,11 +44,11 @@ class Held:
     outdated: frozenset[str]
     """Parcels of which only some rows of an extraction count."""
     statistics: tuple[str, ...] = ()
-    """Those that the table has beside those that every signature has."""
+    """The optional statistics in the table."""
 
 
 def of_parcel(files: Sequence[DataFile], params: Mapping[str, object]) -> list[DataFile]:
-    """Those of a card's files that can hold the parcel asked for."""
+    """The files of a card that can contain a parcel, by partition and bounds of pid."""
     pid = str(params["pid"])
     partition = {(name, str(params[name])) for name in ("aoi", "year") if params.get(name) is not None}
     return [  # can_hold without a call for each file, of which there may be thousands
@@ -59,32 +59,32 @@ def of_parcel(files: Sequence[DataFile], params: Mapping[str, object]) -> list[D
     ]
 
 
-def series(card: str, held: Held, params: dict[str, Any]) -> pa.Table | None:
-    """The answer of sql/time_series/<card>.sql, or None where SQL is to give it."""
-    if not _is_usual(params) or params["pid"] in held.outdated:
+def series(card: str, source: CardFiles, params: dict[str, Any]) -> pa.Table | None:
+    """The result of sql/time_series/<card>.sql, or None where SQL has to compute it."""
+    if not _is_usual(params) or params["pid"] in source.outdated:
         return None
-    found = of_parcel(held.files, params)
-    if len(found) > _FILES:
+    files = of_parcel(source.files, params)
+    if len(files) > _FILES:
         return None
-    groups = [group for file in found for group in _groups(held.store, file.path, params["pid"])]
-    found_rows = [_of(group, params["pid"]) for group in groups]  # columns of a later version are null in older files
-    wide = pa.concat_tables([_empty(card, held.statistics), *found_rows], promote_options="default")
-    counts = pc.and_(pc.equal(wide["ptype"], params["ptype"]), pc.is_in(wide["extraction"], held.counting))
+    groups = [group for file in files for group in _groups(source.store, file.path, params["pid"])]
+    parts = [_of(group, params["pid"]) for group in groups]  # columns of a later version are null in older files
+    wide = pa.concat_tables([_empty(card, source.statistics), *parts], promote_options="default")
+    counts = pc.and_(pc.equal(wide["ptype"], params["ptype"]), pc.is_in(wide["extraction"], source.counting))
     counting = wide if pc.all(counts).as_py() else wide.filter(counts)
-    return _long(card, counting, params["bands"], held.statistics)
+    return _long(card, counting, params["bands"], source.statistics)
 
 
 def _of(group: pa.Table, pid: str) -> pa.Table:
-    """The rows of a parcel in a row group, where they mostly lie together."""
-    places = pc.indices_nonzero(pc.equal(group["pid"], pid))
-    if not len(places):
+    """The rows of a parcel in a row group, where they are usually contiguous."""
+    indices = pc.indices_nonzero(pc.equal(group["pid"], pid))
+    if not len(indices):
         return group.slice(0, 0)
-    first, last = places[0].as_py(), places[-1].as_py()
-    return group.slice(first, len(places)) if last - first + 1 == len(places) else group.take(places)
+    first, last = indices[0].as_py(), indices[-1].as_py()
+    return group.slice(first, len(indices)) if last - first + 1 == len(indices) else group.take(indices)
 
 
 def _is_usual(params: dict[str, Any]) -> bool:
-    """Whether the parameters are all there, of the usual types: what else DuckDB takes or refuses is left to it."""
+    """Whether all parameters are present and of the usual types; everything else is left to DuckDB."""
     texts = [params.get("aoi"), params.get("ptype"), params.get("pid"), *(params.get("bands") or [])]
     return (
         set(params) == _PARAMETERS and isinstance(params["year"], int) and all(isinstance(text, str) for text in texts)
@@ -106,13 +106,13 @@ def _footer(store: Store, path: str) -> Footer:
 def _read_footer(store: Store, path: str) -> Footer:
     with store.open(path) as file:
         footer = pq.read_metadata(file)
-    place = footer.schema.names.index("pid")
-    told = [footer.row_group(number).column(place).statistics for number in range(footer.num_row_groups)]
-    return footer, [(one.min, one.max) if one and one.has_min_max else ("", _LAST) for one in told]
+    column = footer.schema.names.index("pid")
+    statistics = [footer.row_group(number).column(column).statistics for number in range(footer.num_row_groups)]
+    return footer, [(one.min, one.max) if one and one.has_min_max else ("", _LAST) for one in statistics]
 
 
 def _group(store: Store, path: str, number: int) -> pa.Table:
-    """A row group."""
+    """A row group, cached."""
     groups = store.caches.row_groups
     return groups.get((path, number), lambda: _read_group(store, path, number), lambda rows: rows.nbytes)
 
@@ -129,14 +129,14 @@ def _read_group(store: Store, path: str, number: int) -> pa.Table:
 
 @lru_cache
 def _empty(card: str, statistics: tuple[str, ...]) -> pa.Table:
-    """No rows, in the columns of a card's files."""
+    """An empty table with the columns of a card's files."""
     schema = schemas.signatures(card, statistics)
     return pa.schema([field for field in schema if field.name not in ("aoi", "year")]).empty_table()
 
 
 @lru_cache
 def _answer(card: str, statistics: tuple[str, ...]) -> pa.Schema:
-    """The columns of the answer, those of further statistics last."""
+    """The schema of the result, optional statistics last."""
     kinds = cards.get(card).classification
     classes = [(kinds.column, pa.list_(pa.field("l", pa.int32())))] if kinds else []
     keys = [("reference", pa.string()), ("obsid", pa.string())]
@@ -149,16 +149,16 @@ def _columns_of(statistics: tuple[str, ...]) -> list[tuple[str, pa.DataType]]:
 
 
 def _long(card: str, wide: pa.Table, bands: Sequence[str] | None, statistics: tuple[str, ...]) -> pa.Table:
-    """Wide rows as long ones, by time and band; a band of which a scene has no pixels is left out."""
+    """Melt wide rows into long ones, by time and band; bands without pixels in a scene are left out."""
     schema = _answer(card, statistics)
     asked = [band for band in cards.CARD_BANDS[card] if bands is None or band in bands]
     if not asked or not wide.num_rows:
         return schema.empty_table()
-    known = {"obsid": wide["scene"], "reference": wide["reference"]}
+    repeated = {"obsid": wide["scene"], "reference": wide["reference"]}
     if kinds := cards.get(card).classification:
-        known[kinds.column] = _classes(wide, kinds)
-    known["date_part"] = pc.divide(pc.cast(wide["obstime"], pa.int64()), 1e6)
-    columns = {name: _stacked([values] * len(asked)) for name, values in known.items()}
+        repeated[kinds.column] = _classes(wide, kinds)
+    repeated["date_part"] = pc.divide(pc.cast(wide["obstime"], pa.int64()), 1e6)
+    columns = {name: _stacked([values] * len(asked)) for name, values in repeated.items()}
     columns |= {
         name: _stacked([wide[f"{band}_{name}"] for band in asked]) for name in (*cards.statistics.SERIES, *statistics)
     }
@@ -170,7 +170,7 @@ def _long(card: str, wide: pa.Table, bands: Sequence[str] | None, statistics: tu
 
 
 def _stacked(columns: Sequence[pa.Array | pa.ChunkedArray]) -> pa.Array:
-    """Columns one below the other."""
+    """Columns concatenated."""
     parts = [column.chunks if isinstance(column, pa.ChunkedArray) else [column] for column in columns]
     return pa.concat_arrays([part for chunks in parts for part in chunks])
 

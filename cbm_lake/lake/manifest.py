@@ -1,7 +1,7 @@
-"""The manifest: which plain files a lake must have, parcels and catalogue, beside the files of its Delta tables.
+"""The manifest: the plain files (parcels, catalogue) that a lake must have besides the files of its Delta tables.
 
 A file is recorded once it is on the disk. One that is not recorded counts all the same: it is of version 0.1, or its
-writer was stopped in between; the next writer of its folder records it. One that is recorded and has gone is lost.
+writer was stopped in between; the next writer of its folder records it. One that is recorded but missing is lost.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def recorded(table: Table, snapshot: DeltaTable | None = None) -> dict[str, File
 
 
 def record(table: Table, folder: str, written: Written, replaced: Iterable[str] = ()) -> None:
-    """Record the files of a folder that are there and not recorded, and what need not be there any more.
+    """Record the files of a folder that are not recorded yet, and those that have been replaced.
 
     Args:
         table: the manifest.
@@ -63,7 +63,7 @@ def record(table: Table, folder: str, written: Written, replaced: Iterable[str] 
 
 
 def missing(table: Table, folder: str) -> list[str]:
-    """The recorded files of a folder, or of one below, that have gone.
+    """The recorded files of a folder, or of its subfolders, that are missing.
 
     Raises:
         SourceError: the folder or the manifest cannot be read.
@@ -73,7 +73,7 @@ def missing(table: Table, folder: str) -> list[str]:
 
 
 def forget(table: Table, name: str) -> None:
-    """Record that a file that has gone need not be there any more.
+    """Accept the loss of a file: it is no longer required.
 
     Raises:
         NotFoundError: no such file is recorded.
@@ -102,7 +102,7 @@ def _row(store: Store, name: str) -> FileEntry:
     filesystem, root = store.filesystem
     with translated("read", store.path(name)):
         size = filesystem.get_file_info(f"{root}/{name}").size
-    digest = None if access.is_remote(store.url) else store.digest(name)  # far away it would be fetched for that
+    digest = None if access.is_remote(store.url) else store.digest(name)  # a remote file would have to be fetched
     return _entry("added", name, size, digest)
 
 

@@ -1,4 +1,4 @@
-"""The options of public functions: what each may be, said once by its name, and checked before anything is done.
+"""Validation of the options of public functions: one check per option name, applied before anything else.
 
 An option of one name means the same in every function. A function has its options checked by `checked_options`; what it
 then gets is in one form: years are integers, places are finite numbers, lists are lists.
@@ -19,13 +19,13 @@ from typing import Final, ParamSpec, TypeAlias, TypeVar, cast
 import numpy as np
 
 from cbm_lake.cards import Classes, scene_classes
-from cbm_lake.errors import InvalidInputError, given
+from cbm_lake.errors import InvalidInputError, quoted
 from cbm_lake.files.dates import parse_day
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Check: TypeAlias = Callable[[object], object]
-"""From what is given to what is meant; raises _UnfitError with what is expected instead."""
+"""Normalises a value; raises _UnfitError with a description of what is expected."""
 
 _YEARS: Final = (1900, 2200)
 
@@ -35,7 +35,7 @@ class _UnfitError(Exception):
 
 
 def checked_options(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, whose options are checked first by what CHECKS says of their names.
+    """Decorate a function so that its options are validated first by the entries of CHECKS.
 
     Raises:
         InvalidInputError: in a call, an option is not what it may be; the message names it.
@@ -58,7 +58,7 @@ def checked_options(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def checked_option(name: str, value: object, *, several: bool = False) -> object:
-    """An option of that name in its one form.
+    """The normalised value of an option.
 
     Args:
         name: one of CHECKS.
@@ -72,7 +72,7 @@ def checked_option(name: str, value: object, *, several: bool = False) -> object
     try:
         result = _one(CHECKS[name](single), several=several)
     except _UnfitError as error:
-        raise InvalidInputError(f"{name}={given(value)} is not right: it is {error}") from error
+        raise InvalidInputError(f"{name}={quoted(value)} is not right: it is {error}") from error
     return result
 
 
@@ -280,4 +280,4 @@ CHECKS: Final = MappingProxyType(
         ),
     }
 )
-"""What an option may be, by its name."""
+"""The check of each option by its name."""

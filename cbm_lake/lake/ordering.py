@@ -1,7 +1,7 @@
-"""Rows in one order: what a statement leaves open is decided by all of its columns, so that a file is the same twice.
+"""Deterministic row order: ties in the order of a statement are broken by all columns, so that exports are repeatable.
 
-Without an order a query gives rows as they lie in the files and as threads come, which compaction changes; with a
-partial one, those that are equal by it. The statement is parsed and written anew by DuckDB itself.
+Without an order a query returns rows as they are stored and as threads finish, which compaction changes; with a partial
+one, this holds for ties. The statement is parsed and rewritten by DuckDB itself.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ def ordered(
     keys: Sequence[str] = (),
     hidden: Hidden | None = None,
 ) -> duckdb.DuckDBPyRelation:
-    """The rows of a statement in an order that is the same whenever the rows are; equal rows stand together.
+    """The rows of a statement in a deterministic order that depends only on the rows; equal rows are adjacent.
 
     Args:
         cursor: of the lake, its views known.
         statement: one SELECT. The order that it has itself comes first.
         params: values of its parameters.
         keys: columns by which no two rows are equal, where they are known; all without them.
-        hidden: columns whose order must not be told, but where the statement itself tells it.
+        hidden: columns whose order must not be revealed, unless the statement itself reveals it.
 
     Raises:
         InvalidInputError: DuckDB does not accept the statement.

@@ -1,4 +1,4 @@
-"""The lake's door to pixels: cubes and catalogued rasters as xarray datasets and as files for other programs."""
+"""Pixels of a lake: cubes and catalogued rasters as lazy xarray datasets, and their export to raster files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Pixels(ABC):
-    """What `Lake` offers of pixels, and what that needs of a lake."""
+    """The methods of `Lake` about pixels (cubes, cube, stack, export), and the protocol that they need."""
 
     url: str
 
@@ -28,18 +28,18 @@ class Pixels(ABC):
 
     @abstractmethod
     def cube_url(self, card: str, grid: str) -> str:
-        """Where a cube is."""
+        """The path or URL of a cube."""
 
     @abstractmethod
     def footprint(self, aoi: str) -> shapely.Geometry:
-        """The box in degrees round the parcels of an area."""
+        """The bounding box in degrees of the parcels of an area."""
 
     @abstractmethod
     def parcel_sets(self) -> list[ParcelSet]:
         """The parcel sets in force."""
 
     def cubes(self, card: str = "s2", aoi: str | None = None, year: int | None = None) -> pa.Table:
-        """The cubes of a card that hold scenes which count: grid, bands, resolution, how many scenes, first and last.
+        """The cubes of a card with current scenes: grid, bands, resolution, number of scenes, first and last date.
 
         Args:
             card: s2, bs, c6, …, see `cards.CARDS`.
@@ -63,10 +63,10 @@ class Pixels(ABC):
         end: date | str | None = None,
         harmonised: bool = False,
     ) -> xr.Dataset:
-        """The scenes that count in one cube as a lazy dataset: bands (time, y, x), by time, `scene` along time.
+        """Open the current scenes of one cube as a lazy dataset: bands (time, y, x) by time, `scene` along time.
 
-        Scenes count that were extracted with a cube, are not superseded, suspect or left out, as they were stored with
-        the offset that they have now. Outside the blocks that hold parcels there is nodata.
+        Included are scenes that were extracted into the cube with their present offset, and are not superseded, suspect
+        or left out. Blocks without parcels are nodata.
 
         Args:
             card: s2, bs, c6, …, see `cards.CARDS`.
@@ -105,7 +105,7 @@ class Pixels(ABC):
         year: int | None = None,
         harmonised: bool = False,
     ) -> xr.Dataset:
-        """Catalogued scenes over an area in the shape of `cube`, lazily from their own rasters, extracted or not.
+        """Open catalogued scenes over an area, extracted or not, as a lazy dataset of the form of `cube`.
 
         Args:
             card: s2, bs, c6, …, see `cards.CARDS`.
@@ -146,20 +146,20 @@ class Pixels(ABC):
         harmonised: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
-        """Write what `cube` gives to a file or folder for other programs; returns how many rasters it holds.
+        """Export the dataset of `cube` to a file or folder; returns the number of rasters.
 
-        It has its name when it is whole, never before. Blocks are read and written one after the other, so that memory
-        does not grow with the cube.
+        The file or folder appears atomically. Blocks are read and written one by one, so that memory does not grow with
+        the cube.
 
         Args:
             card: and aoi, year, grid, resolution, bands, start, end: see `cube`.
             path: .tif is one GeoTIFF with a band for each date and band, by date; .nc is NetCDF with CF; a name without
-                an ending is a new folder with a cloud-optimized GeoTIFF <date>_<band>.tif for each.
+                extension is a new folder with a cloud-optimized GeoTIFF <date>_<band>.tif for each.
             harmonised: True is reflectance x 10000 as float32 with NaN as nodata, False the stored DN with 0.
-            progress: called as parts are written, with how many and how many there are.
+            progress: called as parts are written, with their number and the total.
 
         Raises:
-            InvalidInputError: unknown ending, or several cubes fit; the message lists them.
+            InvalidInputError: unknown extension, or several cubes fit; the message lists them.
             NotFoundError: no cube holds such a scene, or the area has no parcels.
             SourceError: it cannot be written, or the cube cannot be read.
         """

@@ -1,4 +1,4 @@
-"""Finds the SQL of the project: one file, one statement, its leading comment lines the documentation.
+"""Named queries: loads the statements of sql/, one per file, documented by its leading comment lines.
 
 A file whose name or text says so is a template of one statement a card; see `templates`.
 """
@@ -57,7 +57,7 @@ class Query:
 
 
 def get(name: str) -> Query:
-    """The question or step of that name.
+    """The named query or internal step of that name.
 
     Raises:
         NotFoundError: there is none; the message lists the questions that there are.
@@ -70,22 +70,22 @@ def get(name: str) -> Query:
 
 @cache
 def load() -> dict[str, Query]:
-    """All questions to the lake by name, in alphabetical order."""
+    """All named queries, sorted by name."""
     return {name: query for name, query in statements().items() if name.partition(".")[0] not in STEPS}
 
 
 @cache
 def statements() -> dict[str, Query]:
-    """All questions and steps by name, in alphabetical order."""
+    """All named queries and internal steps, sorted by name."""
     folders = sorted({file.parent.name for file in _root().glob("*/*.sql")} - {*VIEWS})
     return {query.name: query for folder in folders for query in _folder(folder)}
 
 
 def definitions(statistics: templates.Statistics = templates.NONE) -> tuple[Query, ...]:
-    """The macros and views of a connection, in the order in which they are to be created (their file names).
+    """The macros and views of a connection, in the order of creation (by file name).
 
     Args:
-        statistics: of each card, those that its table has beside those that every signature has.
+        statistics: the optional statistics in the table of each card.
     """
     return _definitions(tuple(sorted((card, names) for card, names in statistics.items() if names)))
 
@@ -97,7 +97,7 @@ def _definitions(statistics: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[Q
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what DuckDB raises into one line: a file that cannot be read is no fault of the statement."""
+    """Translate DuckDB's errors into one line; unreadable files are distinguished from invalid statements."""
     try:
         yield
     except duckdb.Error as error:

@@ -1,6 +1,6 @@
-"""Rows of the catalogue, the ledger and the slots as they come out of Arrow and go into it, column by column.
+"""Typed rows of the catalogue, the ledger, the manifest and the slots, as converted from and to Arrow.
 
-The Arrow types stand in `schemas`; these are the Python types of the same columns.
+The Arrow types are in `schemas`; these are the Python types of the same columns.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class LedgerEntry(TypedDict):
     boa_offset: NotRequired[int | None]
     """DN that was added."""
     cube: bool
-    """Whether the scene stands in the cube."""
+    """Whether the scene is in the cube."""
     status: str
     """done or failed."""
     problem: NotRequired[str | None]
@@ -137,7 +137,7 @@ class LedgerEntry(TypedDict):
 
 
 class FileEntry(TypedDict):
-    """What was done to a file that stands beside the Delta tables: a row of schemas.FILES."""
+    """A change of a plain file outside the Delta tables: a row of schemas.FILES."""
 
     name: str
     action: str
@@ -153,7 +153,7 @@ class FileEntry(TypedDict):
 
 
 class SlotRow(TypedDict):
-    """A position on the time axis of one cube and what stands there: a row of schemas.SLOTS without card and grid."""
+    """A position on the time axis of a cube and its content: a row of schemas.SLOTS without card and grid."""
 
     slot: int
     scene: str

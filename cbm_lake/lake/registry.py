@@ -1,4 +1,4 @@
-"""What is open in this process: one object for each key, safe for threads, and anew in a process that was forked."""
+"""A thread-safe registry of open objects: one per key and process, recreated after a fork."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from weakref import WeakValueDictionary
 
 T = TypeVar("T")
 _LAST: Final = 8
-"""How many stay open where nobody has them any more."""
+"""How many objects stay open without references."""
 
 
 class Registry(Generic[T]):
-    """Objects by key: each lives as long as anybody has it, and the few that were asked for last in any case.
+    """Objects by key: each lives as long as it is referenced, and the most recently used few in any case.
 
     Args:
         leave: called with each object in a child process that was forked, where it is the parent's: its threads and
@@ -34,7 +34,7 @@ class Registry(Generic[T]):
         self._last: deque[T] = deque(maxlen=_LAST)
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The object of a key, made where there is none."""
+        """The object of a key, created where there is none."""
         with self._lock:
             item = self._all.get(key)
             if item is None:

@@ -1,4 +1,4 @@
-"""Catalogue entries of one scene compared: which is another revision, and which is of an older product."""
+"""Comparison of catalogue entries of one scene: which is a new revision, and which is of an older product."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def _completes(entry: Entry, other: Entry) -> bool:
 
 def _age(entry: Entry) -> tuple[str, datetime, datetime]:
     """What entries under one id are ordered by, as in the view current_scenes."""
-    produced, updated = (_moment(entry[name]) for name in ("produced", "updated"))
+    produced, updated = (_timestamp(entry[name]) for name in ("produced", "updated"))
     return str(entry["processing_baseline"] or ""), produced, updated
 
 
-def _moment(value: object) -> datetime:
+def _timestamp(value: object) -> datetime:
     return value if isinstance(value, datetime) else datetime.min.replace(tzinfo=UTC)

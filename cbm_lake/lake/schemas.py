@@ -1,4 +1,4 @@
-"""The Arrow schema of every table: the one contract between those who write the lake and sql/."""
+"""The Arrow schema of every table of a lake: the contract between its writers and sql/."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ ATTRIBUTES: Final = pa.schema(
         pa.field("year", pa.int32(), nullable=False),
         pa.field("ptype", pa.string(), nullable=False),
         pa.field("pid", pa.string(), nullable=False),
-        pa.field("version", pa.string(), nullable=False),  # of the parcel set whose outlines were described
+        pa.field("version", pa.string(), nullable=False),  # of the parcel set whose geometries were described
         pa.field("attribute", pa.string(), nullable=False),  # the column of parcel_attributes
         pa.field("kind", pa.string(), nullable=False),  # number, class (its number) or label (its text)
         pa.field("value", pa.float64()),  # null where no pixel counts
@@ -288,7 +288,7 @@ _OF_ROW = (
     pa.field("rule", pa.string(), nullable=False),
     pa.field("extraction", pa.int64(), nullable=False),
 )
-"""What every signature carries beside its statistics."""
+"""The columns of every signature besides its statistics."""
 _SHARE: Final = pa.field("share", pa.float32())
 """The share of the whole parcel, 0 to 1, whose pixels were counted; null in rows of version 0.1 and migrated ones."""
 
@@ -301,7 +301,7 @@ def signatures(card: str, statistics: Iterable[str] = ()) -> pa.Schema:
 
     Args:
         card: its name.
-        statistics: beside those that every signature has.
+        statistics: the optional ones.
     """
     bands = cards.CARD_BANDS[card]
     classification = cards.get(card).classification
@@ -317,4 +317,4 @@ def statistic_columns(bands: Iterable[str], statistics: Iterable[str]) -> list[p
 
 
 SC: Final = pa.schema([*_OF_ROW, *statistic_columns(["SC"], cards.statistics.STORED)])
-"""Statistics of the scene classes' numbers, kept by the original library as a band: only migrated scenes have any."""
+"""Statistics of the scene classes as numbers, a band of the original library: only in migrated scenes."""

@@ -1,4 +1,4 @@
-"""Settling: the tables of signatures hold exactly the rows that count, for readers that know nothing of the ledger.
+"""Settling: keeps in the tables of signatures exactly the rows that count, for readers unaware of the ledger.
 
 Which rows count is decided by the views `counting` and `outdated`. Rows that count no more go from signatures/<card> to
 set_aside/<card>, whence they come back when they count again; those that never can go altogether. Earlier versions of
@@ -7,10 +7,10 @@ the tables keep all of it.
     set aside:   1 add to set_aside   2 take out of signatures
     bring back:  1 add to signatures  2 take out of set_aside
 
-Wherever that breaks off no row is lost, and what stands in both is told by extraction and parcel. What is done to
+No row is lost wherever that is interrupted, and duplicates are identified by extraction and parcel. What is done to
 signatures is one numbered commit on the very snapshot that was opened before the ledger was read: of two who settle at
 once one starts again, with what counts by then. Its number, for each area and year, is `settling.state`: while that
-stays the same, only files of a single extraction can be concerned, and the log tells which.
+stays the same, only files of a single extraction can be affected, and the log lists them.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Judge:
 
     def plans(self, counting: DeltaTable, aside: DeltaTable | None) -> Iterator[Plan]:
         """What is to be done to each area and year of a snapshot of both tables."""
-        for plan, files, changed in self._places(counting, aside):
+        for plan, files, changed in self._partitions(counting, aside):
             self._find_doomed(plan, changed=changed)
             self._find_back(plan, files, changed=changed)
             if plan.doomed or plan.back or plan.looked:
@@ -87,13 +87,15 @@ class Judge:
         """The rows of a snapshot of both tables that count and have not come back yet; mostly none."""
         schema = self._pair.counting.schema_of(counting)
         parts = [schema.empty_table()]
-        for plan, files, changed in self._places(counting, aside):
+        for plan, files, changed in self._partitions(counting, aside):
             self._find_back(plan, files, changed=changed)
             if plan.back:
                 parts.append(_placed(self.coming(plan), plan.partition, schema))
         return joined(parts)
 
-    def _places(self, counting: DeltaTable, aside: DeltaTable | None) -> Iterator[tuple[Plan, list[DataFile], bool]]:
+    def _partitions(
+        self, counting: DeltaTable, aside: DeltaTable | None
+    ) -> Iterator[tuple[Plan, list[DataFile], bool]]:
         """For each area and year an empty plan, the files set aside, and whether what counts has changed since.
 
         Nothing is decided of those whose parcels cannot be read.
@@ -170,12 +172,12 @@ class Judge:
 def settle(
     pair: Pair, connect: Callable[[], duckdb.DuckDBPyConnection], dropped: Callable[[str], Sequence[int]]
 ) -> bool:
-    """Let a table hold exactly the rows that count; whether anything was to be done.
+    """Move rows so that a table contains exactly those that count; returns whether anything was changed.
 
     Args:
         pair: the tables.
-        connect: gives a connection with the views of the lake as it is then.
-        dropped: gives the extractions of a card whose rows cannot count again.
+        connect: returns a connection with the views of the current lake.
+        dropped: returns the extractions of a card whose rows cannot count again.
 
     Raises:
         SourceError: files cannot be read or written, or others went on writing.
@@ -213,7 +215,7 @@ def _carry_out(pair: Pair, snapshot: DeltaTable, judge: Judge, plans: list[Plan]
 
 
 def _set_aside(pair: Pair, plan: Plan, judge: Judge, exchange: Exchange, dropped: Sequence[int]) -> bool:
-    """Put the rows that do not count into the other table, and write the files anew without them.
+    """Move the rows that do not count into the other table, and rewrite the files without them.
 
     Returns:
         False where another writer was quicker; the rows must not be taken out then.

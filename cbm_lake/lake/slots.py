@@ -1,4 +1,4 @@
-"""Slots on the time axis of a cube: which pixels stand where.
+"""Slots: the assignment of scenes to positions on the time axis of a cube.
 
 A slot belongs to a scene at one offset, read from files of one content. When a file is replaced, or the offset turns
 out to be another, the scene gets a new slot, and nothing that was read before is taken for what is there now.
@@ -15,7 +15,7 @@ from typing import Final
 from cbm_lake.lake.records import SlotRow
 
 LOST: Final = "lost"
-"""In place of a scene: nobody knows any more whose pixels stand at a slot."""
+"""Placeholder for the scene of a slot whose pixels are of unknown origin."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SlotContent:
     boa_offset: int
     """DN to add to the stored DN."""
     stamps: Mapping[str, str]
-    """What tells the content of each band's file; see `ranges.stamp`."""
+    """The stamp of each band's file; see `ranges.stamp`."""
     revision: str = ""
     """Of the scene's catalogue entry; "" for one of version 0.1."""
 
@@ -51,9 +51,9 @@ def stamps_of(row: SlotRow) -> dict[str, str]:
 
 
 def lost(rows: Sequence[SlotRow], length: int) -> Iterator[SlotRow]:
-    """The rows that keep the slots of a cube of that length from being given again, where the list has lost them.
+    """Rows that reserve the slots of a cube which the table of slots has lost, so that they are not assigned again.
 
-    Nobody knows whose pixels stand there, so that they are no scene's.
+    The origin of their pixels is unknown, so they belong to no scene.
     """
     there = {int(row["slot"]) for row in rows}
     for number in sorted(set(range(max(length, 1 + max(there, default=-1)))) - there):

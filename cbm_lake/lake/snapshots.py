@@ -1,4 +1,4 @@
-"""What makes up a lake at a moment: its scene files, its parcel sets, and the versions of its tables."""
+"""Snapshots: the scene files, parcel sets and table versions of a lake, now or as of a timestamp."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cbm_lake.storage.store import Store
 
 T = TypeVar("T")
 _TRUSTED: Final = 30.0
-"""Seconds for which a lake in an object store is as it was where no change has been noted."""
+"""Seconds for which a snapshot of a lake in an object store is reused where no change was announced."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ParcelSet:
     ptype: str
     """Which of several parcel sets; "" is the main one."""
     version: str
-    """Hash of the content, that of the outlines first: the same parcels always have the same version."""
+    """Hash of the content, beginning with that of the geometries: the same parcels always have the same version."""
     loaded: str
     """When, as it stands in the file's name, by the clock of who loaded it."""
     path: str
@@ -43,14 +43,14 @@ class ParcelSet:
     """1, 2, …: of two versions the one with the higher number was loaded later; 0 where version 0.1 loaded it."""
 
     @property
-    def outlines(self) -> str:
-        """The part of the version that is equal where all parcels have the same outlines."""
-        return outlines_of(self.version)
+    def geometry_version(self) -> str:
+        """The part of the version that is equal where all parcels have the same geometries."""
+        return geometry_part(self.version)
 
     @property
-    def places(self) -> tuple[str, int, str, str]:
-        """Whose outlines it has, whatever its attributes and whenever it was loaded."""
-        return self.aoi, self.year, self.ptype, self.outlines
+    def geometry_key(self) -> tuple[str, int, str, str]:
+        """The identity of its geometries, whatever the attributes and the time of loading."""
+        return self.aoi, self.year, self.ptype, self.geometry_version
 
     @property
     def params(self) -> Params:
@@ -63,27 +63,27 @@ class ParcelSet:
 
     @property
     def name(self) -> str:
-        """As a person says it: ms 2024, or ms 2024 m."""
+        """The name in messages: ms 2024, or ms 2024 m."""
         return f"{self.aoi} {self.year} {self.ptype}".rstrip()
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Which files make up the lake at one moment; equal snapshots give equal answers."""
+    """The files that make up the lake at one time; equal snapshots give equal results."""
 
     scenes: tuple[str, ...]
     parcels: tuple[str, ...]
     """Those in force."""
-    outlines: tuple[str, ...]
+    all_parcels: tuple[str, ...]
     """Parcel files of all versions."""
     former: tuple[str, ...]
-    """Parcel files of the versions some of whose outlines may be in force no longer."""
+    """Parcel files of the versions some of whose geometries may no longer be in force."""
     versions: tuple[tuple[str, int | None], ...]
     """Version of each Delta table; None where the table had not been made yet, -1 where its log is damaged."""
     tables: dict[str, DeltaTable] = field(compare=False, repr=False)
     """Those that had been made, opened at that version."""
     remade: tuple[int, ...] = ()
-    """How often each table was deleted and made anew while the lake was open: its versions begin again then."""
+    """How often each table was deleted and recreated while the lake was open: its versions restart then."""
     damaged: dict[str, str] = field(default_factory=dict, compare=False)
     """Those whose logs are damaged: which file it is, and what to do."""
 
@@ -93,18 +93,18 @@ class _Opened:
     """A table as it was opened."""
 
     table: DeltaTable | DamagedLogError | None
-    """None where it has not been made yet, or had not been at the moment."""
+    """None where it does not exist yet, or did not at the timestamp."""
     latest: int
-    """Version of the newest entry of its log, whatever the moment; -1 without one."""
+    """Version of the newest entry of its log, whatever the timestamp; -1 without one."""
     newest: Newest | None
     """That entry, once it has been looked at."""
     remade: int
-    """How often the table was made anew since it was opened first."""
+    """How often the table was recreated since it was first opened."""
 
 
 @dataclass(frozen=True)
 class _Noted:
-    """A snapshot of a lake in an object store, and by what it is known that it still holds."""
+    """A snapshot of a lake in an object store, and what its validity depends on."""
 
     snapshot: Snapshot
     change: str
@@ -113,8 +113,8 @@ class _Noted:
     """When to look at everything again, by `time.monotonic`, since not all who write note it."""
 
 
-class Moments:
-    """The snapshots of a store: as it is whenever it is asked, or always as it was at a moment.
+class Snapshots:
+    """The snapshots of a store: the current one whenever asked, or always the one as of a timestamp.
 
     On a disk each question looks at the names of scenes and parcels, and at the newest entry of each log. In an object
     store, where that is two dozen requests, it looks at one object that all writers replace after a change; at
@@ -131,13 +131,13 @@ class Moments:
         self._noted: _Noted | None = None
 
     def forget(self) -> None:
-        """Free what was read; it is read again when it is asked for."""
+        """Free cached state; it is read again when needed."""
         with self._lock:
             self._opened.clear()
             self._noted = None
 
     def take(self) -> Snapshot:
-        """What makes up the lake now."""
+        """The current snapshot."""
         change, noted, now = self._store.change(), self._noted, time.monotonic()
         if noted is not None and noted.change == change and now < noted.until:
             return noted.snapshot
@@ -150,13 +150,13 @@ class Moments:
         scenes = [path for path, order in self.scene_files() if not self._later(order)]
         sets = self.parcel_files()
         current = _in_force(sets)
-        in_force = {parcels.places for parcels in current}
+        in_force = {parcels.geometry_key for parcels in current}
         logs = {name: each.table for name, each in opened.items()}
         return Snapshot(
             tuple(scenes),
             tuple(parcels.path for parcels in current),
             tuple(parcels.path for parcels in sets),
-            tuple(parcels.path for parcels in sets if parcels.places not in in_force),
+            tuple(parcels.path for parcels in sets if parcels.geometry_key not in in_force),
             tuple((name, _version(table)) for name, table in logs.items()),
             {name: table for name, table in logs.items() if isinstance(table, DeltaTable)},
             tuple(each.remade for each in opened.values()),
@@ -171,18 +171,18 @@ class Moments:
         return [parcels for parcels in sets if parcels]
 
     def parcel_files(self) -> list[ParcelSet]:
-        """Every version that counts at this moment, in the order in which they were loaded, whatever clocks said."""
+        """Every version as of the timestamp, in the order in which they were loaded, whatever clocks said."""
         sets = [_parcel_set(path) for path in self._store.files("parcels")]
         counting = [each for each in sets if each and not self._later(Order(each.sequence, each.loaded))]
         return sorted(counting, key=lambda version: (version.sequence, version.loaded, version.version))
 
     def scene_files(self) -> list[tuple[str, Order]]:
-        """Every file of the catalogue, of whatever moment, in the order in which they were written."""
+        """Every file of the catalogue, whatever the timestamp, in the order in which they were written."""
         files = [(path, filenames.order_of_scenes(path)) for path in self._store.files("scenes")]
         return sorted(files, key=lambda file: (file[1], file[0]))
 
     def _later(self, order: Order) -> bool:
-        """Whether the clock of who wrote a file was past the moment, which is all that is known of when it was."""
+        """Whether a file was written after the timestamp, by the clock of its writer."""
         return self._as_of is not None and order.stamp > filenames.stamp(self._as_of)
 
     def _open(self) -> dict[str, _Opened]:
@@ -190,7 +190,7 @@ class Moments:
 
         The ledger is read before the signatures that it speaks of, and looked at again after them: what counts by it
         has been written by then, and has not been compacted away since. So are the signatures that were set aside: each
-        row stands in the one table or the other at any moment, and so in what was read.
+        row is in the one table or the other at any time, and so in what was read.
         """
         first = [name for name in self.tables if name == "ledger" or name.startswith("aside_")]
         others = [name for name in self.tables if name not in first]
@@ -229,7 +229,7 @@ class Moments:
             return _Opened(error, -1, None, remade)
 
     def _has_moved_on(self, name: str) -> bool:
-        """Whether others wrote a table, or made it, or made it anew, so that it is to be read again."""
+        """Whether other writers changed, created or recreated a table, so that it must be read again."""
         opened = self._opened[name]
         if isinstance(opened.table, DamagedLogError):
             return False
@@ -248,7 +248,7 @@ def _parcel_set(path: str) -> ParcelSet | None:
     return ParcelSet(aoi, year, ptype, version, order.stamp, path, order.sequence)
 
 
-def place_of(path: str) -> tuple[str, int]:
+def aoi_and_year(path: str) -> tuple[str, int]:
     """The area and year of a parcel file."""
     parts = filenames.parts_of_parcels(path)
     if parts is None:
@@ -256,8 +256,8 @@ def place_of(path: str) -> tuple[str, int]:
     return parts[0], parts[1]
 
 
-def outlines_of(version: str) -> str:
-    """The part of a parcel set's version that depends on its outlines; all of it where version 0.1 wrote it."""
+def geometry_part(version: str) -> str:
+    """The part of a parcel set's version that depends on its geometries; all of it where version 0.1 wrote it."""
     return version.partition("_")[0]
 
 

@@ -1,4 +1,4 @@
-"""Sums of the catalogue: one file with the rows of hundreds, so that a lake of many catalogue files opens at once.
+"""Summary files of the catalogue: one file with the rows of hundreds, so that a lake of many scenes opens fast.
 
     sums/000000096-b2<digest>.parquet        the rows of 96 files of scenes/, whose names stand in its metadata
 
@@ -58,12 +58,12 @@ def sum_up(store: Store, scenes: Sequence[str]) -> None:
 
 
 def sweep(store: Store, days: float) -> int:
-    """Delete all sums but the largest that are older than so many days; returns how many."""
+    """Delete all sums except the largest that are older than a number of days; returns how many."""
     return store.discard_old([store.name(path) for path in store.files(FOLDER)[:-1]], days)
 
 
 def _summed(store: Store, path: str) -> set[str] | None:
-    """The files that a sum is of; None where it is damaged or has gone."""
+    """The files that a sum covers; None where it is damaged or was deleted."""
     try:
         content = store.read_bytes(store.name(path))
         if content is None or digests.computed(content) != digests.recorded(path):

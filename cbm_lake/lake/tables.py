@@ -1,4 +1,4 @@
-"""Which Delta tables a lake has, and by what their files are passed over."""
+"""The Delta tables of a lake: names, schemas, and the columns by which their files are pruned."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def columns_of(name: str, statistics: Iterable[str]) -> list[pa.Field]:
 
 
 def statistics_of(table: Table, snapshot: DeltaTable | None) -> tuple[str, ...]:
-    """The statistics that a snapshot of a table of signatures has beside those that each has."""
+    """The optional statistics in a snapshot of a table of signatures."""
     columns = table.optional_columns(snapshot)
     return tuple(name for name in cards.statistics.OPTIONAL if any(column.endswith(f"_{name}") for column in columns))
 

@@ -1,4 +1,4 @@
-"""Files of sql/ that are written once for all cards: from each, one statement a card, or one that names every card.
+"""Templates of sql/: files written once for all cards, expanded into one statement per card, or one over all cards.
 
     sql/views/40_{radar}.sql        views.40_bs, views.40_c6
 
@@ -24,7 +24,7 @@ from cbm_lake import cards
 from cbm_lake.cards import Card
 
 Statistics: TypeAlias = Mapping[str, tuple[str, ...]]
-"""Of a card, by its name, the statistics that its table has beside those that every signature has."""
+"""The optional statistics in the table of each card, by its name."""
 NONE: Final[Statistics] = MappingProxyType({})
 KINDS: Final[Mapping[str, Callable[[Card], bool]]] = {
     "card": lambda card: True,
@@ -47,9 +47,9 @@ def rendered(name: str, text: str, statistics: Statistics = NONE) -> Iterator[tu
     """The names and texts of the statements that a template makes.
 
     Args:
-        name: of the file, without its ending.
+        name: of the file, without its extension.
         text: of the file.
-        statistics: of each card, beside those that every signature has.
+        statistics: the optional ones of each card.
     """
     of = _IN_NAME.search(name)
     if of is None:
@@ -68,18 +68,18 @@ def is_general(name: str) -> bool:
 
 def _filled(text: str, card: Card | None, statistics: Iterable[str]) -> str:
     """A template with everything put in, from the innermost repetition outwards."""
-    while (found := _EACH.search(text)) is not None:
-        text = text[: found.start()] + _repeated(text, found, card, statistics) + text[found.end() :]
+    while (match := _EACH.search(text)) is not None:
+        text = text[: match.start()] + _repeated(text, match, card, statistics) + text[match.end() :]
     return _put(text, _words(card)) if card else text
 
 
-def _repeated(text: str, found: re.Match[str], card: Card | None, statistics: Iterable[str]) -> str:
-    line = text.rfind("\n", 0, found.start()) + 1
-    indent = text[line : found.start()]
-    between = f"\n{indent}{found['between'].strip()}\n{indent}" if found["between"].strip() else ", "
+def _repeated(text: str, match: re.Match[str], card: Card | None, statistics: Iterable[str]) -> str:
+    line = text.rfind("\n", 0, match.start()) + 1
+    indent = text[line : match.start()]
+    between = f"\n{indent}{match['between'].strip()}\n{indent}" if match["between"].strip() else ", "
     if between == ", " and not indent.strip():
         between = f",\n{indent}"
-    return between.join(_put(found["body"], words) for words in _each(found["over"], card, statistics))
+    return between.join(_put(match["body"], words) for words in _each(match["over"], card, statistics))
 
 
 def _each(over: str, card: Card | None, statistics: Iterable[str]) -> Iterator[Mapping[str, str]]:
@@ -104,7 +104,7 @@ def _words(card: Card) -> Mapping[str, str]:
         "card": card.name,
         "title": card.title,
         "measured": card.measured,
-        "measure": card.quantity.wanted.partition(" from ")[0],
+        "measure": card.quantity.form.partition(" from ")[0],
         "classes": classes.column if classes else "",
         "last": str(classes.classes[-1]) if classes else "",
         "key_band": card.key_band,
@@ -113,4 +113,4 @@ def _words(card: Card) -> Mapping[str, str]:
 
 
 def _put(text: str, words: Mapping[str, str]) -> str:
-    return _WORD.sub(lambda found: words.get(found[1], found[0]), text)
+    return _WORD.sub(lambda match: words.get(match[1], match[0]), text)

@@ -1,4 +1,4 @@
-"""Views over Parquet files whose columns are not the same: null where a file lacks one, in types that lose nothing."""
+"""Views over Parquet files with different columns: missing ones are null, types are widened without loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Upkeep of a lake's tables: what counts alone stands in the signatures, and look-ups find it in few files."""
+"""Maintenance of a lake's tables without changing results: settling of signatures, and compaction."""
 
 from __future__ import annotations
 

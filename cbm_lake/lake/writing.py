@@ -1,4 +1,4 @@
-"""What `Lake` offers to those who write: scenes, parcels, signatures, the ledger; and the upkeep of all of it."""
+"""The methods of `Lake` that write: scenes, parcels, signatures, the ledger, verdicts; and maintenance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cbm_lake.lake import manifest, revisions, schemas, sums, tables
 from cbm_lake.lake.pixels import Pixels
 from cbm_lake.lake.records import FileEntry, LedgerEntry
 from cbm_lake.lake.slots import SlotContent, lost, reserved
-from cbm_lake.lake.snapshots import Moments, ParcelSet, Snapshot
+from cbm_lake.lake.snapshots import ParcelSet, Snapshot, Snapshots
 from cbm_lake.lake.upkeep import Upkeep
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store, Written
@@ -36,16 +36,16 @@ class Writing(Pixels):
     url: str
     as_of: datetime | None
     _store: Store
-    _moments: Moments
+    _snapshots: Snapshots
     _tables: dict[str, Table]
     _upkeep: Upkeep
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
-        """Which files and table versions answer a question asked now."""
+        """The files and table versions that answer a query now."""
 
     def _check_present(self) -> None:
-        """Raise InvalidInputError for the lake as it was: nothing is written into the past; make its workspace."""
+        """Raise InvalidInputError for a lake opened `as_of`, which is read-only; create the workspace."""
         if self.as_of is not None:
             raise InvalidInputError(f"{self!r} is the lake as it was; open it without as_of to change it")
         if "://" not in self.url and not Path(self.url).exists():
@@ -64,7 +64,7 @@ class Writing(Pixels):
         entries = dict(revisions.by_key(self.query("scenes.entries")))
         accepted = revisions.choose(rows, entries)
         if accepted:
-            order = filenames.following(order for _, order in self._moments.scene_files())
+            order = filenames.following(order for _, order in self._snapshots.scene_files())
             numbered = _numbered(revisions.rows(rows, accepted), order.sequence)
             written = self._store.write(filenames.scenes(order, uuid.uuid4().hex[:8]), _stac_geoparquet(numbered))
             manifest.record(self._tables["files"], "scenes", written)
@@ -78,14 +78,14 @@ class Writing(Pixels):
 
     def _sum_up(self) -> None:
         """Let the catalogue be read from few files."""
-        sums.sum_up(self._store, [path for path, _ in self._moments.scene_files()])
+        sums.sum_up(self._store, [path for path, _ in self._snapshots.scene_files()])
 
     def add_parcels(self, aoi: str, year: int, ptype: str, version: str, rows: pa.Table | pa.RecordBatchReader) -> bool:
-        """Make `rows` the parcels of an area and year; False when that very version is in force already."""
+        """Replace the parcels of an area and year by `rows`; False where that version is already in force."""
         self._check_present()
         there = [
             parcels
-            for parcels in self._moments.parcel_files()
+            for parcels in self._snapshots.parcel_files()
             if (parcels.aoi, parcels.year, parcels.ptype) == (aoi, year, ptype)
         ]
         if there and there[-1].version == version:
@@ -98,7 +98,7 @@ class Writing(Pixels):
         return True
 
     def _record_parcels(self, aoi: str, year: int, ptype: str, version: str, written: Written) -> None:
-        """Record what was written; of this very version a file that has gone is replaced."""
+        """Record written files; a lost file of the same version is replaced."""
         files, folder = self._tables["files"], f"parcels/aoi={aoi}/year={year}"
         gone = {name: filenames.parts_of_parcels(f"/{name}") for name in manifest.missing(files, folder)}
         same = [name for name, parts in gone.items() if parts and parts[2:4] == (ptype, version)]
@@ -113,7 +113,7 @@ class Writing(Pixels):
         return manifest.recorded(self._tables["files"], self.snapshot().tables.get("files"))
 
     def forget_file(self, name: str) -> None:
-        """Accept that a plain file that has gone, of parcels or of the catalogue, does not come back.
+        """Accept the loss of a plain file, of parcels or of the catalogue.
 
         Args:
             name: in the lake, as `check` names it.
@@ -126,11 +126,11 @@ class Writing(Pixels):
         manifest.forget(self._tables["files"], name)
 
     def prepare(self, card: str, statistics: Iterable[str] = ()) -> None:
-        """Make the tables that extraction writes, so that workers find them.
+        """Create the tables that extraction writes to, so that workers find them.
 
         Args:
             card: its name.
-            statistics: that are to be written beside those that every signature has: the table gets their columns.
+            statistics: the optional statistics to be written: the table gets their columns.
         """
         self._check_present()
         columns = [field.name for field in tables.columns_of(card, statistics)]
@@ -139,7 +139,7 @@ class Writing(Pixels):
             self._tables[name].create()
 
     def write_signatures(self, card: str, rows: pa.Table, extraction: int) -> None:
-        """Make `rows` the signatures of that extraction, in one commit; they count once the ledger has it."""
+        """Replace the signatures of an extraction by `rows`, in one commit; they count once the ledger has it."""
         self._check_present()
         self._tables[f"signatures_{card}"].put(rows, "extraction", extraction)
 
@@ -164,13 +164,13 @@ class Writing(Pixels):
     def reserve_slots(self, card: str, grid: str, contents: Sequence[SlotContent], length: int = 0) -> pa.Table:
         """All slots on the time axis of a cube, after giving one to the pixels that have none.
 
-        A scene whose offset or files are others than before gets a new slot: what stands at the old one is of those.
+        A scene whose offset or files have changed gets a new slot, as the pixels at the old one are of the former.
 
         Args:
             card: of the cube.
             grid: of the cube.
             contents: what is to have a slot.
-            length: that the cube has: slots below it are not given again, also where the list has lost them.
+            length: of the cube: slots below it are not assigned again, even where the table has lost them.
         """
         self._check_present()
 
@@ -185,7 +185,7 @@ class Writing(Pixels):
         return self.query("extractions.slots", card=card, grid=grid)
 
     def remember_rasters(self, headers: dict[str, str]) -> None:
-        """Keep what the headers of rasters say, as JSON by href."""
+        """Store the headers of rasters, as JSON by href."""
         self._check_present()
         now = clock.now()
         rows = [{"href": href, "header": header, "seen": now} for href, header in headers.items()]
@@ -193,12 +193,12 @@ class Writing(Pixels):
             self._tables["rasters"].append(pa.Table.from_pylist(rows, schema=schemas.RASTERS))
 
     def add_inspection(self, row: Mapping[str, object]) -> None:
-        """Keep a verdict on a parcel of a sample; see schemas.INSPECTIONS."""
+        """Store a verdict on a parcel of a sample; see schemas.INSPECTIONS."""
         self._check_present()
         self._tables["inspections"].append(pa.Table.from_pylist([row], schema=schemas.INSPECTIONS))
 
     def add_suspects(self, rows: pa.Table) -> None:
-        """Keep verdicts on scenes; see schemas.SUSPECTS."""
+        """Store verdicts on scenes; see schemas.SUSPECTS."""
         self._check_present()
         self._tables["suspects"].append(rows)
         for card in rows["card"].unique().to_pylist():
@@ -212,12 +212,12 @@ class Writing(Pixels):
             self.settle(card)
 
     def put(self, name: str, rows: pa.Table, part: int) -> None:
-        """Make `rows` the part of that number of the table of that name (see `tables.of`), in one commit."""
+        """Replace one numbered part of a table (see `tables.of`) by `rows`, in one commit."""
         self._check_present()
         self._tables[name].put(rows, "part", part)
 
     def compact(self, card: str | None = None) -> int:
-        """Merge signature files into files ordered by parcel; returns how many were merged.
+        """Merge signature files into files sorted by parcel; returns how many were merged.
 
         Readers go on with the files they opened; answers stay the same. Old files stay for time travel. Rows that no
         longer count, since their scene was extracted again, are left out. The ledger and the other small tables become
@@ -233,9 +233,9 @@ class Writing(Pixels):
         return self._upkeep.compact(card)
 
     def vacuum(self, days: float) -> int:
-        """Delete files that the lake of the last days does not need; returns how many.
+        """Delete files that are not needed by the lake of the last days; returns how many.
 
-        The lake as it was before, `as_of` an earlier moment, cannot be read any more.
+        The lake `as_of` an earlier timestamp can no longer be read.
 
         Args:
             days: how many; with less than one nobody may read or write meanwhile.
@@ -310,16 +310,19 @@ def _stac_geoparquet(rows: pa.Table) -> pa.Table:
 
 def _with_assets(rows: pa.Table, names: Sequence[str]) -> pa.Table:
     """The rows of the catalogue with the assets of these cards only, so that a new card changes no file of others."""
-    index, kept = rows.schema.get_field_index("assets"), {asset for name in names for asset in cards.get(name).rasters}
+    index, names_of_assets = (
+        rows.schema.get_field_index("assets"),
+        {asset for name in names for asset in cards.get(name).rasters},
+    )
     column = rows["assets"].combine_chunks()
-    fields = [field for field in column.type if field.name in kept]
+    fields = [field for field in column.type if field.name in names_of_assets]
     parts = [column.field(field.name) for field in fields]
     assets = pa.StructArray.from_arrays(parts, fields=fields, mask=column.is_null())
     return rows.set_column(index, rows.schema.field(index).with_type(assets.type), assets)
 
 
 def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -> pa.Table | pa.RecordBatchReader:
-    """The rows with what they are of as columns, which tells them apart in one view over many files."""
+    """The rows with their labels as columns, which distinguish them in one view over many files."""
     labels = {"ptype": ptype, "version": version}
 
     def label(part: pa.Table | pa.RecordBatch) -> pa.Table | pa.RecordBatch:

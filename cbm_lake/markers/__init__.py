@@ -1,7 +1,7 @@
-"""Markers: what the signatures tell of each parcel, from mowing to harvest, and the colour that it is given for it.
+"""Markers: agricultural events detected in the time series of each parcel, and its traffic-light colour.
 
 find              all markers of a parcel set, written into the lake
-looks             how many looks at parcels are clear, and why the others are not
+looks             how many observations of parcels are clear, and why the others are not
 traffic_light     green, yellow or red per parcel and scenario, with the reason
 phenology         start, peak and end of the season, from smooth curves
 smoothed          the smooth curves themselves, gaps filled

@@ -1,4 +1,4 @@
-"""What the kernels find, as columns of markers."""
+"""Events detected in the series of single parcels (cover, mowing, harvest, ploughing, sowing), as marker columns."""
 
 from __future__ import annotations
 
@@ -9,76 +9,76 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from cbm_lake.markers import kernels, radar, work
-from cbm_lake.markers.kernels import FIELDS, Found
+from cbm_lake.markers.kernels import FIELDS, EventRows
 from cbm_lake.markers.parameters import Parameters
-from cbm_lake.markers.series import Seen
+from cbm_lake.markers.series import Observations
 
-Every = tuple[kernels.Array, kernels.Array, kernels.Array]
+SeriesArrays = tuple[kernels.Array, kernels.Array, kernels.Array]
 """Offsets, days and values of a series."""
 _SAME_WORK: Final = 15.0
-"""Days within which two signs of ploughing are of one work."""
+"""Days within which two signals of ploughing belong to the same operation."""
 
 
 class Events:
-    """Markers of one kind as columns, one entry each."""
+    """Markers of one kind as columns, one entry per marker."""
 
     def __init__(
         self,
         marker: str,
-        place: npt.NDArray[np.int64],
+        parcel: npt.NDArray[np.int64],
         fields: npt.NDArray[np.float64],
         kind: npt.NDArray[np.object_] | str | None = None,
         practice: npt.NDArray[np.object_] | None = None,
     ) -> None:
         self.marker = marker
-        self.place = place
-        """Of the parcel."""
+        self.parcel = parcel
+        """Index of the parcel."""
         self.fields = fields
-        """(markers, FIELDS)."""
-        self.kind = kind if isinstance(kind, np.ndarray) else np.full(len(place), kind, object)
-        """marker_type."""
-        self.practice = np.full(len(place), None, object) if practice is None else practice
+        """Shape (markers, FIELDS)."""
+        self.kind = kind if isinstance(kind, np.ndarray) else np.full(len(parcel), kind, object)
+        """The column marker_type."""
+        self.practice = np.full(len(parcel), None, object) if practice is None else practice
 
     @classmethod
-    def of(cls, marker: str, found: Found, kind: npt.NDArray[np.object_] | str | None = "s2") -> Events:
-        """Those that a kernel found; `kind` for all, or (parcels, MOST)."""
-        rows, count = found
-        held = np.arange(rows.shape[1]) < count[:, None]
-        return cls(marker, np.nonzero(held)[0], rows[held], kind[held] if isinstance(kind, np.ndarray) else kind)
+    def of(cls, marker: str, events: EventRows, kind: npt.NDArray[np.object_] | str | None = "s2") -> Events:
+        """The events detected by a kernel; `kind` is one value for all, or of shape (parcels, MOST)."""
+        rows, count = events
+        filled = np.arange(rows.shape[1]) < count[:, None]
+        return cls(marker, np.nonzero(filled)[0], rows[filled], kind[filled] if isinstance(kind, np.ndarray) else kind)
 
-    def moved(self, places: int) -> Events:
-        """The same for parcels that stand so many places later."""
-        return Events(self.marker, self.place + places, self.fields, self.kind, self.practice)
+    def moved(self, shift: int) -> Events:
+        """The same events with the parcel indices shifted."""
+        return Events(self.marker, self.parcel + shift, self.fields, self.kind, self.practice)
 
 
-def of_parcels(seen: Seen, year: int, chosen: Parameters) -> list[Events]:
-    """Every kind of marker that concerns one parcel alone."""
-    ndvi, cover = seen.ndvi, chosen.cover
-    every = (ndvi.offsets, ndvi.day, ndvi.value)
-    green = kernels.runs(*every, cover.vegetated, np.inf, cover.days)
+def of_parcels(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
+    """All markers that are detected in each parcel by itself."""
+    ndvi, cover = observations.ndvi, parameters.cover
+    arrays = (ndvi.offsets, ndvi.day, ndvi.value)
+    green = kernels.runs(*arrays, cover.vegetated, np.inf, cover.days)
     upside_down = (ndvi.offsets, ndvi.day, -ndvi.value)
     bare = kernels.runs(*upside_down, -cover.bare, np.inf, cover.days)
     low = kernels.extremes(*upside_down)
     for rows in (bare[0], low[0]):
         rows[..., 3:5] *= -1
-    done = _work(seen, year, green, chosen)
+    done = _work(observations, year, green, parameters)
     return [
-        _observed(seen),
+        _observed(observations),
         Events.of("vegetated", green),
         Events.of("bare_soil", bare),
         Events.of("presence", _longest(green)),
-        Events.of("ndvi_maximum", kernels.extremes(*every)),
+        Events.of("ndvi_maximum", kernels.extremes(*arrays)),
         Events.of("ndvi_minimum", low),
-        mowing(seen, year, _harvests(every, green, None, chosen), chosen),
+        mowing(observations, year, _harvests(arrays, green, None, parameters), parameters),
         *(Events.of(marker, events, _signs(events)) for marker, events in done.items()),
     ]
 
 
-def mowing(seen: Seen, year: int, harvest: Found, chosen: Parameters) -> Events:
-    """Cuts of the sward; a rise of coherence makes one surer, and what is a harvest is none."""
-    how, ndvi = chosen.mowing, seen.ndvi
+def mowing(observations: Observations, year: int, harvest: EventRows, parameters: Parameters) -> Events:
+    """Mowing events, without harvests; a rise of coherence increases the confidence."""
+    how, ndvi = parameters.mowing, observations.ndvi
     first, last = how.season.days(year)
-    found = kernels.falls(
+    cuts = kernels.falls(
         ndvi.offsets,
         ndvi.day,
         ndvi.value,
@@ -91,60 +91,60 @@ def mowing(seen: Seen, year: int, harvest: Found, chosen: Parameters) -> Events:
         how.regrowth,
         how.apart,
     )
-    found = work.apart_from(*found, *harvest)
-    wave = seen.coherence
-    factor, before = float(norm.isf(how.false_alarm)), chosen.work.coherence_days
+    cuts = work.apart_from(*cuts, *harvest)
+    wave = observations.coherence
+    factor, before = float(norm.isf(how.false_alarm)), parameters.work.coherence_days
     least = (how.least_deviation, how.coherence_rise)
     rises = radar.rises(wave.offsets, wave.day, wave.value, how.samples, factor, *least, before)
-    radar.confirm(*found, *rises, how.fusion)
-    every = (ndvi.offsets, ndvi.day, ndvi.value)
-    alone = radar.unseen(*every, *rises, first, last, how.high, chosen.cover.vegetated, how.blind)
-    found = work.joined(*found, *work.apart_from(*alone, *harvest), how.fusion)
-    return Events.of("mowing", found, _signs(found))
+    radar.confirm(*cuts, *rises, how.fusion)
+    arrays = (ndvi.offsets, ndvi.day, ndvi.value)
+    alone = radar.unseen(*arrays, *rises, first, last, how.high, parameters.cover.vegetated, how.blind)
+    cuts = work.joined(*cuts, *work.apart_from(*alone, *harvest), how.fusion)
+    return Events.of("mowing", cuts, _signs(cuts))
 
 
-def _work(seen: Seen, year: int, green: Found, chosen: Parameters) -> dict[str, Found]:
+def _work(observations: Observations, year: int, green: EventRows, parameters: Parameters) -> dict[str, EventRows]:
     """Harvest, ploughing and sowing."""
-    days = chosen.work.season.days(year)
-    how, ndvi, wave = chosen.work, seen.ndvi, seen.coherence
-    every = (ndvi.offsets, ndvi.day, ndvi.value)
+    days = parameters.work.season.days(year)
+    how, ndvi, wave = parameters.work, observations.ndvi, observations.coherence
+    arrays = (ndvi.offsets, ndvi.day, ndvi.value)
     dips = radar.dips(wave.offsets, wave.day, wave.value, how.coherence_change, how.coherence_base, how.coherence_days)
-    harvest = _harvests(every, green, dips, chosen)
+    harvest = _harvests(arrays, green, dips, parameters)
     sown, sown_count, ploughed, count = work.tilled(*green, *harvest, *dips, how.sowing_days)
-    cover = chosen.cover
-    bared = work.bared(*every, cover.bare, how.ploughed, cover.vegetated, how.away, _SAME_WORK)
+    cover = parameters.cover
+    bared = work.bared(*arrays, cover.bare, how.ploughed, cover.vegetated, how.away, _SAME_WORK)
     ploughing = work.joined(*bared, ploughed, count, _SAME_WORK)
     done = {"harvest": harvest, "ploughing": ploughing, "sowing": (sown, sown_count)}
-    return {marker: work.between(*found, *days) for marker, found in done.items()}
+    return {marker: work.between(*events, *days) for marker, events in done.items()}
 
 
-def _harvests(every: Every, green: Found, dips: Found | None, chosen: Parameters) -> Found:
-    """Harvests, dated by dips of coherence or, without them, by the NDVI."""
-    how = chosen.work
+def _harvests(arrays: SeriesArrays, green: EventRows, dips: EventRows | None, parameters: Parameters) -> EventRows:
+    """Harvests, dated by dips of coherence or, where there are none, by the NDVI."""
+    how = parameters.work
     dips = dips or (green[0], np.zeros_like(green[1]))
-    return work.harvests(*every, *green, *dips, how.grown, how.fall, how.away, how.harvest_days)
+    return work.harvests(*arrays, *green, *dips, how.grown, how.fall, how.away, how.harvest_days)
 
 
-def _signs(found: Found) -> npt.NDArray[np.object_]:
-    """What tells of each event: NDVI (s2), coherence (c6) or both."""
-    optical, radar_too = ~np.isnan(found[0][..., 3]), ~np.isnan(found[0][..., 5])
+def _signs(events: EventRows) -> npt.NDArray[np.object_]:
+    """The signal behind each event: NDVI (s2), coherence (c6) or both."""
+    optical, radar_too = ~np.isnan(events[0][..., 3]), ~np.isnan(events[0][..., 5])
     return np.select([optical & radar_too, optical], ["s2+c6", "s2"], "c6").astype(object)
 
 
-def _observed(seen: Seen) -> Events:
-    """One marker for every parcel: how well it was seen."""
-    fields = np.full((len(seen.pids), len(FIELDS)), np.nan)
-    held = np.flatnonzero(seen.dates)
-    fields[held, 0] = seen.ndvi.day[seen.ndvi.offsets[held]]
-    fields[held, 2] = seen.ndvi.day[seen.ndvi.offsets[held + 1] - 1]
-    fields[:, 3], fields[:, 4], fields[:, 5] = seen.dates, seen.pixels, seen.gap
-    fields[:, 6] = seen.dates / (seen.dates + 1)
-    return Events("observed", np.arange(len(seen.pids)), fields, "s2")
+def _observed(observations: Observations) -> Events:
+    """One marker per parcel: how well it was observed."""
+    fields = np.full((len(observations.pids), len(FIELDS)), np.nan)
+    observed = np.flatnonzero(observations.dates)
+    fields[observed, 0] = observations.ndvi.day[observations.ndvi.offsets[observed]]
+    fields[observed, 2] = observations.ndvi.day[observations.ndvi.offsets[observed + 1] - 1]
+    fields[:, 3], fields[:, 4], fields[:, 5] = observations.dates, observations.pixels, observations.gap
+    fields[:, 6] = observations.dates / (observations.dates + 1)
+    return Events("observed", np.arange(len(observations.pids)), fields, "s2")
 
 
-def _longest(found: Found) -> Found:
-    """Of each parcel's events the longest; value_1 its largest value, value_2 its mean, value_3 its values."""
-    rows, count = found
-    held = np.arange(rows.shape[1]) < count[:, None]
-    length = np.where(held, rows[..., 2] - rows[..., 0], -np.inf)
+def _longest(events: EventRows) -> EventRows:
+    """The longest event of each parcel; value_1 is its maximum, value_2 its mean, value_3 its number of values."""
+    rows, count = events
+    filled = np.arange(rows.shape[1]) < count[:, None]
+    length = np.where(filled, rows[..., 2] - rows[..., 0], -np.inf)
     return np.take_along_axis(rows, length.argmax(axis=1)[:, None, None], axis=1), np.minimum(count, 1)

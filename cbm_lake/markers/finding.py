@@ -1,4 +1,4 @@
-"""All markers of a parcel set: found at once, written into the lake, and returned."""
+"""`find` detects all markers of a parcel set and writes them to the lake; `looks` counts the observations."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from cbm_lake.markers.kernels import FIELDS
 from cbm_lake.markers.parameters import Parameters
 from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.markers.peers import compare, scores
-from cbm_lake.markers.series import Seen
+from cbm_lake.markers.series import Observations
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 10_000
-"""Parcels of a block: their events take 40 MB while they are found."""
+"""Parcels per block: their events take 40 MB during detection."""
 _THREADS: Final = 2
 
 
@@ -45,43 +45,43 @@ def find(
     pids: Sequence[str] | None = None,
     lake: Lake | None = None,
 ) -> pa.Table:
-    """The markers of all parcels of a set, which become those of the lake (view `markers`) in one commit.
+    """Detect the markers of all parcels of a set and write them to the lake (view `markers`) in one commit.
 
-    What an earlier search left is replaced; markers that were migrated stay. docs/markers.md says how each marker is
-    found and what its values are.
+    Results of an earlier search are replaced; migrated markers stay. docs/markers.md describes how each marker is
+    detected and what its values are.
 
     Args:
         aoi: area.
         year: year of the declaration.
         ptype: which parcel set; None is the main one.
-        parameters: what differs from cbm_lake/markers/defaults.yaml: groups of parameters, or a YAML file of such.
-        pids: only the markers of these parcels are written and returned; they are compared with all parcels still.
+        parameters: overrides of cbm_lake/markers/defaults.yaml: groups of parameters, or a YAML file of them.
+        pids: only the markers of these parcels are written and returned; they are still compared with all parcels.
         lake: the lake; None is the workspace's.
 
     Returns:
-        The columns of schemas.MARKERS, one row per marker, parcel by parcel. The schema's metadata `looks` is JSON of
-        what `looks` counts.
+        The columns of schemas.MARKERS, one row per marker, parcel by parcel. The schema's metadata `looks` is the
+        result of `looks` as JSON.
 
     Raises:
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
         InvalidInputError: a parameter is unknown or out of range.
     """
     lake = lake_or_default(lake)
-    chosen = read_parameters(parameters)
+    resolved = read_parameters(parameters)
     parcels = lake.parcel_set(aoi, year, ptype)
-    seen = series.read(lake, parcels, chosen)
-    series.check_known(seen.pids, pids or (), parcels)
-    found = table(search(seen, parcels.year, chosen), seen, parcels)
+    observations = series.read(lake, parcels, resolved)
+    series.check_pids(observations.pids, pids or (), parcels)
+    rows = table(search(observations, parcels.year, resolved), observations, parcels)
     part = part_of(parcels)
-    kept = []
+    earlier = []
     if pids is not None:
-        found = found.filter(pc.is_in(found["pid"], pa.array(pids, pa.string())))
-        kept = [_kept(lake, parcels, part, list(pids))]
-    lake.put("marked", pa.concat_tables([*kept, found]), part)
-    log.info("%s: %d markers of %d parcels", parcels.name, found.num_rows, len(seen.pids))
-    counts = series.looks(lake, parcels, chosen, pids)
+        rows = rows.filter(pc.is_in(rows["pid"], pa.array(pids, pa.string())))
+        earlier = [_earlier(lake, parcels, part, list(pids))]
+    lake.put("marked", pa.concat_tables([*earlier, rows]), part)
+    log.info("%s: %d markers of %d parcels", parcels.name, rows.num_rows, len(observations.pids))
+    counts = series.looks(lake, parcels, resolved, pids)
     tell(parcels.name, counts)
-    return found.replace_schema_metadata({"looks": json.dumps(counts)})
+    return rows.replace_schema_metadata({"looks": json.dumps(counts)})
 
 
 @checked
@@ -94,9 +94,9 @@ def looks(
     pids: Sequence[str] | None = None,
     lake: Lake | None = None,
 ) -> dict[str, int]:
-    """What became of the looks of Sentinel-2 from which markers are found; a look is one parcel in one scene.
+    """Count the Sentinel-2 observations behind the markers by their fate; a look is one parcel in one scene.
 
-    Args and errors are those of `find`.
+    Arguments and errors are those of `find`.
 
     Returns:
         looks: how many there are in the season. Each counts once among the others, as the first that holds: small
@@ -109,90 +109,107 @@ def looks(
 
 
 def part_of(parcels: ParcelSet) -> int:
-    """The part of the lake's markers that a search over those parcels writes; what was migrated is another part."""
+    """The part number of the markers that a search over these parcels writes; migrated markers have other parts."""
     key = {"found": True, "aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype}
     return int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8]) >> 1
 
 
-def search(seen: Seen, year: int, chosen: Parameters) -> list[Events]:
-    """Every kind of marker, as columns; what concerns one parcel alone is found block by block, on two threads."""
-    begins = range(0, len(seen.pids), _AT_ONCE)
+def search(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
+    """All markers, as columns; those of single parcels are detected block by block on two threads."""
+    begins = range(0, len(observations.pids), _AT_ONCE)
 
-    def found_in(begin: int) -> list[Events]:
-        return [found.moved(begin) for found in of_parcels(seen.block(begin, begin + _AT_ONCE), year, chosen)]
+    def search_block(begin: int) -> list[Events]:
+        return [
+            events.moved(begin) for events in of_parcels(observations.block(begin, begin + _AT_ONCE), year, parameters)
+        ]
 
     with ThreadPoolExecutor(_THREADS) as workers:
-        parts = list(workers.map(found_in, begins))
-    return [*chain.from_iterable(parts), *_alike(seen, year, chosen)]
+        parts = list(workers.map(search_block, begins))
+    return [*chain.from_iterable(parts), *_alike(observations, year, parameters)]
 
 
-def _alike(seen: Seen, year: int, chosen: Parameters) -> list[Events]:
-    """Homogeneity, similarity to the crop's median curve, and rank of the distance from it."""
-    smooth = smoothing.curves(seen.ndvi, *chosen.season.days(year), chosen.smooth)
-    found = compare(smooth.value, seen.crops, seen.observable, chosen.peers.least)
-    some = np.flatnonzero(found.members > 0)
-    days = _period(seen, some)
-    outlier = found.score[some] > chosen.peers.outlier
-    far = found.margin[some]
-    sure = np.where(outlier, 1 - np.nan_to_num(far, nan=1.0), np.nan_to_num(far, nan=0.5))
-    nearest = found.crops[found.nearest[some]]
-    alike = np.column_stack([days, found.correlation[some], found.distance[some], found.score[some], sure])
-    rank, members = found.rank[some], found.members[some]
-    ranked = np.column_stack([days, rank, rank / members, members, _sure(seen, some)])
+def _alike(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
+    """Homogeneity, similarity to the median curve of the crop, and rank of the distance from it."""
+    smooth = smoothing.curves(observations.ndvi, *parameters.season.days(year), parameters.smooth)
+    comparison = compare(smooth.value, observations.crops, observations.observable, parameters.peers.least)
+    some = np.flatnonzero(comparison.members > 0)
+    days = _period(observations, some)
+    outlier = comparison.score[some] > parameters.peers.outlier
+    far = comparison.margin[some]
+    confidence = np.where(outlier, 1 - np.nan_to_num(far, nan=1.0), np.nan_to_num(far, nan=0.5))
+    nearest = comparison.crops[comparison.nearest[some]]
+    alike = np.column_stack(
+        [days, comparison.correlation[some], comparison.distance[some], comparison.score[some], confidence]
+    )
+    rank, members = comparison.rank[some], comparison.members[some]
+    ranked = np.column_stack([days, rank, rank / members, members, _confidence(observations, some)])
     kind = np.where(outlier, "outlier", "usual").astype(object)
     return [
         Events("similarity", some, alike, kind, nearest),
         Events("distance_rank", some, ranked, "s2"),
-        _homogeneity(seen, chosen),
+        _homogeneity(observations, parameters),
     ]
 
 
-def _homogeneity(seen: Seen, chosen: Parameters) -> Events:
-    """How even the parcel is, beside those of its crop."""
-    usable = seen.observable & ~np.isnan(seen.spread)
-    score, rank, members = scores(seen.spread.astype(np.float64), seen.crops, usable, chosen.peers.least)
+def _homogeneity(observations: Observations, parameters: Parameters) -> Events:
+    """Homogeneity of each parcel compared with the parcels of its crop."""
+    usable = observations.observable & ~np.isnan(observations.spread)
+    score, rank, members = scores(
+        observations.spread.astype(np.float64), observations.crops, usable, parameters.peers.least
+    )
     some = np.flatnonzero(usable)
-    place = np.where(members > 0, rank / members, np.nan)
-    fields = np.column_stack([_period(seen, some), seen.spread[some], score[some], place[some], _sure(seen, some)])
-    uneven = np.nan_to_num(score[some]) > chosen.peers.outlier
+    relative_rank = np.where(members > 0, rank / members, np.nan)
+    fields = np.column_stack(
+        [
+            _period(observations, some),
+            observations.spread[some],
+            score[some],
+            relative_rank[some],
+            _confidence(observations, some),
+        ]
+    )
+    uneven = np.nan_to_num(score[some]) > parameters.peers.outlier
     return Events("homogeneity", some, fields, np.where(uneven, "uneven", "even").astype(object))
 
 
-def _sure(seen: Seen, some: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """How sure what rests on all dates is: n / (n + 1) of n clear dates."""
-    return seen.dates[some] / (seen.dates[some] + 1)
+def _confidence(observations: Observations, some: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Confidence of markers that rest on all dates: n / (n + 1) for n clear dates."""
+    return observations.dates[some] / (observations.dates[some] + 1)
 
 
-def _period(seen: Seen, some: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """First day, nothing, and last day on which each of some parcels was seen."""
-    first, last = seen.ndvi.day[seen.ndvi.offsets[some]], seen.ndvi.day[seen.ndvi.offsets[some + 1] - 1]
+def _period(observations: Observations, some: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """First and last day on which each parcel was observed, with NaN (no best estimate) between them."""
+    first, last = (
+        observations.ndvi.day[observations.ndvi.offsets[some]],
+        observations.ndvi.day[observations.ndvi.offsets[some + 1] - 1],
+    )
     return np.column_stack([first, np.full(len(some), np.nan), last])
 
 
-def table(found: Sequence[Events], seen: Seen, parcels: ParcelSet) -> pa.Table:
-    """The rows of schemas.MARKERS, in the order of pids."""
-    place = np.concatenate([events.place for events in found])
-    order = np.argsort(place, kind="stable")
-    place = place[order]
-    fields = np.concatenate([events.fields for events in found])[order]
-    names = np.repeat(np.arange(len(found)), [len(events.place) for events in found])[order]
+def table(markers: Sequence[Events], observations: Observations, parcels: ParcelSet) -> pa.Table:
+    """The markers as rows of schemas.MARKERS, in the order of pids."""
+    parcel = np.concatenate([events.parcel for events in markers])
+    order = np.argsort(parcel, kind="stable")
+    parcel = parcel[order]
+    fields = np.concatenate([events.fields for events in markers])[order]
+    names = np.repeat(np.arange(len(markers)), [len(events.parcel) for events in markers])[order]
     bounds = {name: dates(fields[:, number]) for number, name in enumerate(("date_start", "date_main", "date_end"))}
-    known: dict[str, Any] = {
-        "aoi": pa.repeat(parcels.aoi, len(place)),
-        "year": pa.repeat(parcels.year, len(place)),
-        "ptype": pa.repeat(parcels.ptype, len(place)),
-        "pid": seen.pids.take(pa.array(place)),
-        "marker": pa.array([events.marker for events in found]).take(pa.array(names)),
-        "marker_type": pa.array(np.concatenate([events.kind for events in found])[order], pa.string()),
+    by_name: dict[str, Any] = {
+        "aoi": pa.repeat(parcels.aoi, len(parcel)),
+        "year": pa.repeat(parcels.year, len(parcel)),
+        "ptype": pa.repeat(parcels.ptype, len(parcel)),
+        "pid": observations.pids.take(pa.array(parcel)),
+        "marker": pa.array([events.marker for events in markers]).take(pa.array(names)),
+        "marker_type": pa.array(np.concatenate([events.kind for events in markers])[order], pa.string()),
         **bounds,
         "duration_days": pc.subtract(bounds["date_end"].cast(pa.int32()), bounds["date_start"].cast(pa.int32())),
         **{name: pa.array(fields[:, number + 3], from_pandas=True) for number, name in enumerate(FIELDS[3:])},
-        "practice": pa.array(np.concatenate([events.practice for events in found])[order], pa.string()),
-        "part": pa.repeat(part_of(parcels), len(place)),
-        "observable": pa.array(seen.observable[place]),
+        "practice": pa.array(np.concatenate([events.practice for events in markers])[order], pa.string()),
+        "part": pa.repeat(part_of(parcels), len(parcel)),
+        "observable": pa.array(observations.observable[parcel]),
     }
     columns = [
-        known[field.name].cast(field.type) if field.name in known else pa.nulls(len(place), field.type)
+        by_name[field.name].cast(field.type) if field.name in by_name else pa.nulls(len(parcel), field.type)
         for field in schemas.MARKERS
     ]
     return pa.table(columns, schema=schemas.MARKERS)
@@ -204,7 +221,7 @@ def dates(days: npt.NDArray[np.float64]) -> pa.Array:
     return pa.array(np.where(unknown, 0, np.floor(days + 0.5)).astype(np.int32), pa.date32(), mask=unknown)
 
 
-def _kept(lake: Lake, parcels: ParcelSet, part: int, pids: list[str]) -> pa.Table:
-    """What stays of an earlier search."""
+def _earlier(lake: Lake, parcels: ParcelSet, part: int, pids: list[str]) -> pa.Table:
+    """The rows of an earlier search that are not replaced."""
     key = {"aoi": parcels.aoi, "year": parcels.year, "part": part, "pids": pids}
     return lake.query("markers.kept", **key).select(schemas.MARKERS.names).cast(schemas.MARKERS)

@@ -1,6 +1,6 @@
-"""Compiled loops over the series of all parcels: what no library does for ragged arrays at once.
+"""Compiled kernels over ragged time series: medians, gaps, spikes, falls, runs and extremes of each parcel.
 
-Every kernel that finds events gives an array (parcels, MOST, FIELDS) and how many of each parcel's rows count.
+Kernels that detect events return an array (parcels, MOST, FIELDS) and the number of valid rows of each parcel.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import numpy.typing as npt
 from cbm_lake.zonal.compiled import compiled
 
 Array = npt.NDArray[Any]
-Found = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
+EventRows = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 MOST: Final = 12
-"""Events of one kind that a parcel can have; what comes later is not kept."""
+"""Maximum number of events of one kind per parcel; later ones are dropped."""
 FIELDS: Final = ("start", "main", "end", "value_1", "value_2", "value_3", "confidence")
-"""Days since 1970-01-01 of an event's bounds and of its best estimate, three values, and how sure it is."""
+"""Bounds and best estimate of an event in days since 1970-01-01, three values, and the confidence."""
 
 
 @compiled
 def medians(offsets: Array, value: Array) -> Array:
-    """The median of each parcel's values that are numbers; NaN where there is none."""
+    """The median of each parcel's values, ignoring NaN; NaN where there is no value."""
     result = np.full(len(offsets) - 1, np.nan, np.float32)
     for parcel in range(len(result)):
         part = value[offsets[parcel] : offsets[parcel + 1]]
@@ -35,34 +35,34 @@ def medians(offsets: Array, value: Array) -> Array:
 
 @compiled
 def longest_gap(offsets: Array, day: Array, first: int, last: int) -> Array:
-    """The most days from one value of a parcel to the next; `first` and `last` count as values."""
+    """The largest number of days between consecutive values of each parcel; `first` and `last` count as values."""
     result = np.zeros(len(offsets) - 1, np.int64)
     for parcel in range(len(result)):
         before = first
-        for place in range(offsets[parcel], offsets[parcel + 1]):
-            result[parcel] = max(result[parcel], day[place] - before)
-            before = day[place]
+        for index in range(offsets[parcel], offsets[parcel + 1]):
+            result[parcel] = max(result[parcel], day[index] - before)
+            before = day[index]
         result[parcel] = max(result[parcel], last - before)
     return result
 
 
 @compiled
 def unspiked(offsets: Array, day: Array, value: Array, depth: float, regain: float, days: int) -> Array:
-    """Which values are no low spike: a fall of at least `depth` of which the share `regain` is back after `days`."""
+    """Mask without low spikes: falls of at least `depth` of which the share `regain` is recovered within `days`."""
     keep = np.ones(len(value), np.bool_)
     for parcel in range(len(offsets) - 1):
-        for place in range(offsets[parcel] + 1, offsets[parcel + 1] - 1):
-            fall = value[place - 1] - value[place]
-            back = value[place + 1] - value[place]
-            soon = day[place + 1] - day[place] <= days
-            if soon and keep[place - 1] and fall >= depth and back >= regain * fall:
-                keep[place] = False
+        for index in range(offsets[parcel] + 1, offsets[parcel + 1] - 1):
+            fall = value[index - 1] - value[index]
+            back = value[index + 1] - value[index]
+            soon = day[index + 1] - day[index] <= days
+            if soon and keep[index - 1] and fall >= depth and back >= regain * fall:
+                keep[index] = False
     return keep
 
 
 @compiled
 def _foot(day: Array, value: Array, top: int, end: int, window: int) -> int:
-    """Where a fall that begins at `top` ends, as long as it goes on, at most `window` days; `top` where none does."""
+    """The index where a fall from `top` ends, at most `window` days later; `top` where there is no fall."""
     foot = top
     while foot + 1 < end and value[foot + 1] < value[foot] and (foot == top or day[foot + 1] - day[top] <= window):
         foot += 1
@@ -71,29 +71,29 @@ def _foot(day: Array, value: Array, top: int, end: int, window: int) -> int:
 
 @compiled
 def _steepest(value: Array, top: int, foot: int) -> int:
-    """The place from which the largest single step of a fall goes down."""
+    """The index before the largest single step of a fall."""
     best = top
-    for place in range(top, foot):
-        if value[place] - value[place + 1] > value[best] - value[best + 1]:
-            best = place
+    for index in range(top, foot):
+        if value[index] - value[index + 1] > value[best] - value[best + 1]:
+            best = index
     return best
 
 
 @compiled
 def _regained(day: Array, value: Array, foot: int, end: int, days: int) -> float:
-    """How much higher than the foot the highest value of the days after it is; NaN where there is no value."""
+    """The rise from the foot to the highest value of the following days; NaN where there is no value."""
     highest = np.nan
-    place = foot + 1
-    while place < end and day[place] - day[foot] <= days:
-        if not value[place] <= highest:
-            highest = value[place]
-        place += 1
+    index = foot + 1
+    while index < end and day[index] - day[foot] <= days:
+        if not value[index] <= highest:
+            highest = value[index]
+        index += 1
     return float(highest - value[foot])
 
 
 @compiled
 def add(rows: Array, count: Array, parcel: int, apart: float, event: Array) -> None:
-    """Keep an event; of two that are less than `apart` days from each other the one with the greater value_1."""
+    """Append an event; of two less than `apart` days apart only the one with the greater value_1 remains."""
     number = count[parcel]
     if number and event[1] - rows[parcel, number - 1, 1] < apart:
         if event[3] > rows[parcel, number - 1, 3]:
@@ -104,8 +104,8 @@ def add(rows: Array, count: Array, parcel: int, apart: float, event: Array) -> N
 
 
 @compiled
-def sureness(value: float, threshold: float) -> float:
-    """From 0.5 at the threshold towards 1: half of what is missing for each threshold's worth more."""
+def confidence_of(value: float, threshold: float) -> float:
+    """Confidence from 0.5 at the threshold towards 1; the remainder halves with each further threshold's worth."""
     return float(1 - 0.5 * 0.5 ** ((value - threshold) / threshold))
 
 
@@ -122,8 +122,8 @@ def falls(
     regain: float,
     regrowth: int,
     apart: int,
-) -> Found:
-    """Falls of the NDVI that recover: value_1 the fall, value_2 the share that came back (NaN: not seen), value_3 NaN.
+) -> EventRows:
+    """Falls of the NDVI that recover: value_1 the fall, value_2 the share recovered (NaN: not observed), value_3 NaN.
 
     start and end are the dates between which the steepest step lies, main is the middle.
     """
@@ -138,40 +138,48 @@ def falls(
                 step = _steepest(value, top, foot)
                 back = _regained(day, value, foot, end, regrowth) / fall
                 main = (day[step] + day[step + 1]) / 2
-                sure = sureness(fall, drop) * (0.7 if np.isnan(back) else 1.0)
+                confidence = confidence_of(fall, drop) * (0.7 if np.isnan(back) else 1.0)
                 if not back < regain and first <= main <= last:
-                    event = np.array([day[step], main, day[step + 1], fall, back, np.nan, sure])
+                    event = np.array([day[step], main, day[step + 1], fall, back, np.nan, confidence])
                     add(rows, count, parcel, apart, event)
             top = max(foot, top + 1)
     return rows, count
 
 
 @compiled
-def runs(offsets: Array, day: Array, value: Array, low: float, high: float, days: int) -> Found:
-    """Times in which values are in [low, high): value_1 the largest, value_2 the mean, value_3 how many.
+def runs(offsets: Array, day: Array, value: Array, low: float, high: float, days: int) -> EventRows:
+    """Periods with values in [low, high): value_1 the maximum, value_2 the mean, value_3 the number of values.
 
-    start and end are where the straight line to the neighbour crosses the bound; main is the day of the largest value.
+    start and end are interpolated linearly to where the bound is crossed; main is the day of the maximum.
     """
     rows = np.full((len(offsets) - 1, MOST, len(FIELDS)), np.nan)
     count = np.zeros(len(offsets) - 1, np.int64)
     for parcel in range(len(offsets) - 1):
         begin, end = offsets[parcel], offsets[parcel + 1]
-        place = begin
-        while place < end:
-            stop = place
+        index = begin
+        while index < end:
+            stop = index
             while stop < end and low <= value[stop] < high:
                 stop += 1
-            if stop > place:
-                start = _crossing(day, value, place, place - 1, begin, end, low, high)
+            if stop > index:
+                start = _crossing(day, value, index, index - 1, begin, end, low, high)
                 over = _crossing(day, value, stop - 1, stop, begin, end, low, high)
                 if over - start >= days:
-                    part = value[place:stop]
-                    seen = stop - place
+                    part = value[index:stop]
+                    length = stop - index
                     event = np.array(
-                        [start, day[place + np.argmax(part)], over, part.max(), part.mean(), seen, seen / (seen + 1)]
+                        [
+                            start,
+                            day[index + np.argmax(part)],
+                            over,
+                            part.max(),
+                            part.mean(),
+                            length,
+                            length / (length + 1),
+                        ]
                     )
                     add(rows, count, parcel, 0.0, event)
-            place = max(stop, place + 1)
+            index = max(stop, index + 1)
     return rows, count
 
 
@@ -188,10 +196,10 @@ def _crossing(
 
 
 @compiled
-def extremes(offsets: Array, day: Array, value: Array) -> Found:
-    """The largest value of each parcel, value_1; start and end are the days before and after it.
+def extremes(offsets: Array, day: Array, value: Array) -> EventRows:
+    """The maximum of each parcel as value_1; start and end are the days of the neighbouring values.
 
-    The confidence is 1 where these are at most 10 days from it, and 10 / days for the farther one else.
+    The confidence is 1 where both are at most 10 days away, otherwise 10 / days to the farther one.
     """
     rows = np.full((len(offsets) - 1, 1, len(FIELDS)), np.nan)
     count = np.zeros(len(offsets) - 1, np.int64)

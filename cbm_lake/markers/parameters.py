@@ -1,4 +1,4 @@
-"""The parameters of the markers: defaults.yaml, with what a caller changes, held against their types."""
+"""The parameters of the markers: defaults.yaml merged with a caller's overrides, and validated."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _is_a_day(text: str) -> str:
 
 
 MonthDay = Annotated[str, AfterValidator(_is_a_day)]
-"""A day of any year: 05-01."""
+"""A day of any year as month-day: 05-01."""
 
 
 class Season(_Group):
@@ -47,7 +47,7 @@ class Season(_Group):
 
 
 class Clear(_Group):
-    """What counts as a clear view of a parcel."""
+    """What counts as a clear observation of a parcel."""
 
     screen: Annotated[tuple[Annotated[int, Field(ge=1, le=11)], ...], BeforeValidator(scene_classes)]
     cloud: Share | None
@@ -59,7 +59,7 @@ class Clear(_Group):
 
 
 class Spike(_Group):
-    """When one low value is a missed cloud."""
+    """When a single low value is an undetected cloud."""
 
     depth: Share
     regain: Share
@@ -93,7 +93,7 @@ class Cover(_Group):
 
 
 class Work(_Group):
-    """What tells ploughing, sowing and harvest."""
+    """Thresholds that detect ploughing, sowing and harvest."""
 
     season: Season
     grown: Share
@@ -108,7 +108,7 @@ class Work(_Group):
 
 
 class Smooth(_Group):
-    """Gap filling, smoothing, and the season read from them."""
+    """Gap filling, smoothing, and the phenology derived from the smooth curve."""
 
     step: Annotated[int, Field(ge=1, le=30)]
     lambda_: Annotated[float, Field(gt=0, alias="lambda")]
@@ -118,14 +118,14 @@ class Smooth(_Group):
 
 
 class Peers(_Group):
-    """With which parcels one is compared."""
+    """Comparison of a parcel with others of its crop."""
 
     least: Annotated[int, Field(ge=2)]
     outlier: Positive
 
 
 class Rule(_Group):
-    """One line of a scenario; all that it says must hold."""
+    """One rule of a scenario; all of its conditions must hold."""
 
     colour: Literal["green", "yellow", "red"]
     reason: str
@@ -147,7 +147,7 @@ class Rule(_Group):
 
 
 class Where(_Group):
-    """What an attribute of a parcel must be, a column of parcel_attributes; all that it says must hold."""
+    """Conditions on an attribute of a parcel, a column of parcel_attributes; all of them must hold."""
 
     at_least: float | None = None
     at_most: float | None = None
@@ -161,7 +161,7 @@ class Where(_Group):
 
 
 class Scenario(_Group):
-    """What is asked of the parcels of some crops, and of some attributes."""
+    """Rules for the parcels of certain crops and with certain attributes."""
 
     crops: tuple[str, ...] | None = None
     codes: tuple[str, ...] | None = None
@@ -170,7 +170,7 @@ class Scenario(_Group):
 
 
 class Parameters(_Group):
-    """All parameters; defaults.yaml says what each is and where it comes from."""
+    """All parameters; defaults.yaml documents each one and its source."""
 
     season: Season
     clear: Clear
@@ -185,52 +185,52 @@ class Parameters(_Group):
 
 @cache
 def defaults() -> dict[str, Any]:
-    """The parameters as published, as they stand in the YAML."""
+    """The default parameters, as parsed from defaults.yaml."""
     text = Path(__file__).with_name("defaults.yaml").read_text(encoding="utf-8")
-    found: dict[str, Any] = parse_yaml(text)
-    return found
+    document: dict[str, Any] = parse_yaml(text)
+    return document
 
 
-def read(given: Mapping[str, Any] | str | Path | None = None) -> Parameters:
-    """The defaults with what is given in their place.
+def read(changes: Mapping[str, Any] | str | Path | None = None) -> Parameters:
+    """The default parameters with a caller's overrides.
 
     Args:
-        given: groups of parameters as in defaults.yaml, or a YAML file of such; what it leaves out stays. A scenario is
-            replaced as a whole, and `null` takes it out.
+        changes: groups of parameters as in defaults.yaml, or a YAML file of them; everything else keeps its default. A
+            scenario is replaced as a whole, and removed by `null`.
 
     Raises:
         InvalidInputError: a parameter is unknown or out of range, or the file cannot be read.
     """
-    document = _merged(defaults(), _document(given))
-    document["scenarios"] = {name: held for name, held in document["scenarios"].items() if held is not None}
+    document = _merged(defaults(), _document(changes))
+    document["scenarios"] = {name: scenario for name, scenario in document["scenarios"].items() if scenario is not None}
     try:
         return Parameters.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        place, given = ".".join(map(str, first["loc"])), first["input"]
-        value = "" if isinstance(given, Mapping) else f"={given!r}"
-        wanted = first["msg"].removeprefix("Value error, ")
-        raise InvalidInputError(f"parameter {place}{value} is not right: {wanted}; see defaults.yaml") from error
+        path, value = ".".join(map(str, first["loc"])), first["input"]
+        assigned = "" if isinstance(value, Mapping) else f"={value!r}"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise InvalidInputError(f"parameter {path}{assigned} is not right: {reason}; see defaults.yaml") from error
 
 
-def _document(given: Mapping[str, Any] | str | Path | None) -> Mapping[str, Any]:
-    if given is None or isinstance(given, Mapping):
-        return given or {}
+def _document(changes: Mapping[str, Any] | str | Path | None) -> Mapping[str, Any]:
+    if changes is None or isinstance(changes, Mapping):
+        return changes or {}
     try:
-        found = read_yaml(Path(given))
+        document = read_yaml(Path(changes))
     except InvalidInputError as error:
-        raise InvalidInputError(f"parameters cannot be read from {given} ({error}); give a YAML file") from error
-    if not isinstance(found, Mapping):
-        raise InvalidInputError(f"{given} holds no parameters; write them as in defaults.yaml, groups with names")
-    return found
+        raise InvalidInputError(f"parameters cannot be read from {changes} ({error}); give a YAML file") from error
+    if not isinstance(document, Mapping):
+        raise InvalidInputError(f"{changes} holds no parameters; write them as in defaults.yaml, groups with names")
+    return document
 
 
-def _merged(held: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, `given` first; groups are merged, a scenario is not."""
-    result = dict(held)
-    for name, value in given.items():
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The base with `changes` applied; groups are merged, scenarios are replaced."""
+    result = dict(base)
+    for name, value in changes.items():
         below = result.get(name)
         if isinstance(below, Mapping) and isinstance(value, Mapping) and "rules" not in value:
-            value = _merged(below, value)  # noqa: PLW2901 - what is given, made whole
+            value = _merged(below, value)  # noqa: PLW2901 - completed from the base
         result[name] = value
     return result

@@ -1,4 +1,4 @@
-"""Smooth curves of parcels as rows, and the season that they tell as columns."""
+"""`phenology` and `smoothed`: season dates and smooth NDVI curves of the parcels of a set, as tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cbm_lake.lake.arguments import checked
 from cbm_lake.markers import series
 from cbm_lake.markers.finding import dates
 from cbm_lake.markers.parameters import Parameters, read
-from cbm_lake.markers.series import Seen
+from cbm_lake.markers.series import Observations
 from cbm_lake.markers.smoothing import Curves, curves, seasons
 
 _DATES = ("start", "peak", "end")
@@ -30,13 +30,13 @@ def phenology(
     pids: Sequence[str] | None = None,
     lake: Lake | None = None,
 ) -> pa.Table:
-    """Start, peak and end of the main season of every parcel, read from its smooth NDVI.
+    """Start, peak and end of the main season of every parcel, derived from its smooth NDVI.
 
     Args:
         aoi: area.
         year: year of the declaration.
         ptype: which parcel set; None is the main one.
-        parameters: what differs from cbm_lake/markers/defaults.yaml; the groups season, clear, spike and smooth count.
+        parameters: overrides of cbm_lake/markers/defaults.yaml; the groups season, clear, spike and smooth matter.
         pids: only these parcels.
         lake: the lake; None is the workspace's.
 
@@ -50,17 +50,17 @@ def phenology(
         InvalidInputError: a parameter is unknown or out of range.
     """
     lake = lake_or_default(lake)
-    chosen = read(parameters)
-    seen, found = _curves(aoi, year, ptype, chosen, pids, lake)
-    columns = seasons(found, chosen.smooth)
+    resolved = read(parameters)
+    observations, smooth = _curves(aoi, year, ptype, resolved, pids, lake)
+    columns = seasons(smooth, resolved.smooth)
     return pa.table(
         {
-            "pid": seen.pids,
-            "crop_name": pa.array(seen.crops, pa.string()),
+            "pid": observations.pids,
+            "crop_name": pa.array(observations.crops, pa.string()),
             **{f"season_{name}": dates(columns.pop(name)) for name in _DATES},
             **{name: pa.array(column, pa.float64(), from_pandas=True) for name, column in columns.items()},
-            "dates": seen.dates,
-            "observable": seen.observable,
+            "dates": observations.dates,
+            "observable": observations.observable,
         }
     )
 
@@ -77,7 +77,7 @@ def smoothed(
 ) -> pa.Table:
     """The smooth NDVI of every parcel on a common grid of days, gaps filled.
 
-    Args: as of `phenology`.
+    Arguments are those of `phenology`.
 
     Returns:
         One row per parcel and step from its first to its last clear date: pid, date, ndvi, and filled, which is true
@@ -88,21 +88,21 @@ def smoothed(
         InvalidInputError: a parameter is unknown or out of range.
     """
     lake = lake_or_default(lake)
-    seen, found = _curves(aoi, year, ptype, read(parameters), pids, lake)
-    parcel, step = np.nonzero(~np.isnan(found.value))
+    observations, smooth = _curves(aoi, year, ptype, read(parameters), pids, lake)
+    parcel, step = np.nonzero(~np.isnan(smooth.value))
     return pa.table(
         {
-            "pid": seen.pids.take(pa.array(parcel)),
-            "date": dates(found.day[step].astype(np.float64)),
-            "ndvi": found.value[parcel, step],
-            "filled": ~found.seen[parcel, step],
+            "pid": observations.pids.take(pa.array(parcel)),
+            "date": dates(smooth.day[step].astype(np.float64)),
+            "ndvi": smooth.value[parcel, step],
+            "filled": ~smooth.observed[parcel, step],
         }
     )
 
 
 def _curves(
-    aoi: str, year: int, ptype: str | None, chosen: Parameters, pids: Sequence[str] | None, lake: Lake
-) -> tuple[Seen, Curves]:
+    aoi: str, year: int, ptype: str | None, parameters: Parameters, pids: Sequence[str] | None, lake: Lake
+) -> tuple[Observations, Curves]:
     parcels = lake.parcel_set(aoi, year, ptype)
-    seen = series.read(lake, parcels, chosen, pids)
-    return seen, curves(seen.ndvi, *chosen.season.days(parcels.year), chosen.smooth)
+    observations = series.read(lake, parcels, parameters, pids)
+    return observations, curves(observations.ndvi, *parameters.season.days(parcels.year), parameters.smooth)

@@ -1,4 +1,4 @@
-"""What was seen of all parcels, one after the other: ragged arrays out of one SQL statement."""
+"""Time series of NDVI and coherence of all parcels of a set, as ragged arrays read with one SQL statement each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Days = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Values of many parcels in the order of parcel and day: those of parcel p are offsets[p] to offsets[p + 1]."""
+    """Ragged time series sorted by parcel and day: those of parcel p are value[offsets[p]:offsets[p + 1]]."""
 
     offsets: Ints
     day: Days
@@ -41,46 +41,46 @@ class Series:
 
     @property
     def owner(self) -> Ints:
-        """The parcel of each value."""
+        """The index of the parcel of each value."""
         return np.repeat(np.arange(len(self)), self.count)
 
     def take(self, keep: npt.NDArray[np.bool_]) -> Series:
-        """The same without some values."""
-        kept = np.concatenate([[0], np.cumsum(keep)])[self.offsets]
-        return replace(self, offsets=kept, day=self.day[keep], value=self.value[keep])
+        """The series with only the values where `keep` is True."""
+        offsets = np.concatenate([[0], np.cumsum(keep)])[self.offsets]
+        return replace(self, offsets=offsets, day=self.day[keep], value=self.value[keep])
 
     def block(self, begin: int, end: int) -> Series:
-        """Those of the parcels from one to another, without it."""
+        """The series of parcels begin to end - 1."""
         bounds = self.offsets[begin : end + 1]
         part = slice(bounds[0], bounds[-1])
         return Series(bounds - bounds[0], self.day[part], self.value[part])
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """All that the markers are found from."""
+class Observations:
+    """The observations from which markers are detected; one entry per parcel."""
 
     pids: pa.Array
-    """Text, in order."""
+    """Text, sorted."""
     crops: npt.NDArray[np.object_]
     """The declared crop of each parcel, or None."""
     ndvi: Series
-    """On clear dates."""
+    """On clear dates only."""
     coherence: Series
     dates: Ints
-    """Clear dates of each parcel."""
+    """Number of clear dates of each parcel."""
     pixels: Ints
-    """Most pixels that were clear on one of them."""
+    """The largest number of clear pixels on any date."""
     gap: Ints
-    """Longest time in days of the mowing season without one."""
+    """Longest gap between clear dates in the mowing season, in days."""
     spread: Floats
-    """Median over the dates of the NDVI's standard deviation inside the parcel; NaN where it is not known."""
+    """Median over the dates of the NDVI's standard deviation within the parcel; NaN where unknown."""
     observable: npt.NDArray[np.bool_]
 
-    def block(self, begin: int, end: int) -> Seen:
-        """What was seen of the parcels from one to another, without it."""
+    def block(self, begin: int, end: int) -> Observations:
+        """The observations of parcels begin to end - 1."""
         part = slice(begin, end)
-        return Seen(
+        return Observations(
             self.pids[part],
             self.crops[part],
             self.ndvi.block(begin, end),
@@ -93,45 +93,49 @@ class Seen:
         )
 
 
-def read(lake: Lake, parcels: ParcelSet, chosen: Parameters, pids: Sequence[str] | None = None) -> Seen:
-    """What was seen of all parcels of a set, or of some, in the season; days of missed clouds are left out.
+def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[str] | None = None) -> Observations:
+    """Read the observations of a parcel set, or of some of its parcels, in the season, without undetected clouds.
 
     Raises:
         NotFoundError: one of `pids` is not in the set.
     """
-    wanted = None if pids is None else sorted(set(pids))
-    key: dict[str, Any] = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pids": wanted}
+    requested = None if pids is None else sorted(set(pids))
+    key: dict[str, Any] = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pids": requested}
     declared = lake.query("markers.declared", **key)
-    check_known(declared["pid"], wanted or [], parcels)
-    first, last = chosen.season.days(parcels.year)
-    key |= {"first": first, "last": last, "pixels": chosen.clear.pixels, "share": chosen.clear.share}
-    how = {"screen": list(chosen.clear.screen), "cloud": chosen.clear.cloud, "brightest": chosen.clear.brightest}
+    check_pids(declared["pid"], requested or [], parcels)
+    first, last = parameters.season.days(parcels.year)
+    key |= {"first": first, "last": last, "pixels": parameters.clear.pixels, "share": parameters.clear.share}
+    how = {
+        "screen": list(parameters.clear.screen),
+        "cloud": parameters.clear.cloud,
+        "brightest": parameters.clear.brightest,
+    }
     optical = lake.query("markers.optical", **key, **how)
     count = declared.num_rows
     raw = ragged(optical, count, "ndvi")
-    keep = clean(raw, chosen.clear, chosen.spike)
+    keep = clean(raw, parameters.clear, parameters.spike)
     ndvi = raw.take(keep)
     spread = kernels.medians(ndvi.offsets, optical["spread"].to_numpy()[keep])
     pixels = np.zeros(count, np.int64)
     np.maximum.at(pixels, raw.owner, optical["pixels"].to_numpy())
     coherence = ragged(lake.query("markers.coherence", **key), count, "coherence")
-    return Seen(
+    return Observations(
         declared["pid"].combine_chunks(),
         declared["crop_name"].to_numpy(),
         ndvi,
         coherence,
         ndvi.count,
         pixels,
-        _gaps(ndvi, *chosen.mowing.season.days(parcels.year)),
+        _gaps(ndvi, *parameters.mowing.season.days(parcels.year)),
         spread,
-        ndvi.count >= chosen.clear.dates,
+        ndvi.count >= parameters.clear.dates,
     )
 
 
-def looks(lake: Lake, parcels: ParcelSet, chosen: Parameters, pids: Sequence[str] | None = None) -> dict[str, int]:
-    """How many looks of Sentinel-2 at the parcels are clear in the season, and why the others are not."""
-    first, last = chosen.season.days(parcels.year)
-    clear = chosen.clear
+def looks(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[str] | None = None) -> dict[str, int]:
+    """How many Sentinel-2 observations of the parcels are clear in the season, and why the others are not."""
+    first, last = parameters.season.days(parcels.year)
+    clear = parameters.clear
     return counted(
         lake,
         "markers.looks",
@@ -149,29 +153,29 @@ def looks(lake: Lake, parcels: ParcelSet, chosen: Parameters, pids: Sequence[str
     )
 
 
-def check_known(pids: pa.ChunkedArray | pa.Array, wanted: Sequence[str], parcels: ParcelSet) -> None:
-    """Raise NotFoundError where a parcel asked for is not among those of the set."""
-    missing = set(wanted) - set(pids.to_pylist()) if wanted else set()
+def check_pids(pids: pa.ChunkedArray | pa.Array, requested: Sequence[str], parcels: ParcelSet) -> None:
+    """Raise NotFoundError where a requested parcel is not in the set."""
+    missing = set(requested) - set(pids.to_pylist()) if requested else set()
     if missing:
         raise NotFoundError(f"no parcel {min(missing)!r} in {parcels.name}; pids are text, as the agency wrote them")
 
 
 def ragged(rows: pa.Table, count: int, name: str) -> Series:
-    """The series of `count` parcels out of rows (place, day, …) in the order of place and day."""
-    place = rows["place"].to_numpy()
-    offsets = np.searchsorted(place, np.arange(count + 1)).astype(np.int64)
+    """The series of `count` parcels from rows (place, day, …) sorted by place, the index of the parcel, and day."""
+    parcel = rows["place"].to_numpy()
+    offsets = np.searchsorted(parcel, np.arange(count + 1)).astype(np.int64)
     return Series(offsets, rows["day"].to_numpy().astype(np.int32), rows[name].to_numpy().astype(np.float32))
 
 
 def clean(raw: Series, clear: Clear, spike: Spike) -> npt.NDArray[np.bool_]:
-    """Which values of the NDVI are neither faults nor the low spikes that missed clouds make."""
+    """Mask of the NDVI values that are neither corrupted nor low spikes of undetected clouds."""
     keep = raw.value >= clear.corrupted
-    left = raw.take(keep)
-    kept = kernels.unspiked(left.offsets, left.day, left.value, spike.depth, spike.regain, spike.days)
-    keep[keep] = kept
+    plausible = raw.take(keep)
+    inline = kernels.unspiked(plausible.offsets, plausible.day, plausible.value, spike.depth, spike.regain, spike.days)
+    keep[keep] = inline
     return keep
 
 
 def _gaps(series: Series, first: int, last: int) -> Ints:
-    """The longest time of each parcel without a value from one day to another."""
+    """The longest gap without a value of each parcel between two days, in days."""
     return kernels.longest_gap(series.offsets, series.day.clip(first, last), first, last)

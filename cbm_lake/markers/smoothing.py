@@ -1,4 +1,4 @@
-"""Series of all parcels on one grid of days: gaps filled and smoothed at once, and the season read from them."""
+"""Whittaker smoothing and gap filling of NDVI series on a regular time grid, and phenological metrics of the curves."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cbm_lake.markers.series import Series
 Floats = npt.NDArray[np.float64]
 
 _AT_ONCE: Final = 20_000
-"""Parcels whose equations are solved together: 73 steps each are 35 MB."""
+"""Parcels whose equations are solved together: with 73 steps each they take 35 MB."""
 _LEAST: Final = 3
-"""Values that a smooth curve needs."""
+"""Minimum number of values of a smooth curve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +28,8 @@ class Curves:
     """The middle of each step, days since 1970-01-01."""
     value: Floats
     """(parcels, steps); NaN before the first and after the last value of a parcel, and where it has fewer than 3."""
-    seen: npt.NDArray[np.bool_]
-    """Whether a step had a value of its own, (parcels, steps); the others are filled."""
+    observed: npt.NDArray[np.bool_]
+    """Mask (parcels, steps) of the steps with an observed value; the others are filled."""
 
 
 def curves(series: Series, first: int, last: int, smooth: Smooth) -> Curves:
@@ -37,31 +37,31 @@ def curves(series: Series, first: int, last: int, smooth: Smooth) -> Curves:
     steps = (last - first) // smooth.step + 1
     mean, weight = _gridded(series, first, steps, smooth.step)
     value = whittaker(mean, weight, smooth.lambda_)
-    seen = weight > 0
-    inside = np.logical_or.accumulate(seen, axis=1) & np.logical_or.accumulate(seen[:, ::-1], axis=1)[:, ::-1]
-    value[~inside | (seen.sum(axis=1) < _LEAST)[:, None]] = np.nan
-    return Curves(first + smooth.step * np.arange(steps) + smooth.step // 2, value, seen)
+    observed = weight > 0
+    inside = np.logical_or.accumulate(observed, axis=1) & np.logical_or.accumulate(observed[:, ::-1], axis=1)[:, ::-1]
+    value[~inside | (observed.sum(axis=1) < _LEAST)[:, None]] = np.nan
+    return Curves(first + smooth.step * np.arange(steps) + smooth.step // 2, value, observed)
 
 
 def _gridded(series: Series, first: int, steps: int, step: int) -> tuple[Floats, Floats]:
-    """The mean of each parcel's values in each step, and how many they are."""
-    place = series.owner * steps + (series.day - first) // step
+    """The mean and the number of each parcel's values in each step."""
+    cell = series.owner * steps + (series.day - first) // step
     size = len(series) * steps
-    weight = np.bincount(place, minlength=size)
-    total = np.bincount(place, weights=series.value, minlength=size)
+    weight = np.bincount(cell, minlength=size)
+    total = np.bincount(cell, weights=series.value, minlength=size)
     shape = (len(series), steps)
     return (total / weight.clip(1)).reshape(shape), weight.astype(np.float64).reshape(shape)
 
 
 def whittaker(values: Floats, weights: Floats, smoothness: float) -> Floats:
-    """The curves z that make sum w (y - z)² + smoothness x sum (second differences of z)² smallest.
+    """The curves z that minimise sum w (y - z)² + smoothness x sum (second differences of z)².
 
     Eilers (2003), Analytical Chemistry 75, 3631. Values of weight 0 are gaps, which are filled. The equations of many
-    curves stand one after the other in one banded matrix, which is solved at once.
+    curves are concatenated into one banded system, which is solved at once.
 
     Args:
         values: (curves, steps), at least 3 steps.
-        weights: of each value, 0 or more. Curves with fewer than 3 positive weights mean nothing.
+        weights: of each value, 0 or more. Curves with fewer than 3 positive weights are undefined.
         smoothness: 0 or more; the penalty lambda, in steps.
     """
     steps = values.shape[1]
@@ -79,8 +79,8 @@ def whittaker(values: Floats, weights: Floats, smoothness: float) -> Floats:
     return result
 
 
-def seasons(found: Curves, smooth: Smooth) -> dict[str, Floats]:
-    """When the main season of each parcel begins, is highest and ends; NaN where there is none.
+def seasons(smooth_curves: Curves, smooth: Smooth) -> dict[str, Floats]:
+    """Phenological metrics of the main season of each parcel; NaN where there is none.
 
     The season lies between the lowest points before and after the peak. It begins where the curve first rises above
     base + start x amplitude and ends where it last falls below base + end x amplitude, each with the base of its side,
@@ -90,17 +90,17 @@ def seasons(found: Curves, smooth: Smooth) -> dict[str, Floats]:
         start, peak and end (days since 1970-01-01), peak_ndvi, base_ndvi (mean of both sides), amplitude, length_days,
         and integral (NDVI x days from start to end).
     """
-    value, day = found.value, found.day
+    value, day = smooth_curves.value, smooth_curves.day
     peak = np.argmax(np.where(np.isnan(value), -np.inf, value), axis=1)
     top = np.take_along_axis(value, peak[:, None], axis=1)[:, 0]
-    left, left_base = _lowest(value, peak, before=True)
-    right, right_base = _lowest(value, peak, before=False)
-    start = _reached(value, day, left, peak, left_base + smooth.start * (top - left_base))
-    far, high = (value.shape[1] - 1 - place for place in (right, peak))  # seen from the other end
-    end = -_reached(value[:, ::-1], -day[::-1], far, high, right_base + smooth.end * (top - right_base))
-    base = (left_base + right_base) / 2
+    trough_before, base_before = _lowest(value, peak, before=True)
+    trough_after, base_after = _lowest(value, peak, before=False)
+    start = _reached(value, day, trough_before, peak, base_before + smooth.start * (top - base_before))
+    far, high = (value.shape[1] - 1 - step for step in (trough_after, peak))  # in reversed time
+    end = -_reached(value[:, ::-1], -day[::-1], far, high, base_after + smooth.end * (top - base_after))
+    base = (base_before + base_after) / 2
     amplitude = top - base
-    none = ~(np.maximum(top - left_base, top - right_base) >= smooth.amplitude)
+    none = ~(np.maximum(top - base_before, top - base_after) >= smooth.amplitude)
     inside = (day >= start[:, None]) & (day <= end[:, None])
     integral = smooth.step * np.where(inside, value, 0).sum(axis=1)
     columns = {
@@ -117,11 +117,11 @@ def seasons(found: Curves, smooth: Smooth) -> dict[str, Floats]:
 
 
 def _lowest(value: Floats, peak: npt.NDArray[np.int64], *, before: bool) -> tuple[npt.NDArray[np.int64], Floats]:
-    """The step of the lowest value on one side of each peak, the peak's own where there is none, and the value."""
+    """Step and value of the minimum on one side of each peak; the peak itself where there is no other value."""
     step = np.arange(value.shape[1])
     side = step <= peak[:, None] if before else step >= peak[:, None]
-    place = np.argmin(np.where(side & ~np.isnan(value), value, np.inf), axis=1)
-    return place, np.take_along_axis(value, place[:, None], axis=1)[:, 0]
+    index = np.argmin(np.where(side & ~np.isnan(value), value, np.inf), axis=1)
+    return index, np.take_along_axis(value, index[:, None], axis=1)[:, 0]
 
 
 def _reached(
@@ -130,9 +130,9 @@ def _reached(
     """The day after the step `low` on which each curve first reaches its level; NaN where it begins above it."""
     step = np.arange(value.shape[1])
     reached = (step > low[:, None]) & (step <= peak[:, None]) & (value >= level[:, None])
-    place = np.argmax(reached, axis=1)
+    index = np.argmax(reached, axis=1)
     rows = np.arange(len(value))
-    above, below = value[rows, place], value[rows, place - 1]
+    above, below = value[rows, index], value[rows, index - 1]
     share = (level - below) / np.where(above > below, above - below, np.nan)
-    found = day[place - 1] + share * (day[place] - day[place - 1])
-    return np.where(reached.any(axis=1), found, np.nan)
+    crossing = day[index - 1] + share * (day[index] - day[index - 1])
+    return np.where(reached.any(axis=1), crossing, np.nan)

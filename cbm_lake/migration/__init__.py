@@ -1,4 +1,4 @@
-"""Takes a database of the original library over: `migrate`.
+"""`migrate`: imports a database of the original library into a lake.
 
     tables as files, or a database ─ dumps ─► parcels ─► catalogue ─► signatures, histograms ─► weather, markers
 
@@ -33,7 +33,7 @@ Files: TypeAlias = "str | Path | Sequence[str | Path]"
 
 @dataclass(frozen=True)
 class Migrated:
-    """What became of every row."""
+    """Row counts of a migration by outcome."""
 
     tables: dict[str, Counts]
     """parcels, catalogue, signatures, hists, weather, markers: those that were given."""
@@ -81,7 +81,7 @@ def migrate(
     lake: Lake | None = None,
     progress: Progress = lambda step, done, total: None,
 ) -> Migrated:
-    """Take dumps of the original's tables into the lake; once more, nothing is doubled, and what broke off goes on.
+    """Migrate dumps of the original library's tables into the lake; idempotent and resumable.
 
     Args:
         aoi: name of the area.
@@ -107,7 +107,7 @@ def migrate(
             names tell, for the original took them of the stored numbers; keep: they are harmonised already.
         refused: CSV file to list refused rows in.
         lake: where to; without it the lake of the current workspace.
-        progress: called with what is done, how far it is, and how far it goes.
+        progress: called with the name of the step, the progress and the total.
 
     Raises:
         InvalidInputError: an argument or a column is wrong or missing.

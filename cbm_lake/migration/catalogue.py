@@ -1,4 +1,4 @@
-"""The original's catalogue of scenes as scenes of the lake, which keep their numbers."""
+"""Migrates the scene catalogue of the original library; scenes keep their numbers."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ COLUMNS: Final = ("id", "obstime", "reference", "card")
 DEFAULTS: Final = ("sensor", "footprint")
 SOURCE: Final = "migrated"
 _KINDS: Final = {card.name: card.product_type for card in cards.CARDS.values() if card.migrated}
-"""Product types of the cards: the original's catalogue says of each scene of which card it is."""
+"""Product types of the cards in the original's catalogue."""
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """A scene of the dump as the lake knows it."""
+    """A scene of the dump with its number and its id in the lake."""
 
     card: str
     id: str
     obstime: datetime
     reference: str
     boa_offset: int
-    """DN to add to what is stored in its rasters."""
+    """Offset in DN, to add to the stored values."""
     shift: int
     """DN to add to the statistics of the dump."""
 
 
 def take(lake: Lake, dumps: Dumps, aoi: str, *, shifted: bool) -> tuple[int, dict[int, Numbered]]:
-    """Catalogue the scenes of the view "catalogue"; how many rows it has, and its scenes by number.
+    """Catalogue the scenes of the view "catalogue"; returns the row count, and the scenes by number.
 
-    A product that the lake knows already, under whatever identifier, is not catalogued twice.
+    A product that is already in the lake, under any identifier, is not catalogued twice.
 
     Args:
         lake: where to.
         dumps: where from.
-        aoi: area whose parcels' extent stands in for footprints that are not there.
+        aoi: area whose parcels' extent replaces missing footprints.
         shifted: whether the offset of a scene is to be added to the statistics of the dump.
     """
     rows = dumps.rows("catalogue").to_pylist()
@@ -119,11 +119,11 @@ def _footprint(text: str | None, extent: shapely.Geometry) -> shapely.Geometry:
 
 
 def geometry(text: str) -> shapely.Geometry:
-    """A geometry from WKT, with SRID before it or not, WKB in hexadecimal digits, or GeoJSON.
+    """Parse a geometry from WKT (with or without SRID), hexadecimal WKB, or GeoJSON.
 
     Raises:
-        ShapelyError: it is none of them.
-        ValueError: it is none of them.
+        ShapelyError: it is in none of these formats.
+        ValueError: it is in none of these formats.
     """
     text = text.strip().removeprefix("\\x")
     if text.startswith("{"):

@@ -1,4 +1,4 @@
-"""The tables of a PostgreSQL database as dumps, streamed so that none of them is ever in memory."""
+"""Streams the tables of a PostgreSQL database to dump files in constant memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cbm_lake.errors import InvalidInputError, SourceError, of_extra
 
 
 def fetch(dsn: str, table: str, target: Path, progress: Callable[[int], None]) -> str:
-    """Copy a table into a compressed CSV file with header; its path.
+    """Copy a table to a compressed CSV file with header; returns its path.
 
     Args:
         dsn: postgresql://user@host/database; the password comes from there, PGPASSWORD or ~/.pgpass.
         table: its name, with the schema before it or not.
         target: the file.
-        progress: told how many bytes came.
+        progress: called with the number of bytes received.
 
     Raises:
         ConfigError: package psycopg is not there.
@@ -48,7 +48,7 @@ def fetch(dsn: str, table: str, target: Path, progress: Callable[[int], None]) -
 
 
 def prove(database: Db) -> str:
-    """Connect, and say to what.
+    """Test the connection, and describe the server.
 
     Raises:
         ConfigError: package psycopg is not there.

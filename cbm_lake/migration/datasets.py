@@ -1,4 +1,4 @@
-"""What the original's settings call the columns of its parcels: datasets.json, or main.json."""
+"""Reads the column mapping of parcel tables from the original library's datasets.json or main.json."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _NAMES: Final = {
 
 
 def completed(columns: Columns, path: str | Path, key: tuple[str, int, str]) -> Columns:
-    """The columns that the caller says, and for the others those that the settings name.
+    """Column mapping of the caller, completed from the settings.
 
     Args:
         columns: as the caller says them.
         path: datasets.json or main.json.
-        found: area, year, and kind, of which the settings of that name are meant where there are several.
+        columns: area, year, and kind, of which the settings of that name are meant where there are several.
 
     Raises:
         SourceError: the file is not there or is no JSON.

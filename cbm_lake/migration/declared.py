@@ -1,4 +1,4 @@
-"""The original's tables of parcels as declared parcels that keep their numbers (ogc_fid) and their crops."""
+"""Migrates parcel tables of the original library; parcels keep their numbers (ogc_fid) and crops."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _PID: Final = "id"
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of the parcels are called; None where the caller does not say it."""
+    """Column mapping of the parcel table; None where the caller does not set it."""
 
     pid: str | None = None
     fid: str | None = None
@@ -55,7 +55,7 @@ class Columns:
 def load(
     lake: Lake, dumps: Dumps, paths: Sequence[str], key: tuple[str, int, str], columns: Columns, crs: str | None
 ) -> parcels.Loaded:
-    """Load dumps of the parcels; what `parcels.load` says.
+    """Load dumps of parcels; see `parcels.load`.
 
     Crops that are in the lake already stay where the dump has none.
 
@@ -64,7 +64,7 @@ def load(
         dumps: reads tables of text.
         paths: tables of text with the geometry as WKT or WKB in hexadecimal digits, or what `parcels.load` takes; of
             several the rows are put together.
-        found: area, year, and kind.
+        columns: area, year, and kind.
         columns: what the columns are called.
         crs: coordinate system, where a file names none.
     """
@@ -93,10 +93,10 @@ def _add_numbers(lake: Lake, source: Features, loaded: parcels.Loaded, pid: str)
 
 
 def numbers_of(lake: Lake, parcels: ParcelSet) -> pa.Table | None:
-    """The numbers of a parcel set (fid, pid); None where it has none.
+    """The numbers of a parcel set (fid, pid), or None.
 
     Raises:
-        InvalidInputError: a number stands twice or is none.
+        InvalidInputError: a number is duplicate or invalid.
     """
     table = lake.read_parcels(parcels)
     if _FID not in table.column_names:
@@ -115,11 +115,11 @@ def numbers_of(lake: Lake, parcels: ParcelSet) -> pa.Table | None:
 
 
 def number(lake: Lake, dumps: Dumps, parcel_set: ParcelSet) -> int:
-    """Make the table fids (fid, pid) of a parcel set; how many it has.
+    """Create the table fids (fid, pid) of a parcel set; returns its size.
 
     Raises:
         NotFoundError: the set has no numbers.
-        InvalidInputError: a number stands twice or is none.
+        InvalidInputError: a number is duplicate or invalid.
     """
     table = numbers_of(lake, parcel_set)
     if table is None:
@@ -153,7 +153,7 @@ def _of_text(dumps: Dumps, path: str, crs: str | None) -> Features:
 
 
 def _geometry_column(path: str, rows: pa.Table) -> str:
-    """The column of geometries, by its name or by what is in it."""
+    """The geometry column, by name or contents."""
     spelling: dict[str, str] = {delimited.column_name(name): name for name in rows.column_names}
     named = next((spelling[name] for name in _GEOMETRIES if name in spelling), None)
     if named is not None:
@@ -187,7 +187,7 @@ def _joined(sources: Sequence[Features]) -> Features:
 
 
 def _column(source: Features, option: str, name: str) -> str:
-    """A column by its name, in whatever letters.
+    """A column by its name, in any case.
 
     Raises:
         InvalidInputError: there is none.

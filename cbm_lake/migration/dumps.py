@@ -1,4 +1,4 @@
-"""Dumps of the original's tables, read by DuckDB as they came; and the list of what is refused of them.
+"""Reads dumps of the original library's tables with DuckDB, and lists refused rows.
 
 Messages about scratch files name the user's file or table instead.
 """
@@ -32,14 +32,14 @@ _SAMPLE: Final = 2000
 
 @dataclass
 class Dumps:
-    """A DuckDB of its own in a scratch folder, in which the dumps are tables."""
+    """In a scratch folder, a DuckDB database with the dumps as views."""
 
     folder: Path
     connection: duckdb.DuckDBPyConnection = field(init=False)
     sizes: dict[str, int] = field(default_factory=dict, init=False)
     """Bytes of the files of each view."""
     names: dict[str, str] = field(default_factory=dict, init=False)
-    """What the user calls what is in a scratch file, by its path."""
+    """User's name of each scratch file, by path."""
 
     def __post_init__(self) -> None:
         self.connection = duckdb.connect(str(self.folder / "work.duckdb"))
@@ -62,7 +62,7 @@ class Dumps:
         renamed: Mapping[str, str] | None = None,
         numbers: Sequence[str] = (),
     ) -> None:
-        """Make the files of one table a view.
+        """Create a view over the files of one table.
 
         Args:
             name: of the view.
@@ -87,11 +87,11 @@ class Dumps:
         self.sizes[name] = sum(Path(path).stat().st_size for path in paths)
 
     def table(self, name: str, rows: pa.Table) -> None:
-        """Make rows a table."""
+        """Create a table from rows."""
         self.connection.from_arrow(rows).create(name)
 
     def view_staged(self, folder: Path, like: duckdb.DuckDBPyRelation) -> None:
-        """Make what was staged in a folder the view staged_rows; where it is nothing, an empty one."""
+        """Create the view staged_rows over the staged files of a folder; empty if there are none."""
         if any(folder.glob("*/*.parquet")):
             relation = self.connection.read_parquet(f"{folder}/*/*.parquet", hive_partitioning=True)
             relation.project("* replace (bucket::bigint as bucket)").create_view("staged_rows", replace=True)
@@ -99,7 +99,7 @@ class Dumps:
             like.limit(0).create_view("staged_rows", replace=True)
 
     def hold_portion(self, number: int) -> None:
-        """Make the staged rows of a portion the tables portion and portion_hists."""
+        """Materialize one portion of the staged rows as tables portion and portion_hists."""
         for step, table in (("staged", "portion"), ("staged_hists", "portion_hists")):
             self.view_staged(self.folder / step, self.run(step))
             self.connection.execute(f"drop table if exists {table}")
@@ -144,7 +144,7 @@ class Dumps:
 
     @contextmanager
     def own_names(self) -> Iterator[None]:
-        """Let errors about scratch files name what the user gave."""
+        """Replace scratch paths in errors by the user's file names."""
         try:
             yield
         except LakeError as error:
@@ -156,7 +156,7 @@ class Dumps:
             raise type(error)(text) from error
 
     def read(self, path: str) -> duckdb.DuckDBPyRelation:
-        """A file as a relation; the columns of a CSV are all text.
+        """Read a file as a relation; all columns of a CSV are text.
 
         Raises:
             SourceError: it cannot be read.
@@ -172,29 +172,29 @@ class Dumps:
             raise SourceError(f"{path} cannot be read ({reason}); give a CSV with header, or Parquet") from error
 
     def run(self, query: str, /, **params: object) -> duckdb.DuckDBPyRelation:
-        """The answer of a named step of sql/migrate."""
+        """Run a named step of sql/migrate."""
         with queries.translated():
             return self.connection.sql(queries.get(f"migrate.{query}").sql, params=params or None)
 
     def rows(self, query: str, /, **params: object) -> pa.Table:
-        """The same in memory."""
+        """Run a named step and fetch its rows."""
         with queries.translated():
             return self.run(query, **params).to_arrow_table()
 
     # -- what is refused ----------------------------------------------------------------------------------------------
 
     def refuse(self, query: str, /, **params: object) -> None:
-        """Put what a named step finds on the list."""
+        """Append the rows that a named step selects to the list of refusals."""
         self.run(query, **params).insert_into("refused")
 
     def refuse_rows(self, table: str, rows: Iterable[tuple[str, str]]) -> None:
-        """Put rows, each with the reason, on the list."""
+        """Append rows with their reasons to the list of refusals."""
         refusals = [(table, line, reason) for line, reason in rows]
         if refusals:
             self.connection.executemany("insert into refused values (?, ?, ?)", refusals)
 
     def refuse_unreadable(self, name: str) -> int:
-        """Put the lines of CSV files that have not as many fields as the header on the list; how many they are."""
+        """Refuse CSV lines whose field count differs from the header; returns their number."""
         if not self.connection.sql("select 1 from duckdb_tables() where table_name = 'reject_errors'").fetchall():
             return 0
         rows = self.rows("unreadable", name=name)
@@ -204,16 +204,16 @@ class Dumps:
         return int(rows.num_rows)
 
     def refused(self) -> list[tuple[str, str, int]]:
-        """How many rows of each table were refused, for each reason."""
+        """Number of refused rows by table and reason."""
         return self.connection.sql('select "table", reason, count(*) from refused group by all order by all').fetchall()
 
     def count(self, view: str) -> int:
-        """How many rows a view has."""
+        """Row count of a view."""
         ((rows,),) = self.connection.table(view).aggregate("count(*)").fetchall()
         return int(rows)
 
     def write_refused(self, path: Path) -> None:
-        """The list as CSV; no file where nothing was refused.
+        """Write the refusals as CSV; no file if there are none.
 
         Raises:
             SourceError: it cannot be written.

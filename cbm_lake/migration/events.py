@@ -1,4 +1,4 @@
-"""The original's markers and weather as tables of the lake."""
+"""Migrates markers and weather of the original library."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ MARKERS_MAYBE: Final = ("foi_id", "duration_days", "value_1", "value_2", "value_
 MARKERS_NUMBERS: Final = ("duration_days", "value_1", "value_2", "value_3")
 WEATHER_NUMBERS: Final = ("tmin", "tmax", "tmean", "prec")
 BY: Final = ("auto", "pid", "fid")
-"""By what markers name their parcels: the identifier, the number, or as their rows tell."""
+"""How markers reference parcels: by identifier, by number, or inferred from the rows."""
 
 
 def markers(lake: Lake, dumps: Dumps, parcels: ParcelSet, name: str, by: str) -> Counts:
-    """Make the rows of the view "markers_dump" the markers of a parcel set.
+    """Migrate the rows of the view "markers_dump" to the markers of a parcel set.
 
     Args:
         lake: where to.
@@ -39,7 +39,7 @@ def markers(lake: Lake, dumps: Dumps, parcels: ParcelSet, name: str, by: str) ->
         by: one of BY.
 
     Raises:
-        InvalidInputError: by what they name parcels their rows do not tell.
+        InvalidInputError: the rows do not tell how they reference parcels.
     """
     declared = lake.read_parcels(parcels, ["id"]).rename_columns(["pid"])
     numbers = numbers_of(lake, parcels)
@@ -67,7 +67,7 @@ def markers(lake: Lake, dumps: Dumps, parcels: ParcelSet, name: str, by: str) ->
 
 
 def _named_by(dumps: Dumps, declared: pa.Table, numbers: pa.Table | None, name: str) -> str:
-    """By what markers name parcels, as far as their rows tell: pid or fid."""
+    """Infer from the rows how markers reference parcels: pid or fid."""
     if numbers is None:
         return "pid"
     dumps.table("pids", declared)
@@ -88,7 +88,7 @@ def _named_by(dumps: Dumps, declared: pa.Table, numbers: pa.Table | None, name: 
 
 
 def days(lake: Lake, dumps: Dumps, aoi: str, path: str, grid: str | None) -> Counts:
-    """Take a dump of the weather, with all cells of its grid."""
+    """Migrate a dump of the weather, with all cells of its grid."""
     if grid is None:
         raise InvalidInputError(
             f"{path} does not say where its cells are; give the dump of the grid by weather_grid= too"

@@ -1,4 +1,4 @@
-"""The original's long signatures and histograms as extractions of the lake.
+"""Migrates the original library's signatures and histograms, stored in long form, to extractions of the lake.
 
     dumps ─ staged, one pass ─► portions of scenes ─ pivoted ─► wide rows of one scene ─► signatures, then the ledger
 
@@ -39,12 +39,12 @@ _MIGRATED: Final = " migrated"
 """How the version in the ledger ends where a scene was migrated."""
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how far it is, and how far it goes."""
+"""Called with the name of the step, the progress and the total."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the rows of a table."""
+    """Row counts of a table by outcome."""
 
     read: int
     refused: int
@@ -58,14 +58,14 @@ class Counts:
 
 
 class Series:
-    """Takes the views "dump" and "dump_hists" into the lake.
+    """Migrates the views "dump" and "dump_hists" into the lake.
 
     Args:
         lake: where to.
         dumps: where from; the table fids (fid, pid) is in it.
         parcels: whose signatures they are.
         scenes: by number.
-        progress: told how far it is.
+        progress: called with the progress.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Series:
         self._done = self._known_extractions()
 
     def take(self) -> dict[str, Counts]:
-        """Write what is not there yet; what became of the rows of signatures and hists."""
+        """Write the rows that are not in the lake yet; returns the row counts of signatures and hists."""
         _write_names(self._dumps, self._scenes)
         portions = self._stage()
         already = {"signatures": 0, "hists": 0}
@@ -120,7 +120,7 @@ class Series:
         return portions
 
     def _watch(self, work: Callable[[], object], title: str) -> None:
-        """Do a long work of DuckDB and tell how far it is."""
+        """Run a long DuckDB statement and report its progress."""
         with ThreadPoolExecutor(1) as pool, queries.translated():
             running = pool.submit(work)
             while wait([running], timeout=0.5).not_done:

@@ -1,1 +1,1 @@
-"""One parcel or place: where its data come from, windows of scenes around it, and basemaps."""
+"""Data of one parcel or location: sources (lake or REST server), chips of scenes, and basemaps."""

@@ -1,4 +1,4 @@
-"""Background images: orthophotos round a place from tile servers, or true colour from the lake's own scenes.
+"""Background images of a location: orthophotos from tile servers, or true colour composites of the lake's scenes.
 
 See `tiles` for how tiles are read.
 """
@@ -47,13 +47,13 @@ _VISIBLE: Final = ("B04", "B03", "B02")
 
 
 def names() -> list[str]:
-    """The backgrounds that go by a name of their own; providers of xyzservices go by theirs."""
+    """Backgrounds with a name of their own; providers of xyzservices are known by theirs."""
     return list(dict.fromkeys([*tileservers.names(), SENTINEL]))
 
 
 @dataclass(frozen=True)
 class Square:
-    """A background that is asked for: a square of Web Mercator round a position."""
+    """A requested background: a square of Web Mercator around a position."""
 
     lon: float
     lat: float
@@ -88,7 +88,7 @@ class Square:
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """An orthophoto, and where it lies in Web Mercator."""
+    """An orthophoto with its bounds in Web Mercator."""
 
     pixels: NDArray[np.uint8]
     """(y, x, 3): red, green and blue."""
@@ -108,7 +108,7 @@ class Background:
 
     @property
     def name(self) -> str:
-        """What it shows: the tile server or sentinel; "" where it says nothing."""
+        """Source of the image: the tile server or sentinel; "" if unknown."""
         return self.tags.get("tms", "")
 
     @property
@@ -118,7 +118,7 @@ class Background:
 
 
 def render_square(square: Square, lake: Lake | None = None, reader: chips.Reader | None = None) -> Background:
-    """The background of a square.
+    """Render the background of a square.
 
     Args:
         square: which.
@@ -142,7 +142,7 @@ def _attribution(tms: str) -> str:
 
 
 def load(file: str | Path | MemoryFile, name: str, asked: str = "") -> Background:
-    """A background out of a GeoTIFF.
+    """Load a background from a GeoTIFF.
 
     Args:
         file: where it is.
@@ -164,7 +164,7 @@ def load(file: str | Path | MemoryFile, name: str, asked: str = "") -> Backgroun
 
 
 def save(background: Background, file: Path) -> Path:
-    """Write a background as GeoTIFF (EPSG:3857, three bands of uint8); its tags say what it shows.
+    """Write a background as GeoTIFF (EPSG:3857, three bands of uint8); tags describe its source.
 
     Returns:
         Where it is: `file`, or where that bears the name of a server that does not answer, sentinel.tif beside it.
@@ -185,12 +185,12 @@ def write(
     file: Path,
     lake: Lake | None = None,
 ) -> Path:
-    """Write a GeoTIFF of a square round a position; see `Square`, `render_square` and `save`."""
+    """Write a GeoTIFF of a square around a position; see `Square`, `render_square` and `save`."""
     return save(render_square(Square(lon, lat, tms, chipsize, extend), lake), file)
 
 
 def named_truly(file: Path, asked: str, name: str) -> Path:
-    """Where an image is to be that shows another background than was asked for: never under the other's name.
+    """Path of an image whose source differs from the requested one: it never gets the requested name.
 
     A file of that name that shows something else, as earlier versions left it, is deleted.
 
@@ -208,7 +208,7 @@ def named_truly(file: Path, asked: str, name: str) -> Path:
 
 
 def tags(file: Path) -> dict[str, str]:
-    """What a background says of itself: tms, and perhaps product, date, asked, attribution; {} where it says nothing.
+    """Tags of a background: tms, and optionally product, date, asked, attribution; {} if it has none.
 
     Raises:
         SourceError: it cannot be read.
@@ -238,7 +238,7 @@ def caption(about: Mapping[str, str], asked: str = "") -> str:
 def _rendered(
     square: Square, bounds: Bounds, lake: Lake | None, reader: chips.Reader | None
 ) -> tuple[dict[str, str], NDArray[np.uint8]]:
-    """What is shown (tms, and of a scene product and date), and its pixels (3, y, x)."""
+    """Source tags (tms, and for a scene product and date) and pixels (3, y, x)."""
     name = square.tms.lower()
     if name == SENTINEL:
         if lake is None:
@@ -263,7 +263,7 @@ def _rendered(
 def _sentinel(
     square: Square, bounds: Bounds, lake: Lake, reader: chips.Reader | None
 ) -> tuple[dict[str, str], NDArray[np.uint8]]:
-    """True colour of the clearest scene over a position of those that can be read, and which that is."""
+    """True colour of the clearest readable scene over a position, and its tags."""
     reader = reader or chips.Reader(lake)
     for scene in _clearest(lake, square.lon, square.lat, min(chips.LARGEST, bounds[2] - bounds[0]), reader):
         about = {"tms": SENTINEL, "product": scene.product, "date": f"{scene.obstime:%Y-%m-%d}"}
@@ -279,7 +279,7 @@ def _sentinel(
 def _clearest(
     lake: Lake, lon: float, lat: float, metres: float, reader: chips.Reader | None = None
 ) -> list[chips.Scene]:
-    """Scenes over a position, those with the fewest clouded pixels there first; their classification decides."""
+    """Scenes over a position, ordered by the number of cloudy pixels in their classification."""
     reader, chipsize = reader or chips.Reader(lake), max(20, round(metres))
     scenes = chips.covering(lake, lon, lat, "2015-01-01", "2100-01-01", chipsize=chipsize)
     drawable = [scene for scene in scenes if set(_VISIBLE) <= dict(scene.hrefs).keys()]
@@ -289,7 +289,7 @@ def _clearest(
 
 
 def _clouded(reader: chips.Reader, scene: chips.Scene, lon: float, lat: float, metres: int) -> float:
-    """The share of a position's surroundings that clouds hide or that has no data; half where classes are not known."""
+    """Share of a position's surroundings that is cloudy or nodata; one half if unclassified."""
     try:
         classes = reader.dataset(scene, ["SCL"], lon, lat, metres)["SCL"].to_numpy()
     except SourceError as error:

@@ -1,4 +1,4 @@
-"""The images of a position over time, on one grid: cutouts of scenes as one dataset of xarray."""
+"""Image time series of a position: cutouts of scenes on one common grid, as an xarray dataset."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PIXEL: Final = 10.0
 
 @dataclass(frozen=True)
 class Image:
-    """What one scene saw of a position."""
+    """The image of one scene at a position."""
 
     obstime: datetime
     bands: Mapping[str, NDArray[np.number]]
@@ -37,28 +37,28 @@ class Image:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """The images of a position on one grid, by time."""
+    """Images of a position on one grid, by time."""
 
     data: xr.Dataset
     """The bands (time, y, x), 0 where there is no measurement, and cloud (time); time is UTC, without a zone. The
     attributes are epsg and transform (a, b, c, d, e, f).
     """
     cutouts: tuple[Cutout, ...] = ()
-    """What they are made of, in the pixels of its own."""
+    """The source cutouts, at native resolution."""
 
     @property
     def epsg(self) -> int:
-        """Their coordinate system."""
+        """EPSG code of the grid."""
         return int(self.data.attrs["epsg"])
 
     @property
     def transform(self) -> Affine:
-        """From column and row of a pixel's upper left corner to x and y."""
+        """Affine transform from (column, row) of a pixel's upper left corner to (x, y)."""
         return Affine(*self.data.attrs["transform"])
 
     @property
     def size(self) -> int:
-        """Pixels a side."""
+        """Side length in pixels."""
         return int(self.data.sizes["x"])
 
     @property
@@ -69,7 +69,7 @@ class Images:
 
     @cached_property
     def images(self) -> tuple[Image, ...]:
-        """The images one by one."""
+        """The individual images."""
         bands = {str(name): values.to_numpy() for name, values in self.data.data_vars.items() if name != "cloud"}
         times = self.data["time"].to_numpy().astype("datetime64[us]").tolist()
         clouds = self.data["cloud"].to_numpy().tolist()
@@ -82,17 +82,17 @@ class Images:
 def assembled(
     cutouts: Sequence[Cutout], bands: Sequence[str], lon: float, lat: float, chipsize: float
 ) -> xr.Dataset | None:
-    """Cutouts on one grid; those of a moment that lacks a band are left out, and where all bands are empty.
+    """Resample cutouts to one grid; timestamps that lack a band, or whose bands are all empty, are dropped.
 
     Args:
-        cutouts: of one position; also of other bands, which are there (0 where missing) when a moment has all `bands`.
-        bands: without which a moment is left out.
+        cutouts: of one position; bands beyond `bands` are optional, and 0 where missing.
+        bands: without which a timestamp is left out.
         lon: degrees east.
         lat: degrees north.
         chipsize: metres a side.
 
     Returns:
-        The bands (time, y, x), and of others as above; None where no moment has all bands.
+        The bands (time, y, x), optional ones included; None where no timestamp has all of `bands`.
     """
     import xarray as xr
 
@@ -122,14 +122,14 @@ def assembled(
 def _layers(
     cutouts: Mapping[datetime, Cutout], times: Sequence[datetime], grid: Grid
 ) -> Iterator[tuple[datetime, NDArray[np.number]]]:
-    """The pixels of a band at each moment; 0 where there is none of it."""
+    """Pixels of a band at each timestamp; 0 where the band is missing."""
     dtype = next(iter(cutouts.values())).pixels.dtype if cutouts else np.dtype(np.uint8)
     for time in times:
         yield time, _resampled(cutouts[time], grid) if time in cutouts else np.zeros(grid.shape, dtype)
 
 
 def _grid(grids: Sequence[Grid], lon: float, lat: float, chipsize: float) -> Grid:
-    """Pixels of 10 m that fit those of the first of some grids, in a square round a position that all of them cover."""
+    """A 10 m grid aligned to the first grid, over the square around a position that all grids cover."""
     first = grids[0]
     x, y = transformer(4326, first.epsg).transform(lon, lat)
     size = max(1, round(chipsize / _PIXEL))
@@ -144,7 +144,7 @@ def _grid(grids: Sequence[Grid], lon: float, lat: float, chipsize: float) -> Gri
 
 
 def _resampled(cutout: Cutout, grid: Grid) -> NDArray[np.number]:
-    """A cutout in the pixels of a grid, the nearest of its own; 0 outside."""
+    """Resample a cutout to a grid by nearest neighbour; 0 outside."""
     target = np.zeros(grid.shape, cutout.pixels.dtype)
     reproject(
         cutout.pixels,

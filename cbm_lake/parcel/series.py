@@ -1,4 +1,4 @@
-"""The statistics of a parcel over time, as one wide row for each scene."""
+"""Time series of a parcel's zonal statistics, one wide row per scene."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _STATISTICS: Final = ("count", "mean", "p25", "p75")
-"""What curves are made of."""
+"""Columns that curves are drawn from."""
 
 
 @dataclass(frozen=True)
 class TimeSeries:
-    """What the scenes of a card saw of a parcel."""
+    """Statistics of a parcel in all scenes of a card."""
 
     parcel: Parcel
     card: Card
@@ -33,16 +33,16 @@ class TimeSeries:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """The bands that have columns, in the card's order."""
+        """Bands that have columns, in the card's order."""
         return tuple(band for band in self.card.resolutions if f"{band}_mean" in self.table.column_names)
 
     @property
     def unit(self) -> str:
-        """What means and quantiles are."""
+        """Unit of means and quantiles."""
         return self.card.measured
 
     def rows(self, bands: Iterable[str]) -> pd.DataFrame:
-        """The scenes in which all the bands have pixels, of several of one moment the one with the most.
+        """Scenes with pixels in all the bands; of simultaneous ones the one with the most pixels.
 
         Returns:
             By time (naive UTC): time, why_not (None where there is no reason), classes (pixels of each scene class;

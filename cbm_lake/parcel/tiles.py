@@ -1,4 +1,4 @@
-"""Pixels out of the tiles of a tile server, read by GDAL.
+"""Reads windows of XYZ tile servers with GDAL.
 
 GDAL fetches the tiles: of servers with a URL of {x}, {y}, {z} (or {quadkey}), of WMTS, and of whatever a description of
 GDAL_WMS or GDAL_WMTS names, in any coordinate system. Decided here is from which zoom level, and so how many.
@@ -43,7 +43,7 @@ _MOST_TILES: Final = 100
 
 
 def tiles(name: str, bounds: Bounds, size: int) -> NDArray[np.uint8]:
-    """Red, green and blue of a square of Web Mercator, out of the tiles of the zoom level that fits."""
+    """RGB pixels of a square of Web Mercator, from the tiles of the best fitting zoom level."""
     definition = tileservers.definition(name)
     attempts = 0
     try:
@@ -64,7 +64,7 @@ def tiles(name: str, bounds: Bounds, size: int) -> NDArray[np.uint8]:
 
 
 def _levels(definition: str, bounds: Bounds, size: int) -> Iterator[int | None]:
-    """The overview to read, again and again, the next coarser each time: servers lack the deepest levels in places.
+    """Overview levels to try, from fine to coarse, because servers lack deep levels in some regions.
 
     None stands for the full resolution.
     """
@@ -84,7 +84,7 @@ def _levels(definition: str, bounds: Bounds, size: int) -> Iterator[int | None]:
 
 
 def _count(extent: float, tile: float) -> int:
-    """How many tiles of that side a square can touch."""
+    """Maximum number of tiles that a square can intersect."""
     return (math.ceil(extent / tile) + 1) ** 2
 
 
@@ -100,7 +100,7 @@ def _resampled(definition: str, level: int | None, bounds: Bounds, size: int) ->
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong in the first place."""
+    """Root cause of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     answer = re.search(r"error: (.+?)\.?$", str(error), re.MULTILINE)  # GDAL writes a paragraph round it

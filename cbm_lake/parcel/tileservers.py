@@ -1,4 +1,4 @@
-"""Tile servers: those built in, any provider that xyzservices lists, and those of the workspace, as GDAL opens them."""
+"""Tile server definitions: built in, from xyzservices, or from the workspace, in the form that GDAL opens."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _WEB_MERCATOR: Final = frozenset({"EPSG:3857", "EPSG:900913"})
 
 
 def names() -> list[str]:
-    """The servers that go by a name of their own: those built in and those of the workspace."""
+    """Named tile servers: built in, and those of the workspace."""
     return list(dict.fromkeys(["google", "bing", *_PROVIDERS, *_of_workspace()]))
 
 
 def definition(name: str) -> str:
-    """What GDAL opens for a tile server.
+    """GDAL definition of a tile server.
 
     Args:
         name: one of `names`, or a provider of xyzservices, such as "BasemapAT.orthofoto"; case does not matter.
@@ -65,7 +65,7 @@ def definition(name: str) -> str:
 
 
 def attribution(name: str) -> str:
-    """Whom to credit for the tiles of a server; empty for one of the workspace."""
+    """Attribution of a server's tiles; "" for servers of the workspace."""
     if name.lower() in _of_workspace():
         return ""
     if name.lower() in _UNLISTED:
@@ -74,10 +74,10 @@ def attribution(name: str) -> str:
 
 
 def _provider(name: str) -> TileProvider:
-    """A provider of xyzservices whose tiles can be read without a key.
+    """An xyzservices provider whose tiles need no key.
 
     Raises:
-        InvalidInputError: there is none of that name, or its tiles cannot be read so.
+        InvalidInputError: unknown name, or its tiles cannot be read.
     """
     from xyzservices import providers
 
@@ -100,14 +100,14 @@ def _provider(name: str) -> TileProvider:
 
 
 def _described(template: str, deepest: int) -> str:
-    """A URL template as a description of GDAL_WMS."""
+    """GDAL_WMS description of a URL template."""
     url = re.sub(r"\{(x|y|z|quadkey)\}", r"${\1}", template)
     service = "VirtualEarth" if "{quadkey}" in template else "TMS"
     return _TILES.format(service=service, url=escape(url), half=chips.HALF_MAP, level=deepest)
 
 
 def _of_workspace() -> dict[str, str]:
-    """The servers of files config/tms/<name>.xml and of the settings, which go first."""
+    """Servers from config/tms/<name>.xml and the settings, which take precedence."""
     workspace = Workspace.here()
     files = {file.stem.lower(): str(file) for file in sorted(workspace.config_file.parent.glob("tms/*.xml"))}
     return {**files, **{name.lower(): url for name, url in workspace.config.tms.items()}}

@@ -1,4 +1,4 @@
-"""The parcels that farmers declared: `load` brings them from a file, `describe` joins rasters to them."""
+"""Declared parcels: `load` imports them from vector files, `describe` adds attributes from rasters."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `load` did."""
+    """Result of `load`."""
 
     aoi: str
     year: int
@@ -74,7 +74,7 @@ class Loaded:
 
     @property
     def outcome(self) -> str:
-        """What became of the parcels, in words: what changed, or that nothing did."""
+        """Summary of the load: what changed, or that nothing did."""
         if not self.new:
             return "were there already"
         return f"loaded; {self.changes}" if self.changes else "loaded"
@@ -94,7 +94,7 @@ def load(
     encoding: str | None = None,
     lake: Lake | None = None,
 ) -> Loaded:
-    """Make the polygons of a file the declared parcels of an area and year; nothing is written when any is refused.
+    """Load the declared parcels of an area and year from a vector file; nothing is written if any parcel is refused.
 
     A parcel of the same identifier whose geometry differs nowhere by more than TOLERANCE from the one that the lake has
     is the same: its geometry stays to the bit, so that its signatures go on counting, whatever the format writes. What
@@ -117,7 +117,7 @@ def load(
 
     Raises:
         SourceError: the file cannot be read, or the lake cannot be written.
-        InvalidInputError: an argument is wrong, or the file holds parcels that cannot be told apart or have no area.
+        InvalidInputError: an argument is wrong, or the file has duplicate parcels or ones without area.
     """
     lake = lake_or_default(lake)
     aoi, year, ptype = check_set(aoi, year, ptype)
@@ -150,13 +150,13 @@ def load(
 
 
 def _of_same_geometries(before: ParcelSet, version: str, changes: Changes) -> str:
-    """The version of parcels whose geometries are those in force: its first part is theirs, even if 0.1 made it."""
-    return f"{before.outlines}_{version.partition('_')[2]}" if changes else before.version
+    """Version of parcels with unchanged geometries: the first part of the hash is inherited, even from 0.1."""
+    return f"{before.geometry_version}_{version.partition('_')[2]}" if changes else before.version
 
 
-def _of_changes(changes: Changes | None, parcels: int, taken: dict[str, str]) -> Iterator[str]:
-    """What the user may not expect of a delivery, whose columns `taken` are the identifier and the crop."""
-    removed = [name for name in changes.columns_removed if name not in taken.values()] if changes else []
+def _of_changes(changes: Changes | None, parcels: int, mapped: dict[str, str]) -> Iterator[str]:
+    """Notes on unexpected changes in a delivery; `mapped` are the columns of identifier and crop."""
+    removed = [name for name in changes.columns_removed if name not in mapped.values()] if changes else []
     if removed:
         names = ", ".join(removed)
         yield f"there is no column {names} any more, which the parcels in force before had; as_of= still shows it"
@@ -173,7 +173,7 @@ def _of_changes(changes: Changes | None, parcels: int, taken: dict[str, str]) ->
 
 
 def _of_types(lake: Lake, table: pa.Table) -> Iterator[str]:
-    """Columns that other sets have in another type."""
+    """Notes on columns whose type differs in other sets."""
     mixed = lake.mixed_columns() if len(lake.parcel_sets()) > 1 else {}
     names = {name.casefold() for name in table.column_names}
     for name, types in mixed.items():
@@ -183,7 +183,7 @@ def _of_types(lake: Lake, table: pa.Table) -> Iterator[str]:
 
 
 def check_set(aoi: str, year: int, ptype: str | None) -> tuple[str, int, str]:
-    """What names a parcel set, as the lake keeps it.
+    """Validate and normalise the key of a parcel set.
 
     Raises:
         InvalidInputError: it cannot name one.

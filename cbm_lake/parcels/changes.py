@@ -1,4 +1,4 @@
-"""What a delivery of parcels changes in the version that was in force: geometries, and apart from them attributes."""
+"""Compares a delivery of parcels with the version in force: added, removed and redrawn parcels, changed attributes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
-from cbm_lake.lake.snapshots import ParcelSet, outlines_of
+from cbm_lake.lake.snapshots import ParcelSet, geometry_part
 from cbm_lake.parcels.geometry import CHUNK
 from cbm_lake.parcels.identity import gather, rows_of, same_place, tolerance
 from cbm_lake.parcels.tables import as_texts, attributes_of, family
@@ -22,7 +22,7 @@ from cbm_lake.parcels.tables import as_texts, attributes_of, family
 
 @dataclass(frozen=True)
 class Changes:
-    """How a version of a parcel set differs from the one before; its text says so in one line."""
+    """Differences between two consecutive versions of a parcel set; its text is a one-line summary."""
 
     added: int = 0
     """Parcels whose identifier the version before did not have."""
@@ -41,12 +41,12 @@ class Changes:
 
     @property
     def same_geometries(self) -> bool:
-        """Whether all signatures go on counting, and none is missing."""
+        """Whether all existing signatures stay valid and none is missing."""
         return not (self.added or self.removed or self.redrawn)
 
     @property
     def same_attributes(self) -> bool:
-        """Whether every column has the values that it had, of the parcels that are in both versions."""
+        """Whether all columns are equal for the parcels in both versions."""
         return not (self.attributes or self.retyped or self.columns_added or self.columns_removed)
 
     def __bool__(self) -> bool:
@@ -73,10 +73,10 @@ class Changes:
 
 
 def changes_of(lake: Lake, before: ParcelSet, now: pa.Table, version: str) -> Changes:
-    """What is different in a table of parcels, of that version, from a version in the lake."""
+    """Compare a table of parcels with a version in the lake."""
     rows = rows_of(lake, before, now["id"].combine_chunks())
     geometries: dict[str, Any] = (
-        {} if outlines_of(version) == before.outlines else _of_geometries(lake, before, now, rows)
+        {} if geometry_part(version) == before.geometry_version else _of_geometries(lake, before, now, rows)
     )
     return Changes(**geometries, **_of_columns(lake, before, attributes_of(now), rows))
 
@@ -95,7 +95,7 @@ def _of_geometries(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[n
 
 
 def _of_columns(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """The parts of Changes that are about columns; names that differ in capitals only are one."""
+    """Column part of `Changes`; names are compared case-insensitively."""
     names = attributes_of(lake.schema_of_parcels(before).empty_table()).column_names
     former = {name.casefold(): name for name in names}
     mine = {name.casefold(): name for name in now.column_names}
@@ -115,7 +115,7 @@ def _of_columns(lake: Lake, before: ParcelSet, now: pa.Table, rows: NDArray[np.i
 
 
 def _different(before: pa.ChunkedArray, now: pa.ChunkedArray, rows: NDArray[np.int64]) -> int:
-    """Of how many parcels in both versions the texts or bytes differ, a missing one from every other."""
+    """Number of parcels in both versions whose values differ; null differs from any other value."""
     count, common = 0, np.flatnonzero(rows >= 0)
     for start in range(0, len(common), CHUNK):
         portion = common[start : start + CHUNK]

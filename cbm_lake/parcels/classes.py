@@ -1,4 +1,4 @@
-"""Statistics of classes in parcels: the one that most of a parcel is of."""
+"""Majority class of categorical rasters per parcel."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ there are; how many pixels."""
 
 
 def of_classes(values: Floats, owner: NDArray[np.int64], weights: Floats | None, number: int) -> dict[str, Floats]:
-    """STATISTICS_OF_CLASSES of so many parcels, NaN where a parcel has no pixel, and count 0 there.
+    """Compute STATISTICS_OF_CLASSES per parcel; NaN, and count 0, where a parcel has no pixel.
 
     Args:
-        values: classes of pixels, NaN where there is none.
+        values: classes of pixels, NaN for nodata.
         owner: the parcel of each pixel, from 0.
         weights: what each pixel counts for; None: 1.
         number: of parcels.

@@ -1,4 +1,4 @@
-"""The columns of a file of parcels: its identifier, its crop, and the agency's other ones."""
+"""Maps the columns of a parcel file: identifier, crop, and the agency's own attributes."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ _VIEW_NAMES: Final = ("pid", "crop_name", "crop_code", "area_m2", "aoi", "year",
 """Columns of the view `parcels` that are not in its files' schema."""
 _LISTED: Final = 40
 _TRIED: Final = 12
-"""Columns of which pairs are tried as an identifier, where no single one is."""
+"""Columns whose pairs are tried as identifier if no single column is unique."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which of the file's columns become ours."""
+    """Mapping of the file's columns to id, crop:name and crop:code."""
 
     columns: dict[str, str]
     """Of ours (id, crop:name, crop:code) theirs; several of theirs joined by commas are one id."""
@@ -81,7 +81,7 @@ class Chosen:
 
 
 def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_code: str | None) -> Chosen:
-    """Which of the file's columns become id, crop:name and crop:code."""
+    """Select the columns of the file that become id, crop:name and crop:code."""
     names = source.columns.column_names
     for name in parts_of(source, pid) if pid else ():
         if names.count(name) != 1:
@@ -134,7 +134,7 @@ def _guesses(names: Sequence[str], columns: dict[str, str], options: dict[str, s
 
 
 def parts_of(source: Features, pid: str) -> list[str]:
-    """The columns that make the identifier together: one, or those between commas."""
+    """Columns that form the identifier: one, or several separated by commas."""
     return [pid] if pid in source.columns.column_names else [name.strip() for name in pid.split(",")]
 
 
@@ -150,7 +150,7 @@ def _guess_pid(source: Features) -> str:
 
 
 def _candidates(source: Features) -> str:
-    """Advice that names the columns, those first that tell all rows apart; where none does, two that do together."""
+    """Advice that lists the columns, unique ones first; if none is unique, a pair that is."""
     names = source.columns.column_names
     unique = [name for name in names if names.count(name) == 1 and _tells_apart(source, name)]
     rest = [name for name in names if name not in unique]
@@ -175,7 +175,7 @@ def _may_identify(kind: pa.DataType) -> bool:
 
 
 def _pair(source: Features) -> str | None:
-    """Two columns that tell all rows apart together."""
+    """Two columns that are unique together."""
     kinds = [
         field.name
         for field in source.columns.schema
@@ -197,7 +197,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _first(source: Features, candidates: Sequence[str]) -> str | None:
-    """The column whose name stands first among the known ones; one that is empty where all are."""
+    """The column whose name comes first among the known ones; non-empty columns are preferred."""
     ranked = [
         (bool(values.null_count == len(values)), candidates.index(name.lower()), name)
         for name, values in zip(source.columns.column_names, source.columns.columns, strict=True)
@@ -207,7 +207,7 @@ def _first(source: Features, candidates: Sequence[str]) -> str | None:
 
 
 def identifiers(source: Features, column: str) -> pa.Array:
-    """The parcels' identifiers as text; refused where one is blank or stands in several rows.
+    """Identifiers of the parcels as text; blanks and duplicates are refused.
 
     Those of several columns are joined by SEPARATOR, which is written %7E within a part (and % as %25); an empty part
     stays empty, where not all of them are.
@@ -243,7 +243,7 @@ def _joined(parts: Sequence[pa.Array]) -> pa.Array:
 
 
 def as_text(source: Features, column: str) -> pa.Array:
-    """A column as text: texts as they are, whole numbers without point or exponent."""
+    """Cast a column to text; whole numbers are written without decimal point or exponent."""
     values = source.columns[column].combine_chunks()
     if isinstance(values, pa.ChunkedArray):  # how pyarrow hands back an empty column
         values = pa.concat_arrays(values.chunks)
@@ -264,7 +264,7 @@ def _float_text(values: pa.Array) -> pa.Array:
     """Numbers as text, the shortest that reads back the same; whole ones as integers, non-finite ones as null.
 
     Raises:
-        ValueError: a number so large that neighbouring whole numbers cannot be told apart.
+        ValueError: a number too large to represent consecutive integers.
     """
     numbers = values.to_numpy(zero_copy_only=False)
     valid = np.isfinite(numbers)
@@ -277,7 +277,7 @@ def _float_text(values: pa.Array) -> pa.Array:
 
 
 def with_others(columns: pa.Table, source: Features, reserved: set[str]) -> pa.Table:
-    """Our columns, then the agency's other ones; one that would clash is prefixed with "source:"."""
+    """Append the agency's other columns; clashing names are prefixed with "source:"."""
     used = {name.lower() for name in (*columns.column_names, *_VIEW_NAMES)}  # SQL does not tell capitals apart
     for number, field in enumerate(source.columns.schema):
         if field.name in reserved:

@@ -1,4 +1,4 @@
-"""Any raster joined to parcels: elevation, slope, soil class, as columns of `parcel_attributes`: `describe`.
+"""`describe`: zonal statistics of any raster (elevation, slope, soil class) as columns of `parcel_attributes`.
 
 geometries ─ to the raster's coordinate system, vertex by vertex ─► its pixels, block by block ─► one value per parcel
 """
@@ -48,14 +48,14 @@ _KEYS: Final = ("aoi", "year", "ptype", "pid")
 _BLOCK: Final = 512
 """Rows and columns of a raster that are read together, at least."""
 _PIXELS: Final = 20_000_000
-"""About so many pixels of parcels are in memory at once."""
+"""Approximate number of pixels in memory at once."""
 _TOGETHER: Final = 2_000
 """Parcels at most that are weighed together by the rule coverage."""
 
 
 @dataclass(frozen=True)
 class Described:
-    """What `describe` did."""
+    """Result of `describe`."""
 
     columns: tuple[str, ...]
     """Columns of `parcel_attributes`."""
@@ -78,7 +78,7 @@ def describe(
     unit: str | None = None,
     lake: Lake | None = None,
 ) -> Described:
-    """Join a raster to the declared parcels: one value per parcel, in the view `parcel_attributes`.
+    """Compute zonal statistics of a raster per declared parcel, and add them to the view `parcel_attributes`.
 
     The geometries are transformed to the raster's coordinate system, so that its pixels count as they are. A rotated
     raster is first warped, window by window, to a grid along the axes. Pixels without data (nodata, a mask, an alpha
@@ -86,7 +86,7 @@ def describe(
     parcels had under it; a parcel whose geometry changes has no value until then.
 
     Args:
-        raster: path or URL of whatever GDAL reads, in any coordinate system.
+        raster: path or URL of any GDAL raster, in any coordinate system.
         name: of the columns: small letters, digits and _.
         aoi: area; None where the lake has parcels of one area only.
         year: of the declaration; None where the lake has parcels of one year only.
@@ -96,7 +96,7 @@ def describe(
             of the pixels that are of it, as `name_share`.
         categories: whether the pixels are classes, whole numbers; {value: text} gives the texts instead of the numbers.
         rule: "centre": pixels whose centre is inside, as rasterstats; "coverage": weighted by the share inside, as
-            exactextract, for rasters that are coarse beside the parcels.
+            exactextract, for rasters that are coarse relative to the parcels.
         band: which one of a raster that has several, from 1.
         unit: of the values, such as m; None is what the file says.
         lake: the lake; None is the workspace's.
@@ -124,7 +124,7 @@ def describe(
         "version": parcels.version,
         "unit": unit,
         "rule": rule,
-        "raster": stores.shown(str(raster)),
+        "raster": stores.redacted(str(raster)),
         "described": clock.now(),
         "part": part,
         "sequence": None,
@@ -142,16 +142,15 @@ def _parcels(lake: Lake, aoi: str | None, year: int | None, ptype: str | None) -
     if aoi is not None and year is not None:
         return lake.parcel_set(aoi, year, ptype)
     fitting = [
-        found
-        for found in lake.parcel_sets()
-        if (aoi is None or found.aoi == aoi.lower())
-        and (year is None or found.year == int(year))
-        and found.ptype == (ptype or "")
+        parcel_set
+        for parcel_set in lake.parcel_sets()
+        if (aoi is None or parcel_set.aoi == aoi.lower())
+        and (year is None or parcel_set.year == int(year))
+        and parcel_set.ptype == (ptype or "")
     ]
     if len(fitting) != 1:
-        raise InvalidInputError(
-            f"parcels of {some([found.name for found in fitting]) or 'nowhere'} may be meant; say the area and the year"
-        )
+        names = some([parcel_set.name for parcel_set in fitting])
+        raise InvalidInputError(f"parcels of {names or 'nowhere'} may be meant; say the area and the year")
     return fitting[0]
 
 
@@ -194,7 +193,7 @@ class _Source:
         return self.dataset.units[self.band - 1] if hasattr(self.dataset, "units") else None
 
     def read(self, row: int, col: int, height: int, width: int) -> Floats:
-        """Measurements as float64, NaN where there is none."""
+        """Read values as float64, NaN for nodata."""
         window = Window(row, col, height, width).ranges
         stored = self.dataset.read(self.band, window=window)
         missing = self._missing(stored)
@@ -218,7 +217,7 @@ class _Source:
 
 @contextmanager
 def _opened(path: str, band: int | None, *, classes: bool) -> Iterator[_Source]:
-    name = stores.shown(path)
+    name = stores.redacted(path)
     with opened(path) as dataset:
         count = measured(dataset)
         if band is None and count != 1:
@@ -263,7 +262,7 @@ def _moved(stored: pa.Table, source: _Source) -> Shapes:
 
 
 def _parts(shapes: Shapes, source: _Source) -> list[Shapes]:
-    """The geometries in their order, so many at once as have not too many pixels."""
+    """Batches of geometries in order, limited by their number of pixels."""
     with np.errstate(invalid="ignore"):
         pixels = np.nan_to_num(shapely.area(shapes) / abs(source.transform.a * source.transform.e), posinf=0) + 1
     number = np.cumsum(np.minimum(pixels, source.dataset.height * source.dataset.width)) // _PIXELS

@@ -1,4 +1,4 @@
-"""The geometries of a file of parcels: polygons, in a coordinate system of the lake, and valid."""
+"""Geometries of parcel files: polygons only, reprojected to a coordinate system of the lake, and repaired."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ Bounds: TypeAlias = NDArray[np.float64]
 
 
 class Refusals:
-    """Rows that cannot be parcels, collected over all chunks, so that the message counts and lists all of them."""
+    """Collects refused rows over all chunks, so that the message counts and lists all of them."""
 
     def __init__(self, source: Features, ids: pa.Array) -> None:
         self._source, self._ids = source, ids
         self._rows: dict[tuple[str, str], list[NDArray[np.int64]]] = {}
 
     def note(self, start: int, bad: NDArray[np.bool_], problem: str, advice: str) -> bool:
-        """Whether any row of a chunk that begins at row `start` is bad; those are listed by `check`."""
+        """Record the bad rows of a chunk that starts at row `start`; `check` lists them."""
         if bad.any():
             self._rows.setdefault((problem, advice), []).append(np.flatnonzero(bad) + start)
         return bool(bad.any())
 
     def check(self) -> None:
-        """Raise InvalidInputError that lists the parcels of the first problem that was noted."""
+        """Raise InvalidInputError that lists the parcels of the first problem recorded."""
         for (problem, advice), parts in self._rows.items():
             rows = np.concatenate(parts)
             listed = some(map(repr, self._ids.take(pa.array(rows)).to_pylist()))
@@ -66,7 +66,7 @@ class Refusals:
 
 
 def bounds_of(source: Features, ids: pa.Array) -> Bounds:
-    """The boxes round the geometries of a file; refused where one is no polygon with coordinates."""
+    """Bounding boxes of the geometries; refused where one is no polygon with coordinates."""
     refusals = Refusals(source, ids)
     boxes: list[Bounds] = []
     for start in range(0, len(source), CHUNK):
@@ -91,7 +91,7 @@ def _advice_of_missing(source: Features) -> str:
 
 
 def source_crs(source: Features, bounds: Bounds, stated_crs: str | int | None) -> CRS:
-    """The coordinate system of the file, or the one given in its stead; refused where the coordinates deny it."""
+    """Coordinate system of the file, or the stated one; refused if the coordinates contradict it."""
     try:
         crs = source.crs if stated_crs is None else CRS.from_user_input(stated_crs)
     except CRSError as error:
@@ -162,7 +162,7 @@ def _europe(crs: CRS) -> tuple[tuple[float, float, float, float], ...]:
         return ()
     try:
         boxes = [_in_units_of(crs, box) for box in _EUROPE]
-    except (CRSError, ProjError):  # which is said where the outlines are transformed
+    except (CRSError, ProjError):  # which is said where the geometries are transformed
         return ()
     return tuple(box for box in boxes if np.isfinite(box).all())
 
@@ -181,7 +181,7 @@ def _inside(areas: tuple[tuple[float, float, float, float], ...], x: float, y: f
 
 
 def own_epsg(crs: CRS) -> int | None:
-    """The code of a coordinate system that is projected in metres, without any heights."""
+    """EPSG code of a projected coordinate system in metres, without vertical component."""
     flat = crs.sub_crs_list[0] if crs.is_compound else crs
     if not flat.is_projected or any(axis.unit_name != "metre" for axis in flat.axis_info):
         return None
@@ -191,7 +191,7 @@ def own_epsg(crs: CRS) -> int | None:
 def geometries_in(
     source: Features, chunks: list[pa.Array | Geometries], ids: pa.Array, crs: CRS, target: CRS
 ) -> tuple[list[pa.Array], int]:
-    """The geometries in two dimensions, valid, in a coordinate system of the lake; and how many had to be repaired.
+    """Geometries in two dimensions, valid, in a coordinate system of the lake; and the number of repairs.
 
     Args:
         source: the file.
@@ -256,12 +256,12 @@ def _moved(source: Features, geometries: Geometries, crs: CRS, target: CRS) -> G
 
 
 def transform(geometries: Geometries, source: CRS | int, target: CRS | int) -> Geometries:
-    """The geometries in another coordinate system, vertex by vertex; infinite where one has no image in it."""
+    """Reproject geometries vertex by vertex; infinite coordinates where the projection is undefined."""
     return np.asarray(reprojected(geometries, source, target))
 
 
 def repair(geometries: Geometries) -> tuple[Geometries, int]:
-    """Valid polygons and multipolygons, and how many had to be repaired; empty where one encloses nothing.
+    """Make polygons valid, and count the repairs; empty where a geometry encloses no area.
 
     Method "structure" keeps every lobe of a bow-tie, and what a geometry covers twice; the other one, "linework",
     would make holes of the latter.

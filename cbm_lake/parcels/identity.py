@@ -1,4 +1,4 @@
-"""Whether geometries are at the same place, whatever their bytes; geometries that are keep the bytes that they have.
+"""Geometric equality of parcels within a tolerance; equal geometries keep the bytes of the earlier version.
 
 Formats and programs turn rings, begin them elsewhere, order parts anew, double vertices, add some on straight lines,
 wrap polygons as multipolygons, and round coordinates: geodatabases by 0.1 mm, GeoJSON of 7 decimals by 8 mm, MapInfo in
@@ -31,12 +31,12 @@ _DEGREE: Final = 111_320.0
 
 
 def tolerance(epsg: int) -> float:
-    """TOLERANCE in the unit of a coordinate system in metres or degrees."""
+    """TOLERANCE in the units of a coordinate system (metres or degrees)."""
     return TOLERANCE / _DEGREE if CRS.from_epsg(epsg).is_geographic else TOLERANCE
 
 
 def same_place(first: Geometries, second: Geometries, distance: float) -> NDArray[np.bool_]:
-    """Which polygons are at the same place as those opposite: no point of one's rings is farther from the other's.
+    """Pairwise geometric equality of polygons: no point of one's rings is further than TOLERANCE from the other's.
 
     Most pairs are decided vertex by vertex in normal form; the others by the Hausdorff distance of their rings, at
     vertices and halfway between, and by their areas, which tell a hole from an island within the distance.
@@ -89,7 +89,7 @@ def _normal(geometries: Geometries) -> Geometries:
 def with_stored_bytes(
     lake: Lake, versions: Sequence[ParcelSet], ids: pa.Array, geometries: list[pa.Array], distance: float
 ) -> list[pa.Array]:
-    """The geometries, with those bytes that a version has for the same parcel at the same place.
+    """Replace geometries that equal those of an earlier version by the stored bytes.
 
     Args:
         lake: where the versions are.
@@ -127,7 +127,7 @@ def _replace(
 
 
 def rows_of(lake: Lake, version: ParcelSet, ids: pa.Array) -> NDArray[np.int64]:
-    """The row of each identifier in the file of a version; -1 where it has none."""
+    """Row of each identifier in the file of a version; -1 if absent."""
     stored = lake.read_parcels(version, ["id"])["id"].combine_chunks()
     return np.asarray(pc.fill_null(pc.index_in(ids, stored), -1)).astype(np.int64)
 
@@ -152,7 +152,7 @@ def _replaced(
 
 
 def gather(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.Array:
-    """Some rows of a column in that order, without a copy of the whole column."""
+    """Take rows of a column in that order, without copying the whole column."""
     starts = np.cumsum([0, *map(len, column.chunks)])
     chunk = np.searchsorted(starts, rows, side="right") - 1
     order = np.argsort(chunk, kind="stable")

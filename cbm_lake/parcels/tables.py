@@ -1,4 +1,4 @@
-"""The table of a parcel set, as it is stored: its columns, their order, and the hash that is its version."""
+"""Arrow table of a parcel set: column order, types, and the content hash that is its version."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GEOMETRY_COLUMNS: Final = ("id", "geometry", "bbox", "area", "epsg", "centroid_
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What follows from the geometries of a set."""
+    """Measurements derived from the geometries of a set."""
 
     geometries: pa.ChunkedArray
     """WKB."""
@@ -47,7 +47,7 @@ class Measured:
 
 
 def measured(source: Features, ids: pa.Array, geometries: list[pa.Array], epsg: int) -> Measured:
-    """Areas, boxes and centroids of geometries, given as WKB in arrays of CHUNK rows.
+    """Compute areas, bounding boxes and centroids of WKB geometries, in chunks of CHUNK rows.
 
     Raises:
         InvalidInputError: one lies where areas or degrees cannot be computed.
@@ -70,7 +70,7 @@ def measured(source: Features, ids: pa.Array, geometries: list[pa.Array], epsg: 
 
 
 def own_columns(ids: pa.Array, measured: Measured, attributes: Mapping[str, pa.Array]) -> pa.Table:
-    """The columns of schemas.PARCELS, in the order of the file."""
+    """Columns of schemas.PARCELS, in file order."""
     box = schemas.PARCELS.field("bbox").type
     columns = {
         "id": ids,
@@ -87,7 +87,7 @@ def own_columns(ids: pa.Array, measured: Measured, attributes: Mapping[str, pa.A
 
 
 def in_order(table: pa.Table, measured: Measured) -> pa.RecordBatchReader:
-    """The rows along a Hilbert curve, so that neighbours lie together; by id where two share a place.
+    """Sort rows along a Hilbert curve for spatial locality; ties by id.
 
     They come as GeoParquet's metadata says, in batches, so that no second copy of the table is in memory.
     """
@@ -113,13 +113,13 @@ def _order(ids: pa.ChunkedArray, centroids: NDArray[np.float64]) -> NDArray[np.i
 
 
 def attributes_of(table: pa.Table) -> pa.Table:
-    """The columns that say something else than where a parcel is, in alphabetical order."""
+    """Columns other than location and geometry, in alphabetical order."""
     names = [name for name in table.column_names if name not in (*_GEOMETRY_COLUMNS, "ptype", "version")]
     return table.select(sorted(names, key=str.casefold))
 
 
 def version_of(table: pa.Table) -> str:
-    """Hexadecimal digits of a set's content, in two parts, whatever the order of its rows.
+    """Content hash of a set (hexadecimal, in two parts), independent of row order.
 
     The first part, of twelve digits, depends on ids, geometries and coordinate system; the second, of eight, behind an
     underscore, on crops and the agency's other columns.
@@ -146,7 +146,7 @@ def _digest(content: Any, column: pa.ChunkedArray, order: NDArray[np.int64]) -> 
 
 
 def family(kind: pa.DataType) -> str:
-    """What values of a type are, however many bits or which precision a format gives them."""
+    """Type family of a column, regardless of bit width or precision."""
     types = pa.types
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         return "number"
@@ -158,7 +158,7 @@ def family(kind: pa.DataType) -> str:
 
 
 def as_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The values as text or bytes, equal for equal values whatever their type."""
+    """Cast values to text or bytes such that equal values are equal in any type."""
     kind, types = column.type, pa.types
     if types.is_decimal(kind):
         return pc.replace_substring_regex(column.cast(pa.string()), r"\.0*$|(\.\d*[1-9])0+$", r"\1")

@@ -1,4 +1,4 @@
-"""Quality assessment (IACS QA): the yearly sample, the record of its inspection, the validation of what is delivered.
+"""IACS quality assessment: yearly sample, inspection record, and validation of the delivered tables.
 
     import cbm_lake as cbm
 

@@ -1,4 +1,4 @@
-"""How many nonconforming parcels a sample may have: single sampling of isolated lots by limiting quality."""
+"""Acceptance numbers: single sampling of isolated lots by limiting quality."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONSUMER_RISK = 0.10
 def acceptance_number(
     lot: int, sampled: int, limiting_quality: float, consumer_risk: float = CONSUMER_RISK
 ) -> int | None:
-    """The greatest number of nonconforming parcels with which a lot is accepted; None when the sample is too small.
+    """Largest number of nonconforming parcels with which a lot is accepted; None if the sample is too small.
 
     This is the definition behind ISO 2859-2, procedure A (isolated lots), not a copy of its tables: the probability of
     finding c or fewer among n of N parcels of which D = N x limiting quality are nonconforming is hypergeometric,

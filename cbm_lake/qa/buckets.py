@@ -1,4 +1,4 @@
-"""Fills buckets with parcels by rank; names are numbers here, so that millions of rows take seconds.
+"""Fills sample buckets with ranked parcels; names are encoded as integers for speed on millions of rows.
 
 One phase goes through its rows in the order of their rank and starts again from the top whenever a bucket has been
 filled. To go through all rows again would cost rows times buckets. But a row whose holding was called in and whose
@@ -28,7 +28,7 @@ SHARE_OF_HOLDINGS: Final = 0.03
 
 @dataclass(frozen=True)
 class Ranked:
-    """Rows of a parcel list by rank, best first; rows of equal rank as in the file."""
+    """Rows of a parcel list by rank, best first; ties in file order."""
 
     parcels: Ints
     """Number of each row's parcel identifier, which several holdings may share."""
@@ -39,30 +39,30 @@ class Ranked:
 
     @cached_property
     def parcel(self) -> Sequence[int]:
-        """The parcels as plain integers, which are read one by one faster."""
+        """Parcels as Python integers, which are faster to read one by one."""
         return self.parcels.data
 
     @cached_property
     def holding(self) -> Sequence[int]:
-        """The holdings as plain integers."""
+        """Holdings as Python integers."""
         return self.holdings.data
 
     @cached_property
     def group(self) -> Sequence[int]:
-        """The groups as plain integers."""
+        """Groups as Python integers."""
         return self.groups.data
 
     def of_parcel(self, parcel: int) -> list[int]:
-        """The rows of a parcel identifier, best first."""
+        """Rows of a parcel identifier, best first."""
         return _members(self._by_parcel, parcel)
 
     def of_holding(self, holding: int) -> list[int]:
-        """The rows of a holding, best first."""
+        """Rows of a holding, best first."""
         return _members(self._by_holding, holding)
 
     @cached_property
     def best_of_holding(self) -> Mask:
-        """Which row is the best of its holding."""
+        """Mask of the best row of each holding."""
         rows, starts = self._by_holding
         best = np.zeros(len(self.holdings), np.bool_)
         best[rows[np.asarray(starts[:-1], np.int64)]] = True
@@ -90,7 +90,7 @@ def _members(grouped: tuple[Ints, list[int]], number: int) -> list[int]:
 
 
 class Buckets:
-    """What has been chosen so far, and the two ways in which rows get in."""
+    """Current state of the buckets, and the two ways to add rows."""
 
     def __init__(self, ranked: Ranked, targets: Sequence[int]) -> None:
         self.ranked = ranked
@@ -105,7 +105,7 @@ class Buckets:
         self._added = bytearray(len(ranked.groups))
 
     def add(self, row: int, *, beyond: bool = False) -> bool:
-        """Add a row to the bucket of its group; whether it was added.
+        """Add a row to the bucket of its group; returns whether it was added.
 
         Args:
             row: its number; one that is in its bucket is not added again.
@@ -124,15 +124,15 @@ class Buckets:
         return True
 
     def full(self) -> set[int]:
-        """The groups whose bucket is full."""
+        """Groups whose bucket is full."""
         return {group for group in range(len(self.targets)) if self.is_full(group)}
 
     def is_full(self, group: int) -> bool:
-        """Whether a bucket has its target; a target of 0 is reached from the start."""
+        """Whether a bucket has reached its target; a target of 0 always counts as reached."""
         return self.size[group] >= self.targets[group]
 
     def call_in(self, holding: int, live: bytearray, *, count_chosen: bool = False) -> None:
-        """Add the best rows of a holding, at most three to a bucket, whole parcels one after another.
+        """Add the best rows of a holding, at most three per bucket, parcel by parcel.
 
         Args:
             holding: its number.
@@ -151,20 +151,20 @@ class Buckets:
                 counts[group] += self.add(row)
 
     def offer(self, parcel: int, live: bytearray) -> None:
-        """Add the rows of one parcel identifier, whosever they are, without the limit of three."""
+        """Add the rows of one parcel identifier, of any holding, without the limit of three."""
         for row in self.ranked.of_parcel(parcel):
             if live[row]:
                 self.add(row)
 
     def fill_empty(self, rest: Mask) -> None:
-        """Add to each empty bucket all rows that the holding of its group's best row among `rest` has in the group."""
+        """For each empty bucket, add all rows of its group from the holding of the group's best row in `rest`."""
         for group in [number for number, size in enumerate(self.size) if not size and self.targets[number]]:
             rows = np.flatnonzero(rest & (self.ranked.groups == group))
             for row in rows[self.ranked.holdings[rows] == self.ranked.holdings[rows[:1]]].tolist():
                 self.add(row)
 
     def sampled_rows(self) -> Mask:
-        """Which rows belong to holdings that are in the sample."""
+        """Mask of the rows that belong to sampled holdings."""
         return np.frombuffer(self.sampled, np.bool_)[self.ranked.holdings]
 
 
@@ -193,13 +193,13 @@ class _Phase:
         """Go through the list until every bucket is full or the list is at its end.
 
         Args:
-            limit: cut the list to the holdings of the sample as soon as there are so many.
+            limit: number of holdings in the sample at which the list is reduced to them.
         """
         while self.buckets.unfilled and self._pass_changes_list(limit):
             self._callers = [row for row in self._callers if not self._is_spent(row)]
 
     def leave(self, group: int) -> None:
-        """Take the rows of a group off the list, but for those that are retained."""
+        """Remove the rows of a group from the list, except retained ones."""
         self._mask[(self.ranked.groups == group) & ~self.selection.retained] = False
 
     def _pass_changes_list(self, limit: int | None) -> bool:
@@ -254,7 +254,7 @@ class _Phase:
 
 
 class Selection:
-    """The sample of the quality assessment: phases over covered and not covered rows, and the 3 % rule."""
+    """Sample selection: phases over covered and not covered rows, and the 3 % rule."""
 
     def __init__(
         self, ranked: Ranked, targets: Sequence[int], *, covered_first: bool = False, retain: bool = False
@@ -268,11 +268,11 @@ class Selection:
 
     @property
     def is_behind(self) -> bool:
-        """Whether a full bucket has rows on the list: they leave bucket by bucket, one at each new start."""
+        """Whether a full bucket still has rows on the list: they are removed bucket by bucket, one per restart."""
         return len(self._remaining) < len(self.buckets.targets) - self.buckets.unfilled
 
     def next_full(self) -> int | None:
-        """A full bucket whose rows have not left the list yet, and which is taken to leave it now."""
+        """Pop a full bucket whose rows have not been removed from the list yet."""
         if not self.is_behind:
             return None
         groups = range(len(self.buckets.targets))
@@ -322,7 +322,7 @@ def select(
     covered_first: bool = False,
     retain: bool = False,
 ) -> list[int]:
-    """The rows of the sample in the order in which they are added.
+    """Select the rows of the sample, in the order in which they are added.
 
     Args:
         ranked: the list; without its not covered rows where only covered ones may be chosen.

@@ -1,4 +1,4 @@
-"""A drawn sample, and its files: the extracted rows, the parcels, the summary, the interventions of whole holdings."""
+"""`Sample`: a drawn sample and its output files (extracted rows, parcels, summary, whole-holding interventions)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cbm_lake.qa.options import Options
 from cbm_lake.storage.store import translated
 
 _NUMBER: Final = b"cbm_lake.sequence"
-"""Where a sample's Parquet file says which of several of one id was drawn last, whatever clocks said."""
+"""Metadata key of the sequence number of a sample's Parquet file, independent of the clock."""
 _LINE: Final = "-" * 38
 _COVERAGE: Final = ("include all parcels", "prioritise covered parcels", "include only covered parcels")
 _CONTRIBUTION: Final = ("filter out when a bucket is filled", "retain when a bucket is filled")
@@ -28,7 +28,7 @@ _CONTRIBUTION: Final = ("filter out when a bucket is filled", "retain when a buc
 
 @dataclass(frozen=True)
 class Totals:
-    """How much of the list is in the sample; a parcel is a parcel of one holding."""
+    """Totals of list and sample; parcels are counted per holding."""
 
     rows: int
     selected_rows: int
@@ -43,7 +43,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample as it was drawn, and the files that hold it."""
+    """A drawn sample and its files."""
 
     extraction_id: str
     options: Options
@@ -61,7 +61,7 @@ class Sample:
 
 
 def write(sample: Sample, folder: Path) -> Sample:
-    """Write a sample's files into a folder; returns the sample with their paths.
+    """Write a sample's files to a folder; returns the sample with their paths.
 
     Each file appears whole, and the Parquet file, by which `latest` finds the sample, when the others are there.
 
@@ -97,7 +97,7 @@ def _written(sample: Sample, folder: Path, stamp: str) -> Sample:
 
 
 def latest(folder: Path, extraction_id: str) -> Path | None:
-    """The Parquet file of the sample of that id that was drawn last; None where there is none.
+    """Parquet file of the sample with that id that was drawn last, or None.
 
     The numbers in the files say which that is; those of earlier versions, which have none, come before, by their names.
     """
@@ -105,7 +105,7 @@ def latest(folder: Path, extraction_id: str) -> Path | None:
 
 
 def _samples_in(folder: Path, extraction_id: str) -> list[tuple[int, Path]]:
-    """The samples of an id that are there, with their numbers."""
+    """Samples with an id in a folder, with their numbers."""
     name = re.compile(re.escape(extraction_id) + r"_extracted_sample_\d{4}-\d\d-\d\d_\d{6}\.parquet")
     files = [path for path in folder.glob("*.parquet") if name.fullmatch(path.name)]
     return [(int((pq.read_schema(path).metadata or {}).get(_NUMBER, 0)), path) for path in files]
@@ -113,7 +113,7 @@ def _samples_in(folder: Path, extraction_id: str) -> list[tuple[int, Path]]:
 
 @contextmanager
 def _reserved(folder: Path, extraction_id: str) -> Iterator[str]:
-    """A time stamp under which no other sample of that id is, nor one that is just being written."""
+    """Reserve a timestamp that no other sample of that id has."""
     folder.mkdir(parents=True, exist_ok=True)
     while True:
         stamp = f"{datetime.now():%Y-%m-%d_%H%M%S}"
@@ -134,7 +134,7 @@ def _reserved(folder: Path, extraction_id: str) -> Iterator[str]:
 
 
 def _write_csv(rows: pa.Table, path: Path) -> None:
-    """Quotes only where they are needed, which Arrow's writer does not know."""
+    """Write CSV with minimal quoting, which Arrow's writer lacks."""
     with durable.replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(rows.column_names)
@@ -142,7 +142,7 @@ def _write_csv(rows: pa.Table, path: Path) -> None:
 
 
 def summary(sample: Sample, stamp: str) -> str:
-    """The parameters, how far each bucket was filled, and the totals, as text for people."""
+    """Text summary: parameters, bucket fill levels, and totals."""
     options, totals = sample.options, sample.totals
     average = totals.selected_parcels / totals.selected_holdings if totals.selected_holdings else 0.0
     return "\n".join(

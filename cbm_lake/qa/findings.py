@@ -1,4 +1,4 @@
-"""What a validation finds, and where it is written: a page for a person, JSON or Parquet for a machine."""
+"""Findings of a validation, and their output as HTML, JSON or Parquet."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SHOWN: Final = 50
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule that one table breaks, or a statistic of it."""
+    """A violation of one rule by one table, or a statistic of it."""
 
     rule: str
     severity: str
@@ -66,7 +66,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the validation and how it ended."""
+    """One validation step and its result."""
 
     name: str
     table: str
@@ -84,7 +84,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Validation:
-    """What was validated, step by step, and what was found."""
+    """Result of a validation: steps and findings."""
 
     source: str
     findings: pa.Table
@@ -98,18 +98,18 @@ class Validation:
 
     @property
     def errors(self) -> int:
-        """How many steps of the first layer failed, as the original tool counts them."""
+        """Number of failed steps of the first layer, as the original tool counts them."""
         return sum(step.layer == "first" and step.status == FAILURE for step in self.steps)
 
     @property
     def summary(self) -> str:
-        """The last line of the original tool, which knows the first layer only, or that there are further findings."""
+        """The final line of the original tool (which knows the first layer only), or that there are more findings."""
         if self.errors:
             return f"There were {self.errors} errors in the validation, please check logs for details."
         return "Finished validation successfully" + ("" if self.clean else ", with warnings")
 
     def write(self, path: str | Path) -> None:
-        """Write the report; its extension says for whom: .html for a person, .json or .parquet for a machine.
+        """Write the report in the format of its extension: .html, .json or .parquet.
 
         Raises:
             InvalidInputError: the extension is another.
@@ -126,7 +126,7 @@ class Validation:
             raise SourceError(f"the report {path} cannot be written ({error}); choose another place") from error
 
     def document(self) -> dict[str, Any]:
-        """The report as JSON has it."""
+        """The report as a JSON document."""
         return {
             "source": self.source,
             "clean": self.clean,
@@ -156,12 +156,12 @@ class Validation:
 
 
 def table_of(findings: list[Finding]) -> pa.Table:
-    """The findings as rows of FINDINGS."""
+    """Findings as rows of FINDINGS."""
     return pa.Table.from_pylist([asdict(finding) for finding in findings], schema=FINDINGS)
 
 
 def number(value: float | None) -> str:
-    """A number as a person writes it: no exponent, no tail of zeros."""
+    """Format a number without exponent or trailing zeros."""
     if value is None or not math.isfinite(value):
         return "none" if value is None else str(value)
     return f"{value:.4f}".rstrip("0").rstrip(".")

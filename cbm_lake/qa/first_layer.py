@@ -1,4 +1,4 @@
-"""The first layer of the data validation: is a table's file complete, of the right types, without doubles and gaps?"""
+"""First layer of the data validation: file completeness, column types, duplicate keys and missing values."""
 
 from __future__ import annotations
 
@@ -16,24 +16,11 @@ from cbm_lake.lake import queries
 from cbm_lake.qa import tablefiles
 from cbm_lake.qa.findings import CRITICAL, ERROR, WARNING, Finding
 from cbm_lake.qa.tablefiles import Source
-from cbm_lake.qa.tables import BOOLEAN, TEXT
+from cbm_lake.qa.tables import AREAS, BOOLEAN, TEXT
 
 NULLS: Final = ("NA", "Null", "NULL", "Inf", "-Inf", "")
-"""Texts that are no value, besides those that pandas takes for none."""
+"""Placeholder texts in addition to those that pandas reads as missing."""
 MAY_BE_NULL: Final = ("gsa_col_id", "catch_crop")
-AREAS: Final = (
-    "tot_area",
-    "al_area",
-    "pc_area",
-    "pg_area",
-    "na_area",
-    "af_area",
-    "n2000_area",
-    "pw_area",
-    "lf_area",
-    "anc_area",
-)
-"""Columns of lpis that are hectares."""
 _TRUTHS: Final = ({"0", "1"}, {"0.0", "1.0"}, {"true", "false"}, {"t", "f"})
 _LISTED_VALUES: Final = 20
 _WRONG_TYPES: Final = "The following columns have invalid data types: "
@@ -41,7 +28,7 @@ _WRONG_TYPES: Final = "The following columns have invalid data types: "
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a check ended."""
+    """Result of a check."""
 
     message: str
     findings: list[Finding]
@@ -49,7 +36,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """A step of this layer."""
+    """A step of the first layer."""
 
     name: str
     run: Callable[[], Outcome]
@@ -58,7 +45,7 @@ class Check:
 
 
 def checks(source: Source, interventions: Source | None = None, gsa: Source | None = None) -> Iterator[Check]:
-    """The checks of a table in the order in which they are made; if the first one finds anything, it is to be the last.
+    """Checks of a table in order; if the first one fails, no others follow.
 
     Args:
         source: the table.
@@ -82,7 +69,7 @@ def checks(source: Source, interventions: Source | None = None, gsa: Source | No
 
 
 class _Columns:
-    """A table's columns and what is asked of them."""
+    """Columns of a table and their requirements."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -91,7 +78,7 @@ class _Columns:
         self._connection = duckdb.connect()
 
     def missing(self) -> Outcome:
-        """Whether all required columns are there, and any rows."""
+        """Check that all required columns exist, and at least one row."""
         names = self.source.missing()
         if names:
             message = f"The following columns are missing: {', '.join(names)}"
@@ -104,7 +91,7 @@ class _Columns:
         return Outcome("All expected columns are present.", [])
 
     def types(self) -> Outcome:
-        """Whether the columns have types that they may have."""
+        """Check that columns have accepted types."""
         findings = [finding for name, kind in self.table.columns.items() if (finding := self._type(name, kind))]
         if not findings:
             return Outcome("Data types are correct.", [])
@@ -112,7 +99,7 @@ class _Columns:
         return Outcome(f"{_WRONG_TYPES}{wrong}", findings)
 
     def duplicates(self) -> Outcome:
-        """Whether each key occurs once; the number of findings is that of keys, not of rows."""
+        """Check that keys are unique; counts keys, not rows."""
         first, second = (self.table.key * 2)[:2]
         keys = pa.table({"row": self._rows, "first": self._text(first), "second": self._text(second)})
         findings = self._ask("duplicates", keys=keys).to_pylist()
@@ -128,7 +115,7 @@ class _Columns:
         return Outcome(message, [finding])
 
     def nulls(self) -> Outcome:
-        """Whether every cell has a value, but for the columns that may be empty."""
+        """Check that there are no nulls, except in nullable columns."""
         answer = self._ask("nulls", {"excepted": MAY_BE_NULL, "nulls": NULLS}, texts=self._texts)
         findings = self._ordered(answer)
         if not findings:
@@ -143,7 +130,7 @@ class _Columns:
         )
 
     def area_format(self) -> Outcome:
-        """Whether all areas are numbers of at most 4 decimals."""
+        """Check that areas are numbers with at most 4 decimals."""
         findings = [
             self._at("validate_area_format", f"{name} should be in hectares and with 4 decimal places.", name, **group)
             for name, group in self._uneven(AREAS).items()
@@ -153,7 +140,7 @@ class _Columns:
         return Outcome("; ".join(finding.message for finding in findings), findings)
 
     def relation(self, column: str, other: Source) -> Outcome:
-        """Whether another table has every value of a column."""
+        """Check that another table contains every value of a column."""
         name, named = self.table.name, other.table.name
         rule = f"validate_relation_{named}"
         if column not in other.frame.columns:
@@ -176,7 +163,7 @@ class _Columns:
         return Outcome(message, [finding])
 
     def claim_format(self) -> Outcome:
-        """Whether claimed areas have at most 4 decimals; what is no number was found before."""
+        """Check that claimed areas have at most 4 decimals; non-numbers were reported before."""
         areas = self._numbers(("claim_area",))
         valid = areas.filter(pc.is_valid(areas["claim_area"]))
         findings = self._ordered(self._ask("area_format", areas=valid)).get("claim_area")
@@ -187,7 +174,7 @@ class _Columns:
         return Outcome(message, [self._at("check_claim_area_format", message, "claim_area", rows, details, WARNING)])
 
     def placeholders(self) -> Outcome:
-        """Whether texts that only look like values stand in a column: blanks, hyphens, infinity."""
+        """Check for placeholder texts: blanks, hyphens, infinity."""
         findings = self._ordered(self._ask("placeholders", {"nulls": NULLS}, texts=self._texts))
         for name in MAY_BE_NULL:
             findings.pop(name, None)
@@ -227,7 +214,7 @@ class _Columns:
         return self._at("validate_dtypes", message, name, rows, details, count=len(rows) or len(values))
 
     def _boolean(self, name: str, values: pd.Series, got: str) -> Finding | None:
-        """A boolean column has one pair of truths, and no gaps."""
+        """Boolean columns contain one pair of truth values and no nulls."""
         distinct = values.drop_duplicates()
         said = {str(value).lower() for value in distinct}
         if any(said <= truths for truths in _TRUTHS):
@@ -242,7 +229,7 @@ class _Columns:
         return self._ordered(self._ask("area_format", areas=self._numbers(names)))
 
     def _ask(self, question: str, params: dict[str, Any] | None = None, **tables: pa.Table) -> pa.Table:
-        """The answer of sql/validation/<question>.sql over these tables."""
+        """Run sql/validation/<question>.sql on these tables."""
         for name, table in tables.items():
             self._connection.register(name, table)
         return self._connection.sql(queries.get(f"validation.{question}").sql, params=params or {}).to_arrow_table()
@@ -264,7 +251,7 @@ class _Columns:
         return pa.table({"row": self._rows} | {name: tablefiles.numbers(self.frame[name]) for name in names})
 
     def _ordered(self, answer: pa.Table) -> dict[str, dict[str, Any]]:
-        """What was found by column, in the order of the table."""
+        """Findings by column, in table order."""
         groups = {group.pop("field"): group for group in answer.to_pylist()}
         return {name: groups[name] for name in self.table.columns if name in groups}
 
@@ -280,7 +267,7 @@ class _Columns:
         severity: str = ERROR,
         count: int | None = None,
     ) -> Finding:
-        """A finding about rows of a column, which are named by their id."""
+        """Finding about rows of a column, identified by id."""
         row_ids = self.frame[self.table.id].iloc[[row - 1 for row in rows]]
         ids = [
             f"row {row}" if name is None else name

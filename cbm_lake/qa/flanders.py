@@ -1,4 +1,4 @@
-"""The Flemish way of filling buckets: a ranking apart from the parcels, and holdings capped by number or share."""
+"""Flemish variant of bucket filling: a separate ranking, and holdings capped by number or share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fill_buckets(
     skip_parcels_0_ua_groups: bool = False,
     capping: float = -1,
 ) -> pa.Table:
-    """The parcels of every bucket: bucket, parcel_id, holding_id, ua_group, ranking; by bucket, in the order added.
+    """Fill all buckets; columns bucket, parcel_id, holding_id, ua_group, ranking; by bucket, in the order added.
 
     Identifiers may be texts or integers and come back as such. Without capping the sample is that of `sample`: skipping
     corresponds to noncontributing=0, not skipping to noncontributing=1. As in the original program, skipping can give a
@@ -54,7 +54,7 @@ def fill_buckets(
 
 
 def _fill(ranked: Ranked, sizes: Sequence[int], limit: int | None, *, skip: bool) -> Ints:
-    """The rows that come into the buckets, in the order added."""
+    """Rows of the buckets, in the order added."""
     buckets = Buckets(ranked, sizes)
     rows = np.sort(np.unique(ranked.parcels, return_index=True)[1]).tolist()  # one per parcel, best first
     met: set[int] = set()
@@ -70,10 +70,10 @@ def _fill(ranked: Ranked, sizes: Sequence[int], limit: int | None, *, skip: bool
 def _go_through(
     buckets: Buckets, rows: Iterable[int], limit: int | None, met: set[int], gone: set[int], *, skip: bool
 ) -> bool:
-    """Take parcel by parcel; True when another one is due but as many holdings as the limit are in use.
+    """Process parcels in order; True if another holding is due but the limit is reached.
 
     Args:
-        buckets: what is filled.
+        buckets: the buckets to fill.
         rows: one row of each parcel, best first.
         limit: how many holdings may be in use.
         met: holdings that have been called in; added to.
@@ -106,7 +106,7 @@ def _go_through(
 
 
 def _columns(listed: Listed, names: Sequence[str]) -> pa.Table:
-    """The rows, if they have just these columns, identifiers as texts or integers and whole numbers as ranking."""
+    """Validate the columns: text or integer identifiers, integer ranking."""
     if sorted(listed.rows.column_names) != sorted(names):
         header = ", ".join(listed.rows.column_names)
         raise InvalidInputError(f"{listed.name} must have the columns {', '.join(names)}, not {header}")
@@ -127,14 +127,14 @@ def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _joined(parcels: pa.Table, ranking: pa.Table) -> pa.Table:
-    """The parcels that have a ranking, best first, rows of one parcel as in their list."""
+    """Ranked parcels, best first, with rows in list order."""
     positions = pc.index_in(_texts(parcels["parcel_id"]), value_set=_texts(ranking["parcel_id"]))
     ranked = parcels.append_column("ranking", ranking["ranking"].take(positions)).filter(pc.is_valid(positions))
     return ranked.take(pa.array(np.argsort(np.asarray(ranked["ranking"]), kind="stable")))
 
 
 def _limit(capping: float, holdings: int) -> int | None:
-    """The number of holdings that may be used, None for all."""
+    """Maximum number of holdings, or None."""
     if capping == -1:
         return None
     if 0 <= capping < 1:

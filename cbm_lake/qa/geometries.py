@@ -1,4 +1,4 @@
-"""Geometries of parcels, measured once in batches: validity, area, identity; and the pairs of them that overlap."""
+"""Batch measurements of parcel geometries: validity, area, duplicates and overlapping pairs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ null where it is valid; does EPSG:3035 not reach it; its area in m² in EPSG:303
 
 @dataclass(frozen=True)
 class Measured:
-    """Measured geometries."""
+    """Geometries with their measurements."""
 
     states: pa.Table
     """See STATES."""
@@ -70,10 +70,10 @@ class Measured:
 
 
 def measure(shapes: Shapes, progress: Progress | None = None) -> Measured:
-    """Measure geometries.
+    """Measure geometries: validity, area and identity.
 
     Args:
-        shapes: as they stand in the file; without coordinate system, degrees are EPSG:4326, other numbers EPSG:3035.
+        shapes: as stored in the file; without coordinate system, degrees are EPSG:4326, other numbers EPSG:3035.
         progress: is called with how many are done and how many there are.
 
     Raises:
@@ -103,7 +103,7 @@ def measure(shapes: Shapes, progress: Progress | None = None) -> Measured:
 
 
 def overlaps(measured: Measured, progress: Progress | None = None) -> pa.Table:
-    """Pairs of valid geometries that have more than SMALLEST m² in common, but for those of the same coordinates.
+    """Pairs of valid geometries that overlap by more than SMALLEST m², except for equal ones.
 
     Each pair is a row: row_a, row_b (numbers of the rows, the first is 1), area (m² in EPSG:3035) and kind, which is
     "in one piece", "in several pieces", or "contained" when one of them lies within the other.
@@ -141,7 +141,7 @@ def _chunks(values: pa.ChunkedArray) -> Iterator[pa.Array]:
 
 
 def _decoded(chunk: pa.Array) -> tuple[Geometries, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Geometries, None where there is none; where none is written; where it cannot be read."""
+    """Decoded geometries, mask of missing ones, mask of unreadable ones."""
     if pa.types.is_large_string(chunk.type):
         written = pc.utf8_trim_whitespace(chunk)
         missing = pc.fill_null(pc.equal(written, ""), fill_value=True).to_numpy(zero_copy_only=False)
@@ -153,7 +153,7 @@ def _decoded(chunk: pa.Array) -> tuple[Geometries, NDArray[np.bool_], NDArray[np
 
 
 def _from_text(written: Geometries, missing: NDArray[np.bool_]) -> Geometries:
-    """Geometries from WKT, SRID=…;WKT, or WKB in hexadecimal digits; the SRID is kept."""
+    """Parse WKT, EWKT or hexadecimal WKB, preserving the SRID."""
     shapes: Geometries = np.full(len(written), None, object)
     texts = pa.array(written, pa.large_string(), mask=missing)
     parts = pc.extract_regex(texts, r"^(?i)(?:SRID\s*=\s*(?P<srid>\d+)\s*;)?(?P<wkt>(?s:.*))$")
@@ -168,7 +168,7 @@ def _from_text(written: Geometries, missing: NDArray[np.bool_]) -> Geometries:
 
 
 def _crs(shapes: Geometries, named: CRS | None) -> tuple[CRS, str | None]:
-    """The coordinate system of geometries, and what was assumed where nothing names it."""
+    """Coordinate system of geometries, with the assumption if unnamed."""
     srids = np.unique(shapely.get_srid(shapes[~shapely.is_missing(shapes)]))
     srids = srids[srids > 0]
     if len(srids) > 1:
@@ -192,7 +192,7 @@ def _of_number(srid: int) -> CRS:
 
 
 def _transformer(crs: CRS) -> Callable[..., Any] | None:
-    """How coordinates get to EPSG:3035; None where they are there already."""
+    """Transformer to EPSG:3035; None if not needed."""
     target = CRS.from_epsg(_EQUAL_AREA)
     if crs.equals(target, ignore_axis_order=True):
         return None
@@ -205,7 +205,7 @@ def _transformer(crs: CRS) -> Callable[..., Any] | None:
 def _measured(
     state: dict[str, Any], shapes: Geometries, change: Callable[..., Any] | None
 ) -> tuple[dict[str, Any], pa.Array, NDArray[np.float64], NDArray[np.bool_]]:
-    """The state of a batch, its WKB in EPSG:3035, its boxes, and which are sound."""
+    """States of a batch, WKB in EPSG:3035, boxes, and validity."""
     there = ~shapely.is_missing(shapes)
     types = shapely.get_type_id(shapes)
     polygonal = np.isin(types, _POLYGONAL)
@@ -230,7 +230,7 @@ def _measured(
 
 
 def _identity(shapes: Geometries) -> list[bytes | None]:
-    """A hash of each geometry's coordinates in their order; a polygon is the same as the multipolygon of it alone."""
+    """Coordinate hash of each geometry; a polygon equals its single-part multipolygon."""
     single = shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON
     several = shapes.copy()
     several[single] = shapely.multipolygons(shapes[single][:, None]) if single.any() else []
@@ -241,13 +241,13 @@ def _identity(shapes: Geometries) -> list[bytes | None]:
 
 
 def _first_of_each(codes: NDArray[np.int64], sound: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Where sound geometries stand, of several with the same code the first: thousands may be copies of one."""
+    """Rows of valid geometries, first of each identity: thousands may be copies of one."""
     places = np.flatnonzero(sound)
     return places[np.unique(codes[places], return_index=True)[1]]
 
 
 def _along_a_curve(measured: Measured, places: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The places of geometries in an order in which neighbours come together."""
+    """Order along a space-filling curve."""
     if not len(places):
         return places
     xmin, ymin, xmax, ymax = measured.boxes[places].T
@@ -256,13 +256,13 @@ def _along_a_curve(measured: Measured, places: NDArray[np.intp]) -> NDArray[np.i
 
 
 def _common_box(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area of the box that two boxes have in common: more than that their parcels cannot have."""
+    """Intersection area of two boxes: an upper bound for their parcels."""
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     return np.asarray(np.clip(sides, 0, None).prod(axis=1))
 
 
 def _intersected(shapes: pa.LargeBinaryArray, pairs: NDArray[np.intp]) -> pa.Table:
-    """Which of the pairs of geometries have more than SMALLEST m² in common."""
+    """Which pairs of geometries overlap by more than SMALLEST m²."""
     used, numbers = np.unique(pairs, return_inverse=True)
     measured = shapely.from_wkb(shapes.take(pa.array(used)).to_numpy(zero_copy_only=False))
     shapely.prepare(measured)
@@ -283,7 +283,7 @@ def _intersected(shapes: pa.LargeBinaryArray, pairs: NDArray[np.intp]) -> pa.Tab
 
 
 def _of_all(pairs: pa.Table, codes: NDArray[np.int64]) -> pa.Table:
-    """The pairs of all geometries, in the order of their rows, from those of the first of each code."""
+    """Expand pairs of distinct geometries to all rows."""
     several = pa.table({"code": codes, "each": np.arange(1, len(codes) + 1)})
     for name in ("row_a", "row_b"):
         first = pairs.append_column("code", pa.array(codes[pairs[name].to_numpy() - 1]))

@@ -1,4 +1,4 @@
-"""The way from a parcel file to images of the parcels of a sample, step by step: `workflow`.
+"""`workflow`: runs the steps from a parcel file to images of the sampled parcels.
 
     connect ─► parcels ─► tables ─► catalogue ─► configure ─► extract ─► get ─► view
 
@@ -30,7 +30,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Settings:
-    """What the way needs to know; all of it can be given bit by bit."""
+    """Settings of the workflow, which may be completed step by step."""
 
     parcels: str | None = None
     """File of the declared parcels."""
@@ -51,12 +51,12 @@ class Settings:
 
 
 class _LackingError(NotFoundError):
-    """Something was not given yet."""
+    """A required setting is missing."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step, and how it stands."""
+    """One step and its status."""
 
     name: str
     status: str
@@ -70,7 +70,7 @@ class Step:
 
 @dataclass(frozen=True)
 class _Way:
-    """What every step works with."""
+    """Context shared by the steps."""
 
     lake: Lake
     aoi: str
@@ -87,11 +87,11 @@ class _Way:
             raise _LackingError(f"give {' and '.join(missing)}")
 
     def progress_of(self, step: str) -> Callable[[int, int], None]:
-        """What to call with the progress of a step."""
+        """Progress callback of a step."""
         return lambda done, total: self.progress(step, done, total) if self.progress else None
 
     def pids(self) -> list[str]:
-        """The parcels to get and to view, as many as the settings let be got at once."""
+        """Parcels to get and to view, limited by the settings."""
         if self.settings.pids:
             return list(self.settings.pids)
         if self.settings.sample is None:
@@ -110,7 +110,7 @@ def workflow(
     progress: Progress | None = None,
     **settings: Any,
 ) -> list[Step]:
-    """Go as far as possible, and say how each step stands; the last one of the list is the first that lacks something.
+    """Run as many steps as the settings allow; the last step in the list is the first that lacks something.
 
     Args:
         aoi: area.
@@ -149,7 +149,7 @@ def workflow(
 
 
 def _stored_settings(file: Path) -> Settings:
-    """The settings of earlier calls."""
+    """Settings of earlier calls."""
     try:
         return Settings(**json.loads(file.read_text("utf-8"))) if file.exists() else Settings()
     except (OSError, ValueError, TypeError) as error:
@@ -157,7 +157,7 @@ def _stored_settings(file: Path) -> Settings:
 
 
 def _with(stored: Settings, changes: dict[str, Any]) -> Settings:
-    """The settings with those of this call."""
+    """Merge settings with those of this call."""
     names = {item.name for item in fields(Settings)}
     if unknown := sorted(set(changes) - names):
         raise InvalidInputError(f"no setting {', '.join(unknown)}; there are: {', '.join(sorted(names))}")
@@ -175,7 +175,7 @@ def _with(stored: Settings, changes: dict[str, Any]) -> Settings:
 
 
 def _keep(file: Path, settings: Settings) -> None:
-    """Write the settings for later calls, if there are any."""
+    """Store the settings for later calls, if there are any."""
     if settings == Settings() and not file.exists():
         return
     try:

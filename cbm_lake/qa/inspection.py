@@ -1,4 +1,4 @@
-"""The record of a sample's inspection: verdicts and notes parcel by parcel, kept in the lake, never overwritten."""
+"""Inspection record of a sample: verdicts and notes per parcel, appended to the lake, never overwritten."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ def inspect(
     lake: Lake | None = None,
     folder: str | Path | None = None,
 ) -> None:
-    """Record what was found at one parcel of a sample; an earlier verdict stays in the history.
+    """Record the verdict on one parcel of a sample; earlier verdicts stay in the history.
 
     Args:
         sample_id: extraction_id of the sample.
         pid: gsa_par_id of the parcel.
         verdict: one of VERDICTS.
-        note: whatever is worth knowing.
+        note: free text.
         who: the inspector; without it the user of the settings (set.user), else of the computer.
         holding: gsa_hol_id, where several holdings share the pid.
         bucket: the only group that the verdict is about; without it all that the parcel was drawn for.
-        lake: what was looked at, also as of a moment; without it the lake of the workspace as it is now.
+        lake: what was looked at, also as of a timestamp; without it the lake of the workspace as it is now.
         folder: where the sample's files are; without it output/ in the workspace.
 
     Raises:
         NotFoundError: there is no such sample, or no such parcel in it.
-        InvalidInputError: the verdict is none of VERDICTS.
+        InvalidInputError: the verdict is not one of VERDICTS.
         SourceError: the record cannot be written.
     """
     lake = lake_or_default(lake)
@@ -79,7 +79,7 @@ def inspect(
 
 
 def _find(row: Mapping[str, object], sample: list[dict[str, object]]) -> None:
-    """Raise NotFoundError unless a verdict is about a row of the sample."""
+    """Raise NotFoundError unless the verdict refers to a row of the sample."""
     of_parcel = [sampled for sampled in sample if sampled["gsa_par_id"] == row["pid"]]
     if not of_parcel:
         raise NotFoundError(f"no parcel {row['pid']!r} in sample {row['sample_id']!r}; take one of its gsa_par_id")
@@ -92,7 +92,7 @@ def _find(row: Mapping[str, object], sample: list[dict[str, object]]) -> None:
 
 
 def inspections(sample_id: str, *, lake: Lake | None = None) -> pa.Table:
-    """All verdicts that were given on a sample, oldest first; columns of schemas.INSPECTIONS.
+    """All verdicts on a sample, oldest first; columns of schemas.INSPECTIONS.
 
     Raises:
         SourceError: the record cannot be read.
@@ -103,7 +103,7 @@ def inspections(sample_id: str, *, lake: Lake | None = None) -> pa.Table:
 
 
 def verdicts(sample_id: str, *, lake: Lake | None = None, folder: str | Path | None = None) -> pa.Table:
-    """The rows of a sample with the latest verdict on each, its note, inspector, inspected and as_of; null without one.
+    """Rows of a sample with the latest verdict, note, inspector, inspected and as_of; null without a verdict.
 
     Raises:
         NotFoundError: there is no such sample.
@@ -126,7 +126,7 @@ def verdicts(sample_id: str, *, lake: Lake | None = None, folder: str | Path | N
 def export_verdicts(
     sample_id: str, path: str | Path, *, lake: Lake | None = None, folder: str | Path | None = None
 ) -> int:
-    """Write `verdicts` to a .csv, .parquet or .arrow file; returns how many rows.
+    """Write `verdicts` to a .csv, .parquet or .arrow file; returns the number of rows.
 
     Raises:
         NotFoundError: there is no such sample.
@@ -149,7 +149,7 @@ def inspection_counts(
     lake: Lake | None = None,
     folder: str | Path | None = None,
 ) -> pa.Table:
-    """How far each group's inspection is: bucket_id, total, selected, one column per verdict, open.
+    """Inspection progress by group: bucket_id, total, selected, one column per verdict, open.
 
     With a limiting quality also acceptance_number, see `acceptance_number`, and result: "accepted", "not accepted",
     "open" while parcels without a conclusive verdict could still decide, or "too small" for that limiting quality.
@@ -183,7 +183,7 @@ def _result(row: Mapping[str, Any], number: int | None) -> str:
 
 
 def sampled_parcels(sample_id: str, folder: str | Path | None = None) -> list[str]:
-    """The gsa_par_id of the parcels of a sample, each once, in the order drawn.
+    """Unique gsa_par_id of the parcels of a sample, in the order drawn.
 
     Raises:
         NotFoundError: there is no such sample.
@@ -193,7 +193,7 @@ def sampled_parcels(sample_id: str, folder: str | Path | None = None) -> list[st
 
 
 def _concerns(inspection: Mapping[str, object], sampled: Mapping[str, object]) -> bool:
-    """Whether a verdict is about a row of the sample."""
+    """Whether a verdict refers to a row of the sample."""
     return (
         inspection["pid"] == sampled["gsa_par_id"]
         and inspection["holding_id"] in (None, sampled["gsa_hol_id"])
@@ -202,7 +202,7 @@ def _concerns(inspection: Mapping[str, object], sampled: Mapping[str, object]) -
 
 
 def _sample_rows(sample_id: str, folder: str | Path | None) -> pa.Table:
-    """The latest sample of that id, as its Parquet file has it."""
+    """Rows of the latest sample with that id, from its Parquet file."""
     directory = Path(folder) if folder else Workspace.here().root / OUTPUT
     with translated("read", str(directory)):
         files = drawn.latest(directory, sample_id)

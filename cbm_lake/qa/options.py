@@ -1,4 +1,4 @@
-"""The options of the sample extraction, from keywords, the command line, or an INI or JSON file."""
+"""Options of the sample extraction, from keywords, the command line, or an INI or JSON file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cbm_lake.files.documents import load_json
 
 
 class Options(BaseModel):
-    """How a sample is drawn; the aliases are the names in files and on the command line."""
+    """Options of the sample extraction; aliases are the names in files and on the command line."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, hide_input_in_errors=True)
 
@@ -37,23 +37,23 @@ class Options(BaseModel):
     @field_validator("holding_groups", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        """A list from an INI file or the command line is text with commas."""
+        """Split comma-separated text of an INI file or the command line."""
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class Request(Options):
-    """Options with the files that they are for."""
+    """Options together with the input files."""
 
     parcel_file: Path | None = None
     target_file: Path | None = None
 
 
 def request(config: Path | None = None, **values: object) -> Request:
-    """The request that a file describes; what is given besides and is not None goes before it.
+    """Read a request from a file; arguments that are not None take precedence.
 
     Args:
         config: JSON (.json), else INI, whose sections are taken together.
-        given: options by their names on the command line.
+        values: options by their names on the command line.
 
     Raises:
         SourceError: the file cannot be read.
@@ -66,7 +66,7 @@ def request(config: Path | None = None, **values: object) -> Request:
 
 
 def options(**values: object) -> Options:
-    """Options given as keywords.
+    """Build options from keywords.
 
     Raises:
         InvalidInputError: an option has a wrong value.

@@ -1,4 +1,4 @@
-"""Reads the two lists of the sample extraction, ranked parcels and targets, and says all that is wrong with them."""
+"""Reads and validates the two inputs of the sample extraction: ranked parcel list and targets."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ PARCEL_NUMBERS: Final = ("covered", "ranking")
 
 @dataclass(frozen=True)
 class Listed:
-    """A list as it was read, with what is wrong with it."""
+    """A parsed list with its problems."""
 
     name: str
     rows: pa.Table
     problems: tuple[str, ...] = ()
 
     def checked(self, *more: str | None) -> pa.Table:
-        """The rows, if nothing is wrong with them.
+        """The rows, if there are no problems.
 
         Raises:
             InvalidInputError: something is; the message names all of it.
@@ -55,7 +55,7 @@ class Listed:
 
 
 def read_parcels(source: Source) -> pa.Table:
-    """The ranked parcels with all their columns: texts gsa_par_id, gsa_hol_id, ua_grp_id; int64 covered, ranking.
+    """Read the ranked parcels: text gsa_par_id, gsa_hol_id, ua_grp_id; int64 covered, ranking; and all other columns.
 
     Raises:
         SourceError: the file cannot be read.
@@ -66,7 +66,7 @@ def read_parcels(source: Source) -> pa.Table:
 
 
 def read_targets(source: Source | Mapping[str, int], groups: Sequence[str]) -> dict[str, int]:
-    """The target of each group, in the order of `groups`.
+    """Read the target of each group, in the order of `groups`.
 
     Raises:
         SourceError: the file cannot be read.
@@ -81,7 +81,7 @@ def read_targets(source: Source | Mapping[str, int], groups: Sequence[str]) -> d
 
 
 def codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], pa.StringArray]:
-    """The values of a text column as numbers in order of first appearance, and the texts they stand for."""
+    """Encode a text column as integers in order of first appearance, with the list of texts."""
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):  # how pyarrow hands back an empty column
         encoded = pa.array([], pa.string()).dictionary_encode()
@@ -92,7 +92,7 @@ def codes(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int32], pa.StringArra
 
 
 def load(source: Source, name: str, numbers: Sequence[str]) -> Listed:
-    """The rows of a file or table as they are.
+    """Load the rows of a file or table unchanged.
 
     Args:
         source: Parquet file, CSV file, whose columns are read as texts, or table.
@@ -113,7 +113,7 @@ def load(source: Source, name: str, numbers: Sequence[str]) -> Listed:
 
 
 def look_through(listed: Listed, texts: Sequence[str], numbers: Sequence[str]) -> Listed:
-    """The list with its columns as string and int64 where they can be that, and what is wrong with the others."""
+    """Cast columns to string and int64 where possible, and list the problems of the others."""
     rows, problems = listed.rows, [] if listed.rows.num_rows else ["it holds no rows"]
     for column in (*texts, *numbers):
         rows, issues = _conform(rows, column, pa.string() if column in texts else pa.int64())
@@ -122,7 +122,7 @@ def look_through(listed: Listed, texts: Sequence[str], numbers: Sequence[str]) -
 
 
 def _read_file(path: Path, numbers: Sequence[str]) -> pa.Table:
-    """A Parquet file as it is, any other as CSV with every column as text but the numbers."""
+    """Read Parquet as is, other files as CSV with all columns as text except numeric ones."""
     if not path.is_file():
         raise SourceError(f"{path} is {'a folder' if path.is_dir() else 'not there'}; give the path of a file")
     with _readable(str(path)):
@@ -157,7 +157,7 @@ def _readable(name: str) -> Iterator[None]:
 
 
 def _conform(rows: pa.Table, column: str, kind: pa.DataType) -> tuple[pa.Table, list[str]]:
-    """The rows with a column of the wanted type, or as they were and what is wrong with it."""
+    """Cast a column; on failure the rows unchanged, and the problem."""
     count = rows.column_names.count(column)
     if count != 1:
         there = ", ".join(rows.column_names) or "none"
@@ -191,7 +191,7 @@ def _of_wrong_type(column: str, values: pa.ChunkedArray, kind: pa.DataType) -> s
 
 
 def _is(rows: pa.Table, column: str, kind: Callable[[pa.DataType], bool]) -> bool:
-    """Whether a column is there, once, and of a kind."""
+    """Whether a column exists exactly once, with that type."""
     return rows.column_names.count(column) == 1 and kind(rows[column].type)
 
 
@@ -204,7 +204,7 @@ def _beyond_0_and_1(rows: pa.Table) -> str | None:
 
 
 def repeated(rows: pa.Table, key: Sequence[str]) -> str | None:
-    """A problem when rows have the values of an earlier one in all columns of the key; None when there are none."""
+    """The problem if rows repeat the key of an earlier one, else None."""
     if not all(_is(rows, column, _is_text) for column in key):
         return None
     numbers = np.zeros(rows.num_rows, np.int64)
@@ -238,6 +238,6 @@ def _unfit_targets(rows: pa.Table, groups: Sequence[str]) -> Iterator[str]:
 
 
 def _numbered(wrong: pa.ChunkedArray | pa.Array) -> str:
-    """Row numbers, the first data row is 1."""
+    """Row numbers, starting at 1."""
     rows = np.flatnonzero(np.asarray(wrong)) + 1
     return f"{'rows' if len(rows) > 1 else 'row'} {some(rows.tolist())}"

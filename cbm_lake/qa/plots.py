@@ -1,4 +1,4 @@
-"""Draws how the buckets of a sample were filled, and what was seen of its parcels."""
+"""Plots of bucket filling and of the NDVI of sampled parcels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plot_buckets(drawn: Sample) -> Figure:
-    """A figure: left how much of its target each bucket has, right how they filled while rows were added.
+    """Plot the fill level of each bucket (left), and the course of filling over added rows (right).
 
     It needs matplotlib; `figure.savefig(path)` writes it.
     """
@@ -36,7 +36,7 @@ def plot_buckets(drawn: Sample) -> Figure:
 
 
 def plot_ndvi(rows: pa.Table, title: str) -> Figure:
-    """A figure: the NDVI of a parcel over time; full points are free of clouds.
+    """Plot the NDVI of a parcel over time; filled points are clear.
 
     Hollow ones are not, or that is unknown, or only part of the parcel was seen; the legend says how many.
 
@@ -73,7 +73,7 @@ def _shares(axes: Axes, buckets: list[dict[str, Any]]) -> None:
 
 
 def _courses(axes: Axes, sample: Sample, buckets: list[dict[str, Any]]) -> None:
-    """One step line per bucket: % of its target over the number of rows in the whole sample."""
+    """One step line per bucket: % of its target over the number of rows added."""
     names = np.asarray(sample.rows["bucket_id"])
     added = np.asarray(sample.rows["order_added"])
     for bucket in sorted(buckets, key=lambda bucket: bucket["selected"] < bucket["target"]):
@@ -88,7 +88,7 @@ def _courses(axes: Axes, sample: Sample, buckets: list[dict[str, Any]]) -> None:
 
 
 def _percent(selected: Any, target: int) -> Any:
-    """A bucket that wants nothing has all it wants."""
+    """Fill level in %; 100 for a target of 0."""
     return 100 * selected / target if target else 100 + 0 * selected
 
 

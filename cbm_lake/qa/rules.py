@@ -1,4 +1,4 @@
-"""The rules of the second layer: what each is about, its query, what it means, how to repair what it finds."""
+"""Rules of the second validation layer: subject, query, meaning and remedy of each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from cbm_lake.qa.findings import INFO, WARNING
 
 @dataclass(frozen=True)
 class Rule:
-    """One of the rules; see RULES."""
+    """A validation rule; see RULES."""
 
     number: int
     """As the original counts them; 0: not among them."""
     name: str
-    """As the original names the count; {owner} stands for the table, {field} for the column."""
+    """The original's name of the count; {owner} is the table, {field} the column."""
     question: str
     """The file of sql/validation/."""
     tables: tuple[str, ...]
@@ -29,11 +29,11 @@ class Rule:
 
     @property
     def owners(self) -> tuple[str | None, ...]:
-        """The tables that it is asked of one by one; of all together: None."""
+        """Tables that the rule is run on one by one; None if it is run on all together."""
         return self.tables if "{owner}" in self.name else (None,)
 
     def needs(self, owner: str | None) -> tuple[set[str], set[str]]:
-        """The tables, and the geometries of tables, without which it cannot be asked."""
+        """Tables and geometry tables that the rule requires."""
         return ({owner}, {owner}) if owner else (set(self.tables), set(self.has_geometry))
 
 

@@ -1,4 +1,4 @@
-"""Draws the yearly sample of an IACS quality assessment from a ranked parcel list: `sample`.
+"""`sample`: draws the yearly IACS quality assessment sample from a ranked parcel list.
 
 The rules are those of the JRC's tool QUASSA 2.10; where its command line differs from its notebook, the notebook's.
 """
@@ -48,7 +48,7 @@ def sample(
     holding_groups: Sequence[str] = (),
     folder: str | Path | None = None,
 ) -> Sample:
-    """Draw a sample, write it to files, and return it; the same list gives the same sample, row for row.
+    """Draw a sample, write it to files, and return it; deterministic for the same list.
 
     Rows of equal ranking are taken in the order of the list. Options are explained in docs/qa.md.
 
@@ -85,7 +85,7 @@ def sample(
 
 @dataclass(frozen=True)
 class _List:
-    """The parcel list with its names as numbers, row by row as in the file."""
+    """Parcel list with names encoded as integers, in file order."""
 
     rows: pa.Table
 
@@ -121,13 +121,13 @@ class _List:
         return int(self.holdings.max()) + 1
 
     def parcel_count(self, rows: Ints | slice = slice(None)) -> int:
-        """How many different parcels of holdings some rows have."""
+        """Number of distinct parcels (per holding) in some rows."""
         numbers = np.sort(self.parcels[rows].astype(np.int64) * self.holding_count + self.holdings[rows])
         return int(np.count_nonzero(np.diff(numbers, prepend=-1)))
 
 
 def _targets(listed: _List, source: Source | Mapping[str, int] | None, settings: Options) -> list[int]:
-    """The target of each group by its number."""
+    """Target of each group by index."""
     if source is not None:
         sizes = list(read_targets(source, listed.group_names).values())
     else:
@@ -156,7 +156,7 @@ def _draw(listed: _List, targets: list[int], settings: Options) -> Sample:
 
 
 def _warn_of_ties(listed: _List, ranking: Ints, order: Ints) -> None:
-    """Say where the list leaves the order open: the methodology gives every parcel a ranking of its own."""
+    """Warn about ties in the ranking: the methodology requires unique ranks."""
     tied = (ranking[order[1:]] == ranking[order[:-1]]) & (listed.parcels[order[1:]] != listed.parcels[order[:-1]])
     if tied.any():
         log.warning("%d parcels have the ranking of another one; their order in the list decides", tied.sum())
@@ -172,7 +172,7 @@ def _as_sample(listed: _List, targets: list[int], added: Ints, settings: Options
         listed: the parcel list.
         targets: of each group.
         added: rows of the list in the order in which they were added.
-        chosen: the options.
+        added: the options.
     """
     by_bucket = np.argsort(listed.groups[added], kind="stable")
     rows = _extracted(listed, added[by_bucket], by_bucket.astype(np.int32) + 1)
@@ -205,7 +205,7 @@ def _extracted(listed: _List, rows: Ints, order_added: Ints) -> pa.Table:
 
 
 def _by_parcel(rows: pa.Table) -> pa.Table:
-    """One row per gsa_par_id; of an identifier that several holdings share, the last row's holding is named."""
+    """One row per gsa_par_id; if several holdings share it, the last row's holding is named."""
     by_parcel: dict[str, dict[str, object]] = {}
     buckets: dict[str, list[str]] = {}
     for row in rows.to_pylist():
@@ -221,7 +221,7 @@ def _by_parcel(rows: pa.Table) -> pa.Table:
 
 
 def _interventions(listed: _List, added: Ints, settings: Options) -> pa.Table:
-    """The list's rows in holding-level groups of the holdings that have a parcel in a bucket of such a group."""
+    """Rows of holding-level groups from holdings that have a parcel in such a group's bucket."""
     level = np.isin(listed.groups, [listed.group_names.index(name) for name in settings.holding_groups])
     holdings = listed.holdings[added[level[added]]]
     eligible = level & np.isin(listed.holdings, holdings)

@@ -1,4 +1,4 @@
-"""The second layer of the data validation: do the tables agree with each other, and with their geometries?"""
+"""Second layer of the data validation: consistency between tables, and between tables and geometries."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from cbm_lake.qa.findings import Finding, number
 from cbm_lake.qa.geometries import Measured
 from cbm_lake.qa.rules import RULES, Rule
 from cbm_lake.qa.tablefiles import Source
+from cbm_lake.qa.tables import AREAS
 
 Progress = Callable[[int, int], None]
 
 
 class SecondLayer:
-    """Tables that rules can be asked of."""
+    """Tables registered for the rules."""
 
     def __init__(self, sources: Mapping[str, Source], checked: set[str], progress: Progress | None = None) -> None:
         """Measure the geometries and make the tables ready.
@@ -38,16 +39,16 @@ class SecondLayer:
         self._register()
 
     def rules(self) -> list[tuple[Rule, str | None]]:
-        """The rules about the validated tables, in their order, each with the table that it is asked of."""
+        """Applicable rules in order, each with its table."""
         applicable = [(rule, owner) for rule in RULES for owner in rule.owners]
         return [(rule, owner) for rule, owner in applicable if self._concerned(rule.needs(owner)[0])]
 
     def blind(self, rule: Rule, owner: str | None) -> set[str]:
-        """The tables that have no geometries though the rule looks at them."""
+        """Tables without geometries that the rule requires."""
         return rule.needs(owner)[1] - set(self._measured_shapes)
 
     def ask(self, rule: Rule, owner: str | None) -> list[Finding]:
-        """What a rule finds: a finding per column."""
+        """Run a rule; returns one finding per column."""
         params = {"owner": owner} if owner else {}
         answer = self._connection.sql(queries.get(f"validation.{rule.question}").sql, params=params).to_arrow_table()
         table = owner or rule.tables[0]
@@ -59,7 +60,7 @@ class SecondLayer:
 
     @property
     def assumed(self) -> dict[str, str | None]:
-        """The tables that have geometries, each with its coordinate system if that had to be guessed."""
+        """Tables with geometries, each with its coordinate system if that was assumed."""
         return {owner: shapes.assumed for owner, shapes in self._measured_shapes.items()}
 
     def _concerned(self, needed: set[str]) -> bool:
@@ -68,7 +69,7 @@ class SecondLayer:
     # -- tables -------------------------------------------------------------------------------------------------------
 
     def _measured(self, progress: Progress | None) -> dict[str, Measured]:
-        """The geometries of all tables; the pairs of those that overlap become the table pairs."""
+        """Measure the geometries of all tables; overlapping pairs become the table `pairs`."""
         shapes = {name: source.shapes for name, source in self.sources.items() if source.shapes is not None}
         total = sum(len(source_shapes.values) * (1 + (name in self.checked)) for name, source_shapes in shapes.items())
         done, measured, pairs = 0, {}, [_PAIRS.empty_table()]
@@ -101,13 +102,13 @@ class SecondLayer:
             self._connection.sql(queries.get(f"validation.{view}").sql).create_view(view)
 
     def _ids(self, name: str) -> pa.Array:
-        """What names each row; its number where it has no identifier."""
+        """Row labels; the row number if there is no identifier."""
         ids = self.sources[name].ids()
         rows = pa.array([f"row {row}" for row in range(1, len(ids) + 1)])
         return pc.coalesce(ids, rows)
 
     def _columns(self, name: str, names: tuple[str, ...]) -> pa.Table:
-        """Columns of a table as text or float64; columns that are not there are null."""
+        """Columns as text or float64; absent columns are null."""
         source = self.sources[name]
         columns: dict[str, pa.Array] = {"row": pa.array(range(1, len(source.frame) + 1), pa.int64())}
         for column in names:
@@ -122,20 +123,8 @@ class SecondLayer:
         return pa.table(columns)
 
 
-_AREAS: Final = (
-    "tot_area",
-    "al_area",
-    "pc_area",
-    "pg_area",
-    "na_area",
-    "af_area",
-    "n2000_area",
-    "pw_area",
-    "lf_area",
-    "anc_area",
-)
 _READ: Final = {
-    "lpis": _AREAS,
+    "lpis": AREAS,
     "gsa": ("gsa_code", "gsa_par_id"),
     "ua_claimed": ("gsa_code", "gsa_par_id", "ua", "claim_area"),
     "interventions": ("ua", "ua_grp", "interv"),

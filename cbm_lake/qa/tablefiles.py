@@ -1,4 +1,4 @@
-"""Reads the tables of a quality assessment: CSV, Parquet, GeoParquet, shapefile, GeoPackage, or a zip of one."""
+"""Reads quality assessment tables from CSV, Parquet, GeoParquet, Shapefile, GeoPackage, or a zip of one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _EXTENSIONS: Final = (".csv", *_PARQUET, *_VECTOR)
 
 @dataclass(frozen=True)
 class Shapes:
-    """Geometries as they stand in a file."""
+    """Geometries as stored in a file."""
 
     values: pa.ChunkedArray
     """WKB, or WKT (also with SRID=…;), or WKB in hexadecimal digits."""
@@ -50,7 +50,7 @@ class Shapes:
 
 @dataclass(frozen=True)
 class Source:
-    """A table as it was read: the columns that matter, in lower case, and apart from them the geometries."""
+    """A parsed table: relevant columns in lower case, geometries kept apart."""
 
     name: str
     """The file, or what else it came from, for messages."""
@@ -59,20 +59,20 @@ class Source:
     shapes: Shapes | None
 
     def missing(self) -> list[str]:
-        """The required columns that are not there."""
+        """Required columns that are absent."""
         return [name for name in self.table.columns if name not in self.frame.columns]
 
     def ids(self) -> pa.Array:
-        """What names each row: the value of its id column, as text, null where there is none."""
+        """Row labels: the id column as text, null where missing."""
         return text(self.frame[self.table.id])
 
 
 def read(source: str | Path | pa.Table, table: TableType) -> Source:
-    """The table that a file holds, or an Arrow table.
+    """Read a table from a file or an Arrow table.
 
     Raises:
         SourceError: the file is not there or cannot be read.
-        InvalidInputError: its format is none of those accepted, or two of its columns have one name.
+        InvalidInputError: unsupported format, or duplicate column names.
     """
     if isinstance(source, pa.Table):
         return _from_arrow(f"{table.name} table", source, table)
@@ -97,7 +97,7 @@ def text(values: pd.Series) -> pa.Array:
 
 
 def numbers(values: pd.Series) -> pa.Array:
-    """A column as float64, null where there is no number."""
+    """A column as float64, null where it is not a number."""
     if pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values):
         values = pd.to_numeric(values.map(str, na_action="ignore"), errors="coerce")
     return pa.array(values.astype(float).to_numpy(), pa.float64(), from_pandas=True)
@@ -118,7 +118,7 @@ def _read_file(path: Path, name: str, table: TableType) -> Source:
 
 
 def _unzipped(path: Path, folder: str) -> Path:
-    """The first file of a known format in a zip archive, extracted together with the files that belong to it."""
+    """Extract the first supported file of a zip archive with its sidecar files."""
     with _readable(str(path)), archives.opened(path) as archive:
         names = [member.filename for member in archives.files_of(archive)]
         member = next((name for name in names if name.lower().endswith(_EXTENSIONS)), None)
@@ -129,7 +129,7 @@ def _unzipped(path: Path, folder: str) -> Path:
 
 @contextmanager
 def _readable(name: str) -> Iterator[None]:
-    """Turn what the reading libraries raise, or warn of, into one line that names the file."""
+    """Convert errors and warnings of the reading libraries to one line that names the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # more values than columns: they would be lost
@@ -182,7 +182,7 @@ def _read_csv(path: Path, name: str, table: TableType) -> Source:
 
 
 def _opening(path: Path, name: str) -> tuple[str, list[str]]:
-    """The encoding of a CSV file and the names in its first line."""
+    """Encoding and header names of a CSV file."""
     encoding = _encoding(path)
     header = pd.read_csv(path, sep=";", encoding=encoding, header=None, nrows=1, dtype=str, keep_default_na=False)
     names = [str(column) for column in header.iloc[0]]
@@ -192,7 +192,7 @@ def _opening(path: Path, name: str) -> tuple[str, list[str]]:
 
 
 def _encoding(path: Path) -> str:
-    """What the byte order mark or all the words of a file say; a guess is logged."""
+    """Encoding from the byte order mark, else guessed from the text; guesses are logged."""
     decision = encoding_of(path)
     if decision.note:
         log.warning("%s: %s", path, decision.note)
@@ -213,13 +213,13 @@ def _read_parquet(path: Path, name: str, table: TableType) -> Source:
 
 
 def _primary(table: pa.Table) -> GeometryColumn | None:
-    """The column that GeoParquet's metadata call the geometry, where the table has it."""
+    """Primary geometry column of GeoParquet metadata, if the table has it."""
     column = primary_column(table.schema)
     return column if column and column.name in table.column_names else None
 
 
 def _field_crs(field: pa.Field) -> CRS | None:
-    """The coordinate system that a column of the type geoarrow.wkb names."""
+    """Coordinate system of a geoarrow.wkb field."""
     metadata = json.loads((field.metadata or {}).get(b"ARROW:extension:metadata", b"{}"))
     return coordinate_system(metadata.get("crs"))
 
@@ -251,7 +251,7 @@ def _from_arrow(name: str, read: pa.Table, table: TableType) -> Source:
 
 
 def _binary(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Geometries with room for more than 2 GB."""
+    """Cast geometries to large_binary, for more than 2 GB."""
     if isinstance(values.type, pa.BaseExtensionType):
         values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
     wide = pa.large_binary() if pa.types.is_binary(values.type) else pa.large_string()
@@ -259,7 +259,7 @@ def _binary(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _frame(name: str, read: pa.Table, table: TableType) -> pd.DataFrame:
-    """The columns that matter, in lower case."""
+    """Relevant columns, in lower case."""
     read = read.rename_columns(_lowered(read.column_names, name))
     needed = {*table.columns, *table.texts}
     columns = {column: read[column] for column in read.column_names if column in needed}
@@ -280,13 +280,13 @@ def _lowered(names: list[str], source: str) -> list[str]:
 
 
 def _first(names: Iterable[object], candidates: tuple[str, ...]) -> str | None:
-    """The column whose name stands first among the known ones, whatever its capitals."""
+    """First known name among the columns, in any case."""
     spelling = {str(name).lower(): str(name) for name in names}
     return next((spelling[name] for name in candidates if name in spelling), None)
 
 
 def inferred(values: pd.Series, kind: tuple[str, ...]) -> str:
-    """The type of a column as pandas sees it, "object" for text, integers of any width as int64."""
+    """Column type as pandas infers it: "object" for text, int64 for integers of any width."""
     if kind == TEXT or pd.api.types.is_string_dtype(values) or pd.api.types.is_object_dtype(values):
         return "object"
     return "int64" if pd.api.types.is_integer_dtype(values) else str(values.dtype)

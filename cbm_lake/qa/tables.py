@@ -1,4 +1,4 @@
-"""What each table of an IACS quality assessment must have: columns, types, key."""
+"""Schemas of the IACS quality assessment tables: columns, types, keys."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _GSA: Final = {
 
 @dataclass(frozen=True)
 class TableType:
-    """One of the tables."""
+    """Schema of one table."""
 
     name: str
     columns: dict[str, Kind]
@@ -60,17 +60,17 @@ class TableType:
 
     @property
     def numbers(self) -> list[str]:
-        """The columns that hold numbers."""
+        """Numeric columns."""
         return [name for name, kind in self.columns.items() if kind not in (TEXT, BOOLEAN)]
 
     @property
     def texts(self) -> list[str]:
-        """The columns that hold text, also those that need not be there."""
+        """Text columns, including optional ones."""
         return [name for name, kind in self.columns.items() if kind == TEXT] + list(self.others)
 
     @property
     def geometry_names(self) -> tuple[str, ...]:
-        """What the column of the geometries may be called, the first found wins."""
+        """Accepted names of the geometry column, in order of preference."""
         return (f"{self.name}_geom", "geometry", "geom", "wkt") if self.has_geometry else ()
 
 
@@ -102,13 +102,15 @@ TABLES: Final = {
         TableType("regions", {"reg_code": TEXT, "reg_geom": TEXT, "target_per": _WHOLE}, ("reg_code",), "reg_code"),
     )
 }
+AREAS: Final = tuple(TABLES["lpis"].numbers)
+"""Columns of lpis that are hectares."""
 
 
 def table_type(name: str) -> TableType:
-    """The table meant by a word of the command line: what holds "inter" is interventions, what holds "ua" ua_claimed.
+    """Parse a table name of the command line: containing "inter" is interventions, "ua" is ua_claimed.
 
     Raises:
-        InvalidInputError: there is none of that name.
+        InvalidInputError: no table has that name.
     """
     word = name.strip().lower()
     name_of_type = "interventions" if "inter" in word else "ua_claimed" if "ua" in word else word

@@ -1,4 +1,4 @@
-"""How many parcels each bucket is to have: the rules by which targets follow from the number of rows of a group."""
+"""Target number of parcels per bucket, as a function of group size."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ SHARE: Final = 0.05
 """The share of a group's rows that is looked at."""
 _STEPS: Final = (200, 300, 400, 500, 700, 800, 1200)
 _TARGETS_OF_STEPS: Final = (50, 55, 110, 115, 170, 175, 230, 300)
-"""Targets of groups of at most so many rows, and of greater ones: table of the Union-level methodology 2024."""
+"""Targets by group size, from the table of the Union-level methodology 2024."""
 _LEAST_OF_STEPS: Final = 60
 
 
 def _share(rows: int, limit: int) -> int:
-    """One in twenty rows, halves rounded to even, at least 1; of more than `limit` rows as many as of `limit`."""
+    """5 % of the rows, rounded half to even, at least 1; capped at the target of `limit` rows."""
     return round(min(rows, limit) * SHARE) or 1
 
 
@@ -50,5 +50,5 @@ RULES: Final[dict[str, Callable[[int], int]]] = {
 
 
 def raised(target: int, percent: float) -> int:
-    """A target raised (or lowered) by some percent, cut to a whole number."""
+    """Raise (or lower) a target by a percentage, truncated to an integer."""
     return max(int(target + target * percent / 100), 0)

@@ -1,4 +1,4 @@
-"""Validates the tables of an IACS quality assessment: `validate` for one file, `validate_tables` for several."""
+"""Validates IACS quality assessment tables: `validate` for one file, `validate_tables` for several."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def validate(
     gsa_population_file: Table | None = None,
     progress: Progress | None = None,
 ) -> Validation:
-    """Validate one table: all steps of the first layer, and the rules of the second that it allows by itself.
+    """Validate one table: all steps of the first layer, and the rules of the second that need no other table.
 
     Args:
         input_file: .csv (with ;), .parquet, .shp, .gpkg, or a .zip with one of them; or an Arrow table.
@@ -65,7 +65,7 @@ def validate_tables(
     ua_claimed: Table | None = None,
     progress: Progress | None = None,
 ) -> Validation:
-    """Validate tables that belong together: each by the first layer, all together by the second; see `validate`.
+    """Validate related tables: each by the first layer, all together by the second; see `validate`.
 
     Raises:
         SourceError: a file cannot be read.
@@ -99,26 +99,26 @@ def _validated(tables: dict[str, Table], checked: set[str], progress: Progress |
 
 
 def _lacking(source: Source) -> bool:
-    """Whether a table that is only referred to lacks the very columns by which that is done."""
+    """Whether a referenced table lacks the key columns."""
     return not set(source.table.key) <= set(source.frame.columns)
 
 
 class _Run:
-    """The steps made so far, and what they found."""
+    """Steps and findings so far."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.findings: list[Finding] = []
 
     def read(self, file: Table, name: str) -> Source:
-        """A table, with the time that reading took."""
+        """Read a table, and time it."""
         start = time.perf_counter()
         source = tablefiles.read(file, tables.TABLES[name])
         self._step("read", name, "added", f"{len(source.frame):,} rows of {source.name}", [], start)
         return source
 
     def first(self, source: Source, sources: dict[str, Source]) -> bool:
-        """Make the checks of a table; whether it has the columns that it needs."""
+        """Run the checks of a table; returns whether it has the required columns."""
         name = source.table.name
         for check in first_layer.checks(source, sources.get("interventions"), sources.get("gsa")):
             start = time.perf_counter()
@@ -133,7 +133,7 @@ class _Run:
         return True
 
     def second(self, sources: dict[str, Source], checked: set[str], progress: Progress | None) -> None:
-        """Ask the rules about the validated tables."""
+        """Run the rules on the validated tables."""
         start = time.perf_counter()
         layer = SecondLayer(sources, checked & set(sources), progress)
         if layer.assumed:

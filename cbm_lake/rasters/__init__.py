@@ -1,4 +1,4 @@
-"""Rasters of scenes: the grid and header of a band, from whatever it is stored in; `readers` gives its pixels."""
+"""Rasters of scenes: grid and header of a band in any supported format; pixels are read by `readers`."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ __all__ = [
 ]
 
 CHUNK: Final = 512
-"""Pixels a side of what is read at once: a 30-pixel chip touches one to four chunks of a date."""
+"""Side of a chunk in pixels: a 30-pixel chip touches one to four chunks of a date."""
 _ALONE: Final = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
-"""For GDAL where a file is at a distance: nothing is looked for beside it. Beside local files .msk, .aux.xml count."""
+"""GDAL options for remote files: no sidecar files are searched. For local files .msk and .aux.xml count."""
 _UNUSABLE: Final = (ArithmeticError, AttributeError, LookupError, OSError, RasterioError, TypeError, ValueError)
-"""What GDAL, rasterio, numpy, zarr and JSON raise for headers that say nonsense."""
+"""Errors that GDAL, rasterio, numpy, zarr and JSON raise for invalid headers."""
 _OPENER: Final = re.compile(r"/vsiriopener_\w+/\w+/")
 """How rasterio names the folder of a file that `vsi` opens."""
 _FARTHEST: Final = 2e8
-"""Coordinates of every projection are nearer, in metres or feet."""
+"""Upper bound of the coordinates of any projection, in metres or feet."""
 _FINEST: Final = 1e-9
-"""Every pixel is larger, in metres or degrees."""
+"""Lower bound of pixel sizes, in metres or degrees."""
 
 
 @dataclass(frozen=True)
@@ -81,24 +81,24 @@ class Grid:
 
 
 def _exact(value: float) -> str:
-    """A number as short as it can be written without becoming another."""
+    """The shortest decimal form of a number that is read back as the same number."""
     return next(text for text in (f"{value:.12g}", repr(float(value))) if float(text) == value)
 
 
 @dataclass(frozen=True)
 class Raster:
-    """What the header of one band's file says."""
+    """The header of one band's raster."""
 
     href: str
-    """As the catalogue has it, with the band and unit; see `location`."""
+    """The href of the catalogue, with band and unit; see `location`."""
     grid: Grid
     dtype: str
     block: tuple[int, int]
-    """Rows and columns that are decoded together, gathered to about 512 where the file has smaller ones."""
+    """Rows and columns that are decoded together; smaller blocks of the file are grouped to about 512."""
     nodata: float | None = None
-    """The file's own number for nodata, where it is another than 0 and can occur; its pixels are read as 0."""
+    """The nodata value of the file, where it is not 0 and can occur; such pixels are read as 0."""
     masked: bool = False
-    """Whether a mask in the file or beside it says where there are no data; its pixels are read as 0."""
+    """Whether the file has an internal or external mask; masked pixels are read as 0."""
     scale: float = 1
     """As the header states it; it is not applied."""
     band: int = 1
@@ -106,15 +106,15 @@ class Raster:
     unit: str = ""
     """db where the file stores decibels."""
     stamp: str = ""
-    """What tells this content of the file from another; see `ranges.stamp`. "" where nobody has looked."""
+    """Identifies the content of the file, see `ranges.stamp`; "" where unknown."""
     encoding: str | None = None
-    """How the stored numbers become the card's (`encoding`); None reads them as they are."""
+    """Conversion of stored numbers to those of the card (`encoding`); None reads them unchanged."""
 
     @classmethod
     def current(cls, href: str, remembered: Raster | None = None) -> Raster:
-        """The header as it is now: the remembered one where the file is still the same, else read anew.
+        """The current header: this one where the file is unchanged, otherwise read again.
 
-        Of a file that has gone it is the remembered one too: a cube may have its pixels.
+        For a deleted file it is the present one too, as a cube may have its pixels.
 
         Raises:
             SourceError: as `inspect`.
@@ -149,7 +149,7 @@ class Raster:
             raise
         except _UNUSABLE as error:
             raise SourceError(
-                f"the header of raster {stores.shown(href)} is of no use: {_reason(error)}",
+                f"the header of raster {stores.redacted(href)} is of no use: {_reason(error)}",
                 advice="mend or leave out this scene",
             ) from error
 
@@ -158,7 +158,7 @@ class Raster:
         if eopf.holds(href):
             band = eopf.Band.inspect(href)
             grid = Grid(band.epsg, band.transform, band.shape)
-            limits.check_block(stores.shown(href), band.chunk, band.array.dtype)
+            limits.check_block(stores.redacted(href), band.chunk, band.array.dtype)
             return cls(href, grid, band.dtype, _block(band.chunk, band.shape), _own_nodata(band.nodata, band.dtype))
         with opened(href, file=file) as dataset:
             return cls._of(href, dataset)
@@ -166,7 +166,7 @@ class Raster:
     @classmethod
     def _of(cls, href: str, dataset: DatasetReader) -> Raster:
         """What a dataset of rasterio says of its one band."""
-        name, location = stores.shown(href), Location.of(href)
+        name, location = stores.redacted(href), Location.of(href)
         grid = _grid_of(name, dataset)
         number = _number(measured(dataset), location, name)
         dtype = dataset.dtypes[number - 1]
@@ -182,13 +182,13 @@ class Raster:
         return cls(href, grid, dtype, block, nodata, masked, scale, number, location.unit)
 
     def encoded(self, card: Card, band: str, boa_offset: int) -> Raster:
-        """The raster as that of a band of a card: its pixels are read in the card's unit.
+        """The raster as a band of a card, whose pixels are read in the card's unit.
 
         Raises:
             SourceError: type or scale are not the card's.
         """
         kind = encoding.of_raster(
-            card, band, boa_offset, href=stores.shown(self.href), dtype=self.dtype, scale=self.scale, unit=self.unit
+            card, band, boa_offset, href=stores.redacted(self.href), dtype=self.dtype, scale=self.scale, unit=self.unit
         )
         return replace(self, encoding=kind)
 
@@ -199,25 +199,25 @@ class Raster:
 
     @property
     def pixel_dtype(self) -> str:
-        """The numpy dtype of what `source` gives."""
+        """The numpy dtype of the pixels of `source`."""
         return encoding.DTYPES[self.encoding] if self.encoding else self.dtype
 
     def to_json(self) -> str:
-        """Everything, so that the header need not be read again."""
+        """Serialise the header, so that it need not be read again."""
         header = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "grid"}
         grid = {"epsg": self.grid.epsg, "transform": list(self.grid.transform)[:6], "shape": self.grid.shape}
         return json.dumps({**header, **grid})
 
     @classmethod
     def from_json(cls, text: str) -> Raster:
-        """What `to_json` wrote."""
+        """Deserialise what `to_json` wrote."""
         header = json.loads(text)
         grid = Grid(header.pop("epsg"), Affine(*header.pop("transform")), tuple(header.pop("shape")))
         return cls(**{**header, "grid": grid, "block": tuple(header["block"])})
 
 
 def _grid_of(name: str, dataset: DatasetReader) -> Grid:
-    """The grid of a dataset of rasterio, where it is one on the earth."""
+    """The grid of a rasterio dataset, validated."""
     epsg = dataset.crs.to_epsg() if dataset.crs else None
     is_located = epsg is not None and (dataset.crs.is_projected or dataset.crs.is_geographic)
     t = dataset.transform
@@ -237,7 +237,7 @@ def _grid_of(name: str, dataset: DatasetReader) -> Grid:
 
 
 def stamp_of(path: str) -> str:
-    """What tells the content of a file from another; of a Zarr band, whose chunks are many files, its metadata do."""
+    """The stamp that identifies the content of a file; for a Zarr band, with many chunk files, that of its metadata."""
     return eopf.stamp(path) if eopf.holds(path) else stamp(path)
 
 
@@ -247,12 +247,12 @@ def measured(dataset: DatasetReader) -> int:
 
 
 def is_masked(dataset: DatasetReader, band: int) -> bool:
-    """Whether a band has a mask besides its nodata: in the file, beside it, of one band, of all, or an alpha band."""
+    """Whether a band has a mask besides its nodata: internal or external, per band or per dataset, or an alpha band."""
     return not {MaskFlags.all_valid, MaskFlags.nodata} & set(dataset.mask_flag_enums[band - 1])
 
 
 def _number(count: int, location: Location, name: str) -> int:
-    """Which of a file's bands is meant, from 1."""
+    """The index of the band in its file, from 1."""
     if location.band > count:
         raise SourceError(f"{name} has {count} bands, not a band {location.band}", advice="leave out this scene")
     if not location.band and count != 1:
@@ -286,7 +286,7 @@ def opened(href: str, threads: int = 1, file: ByteSource | None = None) -> Itera
         href: path or URL.
         threads: how many share the decoding of one read; scenes usually run side by side, and each takes one core.
             At a distance it is always one.
-        file: its bytes, where it is at a distance and somebody has opened it already.
+        file: its bytes, where it is remote and has been opened already.
 
     Raises:
         SourceError: it is missing or unreadable.
@@ -306,7 +306,7 @@ def opened(href: str, threads: int = 1, file: ByteSource | None = None) -> Itera
             home.run(dataset.close)
     except (RasterioError, CRSError) as error:
         problem = distant.problem if distant else None
-        raise problem or unreadable(stores.shown(href), _reason(error), action=action) from error
+        raise problem or unreadable(stores.redacted(href), _reason(error), action=action) from error
     if distant and distant.problem:
         raise distant.problem
 
@@ -322,7 +322,7 @@ def environment(threads: int, **options: str) -> rasterio.Env:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong in the first place."""
+    """The root cause of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return _OPENER.sub("", access.explained(error))

@@ -1,4 +1,4 @@
-"""Blocks of a cube: the files, Zarr shards, that hold one scene and band each, and which of them are whole.
+"""Blocks of a cube (Zarr shards with one scene and band each): reading, writing and detection of damage.
 
 A block is written at once, with all pixels of its square that lie inside the raster, also those that are nodata. So one
 that is empty, cut, or whose own index lacks pixels is damaged, and so is one of another size than the ledger says that
@@ -60,7 +60,7 @@ def _checked(codecs: Iterable[object]) -> bool:
 
 
 class Blocks:
-    """The blocks of one band at one slot of a cube, as they are when first asked for."""
+    """The blocks of one band at one slot of a cube, as of their first use."""
 
     def __init__(self, url: str, band: str, slot: int, array: ZarrArray, written: Sizes | None = None) -> None:
         self._store, self._folder = Store(url), f"{band}/c/{slot}"
@@ -147,7 +147,7 @@ def _either(sizes: Collection[int]) -> str:
 
 
 class CubeSource:
-    """Pixels of a scene's band by way of the cube: whole blocks are read there, all others from the file, and stored.
+    """Read-through access to a scene's band: blocks of the cube where intact, otherwise from the file, and stored.
 
     The unit is a whole block. It is written at once and always with all its pixels, so that two who write the same one
     write the same bytes. One that is damaged is missing: it is read from the file and stored again, which the log says.
@@ -193,7 +193,7 @@ class CubeSource:
         return self._decoded(window, corners[0])
 
     def written(self, windows: Iterable[Window]) -> dict[str, tuple[Corner, int]]:
-        """Where the blocks that windows touch stand, and their sizes, by their full paths or URLs, as they are now."""
+        """Positions and present sizes of the blocks that windows touch, by their full paths or URLs."""
         sizes = self._blocks.sizes
         return {
             self._blocks.name(corner): (corner, sizes[corner]) for corner in self._touched(windows) if corner in sizes
@@ -203,7 +203,7 @@ class CubeSource:
         return list(dict.fromkeys(corner for window in windows for row in self._corners(window) for corner in row))
 
     def _is_whole(self, corner: Corner) -> bool:
-        """Whether a block can be read as far as its size and index say; the log tells where one is damaged."""
+        """Whether a block is intact by its size and index; a damaged one is logged."""
         problem = self._blocks.problem(corner)
         if problem and (corner in self._blocks.sizes or self._blocks.is_due(corner)):
             log.warning("block %s: %s; it is read from the scene again", self._blocks.name(corner), problem)
@@ -237,7 +237,7 @@ class CubeSource:
             return self._put(corner, values)
 
     def _decoded(self, window: Window, corner: Corner) -> PixelArray:
-        """The pixels of a window out of blocks that are there, of which `corner` is the first."""
+        """The pixels of a window from loaded blocks, of which `corner` is the first."""
         with decoded(self._blocks.name(corner)):
             values = self._array[(self._slot, *window.slices)]
         return np.asarray(values, self._raster.pixel_dtype)
@@ -265,7 +265,7 @@ def sync_blocks(files: Iterable[str]) -> None:
 
 
 class StoredBand:
-    """A band of a cube as dask reads it: a block that is damaged, or lacking though it was written, is an error."""
+    """A band of a cube as an array for dask; damaged blocks, and missing ones that were written, raise an error."""
 
     def __init__(self, url: str, band: str, array: ZarrArray, written: Mapping[tuple[int, str], Sizes]) -> None:
         self._url, self._band, self._array = url, band, array

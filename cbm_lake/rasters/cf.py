@@ -1,4 +1,4 @@
-"""What makes pixels of scenes a dataset that other programs understand: CF and GeoZarr metadata, on disk and in memory.
+"""CF and GeoZarr metadata of cubes and datasets, on disk and in memory.
 
 Every dataset has the dimensions time, y and x, pixel centres as coordinates, the coordinate system as the coordinate
 `spatial_ref`, and along time the scene's id and the offset of its stored DN.
@@ -154,10 +154,10 @@ def dataset(
     """
     import xarray as xr
 
-    moments = np.array([slot.obstime.astimezone(UTC).replace(tzinfo=None) for slot in slots], "datetime64[us]")
+    timestamps = np.array([slot.obstime.astimezone(UTC).replace(tzinfo=None) for slot in slots], "datetime64[us]")
     along = axis_attributes(grid.epsg)
     coordinates = {
-        "time": ("time", moments, TIME),
+        "time": ("time", timestamps, TIME),
         **{name: (name, values, along[name]) for name, values in axes(grid).items()},
         "scene": ("time", np.array([slot.scene for slot in slots], object), SCENE),
         "boa_offset": ("time", np.array([slot.boa_offset for slot in slots], np.int32), OFFSET),

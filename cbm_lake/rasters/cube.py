@@ -1,4 +1,4 @@
-"""Cubes: the scenes of one card and grid as one sparse Zarr array per band, with axes time, y, x."""
+"""`Cube`: the scenes of one card and grid as a Zarr group with one sparse array (time, y, x) per band."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Cube:
         counting: Collection[int] = (),
         card: Card | None = None,
     ) -> None:
-        """Make the cube's axes, bands, attributes and length what they should be; what is right stays untouched.
+        """Create or update axes, bands, attributes and length of the cube; correct parts are untouched.
 
         Several may do so at once: nothing is deleted, and what two of them write is the same. Who finds afterwards that
         there are more slots than he knew of does it again. The consolidated metadata are written last: until then a
@@ -179,8 +179,8 @@ class Cube:
         else:
             scenes = cast("list[str]", group.attrs["scenes"])
             numbers = sorted(slot for slot in self._filled(_band_names(group)) if slot < len(scenes))
-        moments = [datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros[number]) for number in numbers]
-        return {n: Slot(scenes[n], moment, offsets[n]) for n, moment in zip(numbers, moments, strict=True)}
+        timestamps = [datetime.fromtimestamp(0, UTC) + timedelta(microseconds=micros[number]) for number in numbers]
+        return {n: Slot(scenes[n], timestamp, offsets[n]) for n, timestamp in zip(numbers, timestamps, strict=True)}
 
     def _filled(self, bands: Iterable[str]) -> set[int]:
         """The slots that hold a shard of any band."""
@@ -190,7 +190,7 @@ class Cube:
 
 @contextlib.contextmanager
 def _sound(url: str) -> Iterator[None]:
-    """Turn what zarr raises for a description or an axis that is damaged into one line."""
+    """Translate zarr's errors about damaged metadata or axes into one line."""
     try:
         yield
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -200,7 +200,7 @@ def _sound(url: str) -> Iterator[None]:
 
 
 def _metadata(url: str) -> dict[Path, tuple[int, int]]:
-    """The files of a cube in a folder that are no blocks, with what tells whether they were written again."""
+    """The metadata files of a cube in a folder, with what changes when they are rewritten."""
     root = Path(url)
     if is_remote(url) or not root.is_dir():
         return {}
@@ -213,14 +213,14 @@ def _group(url: str) -> zarr.Group:
     """The group of a cube, made when it is not there."""
     try:
         return zarr.open_group(described.store(url), mode="a", use_consolidated=False)
-    except ContainsGroupError:  # another made it at the same moment
+    except ContainsGroupError:  # another process created it at the same time
         return zarr.open_group(described.store(url), mode="r+", use_consolidated=False)
 
 
 def _existing(group: zarr.Group, name: str, **layout: object) -> ZarrArray:
     """An array of a cube, made when it is not there."""
     if name not in group:
-        with contextlib.suppress(ContainsArrayError):  # another made it at the same moment
+        with contextlib.suppress(ContainsArrayError):  # another process created it at the same time
             group.create_array(name, **layout)  # type: ignore[arg-type]
     return _array(group, name)
 

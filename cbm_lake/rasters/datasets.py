@@ -1,4 +1,4 @@
-"""The lake's cubes as xarray datasets, and what the cubes themselves say of the slots that count.
+"""The lake's cubes as lazy xarray datasets, and the `counts` attribute of cubes for external readers.
 
 What counts is decided by the named query `cube.slots`; how a dataset looks by `cf`.
 """
@@ -45,7 +45,7 @@ CUBES: Final = pa.schema(
     ]
 )
 _READERS: Final = 16
-"""Cubes that are looked at at once: they may be far away."""
+"""Cubes that are opened concurrently, as they may be remote."""
 
 
 class SlotInCube(TypedDict):
@@ -72,7 +72,7 @@ class CountingCube:
     extracted: Mapping[int, frozenset[str]]
 
     def open(self, choice: Choice) -> xr.Dataset:
-        """The stored DN of the dates and bands wanted; a band that was not extracted on a date is nodata there.
+        """The stored DN of the selected dates and bands; a band that was not extracted on a date is nodata there.
 
         A block that is damaged or was lost is a SourceError when it is read.
         """
@@ -172,7 +172,7 @@ def cube(lake: Pixels, choice: Choice, *, harmonised: bool) -> xr.Dataset:
 
 
 def publish(lake: Pixels, card: str) -> None:
-    """Say in the cubes themselves which slots count, for readers that know nothing of the lake's ledger.
+    """Write to the cubes which slots count, for readers unaware of the lake's ledger.
 
     Cubes of version 0.1 get the attributes that they lack. Several may do so at once: who finds afterwards that
     something else counts by now does it again. A cube that is damaged, or just being made, is left as it is.

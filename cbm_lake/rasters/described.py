@@ -1,4 +1,4 @@
-"""The descriptions and axes of a cube in a folder get their names when their bytes are on the disk.
+"""A durable zarr store for the metadata and axes of local cubes, whose files are renamed once their bytes are on disk.
 
 Zarr's own store gives a file its name first: after a loss of power it could have the name of a description and none of
 its bytes, and the cube could not be opened any more. Blocks of pixels are synced by who writes them.

@@ -1,4 +1,4 @@
-"""How the numbers that a raster stores become those of its card; what cannot become them is refused by name.
+"""Conversion of stored pixel values to the unit of the card, and refusal of what cannot be converted.
 
 Card s2 counts in DN as ESA writes them: uint16, of which (DN + offset) / 10000 is reflectance, and 0 is nodata. Signed
 integers (MAJA, FORCE, openEO) keep their bits, so that a negative number becomes one above 32767; products that wrapped
@@ -37,7 +37,7 @@ DTYPES: Final = {
     DECIBELS: "float32",
     **dict.fromkeys(_MASKS, "uint8"),
 }
-"""The numpy dtype of what `decoded` gives."""
+"""The numpy dtype of the result of `decoded`."""
 
 HIGHEST: Final = int(cards.S2.highest or 0)
 """DN of card s2: reflectance above 3.2767 does not occur, and a number below 0 that wrapped round is above it."""
@@ -111,7 +111,7 @@ def _of_reflectance(band: str, boa_offset: int, href: str, dtype: str) -> str | 
 
 def _check_power(card: Card, href: str, dtype: str, scale: float) -> None:
     """Refuse radar in scaled or whole numbers."""
-    expected = card.quantity.wanted
+    expected = card.quantity.form
     if np.dtype(dtype).kind != "f" or scale not in (0, 1):
         stored = dtype if scale in (0, 1) else f"{dtype} with a scale of {scale:g}"
         raise SourceError(
@@ -195,14 +195,14 @@ def _power(decibels: PixelArray) -> NDArray[np.float32]:
 
 
 def without_negative(pixels: PixelArray) -> int:
-    """Make power or coherence below 0, which is nodata that the file does not declare, nodata in place; how many."""
+    """Set power or coherence below 0, an undeclared nodata value, to nodata in place; returns how many."""
     wrong = pixels < 0
     pixels[wrong] = 0
     return int(np.count_nonzero(wrong))
 
 
 def without_wrapped(pixels: PixelArray, highest: float | None = HIGHEST) -> int:
-    """Make DN that are no reflectance nodata, in place; how many there were.
+    """Set DN that are no reflectance to nodata in place; returns how many.
 
     Args:
         pixels: DN of a band of any shape; other types than uint16 are left alone.
@@ -224,7 +224,7 @@ def check_radar(card: Card, band: str, pixels: PixelArray) -> None:
     valid = pixels[np.isfinite(pixels) & (pixels != 0)]
     median = float(np.median(valid)) if valid.size else 1.0
     if not 0 < median <= card.quantity.most:
-        expected = card.quantity.wanted
+        expected = card.quantity.form
         kind = "dB or undeclared nodata" if median < 0 else "scaled numbers or amplitude"
         raise SourceError(
             f"its {band} has a median of {median:.4g}, as {kind} would have; card {card.name} needs {expected}; "

@@ -1,4 +1,4 @@
-"""Bands inside Zarr products: one Zarr store per Sentinel-2 product, as EOPF writes them (Zarr format 2 or 3).
+"""Reader of bands in EOPF Zarr products: one Zarr store per Sentinel-2 product (Zarr format 2 or 3).
 
     …/S2A_MSIL2A_…_N0511_….zarr/measurements/reflectance/r10m/b04
 
@@ -27,7 +27,7 @@ from cbm_lake.errors import SourceError
 from cbm_lake.geo.windows import PixelArray, Window
 from cbm_lake.storage import ranges
 from cbm_lake.storage.access import explained, is_remote, zarr_store
-from cbm_lake.storage.stores import Remote, folder_store, is_distant, local_path, shown
+from cbm_lake.storage.stores import Remote, folder_store, is_distant, local_path, redacted
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
@@ -56,7 +56,7 @@ def holds(href: str) -> bool:
 
 
 def stamp(href: str) -> str:
-    """What tells an array that was written anew from the former: the stamp of its metadata; see `ranges.stamp`.
+    """The stamp of an array's metadata, which changes when it is rewritten; see `ranges.stamp`.
 
     Empty where no metadata can be read: `Band.inspect` says why.
     """
@@ -91,7 +91,7 @@ class Band:
             raise _unreadable(href, error) from None  # its text may have a signature
         if epsg is None or transform is None or transform.b or transform.d or transform.e >= 0:
             raise SourceError(
-                f"{shown(href)} has no known coordinate system or is not north-up", advice="leave out this scene"
+                f"{redacted(href)} has no known coordinate system or is not north-up", advice="leave out this scene"
             )
         return cls(href, array, epsg, transform, _offset(href) if array.dtype.kind == "f" else None)
 
@@ -147,7 +147,7 @@ def _offset(href: str) -> int:
     baseline = _BASELINE.search(href)
     if baseline is None:
         raise SourceError(
-            f"{shown(href)} holds reflectance instead of numbers, and its name lacks the processing baseline "
+            f"{redacted(href)} holds reflectance instead of numbers, and its name lacks the processing baseline "
             "(…_N0511_…) that tells how to turn it back; give the store its product's name"
         )
     return _OFFSET if baseline["baseline"] >= _OFFSET_SINCE else 0
@@ -157,17 +157,19 @@ def _opened(href: str) -> tuple[ZarrArray, list[zarr.Group]]:
     """The array, and the groups that it is in, innermost first."""
     parts = _STORE.match(href)
     if parts is None:
-        raise SourceError(f"{shown(href)} is in no Zarr store (a folder or URL that ends in .zarr)")
+        raise SourceError(f"{redacted(href)} is in no Zarr store (a folder or URL that ends in .zarr)")
     store, path = _store(parts["root"]), parts["path"] or ""
     node = zarr.open(store, path=path, mode="r")
     if isinstance(node, zarr.Group):
         names = [name for name, array in node.arrays() if name not in _COORDINATES and array.ndim == 2]
         if len(names) != 1:
-            raise SourceError(f"{shown(href)} is a group of {len(names)} bands ({', '.join(names)}); name one of them")
+            raise SourceError(
+                f"{redacted(href)} is a group of {len(names)} bands ({', '.join(names)}); name one of them"
+            )
         node, path = cast("ZarrArray", node[names[0]]), f"{path}/{names[0]}"
     if node.ndim != 2 or node.dtype.kind not in "uif":
         raise SourceError(
-            f"{shown(href)} is no band: it has {node.ndim} dimensions of {node.dtype}", advice="leave out this scene"
+            f"{redacted(href)} is no band: it has {node.ndim} dimensions of {node.dtype}", advice="leave out this scene"
         )
     return node, list(_parents(store, path))
 
@@ -208,7 +210,7 @@ def _epsg(array: ZarrArray, around: list[zarr.Group]) -> int | None:
 
 
 def _transform(array: ZarrArray, around: list[zarr.Group]) -> Affine | None:
-    """From (column, row) to map coordinates: as stated, else from the outline, else from the pixel centres' x and y."""
+    """The transform from (column, row): as stated, otherwise from the bounding box or from the pixel centres."""
     rows, columns = array.shape
     stated = cast("list[float] | None", array.attrs.get("proj:transform"))
     if stated:
@@ -227,4 +229,4 @@ def _transform(array: ZarrArray, around: list[zarr.Group]) -> Affine | None:
 def _unreadable(href: str, error: Exception) -> SourceError:
     advice = Remote(href).advice(error) if is_distant(href) else ""
     advice = advice or "fetch it again or leave out this scene"
-    return SourceError(f"band {shown(href)} cannot be read: {explained(error)}; {advice}")
+    return SourceError(f"band {redacted(href)} cannot be read: {explained(error)}; {advice}")

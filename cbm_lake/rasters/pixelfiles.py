@@ -1,7 +1,7 @@
-"""Datasets of pixels as files for other programs: GeoTIFF of many bands, NetCDF, or a folder of COGs.
+"""Export of datasets of pixels as multi-band GeoTIFF, NetCDF, or a folder of COGs.
 
-Blocks are computed and written one after the other, so that memory does not grow with the dataset. A file or folder has
-its name when it is whole, never before.
+Blocks are computed and written one by one, so that memory does not grow with the dataset. Files and folders appear
+atomically.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from cbm_lake.rasters import PixelArray
 
 Progress = Callable[[int, int], None]
-"""Called with how many parts are written and how many there are."""
+"""Called with the number of parts written and the total."""
 TIFF: Final = (".tif", ".tiff")
 NETCDF: Final = (".nc", ".nc4")
 _MOST_BANDS: Final = 65_535
-"""A TIFF cannot have more."""
+"""Maximum number of bands of a TIFF."""
 _TILED: Final = {
     "driver": "GTiff",
     "tiled": True,
@@ -54,7 +54,7 @@ _SPECIAL = re.compile(r"[^\w-]")
 
 
 def write(dataset: xr.Dataset, path: Path, progress: Progress | None = None) -> int:
-    """Write a dataset of `cf.dataset` to a file, or to a folder where the name has no ending; returns how many rasters.
+    """Write a dataset of `cf.dataset` to a file, or to a folder for a name without extension; returns how many rasters.
 
     Args:
         dataset: bands (time, y, x).
@@ -63,18 +63,18 @@ def write(dataset: xr.Dataset, path: Path, progress: Progress | None = None) -> 
         progress: called as parts are written.
 
     Raises:
-        InvalidInputError: unknown ending, too many bands for a TIFF, or a folder that holds something.
+        InvalidInputError: unknown extension, too many bands for a TIFF, or a folder that holds something.
         SourceError: it cannot be written, or a pixel cannot be read.
     """
     count = dataset.sizes["time"] * len(dataset.data_vars)
-    ending = path.suffix.lower()
-    if ending in TIFF:
+    extension = path.suffix.lower()
+    if extension in TIFF:
         writer = _geotiff
         if count > _MOST_BANDS:
             raise InvalidInputError(f"{count:,} bands do not fit into a TIFF; write NetCDF or a folder, or fewer days")
-    elif ending in NETCDF:
+    elif extension in NETCDF:
         writer = _netcdf
-    elif not ending or path.is_dir():
+    elif not extension or path.is_dir():
         writer = _folder
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise InvalidInputError(f"{path} holds something already; name a new or empty folder")
@@ -95,7 +95,7 @@ def write(dataset: xr.Dataset, path: Path, progress: Progress | None = None) -> 
 
 @contextmanager
 def _written(path: Path) -> Iterator[None]:
-    """Turn what GDAL and HDF5 raise into one line; errors of our own pass."""
+    """Translate errors of GDAL and HDF5 into one line; errors of this package pass."""
     try:
         with translated("write", str(path)):
             yield
@@ -146,14 +146,14 @@ def _tiff(dataset: xr.Dataset, draft: Path, progress: Progress, dates: Sequence[
     position = {"crs": dataset[GRID_MAPPING].attrs["crs_wkt"], "transform": _transform(dataset)}
     with rasterio.open(draft, "w", **options, **shape, **position) as file:
         for layer, (number, band) in enumerate(layers, 1):
-            moment = dataset.isel(time=number)
+            scene = dataset.isel(time=number)
             for window in windows:
                 rows, columns = window.slices
-                part = moment[band].isel(y=rows, x=columns)
+                part = scene[band].isel(y=rows, x=columns)
                 file.write(_pixels(part, nodata, dtype), layer, window=window.ranges)
-            file.set_band_description(layer, f"{str(moment['time'].to_numpy())[:10]} {band}")
-            tags = {"scene": moment["scene"].item(), "obstime": f"{moment['time'].to_numpy()}Z", "band": band}
-            file.update_tags(layer, **tags, boa_offset=int(moment["boa_offset"]))
+            file.set_band_description(layer, f"{str(scene['time'].to_numpy())[:10]} {band}")
+            tags = {"scene": scene["scene"].item(), "obstime": f"{scene['time'].to_numpy()}Z", "band": band}
+            file.update_tags(layer, **tags, boa_offset=int(scene["boa_offset"]))
             progress(layer, len(layers))
     _check_whole(draft)
 
@@ -210,4 +210,4 @@ def _netcdf(dataset: xr.Dataset, draft: Path, progress: Progress) -> None:
 
     with Callback(posttask=advance):  # type: ignore[no-untyped-call]
         dataset.assign_coords({GRID_MAPPING: system}).to_netcdf(draft, engine="netcdf4", encoding=encoding)
-    progress(total, total)  # tasks without work, of which the callback is not told, count too
+    progress(total, total)  # also counts tasks without work, which have no callback

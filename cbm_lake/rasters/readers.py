@@ -1,7 +1,7 @@
-"""The pixels of rasters, block by block.
+"""Readers of the pixels of rasters, block by block: TIFF, JPEG 2000, Zarr products, and anything else by GDAL.
 
-`source` answers with the fastest reader: tiled TIFF files and JPEG 2000 are decoded here (`tiff`, `jp2`), bands of Zarr
-products by zarr (`eopf`), all else by GDAL. What lies at a distance comes through `ranges`, for GDAL too. All of them
+`source` returns the fastest reader: tiled TIFF files and JPEG 2000 are decoded here (`tiff`, `jp2`), bands of Zarr
+products by zarr (`eopf`), all else by GDAL. Remote files are read through `ranges`, for GDAL too. All of them
 give the stored numbers, with two exceptions: pixels that the file declares to be nodata, by another number than 0 or by
 a mask, are 0, the nodata of all cards; and numbers of a raster that is known to be of a band (`Raster.encoded`) are in
 the unit of its card.
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 _RUN: Final = 4096
-"""Blocks side by side are read at once up to so many columns where their requests or threads can overlap."""
+"""Adjacent blocks are read at once up to this number of columns where requests or threads can overlap."""
 
 
 class Source(Protocol):
-    """Where blocks of pixels come from."""
+    """A source of blocks of pixels."""
 
     def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """The pixels of each window, in that order; each array is the caller's own.
@@ -41,7 +41,7 @@ class Source(Protocol):
 
 
 def source(raster: Raster, threads: int = 1) -> Source:
-    """What reads the raster fastest, in the unit of its card where it is known to be of one.
+    """The fastest reader of a raster, in the unit of its card where it belongs to one.
 
     Args:
         raster: as its header was read.
@@ -52,7 +52,7 @@ def source(raster: Raster, threads: int = 1) -> Source:
 
 
 def _stored(raster: Raster, threads: int) -> Source:
-    """What reads the stored numbers fastest."""
+    """The fastest reader of the stored numbers."""
     path = raster.path
     if eopf.holds(path) or _is_in_archive(path):
         _check_unchanged(raster, stamp_of(path))
@@ -67,7 +67,7 @@ def _stored(raster: Raster, threads: int) -> Source:
 
 def _check_unchanged(raster: Raster, now: str) -> None:
     if raster.stamp and now != raster.stamp:
-        raise SourceError(f"raster {stores.shown(raster.path)} has changed since its header was read; run again")
+        raise SourceError(f"raster {stores.redacted(raster.path)} has changed since its header was read; run again")
 
 
 def _tiff_source(raster: Raster, file: ByteSource) -> TiffSource | None:
@@ -104,11 +104,11 @@ class EncodedSource:
     def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """See `Source`."""
         for pixels in self._stored.read(windows):
-            yield encoding.decoded(pixels, self._raster.encoding or "", stores.shown(self._raster.href))
+            yield encoding.decoded(pixels, self._raster.encoding or "", stores.redacted(self._raster.href))
 
 
 class TiffSource:
-    """Blocks of a tiled TIFF file, here or at a distance."""
+    """Blocks of a tiled TIFF file, local or remote."""
 
     def __init__(self, raster: Raster, tiff: Tiff) -> None:
         self._raster, self._tiff = raster, tiff
@@ -142,7 +142,7 @@ class TiffSource:
 
 
 class Jp2Source:
-    """Blocks of a JPEG 2000 file, here or at a distance, of which only the tiles that are needed are fetched."""
+    """Blocks of a JPEG 2000 file, local or remote, of which only the needed tiles are fetched."""
 
     def __init__(self, raster: Raster, tiles: Jp2, file: ByteSource, threads: int = 1) -> None:
         self._raster, self._tiles, self._file, self._threads = raster, tiles, file, threads
@@ -168,7 +168,7 @@ class ProductSource:
 
 
 class FileSource:
-    """Blocks of any file that GDAL reads, here or at a distance."""
+    """Blocks of any file that GDAL reads, local or remote."""
 
     def __init__(self, raster: Raster, threads: int = 1, file: ByteSource | None = None) -> None:
         distant = stores.is_distant(raster.path)
@@ -213,7 +213,7 @@ def _runs(windows: Iterable[Window], columns: int) -> Iterator[list[Window]]:
 
 
 def without_nodata(pixels: PixelArray, nodata: float | None) -> PixelArray:
-    """The pixels, those of that value made 0 in place."""
+    """The pixels, with a value replaced by 0 in place."""
     if nodata is not None:
         pixels[pixels == pixels.dtype.type(nodata)] = 0
     return pixels

@@ -1,4 +1,4 @@
-"""Arrays as pictures: stretched to eight bits, coloured, encoded as PNG; and GeoTIFF files written all at once."""
+"""Rendering of arrays: stretch to eight bits, colour, encode as PNG; and atomic writing of GeoTIFF files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BRIGHTEST: Final = MappingProxyType(
     {band.name: band.display[1] for card in cards.CARDS.values() for band in card.bands}
 )
-"""What is drawn white by default: farmland is rarely brighter. Harmonised DN; linear power of radar."""
+"""Values rendered white by default, as farmland is rarely brighter: harmonised DN; linear power of radar."""
 CLASS_COLOURS: Final = MappingProxyType(
     {
         card.classification.name: np.array(card.classification.colours, np.uint8)
@@ -36,7 +36,7 @@ CLASS_COLOURS: Final = MappingProxyType(
 """Red, green and blue of the classes 0, 1, … of each classification."""
 _PERCENTILES = re.compile(r"^(\d{1,2})_(\d{1,3})$")
 _GAMMA: Final = 0.8
-"""Below 1 brightens what is dark: most of what grows."""
+"""Gamma; below 1 brightens dark pixels, such as most vegetation."""
 
 
 def stretched(
@@ -47,7 +47,7 @@ def stretched(
     Args:
         bands: arrays (y, x) by the bands' names.
         lut: "5_95" stretches each band between these percentiles of its data; None between 0 and `BRIGHTEST`, the same
-            for all pictures.
+            for all images.
         nodata: pixels that are left out of the percentiles; None is where a band is 0.
 
     Raises:
@@ -86,7 +86,7 @@ def _percentiles(lut: str) -> tuple[float, float]:
 
 
 def png(colours: NDArray[np.uint8], nodata: NDArray[np.bool_] | None = None) -> bytes:
-    """A picture (3, y, x) as PNG; where there is nodata it is transparent."""
+    """An image (3, y, x) as PNG, transparent where there is nodata."""
     picture = np.moveaxis(colours, 0, -1)
     if nodata is not None and nodata.any():
         picture = np.dstack([picture, np.where(nodata, 0, 255).astype(np.uint8)])
@@ -96,7 +96,7 @@ def png(colours: NDArray[np.uint8], nodata: NDArray[np.bool_] | None = None) -> 
 def save_geotiff(
     file: Path, pixels: PixelArray, epsg: int, transform: Affine, tags: Mapping[str, object], **profile: object
 ) -> None:
-    """Write bands (band, y, x) as GeoTIFF under a name that nobody sees before the file is whole.
+    """Write bands (band, y, x) as GeoTIFF, atomically.
 
     Raises:
         SourceError: the folder or disk does not take it.

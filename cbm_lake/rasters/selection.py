@@ -1,4 +1,4 @@
-"""Which pixels of the lake are wanted: card, area, grid, bands and days, and the window of a grid that holds them."""
+"""Selection of pixels of the lake by card, area, grid, bands and days, and the windows of grids that contain them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Extent: TypeAlias = tuple[tuple[int, tuple[float, float, float, float]], ...]
 
 @dataclass(frozen=True)
 class Choice:
-    """Which pixels are wanted."""
+    """A selection of pixels."""
 
     card: cards.Card
     aoi: str | None = None
@@ -58,7 +58,7 @@ class Choice:
         start: date | str | None = None,
         end: date | str | None = None,
     ) -> Choice:
-        """The choice that a caller described.
+        """The validated selection from a caller's arguments.
 
         Raises:
             InvalidInputError: no such card, band or day, days reversed, or a year or pixel size that is none.
@@ -79,7 +79,7 @@ class Choice:
         return cls(kind, aoi.lower() if aoi else None, year, grid, resolution, names, first, last)
 
     def fits(self, name: str, grid: Grid, bands: Collection[str]) -> bool:
-        """Whether a grid with those bands is one of those that are asked for."""
+        """Whether a grid with those bands is selected."""
         sized = self.resolution is None or math.isclose(grid.transform.a, self.resolution, rel_tol=1e-6)
         return sized and self.grid in (None, name) and set(self.bands or ()) <= set(bands)
 
@@ -89,7 +89,7 @@ class Choice:
         return (self.start is None or day >= self.start) and (self.end is None or day <= self.end)
 
     def __str__(self) -> str:
-        """The choice in words."""
+        """The selection in words, for messages."""
         days = f"from {self.start or 'the first day'} to {self.end or 'the last'}" if self.start or self.end else ""
         parts = (
             self.card.name,
@@ -133,7 +133,7 @@ def grid_around(extent: Extent, epsg: int, size: float) -> Grid:
     """The grid of that pixel size round an extent, its edges at whole multiples of the size.
 
     Raises:
-        InvalidInputError: no such coordinate system, or metres where degrees are wanted.
+        InvalidInputError: no such coordinate system, or metres where degrees are needed.
     """
     try:
         degrees = CRS.from_epsg(epsg).is_geographic

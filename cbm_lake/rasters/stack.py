@@ -1,4 +1,4 @@
-"""Catalogued rasters as one lazy array on a common grid, put together by stackstac.
+"""Stacks of catalogued rasters as one lazy array on a common grid, arranged by stackstac.
 
 stackstac arranges scenes, dates and chunks; pixels are read by the package's own `readers.source`, so that signing,
 retries and nodata are those of an extraction. A raster that is missing or damaged is an error when it is read, never
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cbm_lake.lake.pixels import Pixels
 
 _READERS: Final = 16
-"""Headers that are read at once: they may be far away."""
+"""Headers that are read concurrently, as they may be remote."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _on_own_grid(slots: Sequence[Slot], rasters: list[dict[str, Raster]], choice
 
 
 def _complete(slots: Sequence[Slot], rasters: list[dict[str, Raster]], choice: Choice) -> dict[str, tuple[Raster, ...]]:
-    """The rasters of each band wanted, one for each scene."""
+    """The rasters of each selected band, one per scene."""
     lacking = {
         name: {number for number, scene in enumerate(rasters) if name not in scene} for name in choice.bands or ()
     }
@@ -207,10 +207,10 @@ class _Reader:
         asked = Window(int(window.row_off), int(window.col_off), int(window.height), int(window.width))
         offset = _offset(self._raster.grid, self._grid)
         pixels = self._warped(window) if offset is None else self._copied(asked, *offset)
-        return cf.fitting(pixels, self._dtype, f"band of {stores.shown(self._raster.href)}")
+        return cf.fitting(pixels, self._dtype, f"band of {stores.redacted(self._raster.href)}")
 
     def close(self) -> None:
-        """Nothing stays open."""
+        """Does nothing; no file stays open."""
 
     def _copied(self, window: Window, down: int, across: int) -> PixelArray:
         """The raster's own pixels; 0 outside it."""
@@ -225,7 +225,7 @@ class _Reader:
     def _warped(self, window: rasterio.windows.Window) -> PixelArray:
         """The nearest pixel of the raster for each pixel of the grid; 0 outside it."""
         raster, (rows, columns) = self._raster, self._grid.shape
-        name = stores.shown(raster.href)
+        name = stores.redacted(raster.href)
         if eopf.holds(raster.href) or raster.masked:
             raise SourceError(f"raster {name} is a Zarr product or has a mask; it is read on its own grid only")
         target = {"crs": f"EPSG:{self._grid.epsg}", "transform": self._grid.transform, "height": rows, "width": columns}

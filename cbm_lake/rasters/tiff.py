@@ -1,4 +1,4 @@
-"""Tiled TIFF files (GeoTIFF, COG), here or at a distance, read tile by tile without GDAL.
+"""Reader of tiled TIFF files (GeoTIFF, COG), local or remote, which decodes tile by tile without GDAL.
 
 GDAL decodes and copies whole bands in twice the time that it takes only to decompress the tiles that are needed. What
 is unusual is left to GDAL: `Tiff.inspect` then answers None.

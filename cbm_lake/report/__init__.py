@@ -1,4 +1,4 @@
-"""Reports: a parcel on a few pages, as PDF and HTML, with the evidence by which anyone can recompute every number.
+"""Parcel reports as PDF and HTML with embedded evidence, from which every number can be recomputed.
 
 import cbm_lake as cbm
 
@@ -52,7 +52,7 @@ _BACKGROUND: Final = "sentinel"
 
 @dataclass(frozen=True)
 class Report:
-    """A report that was made."""
+    """The files and the outcome of one report."""
 
     pid: str
     files: dict[str, Path]
@@ -78,7 +78,7 @@ def parcel(
     name: str | None = None,
     lake: Lake | None = None,
 ) -> Report:
-    """Write the report of a parcel of a lake; what cannot be drawn is said in its place.
+    """Write the report of a parcel; a figure that cannot be drawn is replaced by the reason.
 
     Args:
         aoi: area.
@@ -87,10 +87,10 @@ def parcel(
         ptype: which parcel set; None is the main one.
         folder: where it goes; None is temp/<aoi>/<year>/<pid>/.
         formats: pdf, html, json (the evidence alone); one or several.
-        tms: name of the background under the outline.
+        tms: name of the background under the geometry.
         notes: what the analyst has to say; None is what was noted of the parcel in the workspace.
-        name: of the files, without their endings; None is report_<aoi>_<year>_<pid>.
-        lake: the lake; None is the workspace's. A lake of a moment is reported as of that moment, others as of now.
+        name: of the files, without their extensions; None is report_<aoi>_<year>_<pid>.
+        lake: the lake; None is the workspace's. A lake opened as of a timestamp is reported as of then.
 
     Raises:
         NotFoundError: no such parcel.
@@ -127,7 +127,7 @@ def parcel(
 def _contents(
     sealed: Facts, pictures: dict[str, bytes], formats: Sequence[str], signer: keys.Signer | None
 ) -> dict[str, bytes]:
-    """The files of a report by their formats, signed where there is a key: the signature is of their pages too."""
+    """Contents of a report by format, signed if there is a key; the signature covers the rendered pages."""
     texts = words.of(sealed)
     makers: dict[str, Callable[[Facts], bytes]] = {
         "pdf": lambda document: pages.pdf(texts, pictures, document),
@@ -158,7 +158,7 @@ def batch(
     progress: Callable[[int, int], None] = lambda done, total: None,
     lake: Lake | None = None,
 ) -> list[Report]:
-    """Write the reports of many parcels; one that fails does not stop the others.
+    """Write the reports of many parcels; failures are collected and do not stop the others.
 
     Args and errors are those of `parcel`; progress is told how many are done, of how many.
 
@@ -182,7 +182,7 @@ def batch(
 
 
 def listed(pids: Sequence[str]) -> list[str]:
-    """Identifiers, of which one that begins with @ names a file that has one in each line.
+    """Expand identifiers; one that begins with @ names a file with one identifier per line.
 
     Raises:
         SourceError: the file cannot be read.
@@ -212,5 +212,5 @@ def export_to_pdf(
     *,
     lake: Lake | None = None,
 ) -> Path:
-    """Write report_<aoi>_<year>_<pid>.pdf, by the original's name and arguments; where it is."""
+    """Write report_<aoi>_<year>_<pid>.pdf with the original library's name and arguments; returns its path."""
     return parcel(aoi, year, pid, ptype, folder=folder, formats=("pdf",), lake=lake).files["pdf"]

@@ -1,4 +1,4 @@
-"""The evidence of a report: what it says as data, with hashes, in the file itself."""
+"""The evidence of a report: its facts as JSON with hashes, embedded in the PDF or HTML file and read back from it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAME: Final = "evidence.json"
 ELEMENT: Final = "cbm-lake-evidence"
 """The id of the script element that holds it in HTML."""
 SEAL: Final = "seal"
-"""Where the signature stands in it; see `seals`."""
+"""Key of the signature; see `seals`."""
 OLD: Final = 1
 """The format of evidence that says nothing of its pages."""
 _LARGEST: Final = 200_000_000
@@ -53,14 +53,14 @@ _YEARS: Final = range(1, 10_000)
 
 @dataclass(frozen=True)
 class Page:
-    """What stands on the pages beside the facts."""
+    """Page options that are not facts of the lake."""
 
     maker: str
     """Who made the report."""
     missing: dict[str, str]
     """Figures that could not be drawn, and why."""
     tms: str
-    """The background under the outline."""
+    """The background under the geometry."""
     signer: str = ""
     """The name of the key by which it is signed; empty where it is not."""
 
@@ -68,16 +68,16 @@ class Page:
 def seal(
     key: Facts, moment: str, snapshot: Facts, values: Facts, others: Facts, pictures: dict[str, bytes], page: Page
 ) -> Facts:
-    """The evidence of a report.
+    """Seal the evidence of a report with hashes.
 
     Args:
         key: aoi, year, ptype, pid.
-        moment: as of which the lake was read.
+        moment: timestamp as of which the lake was read.
         snapshot: versions of its tables then.
-        found: what can be recomputed.
+        values: what can be recomputed.
         others: what cannot: notes, results of checks that are replaced when they are made again.
-        pictures: the figures by name, as they stand in the report (PNG).
-        page: what else stands there.
+        pictures: the figures of the report by name (PNG).
+        page: page options.
     """
     sealed = {
         "format": facts.FORMAT,
@@ -96,7 +96,7 @@ def seal(
 
 
 def tools() -> dict[str, str]:
-    """The versions of what pages and figures are set with here; others may set and draw the same otherwise."""
+    """Versions of the libraries that render pages and figures; other versions may render differently."""
     versions = {"machine": platform.machine()}
     for name in _TOOLS:
         try:
@@ -108,12 +108,12 @@ def tools() -> dict[str, str]:
 
 
 def without_seal(document: Facts) -> Facts:
-    """The evidence itself."""
+    """The evidence without its seal."""
     return {name: value for name, value in document.items() if name != SEAL}
 
 
 def tampering(document: Facts) -> list[str]:
-    """Whether the evidence is as it was sealed."""
+    """Check the evidence against its hashes; returns the problems, none if it is intact."""
     without = {name: value for name, value in document.items() if name not in ("sha256", SEAL)}
     problems = (
         [] if facts.digest(without) == document["sha256"] else ["the evidence was changed after it was made (sha256)"]
@@ -124,17 +124,17 @@ def tampering(document: Facts) -> list[str]:
 
 
 def read(path: Path) -> Facts:
-    """The evidence in a file, with its seal.
+    """Read the evidence with its seal from a file.
 
     Raises:
         SourceError: the file cannot be read.
-        InvalidInputError: there is no evidence in it, or several, or what is none.
+        InvalidInputError: it contains no evidence, several, or invalid evidence.
     """
     return parse(path, content_of(path))
 
 
 def content_of(path: Path) -> bytes:
-    """The bytes of a report.
+    """Read the bytes of a report file.
 
     Raises:
         SourceError: the file cannot be read.
@@ -151,10 +151,10 @@ def content_of(path: Path) -> bytes:
 
 
 def parse(path: Path, content: bytes) -> Facts:
-    """The evidence in the bytes of a file, with its seal.
+    """Parse the evidence with its seal from the bytes of a file.
 
     Raises:
-        InvalidInputError: there is no evidence in it, or several, or what is none.
+        InvalidInputError: it contains no evidence, several, or invalid evidence.
     """
     try:
         document = read_json(_READERS[path.suffix.lower()](content))
@@ -168,7 +168,7 @@ def parse(path: Path, content: bytes) -> Facts:
 
 
 def _oddity(document: Any) -> str:
-    """What tells that a document is no evidence; empty where nothing does."""
+    """The reason why a document is no evidence; "" if it is."""
     if not isinstance(document, dict):
         return "it is no object"
     wrong = _ill_typed(document, _SHAPE) or _ill_typed(document["key"], _KEY)
@@ -195,7 +195,7 @@ def _is_moment(text: str) -> bool:
 
 
 def _ill_typed(document: Facts, shape: dict[str, type]) -> str:
-    """The first name whose value is not there, or of another type."""
+    """The first field that is missing or of the wrong type."""
     return next(
         (f"{name} is no {kind.__name__}" for name, kind in shape.items() if type(document.get(name)) is not kind), ""
     )
@@ -221,7 +221,7 @@ def _from_pdf(content: bytes) -> str:
 
 
 class _Scripts(HTMLParser):
-    """Takes the texts of script elements of our id."""
+    """Collects the text of script elements with our id."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -257,5 +257,5 @@ _READERS: Final[dict[str, Callable[[bytes], str]]] = {".pdf": _from_pdf, ".html"
 
 
 def attached(document: Facts) -> str:
-    """The evidence as the text of a script element; a JSON text may hold </script>, which would end it."""
+    """Serialize the evidence for a script element, with </script> escaped."""
     return json.dumps(document).replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""What a report says of a parcel, as plain numbers and texts out of the lake as it was at one moment."""
+"""Facts of a report: the numbers and texts that one snapshot of the lake holds about a parcel."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Key = dict[str, Any]
 
 
 def gather(source: LakeSource, key: Key) -> Facts:
-    """Everything that a report says of a parcel, ready for JSON: texts, numbers, ISO moments.
+    """Gather the facts of a report as JSON-compatible values: texts, numbers, ISO timestamps.
 
     Args:
-        source: a lake as it was at a moment, so that the same can be asked again.
+        source: a lake as it was at a timestamp, so that the same can be asked again.
         key: aoi, year, ptype, pid.
 
     Raises:
@@ -55,7 +55,7 @@ def gather(source: LakeSource, key: Key) -> Facts:
 
 
 def foi_results(lake: Lake, key: Key) -> list[Facts]:
-    """What the FOI checks in the lake say of a parcel. They are files of their own, which a later check replaces."""
+    """FOI results of a parcel in the lake. They are plain files that a later check overwrites."""
     results = []
     for name, aoi in foi.in_lake(lake).items():
         if aoi == key["aoi"]:
@@ -65,33 +65,33 @@ def foi_results(lake: Lake, key: Key) -> list[Facts]:
 
 
 def open_at(moment: str, url: str | None = None) -> Lake:
-    """The lake as it was recorded at a moment."""
+    """Open the lake as of a timestamp."""
     return open_lake(url, as_of=moment)
 
 
 def now() -> str:
-    """This moment, as evidence writes it."""
+    """The current timestamp, in the format of the evidence."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def snapshot(lake: Lake) -> Facts:
-    """Which versions of its tables a lake is made of, and by what."""
+    """Table versions of a lake and the software that wrote them."""
     state = lake.snapshot()
     return {"versions": dict(state.versions), "scenes": len(state.scenes), "cbm_lake": version("cbm-lake")}
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of a value as JSON, with its keys in order."""
+    """SHA-256 of a value as canonical JSON."""
     return hashlib.sha256(text(value).encode()).hexdigest()
 
 
 def text(value: Any) -> str:
-    """A value as JSON, with its keys in order."""
+    """Serialize a value as JSON with sorted keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: moments as ISO texts, numbers that are none as null, others to nine digits."""
+    """Convert to JSON values: ISO timestamps, null for NaN, numbers rounded to nine digits."""
     if isinstance(value, dict):
         return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -125,7 +125,7 @@ def _parcel(source: LakeSource, key: Key) -> Facts:
 
 
 def _lights(lake: Lake, key: Key) -> list[Facts]:
-    """The colour of the parcel in each scenario that asks something of it, by the default rules."""
+    """Traffic light of the parcel in each applicable scenario, by the default rules."""
     try:
         lights = markers.traffic_light(key["aoi"], key["year"], key["ptype"], pids=[key["pid"]], lake=lake)
     except NotFoundError:  # no markers were found yet
@@ -141,6 +141,6 @@ def _peers(source: LakeSource, key: Key) -> Facts:
 
 
 def _of_parcel(batch: Any, pid: str) -> list[Facts]:
-    """The rows of a parcel, by the first column, in a batch of a FOI result; without its outline."""
+    """Rows of a parcel in a batch of a FOI result, matched by the first column, without geometry."""
     rows = batch.drop_columns(["geometry"])
     return [row for row in rows.to_pylist() if str(next(iter(row.values()))) == pid]

@@ -1,4 +1,4 @@
-"""The figures of a report, as files; where one cannot be drawn, why."""
+"""Draws the figures of a report to PNG files and records why one cannot be drawn."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Figures = tuple[dict[str, bytes], dict[str, str], str]
 
 
 def draw(reading: Reading, key: Key, folder: Path, tms: str) -> Figures:
-    """Draw them all.
+    """Draw all figures.
 
     Args:
         reading: of the lake.
         key: aoi, year, ptype, pid.
         folder: for files on the way.
-        tms: of which background the outline is drawn.
+        tms: background under the geometry.
     """
     where = key["aoi"], key["year"], key["pid"]
     verbs: dict[str, Callable[..., Figure | None]] = {

@@ -1,4 +1,4 @@
-"""What a reader sees in a page of HTML: its texts, and how it differs from another page."""
+"""Parses HTML reports and compares their visible content with another page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST: Final = 5
 
 
 class _Parser(HTMLParser):
-    """Texts and attributes that are shown, and all elements with their attributes."""
+    """Collects visible text and attributes, and all elements with their attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def digest(page: str) -> str:
 
 
 def pictures(page: str) -> dict[str, bytes]:
-    """The figures in a page of ours by their names (PNG).
+    """The figures of one of our pages by name (PNG).
 
     Raises:
         InvalidInputError: one is no base64.
@@ -65,7 +65,7 @@ def pictures(page: str) -> dict[str, bytes]:
 
 
 def differences(page: str, anew: str) -> list[str]:
-    """How a page differs from the one that its evidence makes; empty where they are equal byte for byte."""
+    """Differences of a page from the one that its evidence renders to; empty where they are equal byte for byte."""
     if page == anew:
         return []
     current, expected = _parsed(page), _parsed(anew)

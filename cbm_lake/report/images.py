@@ -1,4 +1,4 @@
-"""The pictures of a report: their pixels, whatever file or page they are stored in, and the digests of these."""
+"""PNG images of a report: decoding, encoding, and digests of files and of pixels."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MOST_PIXELS: Final = 50_000_000
-"""Of a picture at most; a figure has two million."""
+"""Most pixels of an image; a figure has two million."""
 
 
 def digest_of_file(content: bytes) -> str:
-    """SHA-256 of a picture as a file."""
+    """SHA-256 of an image file."""
     return hashlib.sha256(content).hexdigest()
 
 
 def decoded(content: bytes) -> NDArray[Any]:
-    """The pixels of a PNG, rows x columns x bands of uint8.
+    """Decode a PNG to uint8 pixels (rows, columns, bands).
 
     Raises:
-        InvalidInputError: it is none of 8 bits, or larger than `MOST_PIXELS`.
+        InvalidInputError: it is not an 8-bit PNG, or larger than `MOST_PIXELS`.
     """
     if len(content) < 33 or not content.startswith(_SIGNATURE) or content[12:16] != b"IHDR":
         raise InvalidInputError("a picture is no PNG")
@@ -43,12 +43,12 @@ def decoded(content: bytes) -> NDArray[Any]:
 
 
 def encoded(pixels: NDArray[Any]) -> bytes:
-    """Pixels as a PNG."""
+    """Encode pixels as PNG."""
     return bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels), level=1))
 
 
 def digest_of_pixels(pixels: NDArray[Any]) -> str:
-    """SHA-256 of what is seen: width, height, and red, green, blue and opacity of each pixel by rows."""
+    """SHA-256 of width, height and RGBA pixels in row-major order."""
     rows, columns, bands = pixels.shape
     colours = pixels[:, :, :3] if bands >= 3 else np.repeat(pixels[:, :, :1], 3, axis=2)
     opaque = np.full((rows, columns, 1), 255, np.uint8)

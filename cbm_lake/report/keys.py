@@ -1,4 +1,4 @@
-"""The keys by which an agency signs its reports: Ed25519, in config/keys/ of the workspace.
+"""Ed25519 signing keys of reports, stored in config/keys/ of the workspace: `make`, `listed`, `signer`, `read`.
 
     0001-1f3a9c0d5e7b2846.key    the private key (PKCS 8, PEM), for its owner's eyes only
     0001-1f3a9c0d5e7b2846.pub    the public key (PEM), for everybody
@@ -37,7 +37,7 @@ _WAIT: Final = 60
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A key by which signatures are verified."""
+    """A public key that verifies signatures."""
 
     raw: bytes
     """32 bytes."""
@@ -50,18 +50,18 @@ class PublicKey:
 
     @property
     def name(self) -> str:
-        """By which it is known: the first 16 hexadecimal digits of its SHA-256."""
+        """Key name: the first 16 hexadecimal digits of its SHA-256."""
         return hashlib.sha256(self.raw).hexdigest()[:16]
 
     @property
     def pem(self) -> str:
-        """The key as a file."""
+        """The key in PEM format."""
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         return self._key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
-        """Whether a signature of a message is by this key."""
+        """Whether the signature of a message was made with this key."""
         from cryptography.exceptions import InvalidSignature
 
         try:
@@ -78,13 +78,13 @@ class PublicKey:
 
 @dataclass(frozen=True)
 class Signer:
-    """The key that signs."""
+    """A private key that signs reports."""
 
     public: PublicKey
     private: Path
 
     def sign(self, message: bytes) -> bytes:
-        """The signature of a message.
+        """Sign a message.
 
         Raises:
             ConfigError: the private key cannot be read.
@@ -93,7 +93,7 @@ class Signer:
 
 
 def make(*, another: bool = False) -> PublicKey:
-    """Make a key, by which reports are signed from now on.
+    """Create a key with which reports are signed from now on.
 
     Args:
         another: make one although there is one; the older one stays known, but signs no more.
@@ -126,7 +126,7 @@ def make(*, another: bool = False) -> PublicKey:
 
 
 def listed() -> list[PublicKey]:
-    """The keys of the workspace, the oldest first.
+    """Keys of the workspace, oldest first.
 
     Raises:
         SourceError: the file of one cannot be read.
@@ -144,7 +144,7 @@ def listed() -> list[PublicKey]:
 
 
 def signer() -> Signer | None:
-    """The key that signs: the newest whose private part is here; None where there is none.
+    """The newest key with a private part in the workspace, or None.
 
     Raises:
         SourceError, InvalidInputError: as `listed`.
@@ -154,7 +154,7 @@ def signer() -> Signer | None:
 
 
 def of_name(name: str | None = None) -> PublicKey:
-    """A key of the workspace by its name, or the beginning of it; without one, the key that signs.
+    """Look up a key of the workspace by name or prefix; by default the signing key.
 
     Raises:
         NotFoundError: there is none, or several begin so.
@@ -170,7 +170,7 @@ def of_name(name: str | None = None) -> PublicKey:
 
 
 def read(source: str | Path | PublicKey) -> PublicKey:
-    """A public key from a file (PEM), or from the text of one.
+    """Read a public key from a PEM file or PEM text.
 
     Raises:
         SourceError: the file cannot be read.
@@ -195,7 +195,7 @@ def read(source: str | Path | PublicKey) -> PublicKey:
 
 
 def read_all(sources: str | Path | PublicKey | Sequence[str | Path | PublicKey] | None) -> list[PublicKey]:
-    """Public keys from files; none where none is given.
+    """Read public keys from files; an empty list if none are named.
 
     Raises:
         SourceError, InvalidInputError: as `read`.

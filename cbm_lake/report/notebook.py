@@ -1,4 +1,4 @@
-"""A notebook as a document: HTML, or PDF by way of its texts, tables and pictures."""
+"""Exports notebooks to HTML or PDF: `from_notebook`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _SECONDS: Final = 120
 def from_notebook(
     path: str | Path, *, with_code: bool = True, folder: str | Path | None = None, run: bool = False, pdf: bool = False
 ) -> Path:
-    """Write a notebook as one HTML file that needs nothing else, or, by a Chromium of this machine, as PDF.
+    """Export a notebook to a self-contained HTML file, or to PDF with a local Chromium.
 
     Args:
         path: the notebook, with its outputs.
         with_code: whether the code is shown too.
-        folder: where it goes; None is beside the notebook.
+        folder: output folder; defaults to that of the notebook.
         run: execute it first, in its own folder.
         pdf: as PDF.
 
@@ -62,7 +62,7 @@ def from_notebook(
 
 
 def _printed(page: str) -> bytes:
-    """A page as PDF."""
+    """Print a page to PDF."""
     browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if browser is None:
         raise ConfigError(f"a PDF of a notebook wants one of {', '.join(_BROWSERS)}; install one, or print the HTML")

@@ -1,4 +1,4 @@
-"""Facts and figures as pages: PDF by typst, HTML by jinja2. Data go to both as data, never as markup."""
+"""Renders facts and figures to PDF (typst) and HTML (jinja2); values are passed as data, never as markup."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING: Final = "\u2013"
 
 
 def pdf(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> bytes:
-    """A report as PDF/A-3, its evidence attached."""
+    """Render a report to PDF/A-3 with its evidence attached."""
     with of_extra("report", "a PDF"):
         import typst
     with tempfile.TemporaryDirectory() as name:
@@ -32,16 +32,16 @@ def pdf(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> bytes:
         (folder / NAME).write_text(json.dumps(sealed, indent=1), "utf-8")
         (folder / "page.typ").write_text(_template("page.typ"), "utf-8")
         try:
-            made: bytes = typst.compile(
+            document: bytes = typst.compile(
                 str(folder / "page.typ"), root=str(folder), font_paths=[_fonts()], pdf_standards=["a-3b"]
             )
         except typst.TypstError as error:
             raise SourceError(f"the report cannot be set: {error}") from error
-    return made
+    return document
 
 
 def html(words: Facts, pictures: dict[str, bytes], sealed: Facts) -> str:
-    """A report as one HTML file that needs nothing else."""
+    """Render a report to one self-contained HTML file."""
     page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     encoded = {name: base64.b64encode(content).decode() for name, content in pictures.items()}
     data = {"pictures": encoded, "element": ELEMENT, "attached": Markup(attached(sealed))}  # noqa: S704 - escaped there
@@ -53,14 +53,14 @@ def _template(name: str) -> str:
 
 
 def _fonts() -> str:
-    """The fonts that matplotlib brings, so that figures and words look alike on every machine."""
+    """Font folder of matplotlib, so that figures and text look alike on every machine."""
     import matplotlib
 
     return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")
 
 
 def rows(table: list[dict[str, Any]], names: dict[str, str]) -> list[list[str]]:
-    """Rows of a table as texts, under the headings that `names` gives to its columns."""
+    """Format table rows as text, under the headings in `names`."""
     return [list(names.values()), *([_text(row.get(name)) for name in names] for row in table)]
 
 

@@ -1,4 +1,4 @@
-"""What a reader sees in a PDF: its pages as texts and pictures, and one digest of all that is drawn."""
+"""Parses PDF reports: page texts, images, and one digest of everything that is drawn."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 _MOST_PAGES: Final = 200
 _DEEPEST: Final = 200
 _NOT_SEEN: Final = frozenset({"/Metadata", "/EmbeddedFiles", "/AF"})
-"""Of a document's objects, what is not drawn: the attached evidence, and what is said of the file."""
+"""Objects that are not drawn: the attached evidence, and metadata."""
 _TITLES: Final = ("/Title", "/Author", "/Subject", "/Keywords")
-"""What viewers show of a document beside its pages."""
+"""What viewers show in addition to the pages."""
 _STORED: Final = frozenset({"/Length", "/Filter", "/DecodeParms"})
 """How a stream is stored, which is not what it holds."""
 
 
 @dataclass(frozen=True)
 class Pages:
-    """What can be read of a PDF."""
+    """Parsed content of a PDF."""
 
     texts: tuple[str, ...]
     """Of each page, without regard to blanks."""
@@ -43,7 +43,7 @@ class Pages:
 
 @contextmanager
 def readable() -> Iterator[None]:
-    """Turn what pypdf raises of a broken document into one error.
+    """Convert pypdf's exceptions for broken documents to one error.
 
     Raises:
         InvalidInputError: it cannot be read.
@@ -73,7 +73,7 @@ def readable() -> Iterator[None]:
 
 
 def read(content: bytes) -> Pages:
-    """The pages of a PDF.
+    """Parse the pages of a PDF.
 
     Raises:
         InvalidInputError: it cannot be read.
@@ -117,14 +117,14 @@ def _document(content: bytes, *, strict: bool = False) -> Any:
 
 
 class _Objects:
-    """The objects of a document in the order in which they are met from its root; their numbers do not matter."""
+    """Objects of a document in traversal order from its root, independent of their numbers."""
 
     def __init__(self) -> None:
         self.numbers: dict[tuple[int, int], int] = {}
         self.waiting: list[Any] = []
 
     def digest(self, root: Any) -> str:
-        """SHA-256 of all that hangs on an object."""
+        """SHA-256 of an object and everything that it references."""
         hashed = hashlib.sha256(self.text(root.get_object()))
         while self.waiting:
             hashed.update(b"\n" + self.text(self.waiting.pop().get_object()))
@@ -164,13 +164,13 @@ def _pictures(page: Any) -> Iterator[Any]:
 
 
 def _dictionary(above: Any, name: str) -> Any:
-    """A dictionary of another one; an empty one where it is not there."""
+    """A nested dictionary, or an empty one."""
     item = above.get(name)
     return {} if item is None else item.get_object()
 
 
 def _pixels(image: Any) -> NDArray[Any]:
-    """The pixels of an image of 8 bits, with its opacity as the last band where it has one."""
+    """Pixels of an 8-bit image, with opacity as the last band if it has one."""
     width, height = int(image["/Width"]), int(image["/Height"])
     if not 0 < width * height <= images.MOST_PIXELS or image.get("/BitsPerComponent") != 8:
         raise InvalidInputError(f"a picture has {width} x {height} pixels, or not 8 bits")
@@ -204,7 +204,7 @@ def _notes(document: Any, pages: list[Any]) -> Iterator[str]:
 
 
 def differences(there: Pages, expected: Pages) -> list[str]:
-    """How the pages of a document that is not equal byte for byte differ from those that its evidence makes."""
+    """Differences of a document from the one that its evidence renders to."""
     changes = list(there.notes)
     if len(there.texts) != len(expected.texts):
         changes.append(f"the document has {len(there.texts)} pages where its evidence makes {len(expected.texts)}")

@@ -1,4 +1,4 @@
-"""Signatures of reports, each of which names the report before it, so that one taken away or put elsewhere is missed.
+"""Signatures of reports and their hash chain: each names its predecessor, so that a missing or moved one is detected.
 
     content      SHA-256 of the evidence and of the digests of its pages
     statement    {"content", "key": name of the key, "number": 1, 2, …, "previous": SHA-256 of the statement before}
@@ -32,7 +32,7 @@ from cbm_lake.report.facts import Facts
 from cbm_lake.report.keys import PublicKey, Signer
 
 _DOMAIN: Final = b"cbm-lake report\n"
-"""Stands before what is signed, so that a signature of something else by the same key is none of a report."""
+"""Prefix of signed messages (domain separation), so that other signatures by the same key are not valid here."""
 _SHAPE: Final = {"rendered": dict, "number": int, "previous": str, "public": str, "signature": str}
 _LONGEST: Final = 16_384
 """Bytes of a line of the register at most."""
@@ -42,7 +42,7 @@ _WAIT: Final = 120
 
 @dataclass(frozen=True)
 class Link:
-    """The statement of a report in the chain, with its signature."""
+    """Signed statement of a report in the chain."""
 
     content: str
     key: str
@@ -50,12 +50,12 @@ class Link:
     previous: str
     public: PublicKey
     signature: bytes
-    what: str
-    """Which report it is, for messages."""
+    label: str
+    """Names the report or the line of the register, for messages."""
 
     @property
     def statement(self) -> Facts:
-        """What is signed."""
+        """The signed fields."""
         return {"content": self.content, "key": self.key, "number": self.number, "previous": self.previous}
 
     @property
@@ -65,18 +65,18 @@ class Link:
 
     @property
     def holds(self) -> bool:
-        """Whether the signature is of this statement, by the key that stands beside it."""
+        """Whether the signature is valid for this statement and its public key."""
         message = _DOMAIN + facts.text(self.statement).encode("ascii")
         return self.key == self.public.name and self.public.verifies(self.signature, message)
 
 
 def content_of(sealed: Facts, rendered: dict[str, str]) -> str:
-    """SHA-256 of the evidence and of what a reader sees."""
+    """SHA-256 of the evidence and of the rendered pages."""
     return facts.digest({"evidence": sealed, "rendered": rendered})
 
 
 def sign(sealed: Facts, rendered: dict[str, str], signer: Signer) -> Facts:
-    """The evidence with its seal; the register has it then.
+    """Sign the evidence and append its statement to the register.
 
     Args:
         sealed: the evidence.
@@ -112,49 +112,49 @@ def sign(sealed: Facts, rendered: dict[str, str], signer: Signer) -> Facts:
     return {**sealed, SEAL: seal}
 
 
-def link_of(document: Facts, what: str) -> Link | None:
-    """The statement of a report by its evidence; None where it is not signed.
+def link_of(document: Facts, label: str) -> Link | None:
+    """Read the statement of a report from its evidence; None if it is not signed.
 
     Raises:
-        InvalidInputError: its seal is none.
+        InvalidInputError: its seal is invalid.
     """
     seal = document.get(SEAL)
     if seal is None:
         return None
     if not isinstance(seal, dict) or any(type(seal.get(name)) is not kind for name, kind in _SHAPE.items()):
-        raise InvalidInputError(f"{what} has a seal that is none; ask who made it for another copy")
+        raise InvalidInputError(f"{label} has a seal that is none; ask who made it for another copy")
     sealed = without_seal(document)
     signer = sealed["page"]["signer"] if isinstance(sealed.get("page"), dict) else ""
-    return _link({**seal, "content": content_of(sealed, seal["rendered"]), "key": signer}, what)
+    return _link({**seal, "content": content_of(sealed, seal["rendered"]), "key": signer}, label)
 
 
-def _link(row: Facts, name: str) -> Link:
+def _link(row: Facts, label: str) -> Link:
     try:
-        public = PublicKey(base64.b64decode(row["public"], validate=True), name)
+        public = PublicKey(base64.b64decode(row["public"], validate=True), label)
         signature = base64.b64decode(row["signature"], validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidInputError(
-            f"{name} has a seal that is none ({error}); ask who made it for another copy"
+            f"{label} has a seal that is none ({error}); ask who made it for another copy"
         ) from error
     if len(public.raw) != 32 or len(signature) != 64:
-        raise InvalidInputError(f"{name} has a seal that is none (no Ed25519); ask who made it for another copy")
-    return Link(row["content"], row["key"], row["number"], row["previous"], public, signature, name)
+        raise InvalidInputError(f"{label} has a seal that is none (no Ed25519); ask who made it for another copy")
+    return Link(row["content"], row["key"], row["number"], row["previous"], public, signature, label)
 
 
 # -- the register -----------------------------------------------------------------------------------------------------
 
 
 def register() -> Path:
-    """Where the statements of the workspace stand."""
+    """Path of the workspace's register of statements."""
     return Workspace.here().data / "reports" / "register.jsonl"
 
 
 def registered(file: Path) -> list[Link]:
-    """The statements in a register.
+    """Read the statements of a register.
 
     Raises:
         SourceError: it cannot be read.
-        InvalidInputError: a line of it is none.
+        InvalidInputError: a line is invalid.
     """
     try:
         lines = file.read_text("utf-8").split("\n")
@@ -165,19 +165,19 @@ def registered(file: Path) -> list[Link]:
     return [_registered(line, f"{file}, line {number}") for number, line in enumerate(lines, 1) if line]
 
 
-def _registered(line: str, what: str) -> Link:
+def _registered(line: str, label: str) -> Link:
     try:
         row = read_json(line)
     except InvalidInputError as error:
-        raise InvalidInputError(f"{what} is no statement ({error}); restore the register from a backup") from error
+        raise InvalidInputError(f"{label} is no statement ({error}); restore the register from a backup") from error
     texts = ("content", "key", "previous", "public", "signature")
     if (
         not isinstance(row, dict)
         or type(row.get("number")) is not int
         or not all(isinstance(row.get(name), str) for name in texts)
     ):
-        raise InvalidInputError(f"{what} is no statement; restore the register from a backup")
-    return _link(row, what)
+        raise InvalidInputError(f"{label} is no statement; restore the register from a backup")
+    return _link(row, label)
 
 
 def _is_row(line: str) -> bool:
@@ -199,7 +199,7 @@ def _last(file: Path) -> Link | None:
 
 
 def _end(file: Path) -> int:
-    """Where the last whole line ends; after it half a line may stand."""
+    """Offset of the end of the last complete line; a partial line may follow."""
     if not file.exists():
         return 0
     with file.open("rb") as stream:
@@ -210,7 +210,7 @@ def _end(file: Path) -> int:
 
 
 def _append(file: Path, row: Facts) -> None:
-    """Add a line, after the last whole one."""
+    """Append a line after the last complete one."""
     end = _end(file)
     with file.open("r+b" if file.exists() else "wb") as stream:
         stream.seek(end)
@@ -223,29 +223,31 @@ def _append(file: Path, row: Facts) -> None:
 
 
 def broken(links: Iterable[Link], trusted: Sequence[PublicKey]) -> list[str]:
-    """Where a chain of statements is broken: what is missing, stands there twice, was put elsewhere, or is not signed.
+    """Check a chain of statements for missing, duplicate, reordered or unsigned ones.
 
     Args:
         links: the statements, in any order.
-        known: the keys that are trusted.
+        trusted: the public keys whose signatures count.
     """
     ordered = sorted(links, key=lambda link: link.number)
     names = {key.raw for key in trusted}
-    problems = [f"{link.what}: its signature does not hold" for link in ordered if not link.holds]
+    problems = [f"{link.label}: its signature does not hold" for link in ordered if not link.holds]
     problems += [
-        f"{link.what} is signed by another key ({link.public.name})" for link in ordered if link.public.raw not in names
+        f"{link.label} is signed by another key ({link.public.name})"
+        for link in ordered
+        if link.public.raw not in names
     ]
     return problems + [text for pair in pairwise(ordered) for text in _step(*pair)]
 
 
 def _step(before: Link, after: Link) -> list[str]:
-    """What is wrong between two statements of a chain."""
+    """Problems between two consecutive statements."""
     if after.number == before.number:
         same = after.digest == before.digest
-        return [] if same else [f"{before.what} and {after.what} are both number {after.number}"]
+        return [] if same else [f"{before.label} and {after.label} are both number {after.number}"]
     if after.number > before.number + 1:
-        return [f"{_missing(before.number + 1, after.number - 1)} not there, before {after.what}"]
-    return [] if after.previous == before.digest else [f"{after.what} does not follow {before.what}"]
+        return [f"{_missing(before.number + 1, after.number - 1)} not there, before {after.label}"]
+    return [] if after.previous == before.digest else [f"{after.label} does not follow {before.label}"]
 
 
 def _missing(first: int, last: int) -> str:
@@ -253,10 +255,10 @@ def _missing(first: int, last: int) -> str:
 
 
 def unregistered(links: Sequence[Link], entries: Sequence[Link]) -> list[str]:
-    """Which reports a register does not have, or has otherwise."""
+    """Reports that are missing from a register, or differ from it."""
     there: dict[int, Any] = {entry.number: entry.digest for entry in entries}
     return [
-        f"{link.what} (number {link.number}) is not the report of that number in the register"
+        f"{link.label} (number {link.number}) is not the report of that number in the register"
         for link in links
         if there.get(link.number) != link.digest
     ]

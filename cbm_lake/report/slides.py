@@ -1,4 +1,4 @@
-"""A parcel's year as slides (.pptx): what is declared, its curves, calendars of its images and of their pixels."""
+"""Parcel slides (.pptx): parcel information, time series and calendar views."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def slides(
     progress: Callable[[int, int], None] = lambda done, total: None,
     lake: Lake | None = None,
 ) -> Path:
-    """Write a presentation of one or several parcels, a figure a slide; one that cannot be drawn says why in its place.
+    """Write a presentation of one or several parcels, one figure per slide; missing figures are replaced by the reason.
 
     Args:
         aoi: area.
@@ -69,7 +69,7 @@ def slides(
         pid: identifier of a parcel, or several.
         ptype: which parcel set; None is the main one.
         file: .pptx; None is temp/<aoi>/<year>/<pid>/slides_<aoi>_<year>_<pid>.pptx of the first parcel.
-        progress: told how many slides are made, of how many.
+        progress: called with the number of slides done, and the total.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
@@ -103,7 +103,7 @@ def slides(
 
 
 def _figures(reading: Reading, parcel: Parcel) -> Iterator[tuple[str, Draw]]:
-    """The figures by their titles; of the parcel alone where no other parcels of its crop are known."""
+    """Figures by title; crop references only where other parcels of the crop are known."""
     alone = not crops.has_others(reading.source, parcel)
     for title, draw in FIGURES.items():
         if alone and title.endswith(_AND_CROP):
@@ -113,7 +113,7 @@ def _figures(reading: Reading, parcel: Parcel) -> Iterator[tuple[str, Draw]]:
 
 
 def _declared(deck: Presentation, parcel: Parcel) -> None:
-    """The first slide of a parcel: what is declared."""
+    """First slide of a parcel: its declaration."""
     slide = deck.slides.add_slide(deck.slide_layouts[_BLANK])
     _text(slide.shapes, f"Parcel {parcel.pid}", 2.2, 36)
     facts = [
@@ -126,7 +126,7 @@ def _declared(deck: Presentation, parcel: Parcel) -> None:
 
 
 def _slide(deck: Presentation, parcel: Parcel, title: str, draw: Draw) -> None:
-    """A slide with a title and a figure as large as fits, or why there is none."""
+    """A slide with a title and a figure scaled to fit, or the reason why there is none."""
     from pptx.util import Inches
 
     slide = deck.slides.add_slide(deck.slide_layouts[_BLANK])
@@ -146,7 +146,7 @@ def _slide(deck: Presentation, parcel: Parcel, title: str, draw: Draw) -> None:
 
 
 def _text(shapes: SlideShapes, words: str, top: float, points: int) -> Shape:
-    """Words across a slide, so many inches from its top."""
+    """Text across a slide, `top` inches below its top."""
     from pptx.util import Inches, Pt
 
     box: Shape = shapes.add_textbox(Inches(_EDGE), Inches(top), Inches(_WIDE - 2 * _EDGE), Inches(0.6))

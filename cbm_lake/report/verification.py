@@ -1,4 +1,4 @@
-"""Whether a report still holds: its values, its pages as a reader sees them, its signature, its place in the chain."""
+"""Verifies reports: values against the lake, pages against the evidence, signature and position in the chain."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Known = str | Path | PublicKey | Sequence[str | Path | PublicKey]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a report still holds."""
+    """Result of a verification."""
 
     file: Path
     key: Facts
@@ -64,12 +64,12 @@ class Verdict:
 
     @property
     def equal(self) -> bool:
-        """Whether everything is equal, and was verified."""
+        """Whether everything was verified and is equal."""
         return not self.differences and not self.doubts
 
     @property
     def status(self) -> int:
-        """0 equal, 1 different or forged, 2 it cannot be verified."""
+        """Exit status: 0 equal, 1 different or forged, 2 cannot be verified."""
         return 1 if self.differences else 2 if self.doubts else 0
 
     def __str__(self) -> str:
@@ -87,7 +87,7 @@ class Verdict:
 
 @dataclass
 class _Findings:
-    """What is told of a report, as it is found."""
+    """Collects findings during a verification."""
 
     differences: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -106,17 +106,17 @@ def verify(
     redraw: bool = True,
     lake: Lake | bool | None = None,
 ) -> Verdict:
-    """Compare a report with its evidence, that with its signature, and with the lake as it was then.
+    """Verify a report against its evidence, its signature, and the lake as of that timestamp.
 
-    The pages are set anew from the evidence, and what a reader sees is compared: texts, pictures, everything else that
-    is drawn. With a lake every number is computed again too, and the pictures drawn again.
+    The pages are rendered again from the evidence, and what a reader sees is compared: texts, images, all else that
+    is drawn. With a lake every number is recomputed too, and the figures are redrawn.
 
     Args:
         file: a report, .pdf or .html, or its evidence alone, .json.
         url: of the lake; without it the workspace's.
         key: files of the public keys, by one of which it must be signed; None takes those of the workspace, if it is
             signed at all.
-        redraw: whether pictures are drawn again too, which takes seconds.
+        redraw: whether figures are redrawn too, which takes seconds.
         lake: the lake that is asked, or whether that of the url is; None asks it unless a key is given and no url.
 
     Raises:
@@ -163,7 +163,7 @@ def verify(
 def verify_chain(
     files: Iterable[str | Path], *, key: Known | None = None, register: str | Path | None = None
 ) -> list[str]:
-    """Where a chain of reports is broken: one is missing, was put elsewhere, changed, or signed by another.
+    """Verify a chain of reports: detects missing, reordered, changed or foreign-signed ones.
 
     Args:
         files: reports; those of one report in several formats count once.
@@ -171,7 +171,7 @@ def verify_chain(
         register: the agency's register of reports, against which they are held too; None is without.
 
     Returns:
-        One text for each break; empty where there is none.
+        One text for each break; empty if there is none.
 
     Raises:
         SourceError: a file cannot be read.
@@ -196,7 +196,7 @@ def verify_chain(
 
 
 def _signature(path: Path, document: Facts, trusted: Sequence[PublicKey], findings: _Findings) -> None:
-    """Whether it is signed, by whom, and whether the signature holds."""
+    """Check whether the report is signed, by whom, and whether the signature is valid."""
     link = seals.link_of(document, path.name)
     names = {one.raw for one in trusted or keys.listed()}
     if link is None:
@@ -224,7 +224,7 @@ def _named(trusted: Sequence[PublicKey]) -> str:
 
 
 def _page(path: Path, content: bytes, document: Facts, findings: _Findings) -> None:
-    """Whether a reader sees what the evidence says."""
+    """Check that the rendered page shows the evidence."""
     form = path.suffix.lower().removeprefix(".")
     if document["format"] == evidence.OLD:
         findings.doubts.append(
@@ -248,7 +248,7 @@ def _page(path: Path, content: bytes, document: Facts, findings: _Findings) -> N
 
 
 def _differences_of_page(path: Path, content: bytes, document: Facts) -> list[str] | None:
-    """How a page differs from what its evidence makes; None where there is no page.
+    """Differences of a page from its rendered evidence; None if there is no page.
 
     Raises:
         InvalidInputError: the evidence makes none.
@@ -283,28 +283,28 @@ def _pdf(content: bytes, document: Facts, texts: Facts) -> list[str]:
         there = pdfpages.read(content)
     except InvalidInputError as error:
         return [f"the pages are none of a report: {error}"]
-    drawn = {images.digest_of_pixels(pixels): pixels for pixels in there.pictures}
+    pixels_of = {images.digest_of_pixels(pixels): pixels for pixels in there.pictures}
     findings = [
         f"the figure {name} was changed, or is not there"
         for name, digest in document["pixels"].items()
-        if digest not in drawn
+        if digest not in pixels_of
     ]
-    more = len(set(drawn) - set(document["pixels"].values()))
+    more = len(set(pixels_of) - set(document["pixels"].values()))
     findings += [f"{more} pictures are not of the evidence"] if more else []
-    pictures = {name: images.encoded(drawn.get(digest, _NOTHING)) for name, digest in document["pixels"].items()}
+    pictures = {name: images.encoded(pixels_of.get(digest, _NOTHING)) for name, digest in document["pixels"].items()}
     anew = pages.pdf(texts, pictures, document)
     return findings if content == anew else findings + pdfpages.differences(there, pdfpages.read(anew))
 
 
 def _is_signed(form: str, content: bytes, document: Facts) -> bool:
-    """Whether a page that is set otherwise here is the one that was signed: by other versions, or saved anew."""
+    """Whether a page that renders differently here is the signed one: other versions, or saved again."""
     may_differ = form == "pdf" or document["tools"] != evidence.tools()
     signed = document[evidence.SEAL]["rendered"].get(form)
     return may_differ and bool(signed) and signed == _digest(form, content)
 
 
 def _digest(form: str, content: bytes) -> str:
-    """The digest of a page as it is signed; empty where parts were added to its end."""
+    """Digest of a page as it is signed; "" if content was appended."""
     try:
         return pdfpages.digest(content) if form == "pdf" else htmlpages.digest(content.decode("utf-8"))
     except InvalidInputError:
@@ -319,7 +319,7 @@ def _tools(tools: dict[str, str]) -> str:
 
 
 def _values(document: Facts, url: str | None, findings: _Findings) -> None:
-    """Whether the lake as it was then says the same."""
+    """Compare the facts with the lake as of that timestamp."""
     try:
         again = facts.gather(LakeSource(facts.open_at(document["as_of"], url)), document["key"])
     except SourceError as error:
@@ -333,7 +333,7 @@ def _values(document: Facts, url: str | None, findings: _Findings) -> None:
 
 
 def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
-    """Whether the lake as it was then draws the same pictures, where that can be told here."""
+    """Redraw the figures from the lake as of that timestamp and compare them, where possible."""
     tms = document["page"]["tms"]
     try:
         lake = facts.open_at(document["as_of"], url)
@@ -363,7 +363,7 @@ def _by_digest(names: Sequence[str]) -> str:
 
 
 def differences(old: Any, new: Any, where: str = "") -> list[str]:
-    """Where two values of JSON are not equal, and what stands there."""
+    """Paths at which two JSON values differ, with both values."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = dict.fromkeys([*old, *new])
         return [
@@ -388,7 +388,7 @@ def _excerpt(value: Any) -> str:
 
 
 def _count(value: Any) -> int:
-    """How many single values there are."""
+    """Number of leaf values."""
     if isinstance(value, dict):
         return sum(map(_count, value.values()))
     return sum(map(_count, value)) if isinstance(value, list) else 1

@@ -1,4 +1,4 @@
-"""What stands on the pages: the facts in plain words."""
+"""Texts of a report: turns its facts into sentences and table rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PIXELS: Final = 8
 
 
 def of(sealed: Facts) -> Facts:
-    """All texts of a report, of its evidence alone."""
+    """All texts of a report, derived from its evidence alone."""
     values, key, page = sealed["facts"], sealed["key"], sealed["page"]
     parcel = values["parcel"]
     crop = parcel["crop_name"] or parcel["crop_code"] or "no crop declared"
@@ -73,7 +73,7 @@ def _declared(values: Facts, key: Facts) -> list[list[str]]:
 
 
 def _summary(values: Facts) -> list[str]:
-    """The season in a few sentences."""
+    """Summary of the season in a few sentences."""
     looks = values["optical"]
     clear = [row for row in looks if _clear(row)]
     sentences = [
@@ -98,7 +98,7 @@ def _summary(values: Facts) -> list[str]:
 
 
 def _hidden(looks: list[Facts]) -> list[str]:
-    """Why scenes are not used, with how many: clouds, no classified pixel, only part of the parcel."""
+    """Reasons why scenes are not used, with counts: clouds, no classified pixel, partial coverage."""
     clouded = sum(bool(row["cloud"]) for row in looks)
     unknown = sum(row["cloud"] is None for row in looks)
     cut = sum(_is_cut(row) for row in looks)
@@ -109,7 +109,7 @@ def _hidden(looks: list[Facts]) -> list[str]:
 
 
 def _is_cut(row: Facts) -> bool:
-    """Whether a scene saw too little of the parcel, though enough pixels."""
+    """Whether a scene covers too little of the parcel, though enough pixels."""
     return row["share"] is not None and not row["observable"] and (row["count"] or 0) >= _PIXELS
 
 

@@ -1,1 +1,1 @@
-"""The REST service: the original's wire format, and modern doors to the same lake."""
+"""The REST service: endpoints in the wire format of the original, and modern ones over the same lake."""

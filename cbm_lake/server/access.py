@@ -1,4 +1,4 @@
-"""GET /v1/access: who looked at what, for those who were given the right to know."""
+"""The endpoint GET /v1/access: the access log, for accounts with the right to read it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Who may read what: accounts in config/users.json, passwords, tokens, and what happens when they are guessed at.
+"""Accounts of the REST service in config/users.json: grants, passwords, tokens, and lockout after failed logins.
 
-Passwords are kept as argon2 hashes, tokens as SHA-256 of 256 random bits. Checking takes the same time whether a name
-is known or not. The file is read again whenever it has changed, so that a removed account is out at once.
+Passwords are stored as argon2 hashes, tokens as SHA-256 of 256 random bits. Checking takes the same time whether a name
+exists or not. The file is reread whenever it has changed, so that a removed account loses access at once.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from cbm_lake.files import durable
 
 _HASHER: Final = PasswordHasher()
 _NOBODY: Final = _HASHER.hash(secrets.token_urlsafe())
-"""What the password of an unknown name is checked against."""
+"""The hash that passwords of unknown names are checked against."""
 _SHORTEST: Final = 8
 _REMEMBERED: Final = 300.0
-"""Seconds since its last use for which a right password need not be hashed again: argon2 is slow on purpose."""
+"""Seconds since its last use for which a correct password is not hashed again: argon2 is slow on purpose."""
 _FAILURES: Final = 10
 """Wrong passwords for a name from an address within _LOCKED seconds; then that address is refused for that name."""
 _LOCKED: Final = 900.0
@@ -41,7 +41,7 @@ _MOST_FAILING: Final = 10_000
 
 
 class Token(BaseModel):
-    """A bearer token, of which only the hash is kept."""
+    """A bearer token, of which only the hash is stored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +50,7 @@ class Token(BaseModel):
 
 
 class User(BaseModel):
-    """One entry of the file."""
+    """One account in the file."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,7 +67,7 @@ class User(BaseModel):
 
 @dataclass(frozen=True)
 class Account:
-    """Someone who has shown who they are."""
+    """An authenticated user."""
 
     name: str
     aois: tuple[str, ...]
@@ -75,7 +75,7 @@ class Account:
     auditor: bool = False
 
     def may_read(self, aoi: str) -> bool:
-        """Whether the data of an area are theirs to see."""
+        """Whether the user may read the data of an area."""
         return self.admin or aoi.lower() in self.aois
 
 
@@ -88,7 +88,7 @@ class LockedOutError(Exception):
 
 
 class Accounts:
-    """The accounts of a workspace, as its file says at this moment."""
+    """The accounts of a workspace, always as its file is at present."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -103,7 +103,7 @@ class Accounts:
     def add(
         self, name: str, password: str, aois: tuple[str, ...] = (), *, admin: bool = False, auditor: bool = False
     ) -> None:
-        """Make an account, or give an existing one another password and other areas; its tokens end."""
+        """Create an account, or replace the password and areas of an existing one; its tokens are revoked."""
         if len(password) < _SHORTEST:
             raise InvalidInputError(f"the password is too short; take at least {_SHORTEST} characters")
         user = User(hash=_HASHER.hash(password), aois=_areas(aois), admin=admin, auditor=auditor)
@@ -136,7 +136,7 @@ class Accounts:
             users[key] = user.model_copy(update=change)
 
     def revoke(self, name: str, aois: tuple[str, ...]) -> None:
-        """Take areas, and with none named all tokens, from an account.
+        """Revoke areas or, with none named, all tokens of an account.
 
         Raises:
             NotFoundError: there is none of that name.
@@ -168,7 +168,7 @@ class Accounts:
     # -- checking -----------------------------------------------------------------------------------------------------
 
     def check(self, name: str, password: str, address: str = "") -> Account | None:
-        """Whose password this is, or None, without a hint what was wrong.
+        """The user of a name and password, or None, without a hint of what was wrong.
 
         Raises:
             LockedOutError: that address has given too many wrong ones for that name.
@@ -219,7 +219,7 @@ class Accounts:
                 self._failures.setdefault((name, address), []).append(now)
 
     def check_token(self, token: str) -> Account | None:
-        """Whose token this is, or None when nobody's or expired."""
+        """The user of a token, or None where it is unknown or expired."""
         digest, now = hashlib.sha256(token.encode()).hexdigest(), datetime.now(UTC)
         account = None
         for name, user in self._users().items():
@@ -233,7 +233,7 @@ class Accounts:
         with self._lock:
             if len(self._failures) > _MOST_FAILING:
                 self._failures = {pair: times for pair, times in self._failures.items() if times[-1] > since}
-            failures = [moment for moment in self._failures.get(key, ()) if moment > since]
+            failures = [timestamp for timestamp in self._failures.get(key, ()) if timestamp > since]
         if len(failures) >= _FAILURES:
             raise LockedOutError(failures[-_FAILURES] - since)
 
@@ -265,7 +265,7 @@ class Accounts:
 
     @contextmanager
     def _changing(self) -> Iterator[dict[str, User]]:
-        """The accounts, to be changed; written in one step, readable by the owner only, one writer at a time."""
+        """The accounts, to be changed; written atomically, readable by the owner only, by one writer at a time."""
         try:
             self.file.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
             with FileLock(self.file.with_suffix(".lock"), timeout=30):
@@ -302,7 +302,7 @@ def _verified(hashed: str, password: str) -> bool:
 
 
 def _name(name: str) -> str:
-    """A name as it is kept: lower case; HTTP Basic knows no colon in it."""
+    """The normalised form of a name: lower case, without colon, which HTTP Basic does not allow."""
     normal = name.strip().lower()
     if not normal or ":" in normal or not normal.isprintable():
         raise InvalidInputError(f"{name!r} cannot be a user's name; take letters, digits, . _ - and @")

@@ -1,4 +1,4 @@
-"""The REST service: the original's endpoints and the lake's own, behind accounts."""
+"""The application factory of the REST service: routers, middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STATUS: Final = {NotFoundError: 404, InvalidInputError: 400, ConfigError: 500, 
 
 
 def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
-    """The service over a lake."""
+    """Create the service over a lake."""
     state = ServerState.of(lake, settings)
     access_log = None if settings.access is None else AccessLog(settings.access, settings.days)
     doors = Doors(Door(accounts), Rate(settings.rate, 2 * settings.rate), access_log)

@@ -1,8 +1,8 @@
-"""Who looked at what, and when: a file of JSON lines a day, in data/access/, and the table of them.
+"""The access log: who read what and when, as JSON lines in daily files in data/access/, and as a table.
 
-A thread writes what came within a second and waits until it is on the disk, so that a kill or a loss of power costs a
-second. Each process writes files of its own. They tell of persons: they are for their owner only, and after so many
-days they are deleted.
+A thread writes and syncs rows once a second, so that a kill or a loss of power loses at most one second. Each process
+writes its own files. They contain personal data: only their owner may read them, and they are deleted after a number
+of days.
 """
 
 from __future__ import annotations
@@ -102,18 +102,18 @@ class AccessLog:
         self._thread.start()
 
     def add(self, look: Look) -> None:
-        """Take a look, to be written within a second."""
+        """Queue a row, which is written within a second."""
         self._lost += len(self._waiting) == _MOST_WAITING
         self._waiting.append(look)
 
     def close(self) -> None:
-        """Write what waits, and end the thread."""
+        """Write pending rows, and stop the thread."""
         self._ended.set()
         self._thread.join(10)
         self.write()
 
     def write(self) -> None:
-        """Write what waits; what cannot be written goes on waiting, and the log says so."""
+        """Write pending rows; those that cannot be written stay queued, with a warning."""
         looks = []
         while self._waiting:
             looks.append(self._waiting.popleft())
@@ -154,7 +154,7 @@ class AccessLog:
         return file
 
     def _sweep(self) -> None:
-        """Delete what is too old, once a day."""
+        """Delete expired files, once a day."""
         today = datetime.now(UTC).date()
         if self._swept == today:
             return
@@ -165,7 +165,7 @@ class AccessLog:
 
 
 def folder_of(workspace: Workspace) -> Path:
-    """Where a workspace's access log is."""
+    """The folder of a workspace's access log."""
     return workspace.data / "access"
 
 
@@ -178,7 +178,7 @@ def read(
     pid: str | None = None,
     folder: Path | None = None,
 ) -> pa.Table:
-    """Who looked at what, oldest first: a table of `SCHEMA`.
+    """Read the access log, oldest first, as a table of `SCHEMA`.
 
     Args:
         since: first day (UTC), 2024-03-01; None is from the first that is kept.

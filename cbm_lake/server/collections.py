@@ -1,4 +1,4 @@
-"""What is offered as features: parcel sets, results of FOI, verdicts of the quality assessment."""
+"""Feature collections of the REST service: parcel sets, FOI results, verdicts of the quality assessment."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Parcels:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows with outlines, of which only a few thousand at a time are in memory."""
+    """Rows with geometries, of which only a few thousand at a time are in memory."""
 
     id: str
     title: str
@@ -196,8 +196,8 @@ def _id(kind: str, parcels: ParcelSet) -> str:
 
 
 def _feature(name: str, shape: shapely.Geometry | None, properties: Mapping[str, object]) -> Feature:
-    outline = None if shape is None else orjson.Fragment(shapely.to_geojson(shape))
-    return {"type": "Feature", "id": name, "geometry": outline, "properties": properties}
+    geometry = None if shape is None else orjson.Fragment(shapely.to_geojson(shape))
+    return {"type": "Feature", "id": name, "geometry": geometry, "properties": properties}
 
 
 def _bounds(lake: Lake, aoi: str) -> Box:
@@ -213,7 +213,7 @@ _KINDS: Final[dict[str, Callable[[LakeSource, May], Sequence[Collection]]]] = {
 """What begins the name of a collection."""
 
 
-# -- outlines of rows -------------------------------------------------------------------------------------------------
+# -- geometries of rows -----------------------------------------------------------------------------------------------
 
 
 def _shapes(rows: pa.RecordBatch) -> Shapes:
@@ -221,7 +221,7 @@ def _shapes(rows: pa.RecordBatch) -> Shapes:
 
 
 def _crs(rows: pa.RecordBatch) -> CRS:
-    """The system of the outlines: of the file's metadata, or else of its column epsg."""
+    """The coordinate system of the geometries: from the file's metadata, otherwise from its column epsg."""
     column = primary_column(rows.schema)
     if column:
         return CRS.from_user_input(column.crs or 4326)
@@ -229,5 +229,5 @@ def _crs(rows: pa.RecordBatch) -> CRS:
 
 
 def _meets(rows: pa.RecordBatch, box: Box) -> npt.NDArray[np.bool_]:
-    """Which outlines meet a box in degrees."""
+    """Mask of the geometries that intersect a bounding box in degrees."""
     return np.asarray(Area(shapely.box(*box)).meets(_shapes(rows), _crs(rows)))

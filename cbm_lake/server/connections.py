@@ -1,4 +1,4 @@
-"""Connections of the REST service: those that ask nothing end, so that nobody keeps others out by holding some open."""
+"""Connection limits and timeouts of the REST service: idle connections are closed so that they cannot exhaust it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def configured(
     certificate: Path | None = None,
     key: Path | None = None,
 ) -> uvicorn.Config:
-    """How uvicorn serves the service.
+    """The uvicorn configuration of the service.
 
     Args:
         app: the service.
@@ -79,7 +79,7 @@ def configured(
 
 
 class Connection(H11Protocol):
-    """A connection that is watched while no request of it is worked on."""
+    """A connection with a timeout while no request of it is being processed."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

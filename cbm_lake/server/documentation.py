@@ -1,4 +1,4 @@
-"""The page that lists every question the service answers, made of its OpenAPI description; it loads nothing."""
+"""The documentation page, which lists all endpoints from the OpenAPI description without external resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OGC API - Features (https://docs.ogc.org/is/17-069r4/17-069r4.html) over parcels, FOI results and verdicts."""
+"""OGC API - Features (https://docs.ogc.org/is/17-069r4/17-069r4.html): parcels, FOI results, verdicts as features."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What every request passes: how many are worked on, the login before the body, the body before the work.
+"""The middleware that every request passes: concurrency limit, authentication, body limit, headers, access log.
 
-It also sets the headers of every answer, and writes who looked: one line of log, and a row of the access log.
+The login is checked before the body is read, and the body before any work is done. Every response gets the common
+headers, one line in the log, and a row in the access log.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Doors:
 
 
 class Gate:
-    """Passes a request on when its sender may ask."""
+    """Passes on the requests that are allowed."""
 
     def __init__(self, app: ASGIApp, doors: Doors) -> None:
         self._app, self._doors = app, doors

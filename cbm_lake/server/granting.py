@@ -1,4 +1,4 @@
-"""What a reader of some areas may read by SQL: a database that neither holds nor names anything of another area.
+"""Databases for SQL by accounts with limited areas, which neither contain nor name anything of other areas.
 
 It is written by the server before the reader's statement is looked at: the rows of tables that all areas share (ledger,
 scenes, weather cells) stand in it as far as they are theirs, and its views name the files of their areas alone. What
@@ -28,7 +28,7 @@ import shapely
 
 from cbm_lake.lake import Lake, queries, tables
 from cbm_lake.lake.database import Database, Part, files_of, rows
-from cbm_lake.lake.snapshots import Snapshot, place_of
+from cbm_lake.lake.snapshots import Snapshot, aoi_and_year
 from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
@@ -41,7 +41,7 @@ _BY_AREA: Final = ("ledger", "weather_boxes")
 """Tables that are not in partitions, of which rows of some areas are given."""
 _ROOM: Final = (-0.01, -0.01, 0.01, 0.01)
 """Degrees that a place is wider on each side: between its corners the edge of a scene bends away from its footprint."""
-_KEPT: Final = 32
+_CACHED: Final = 32
 """Databases that are kept for their next reader."""
 _FORGOTTEN: Final = 7 * 86_400.0
 """Seconds after which a database that nobody has deleted is."""
@@ -49,7 +49,7 @@ _FORGOTTEN: Final = 7 * 86_400.0
 
 @dataclass
 class _Written:
-    """A database that was written, and how many read it now."""
+    """A database file, and its number of present readers."""
 
     folder: Path
     snapshot: Snapshot
@@ -132,7 +132,7 @@ class Grants:
         with self._lock:
             former = [self._written.pop(aois)] if aois in self._written else []
             self._written[aois] = written
-            former += [self._written.pop(key) for key in list(self._written)[:-_KEPT]]
+            former += [self._written.pop(key) for key in list(self._written)[:-_CACHED]]
             for one in former:
                 one.superseded = True
                 self._clean(one)
@@ -159,7 +159,7 @@ def _write(store: Store, by_name: dict[str, Table], whole: Database, aois: Aois,
     snapshot = _narrowed(whole.snapshot, aois)
     connection = Database(store, by_name, snapshot, part).connection
     paths = [file.path for files in part.files.values() for file in files]
-    readable = pa.table({"path": pa.array([*paths, *snapshot.parcels, *snapshot.outlines], pa.string())})
+    readable = pa.table({"path": pa.array([*paths, *snapshot.parcels, *snapshot.all_parcels], pa.string())})
     with queries.translated():
         connection.from_arrow(readable).create("readable")
         connection.close()
@@ -171,10 +171,10 @@ def _narrowed(snapshot: Snapshot, aois: Aois) -> Snapshot:
         return snapshot
 
     def theirs(paths: Sequence[str]) -> tuple[str, ...]:
-        return tuple(path for path in paths if place_of(path)[0] in aois)
+        return tuple(path for path in paths if aoi_and_year(path)[0] in aois)
 
-    parcels, outlines, former = map(theirs, (snapshot.parcels, snapshot.outlines, snapshot.former))
-    return replace(snapshot, parcels=parcels, outlines=outlines, former=former)
+    parcels, all_parcels, former = map(theirs, (snapshot.parcels, snapshot.all_parcels, snapshot.former))
+    return replace(snapshot, parcels=parcels, all_parcels=all_parcels, former=former)
 
 
 def _files(by_name: dict[str, Table], snapshot: Snapshot, aois: Aois) -> Mapping[str, Sequence[DataFile]]:

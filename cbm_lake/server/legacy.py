@@ -1,4 +1,4 @@
-"""The original's questions about parcels, /query/…: same parameters, same answers."""
+"""Endpoints of the original about parcels, /query/…: same parameters, same responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The original's questions about images, /query/…: chips of scenes, and backgrounds."""
+"""Endpoints of the original about images, /query/…: chips of scenes, and backgrounds."""
 
 from __future__ import annotations
 
@@ -321,11 +321,11 @@ def background_by_parcel_id(
     withGeometry: Flag = "",  # noqa: N803
 ) -> Response:
     """An orthophoto round a parcel."""
-    parcels, outline = declared.parcels, None
+    parcels, geometry = declared.parcels, None
     centroid = _centroid(declared, parcels, pid)
     if is_true(withGeometry):
-        outline = declared.state.source.declared_parcel(parcels, pid)["shape"]
-    return _background(request, declared.state, declared.user, centroid, asked, outline)
+        geometry = declared.state.source.declared_parcel(parcels, pid)["shape"]
+    return _background(request, declared.state, declared.user, centroid, asked, geometry)
 
 
 def _background(
@@ -334,7 +334,7 @@ def _background(
     user: Account,
     location: tuple[float, float],
     asked: _Background,
-    outline: shapely.Geometry | None = None,
+    geometry: shapely.Geometry | None = None,
 ) -> Response:
     tms, size = asked.tms, (asked.chipsize, asked.extend)
     if asked.iformat not in ("tif", "png") or tms.lower() not in {name.lower() for name in basemaps.names()}:
@@ -347,7 +347,7 @@ def _background(
             )
         caption = basemaps.caption(basemaps.tags(file), tms)
         if asked.iformat == "png":
-            file = _as_png(file, outline)
+            file = _as_png(file, geometry)
     address = str(request.base_url).rstrip("/") + state.results.link(file)
     headers = {"X-Background": caption.encode("ascii", "backslashreplace").decode("ascii")}
     if asked.iformat == "tif":
@@ -359,25 +359,25 @@ def _background(
     )
 
 
-def _as_png(file: Path, outline: shapely.Geometry | None) -> Path:
+def _as_png(file: Path, geometry: shapely.Geometry | None) -> Path:
     """A background as PNG, with the outline (degrees) of a parcel where there is one."""
     import rasterio
 
     picture = file.with_suffix(".png")
-    if outline is not None:  # one for each outline, which another version of the parcels may change
-        picture = file.with_name(f"{file.stem}_{hashlib.sha256(outline.wkb).hexdigest()[:16]}.png")
+    if geometry is not None:  # one per geometry, which may differ between versions of the parcels
+        picture = file.with_name(f"{file.stem}_{hashlib.sha256(geometry.wkb).hexdigest()[:16]}.png")
     if not picture.exists():
         with rasterio.open(file) as dataset:
             pixels = dataset.read()
-            if outline is not None:
-                pixels[:, _line(outline, dataset)] = np.array(_YELLOW, dtype=pixels.dtype)[:, None]
+            if geometry is not None:
+                pixels[:, _line(geometry, dataset)] = np.array(_YELLOW, dtype=pixels.dtype)[:, None]
         with durable.replacing(picture) as draft:
             draft.write_bytes(render.png(pixels))
     return picture
 
 
-def _line(outline: shapely.Geometry, dataset: DatasetReader) -> NDArray[np.bool_]:
+def _line(geometry: shapely.Geometry, dataset: DatasetReader) -> NDArray[np.bool_]:
     """The pixels of a background, in Web Mercator, on which a parcel's outline lies."""
-    border = reprojected(outline, 4326, dataset.crs).boundary
+    border = reprojected(geometry, 4326, dataset.crs).boundary
     pixels = rasterize([border], dataset.shape, transform=dataset.transform, all_touched=True, dtype="uint8")
     return np.asarray(pixels, dtype=bool)

@@ -1,4 +1,4 @@
-"""What a request may cost: how often someone may ask, how long they wait, how many bytes they send."""
+"""Limits of requests: rate limiting by token buckets, and size and time limits of bodies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class RefusalError(Exception):
-    """A request that is not answered, with the status and the reason that its client gets."""
+    """A refused request, with the status and reason of the response."""
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(reason)

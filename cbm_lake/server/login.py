@@ -1,7 +1,7 @@
-"""Who asks: the door of the REST service and of the page, where little work is done for strangers.
+"""Authentication of requests to the REST service and the page, with bounded work for unauthenticated clients.
 
-A login that was right lately is recognised at once. Any other must be hashed, which is slow on purpose: first the
-address is asked for its allowance, then one at a time is hashed (by all cores) and a few wait.
+A recently verified login is recognised at once. Any other must be hashed, which is slow on purpose: it counts against
+the rate limit of the address, and then one at a time is hashed (by all cores) while a few wait.
 """
 
 from __future__ import annotations

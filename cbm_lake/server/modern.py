@@ -1,4 +1,4 @@
-"""The service's own endpoints, /v1/…: the same lake in the formats of today, and, where it is allowed, SQL."""
+"""The service's own endpoints, /v1/…: parcels and signatures as JSON lines, CSV, Arrow or Parquet, and SQL."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def _write(schema: pa.Schema, batches: Batches, folder: Path, *, accept: str, mo
         TooLargeError: it has more bytes than that.
         InvalidInputError: the format has no form for a value of it.
     """
-    ending, encoded = _format(accept)
-    file, written = folder / f"answer{ending}", 0
+    extension, encoded = _format(accept)
+    file, written = folder / f"answer{extension}", 0
     try:
         with file.open("wb") as stream:
             for piece in encoded(_Reader(schema, batches)):
@@ -112,7 +112,7 @@ def _write(schema: pa.Schema, batches: Batches, folder: Path, *, accept: str, mo
                     )
     except (pa.ArrowException, OverflowError, TypeError, UnicodeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise InvalidInputError(f"a column cannot be sent as {_KINDS[ending]}: {reason}; cast it to text") from error
+        raise InvalidInputError(f"a column cannot be sent as {_KINDS[extension]}: {reason}; cast it to text") from error
     return file
 
 
@@ -131,12 +131,12 @@ def streamed(rows: pa.Table | pa.RecordBatchReader, accept: str) -> Response:
     reader = (
         pa.RecordBatchReader.from_batches(rows.schema, rows.to_batches(_BATCH)) if isinstance(rows, pa.Table) else rows
     )
-    ending, encoded = _format(accept)
-    return StreamingResponse(encoded(reader), media_type=_KINDS[ending])
+    extension, encoded = _format(accept)
+    return StreamingResponse(encoded(reader), media_type=_KINDS[extension])
 
 
 def _format(accept: str) -> tuple[str, Callable[[Reader], Iterator[bytes]]]:
-    """The ending of the format that is accepted, and what writes it."""
+    """The extension of the accepted format, and its writer."""
     if _ARROW in accept:
         return ".arrow", _arrow
     if _PARQUET in accept:

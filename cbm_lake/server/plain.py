@@ -1,4 +1,4 @@
-"""Text of strangers in lines of a log: what would begin another line, or turn this one round, is escaped."""
+"""Log formatting that escapes line breaks and direction marks in untrusted text, against log injection."""
 
 from __future__ import annotations
 

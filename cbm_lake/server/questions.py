@@ -1,4 +1,4 @@
-"""What the original's questions have in common: their parameters, and how answers go out."""
+"""Shared parameters and response forms of the endpoints of the original."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results to be fetched without a login: folders whose names nobody can guess, and that expire.
+"""Results for download without login: expiring folders with unguessable names.
 
 Each account has room for so many, and all together for so many bytes: what one account asks for takes no other's
 results away, and the disk does not fill.

@@ -1,4 +1,4 @@
-"""Whose request it is, what they may see, and what they are told of all else."""
+"""Authorisation: dependencies that give endpoints the user and the parcel set, and uniform refusals."""
 
 from __future__ import annotations
 

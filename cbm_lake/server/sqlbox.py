@@ -1,4 +1,4 @@
-"""Runs a stranger's SELECT in a process of its own, where DuckDB is locked and memory, time and the answer are limited.
+"""Sandbox for untrusted SELECT statements: a separate process with locked DuckDB and limits on memory, time and result.
 
 The process gets a database that holds what the asker may read (see `granting`), and may open the files that its views
 name, and no others. What it was asked is taken apart and run there, so neither can cost the server more than a process.

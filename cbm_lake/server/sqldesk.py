@@ -1,4 +1,4 @@
-"""Where questions in SQL are taken: each waits for its turn, is answered whole, and ends when its asker goes away."""
+"""Scheduling of SQL requests: each waits for its turn, is answered completely, and is cancelled on disconnect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the endpoints share: the lake that is asked, the results that can be fetched, the work that may be done."""
+"""State shared by the endpoints: options of the service, the lake, results, limits."""
 
 from __future__ import annotations
 

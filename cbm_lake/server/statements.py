@@ -1,4 +1,4 @@
-"""What SQL may be run for a stranger: one SELECT over the lake's views, with functions that only compute.
+"""Allow-list of SQL for untrusted users: one SELECT over the lake's views, with pure functions only.
 
 The statement is taken apart by DuckDB's own parser, and every part of what it says must be on a list here. What is on
 no list is refused, so that a new feature of DuckDB is refused until it is put here.

@@ -1,4 +1,4 @@
-"""Map tiles in Web Mercator: pictures of scenes (PNG), and parcels as vectors (MVT)."""
+"""Map tiles in Web Mercator: renderings of scenes (PNG) and vector tiles of parcels (MVT)."""
 
 from __future__ import annotations
 

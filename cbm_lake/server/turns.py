@@ -1,4 +1,4 @@
-"""Whose turn it is: how much of the server's work one account may have at once, and for how long others wait."""
+"""Fair scheduling of server work between accounts: concurrency, queue and time limits of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of parcels: curves over time, images of scenes, orthophotos, what is declared, and calendars of a year.
+"""Figures of parcels: time series, satellite images, orthophotos, parcel information and calendar views of a year.
 
 All are matplotlib figures, which belong to no global state, or, with `interactive=True`, objects of holoviews.
 """

@@ -1,4 +1,4 @@
-"""Orthophotos behind parcels and places."""
+"""Orthophotos of parcels and locations as figures: `by_pid`, `by_location`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cbm_lake.lake.arguments import also, is_number, ptype_stood_at
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.declaration import Parcel, degrees
-from cbm_lake.show import browsing, pictures, style
+from cbm_lake.show import browsing, rendering, style
 from cbm_lake.show.reading import LakeLike, Reading
 from cbm_lake.show.style import Figure, Page
 
@@ -31,12 +31,12 @@ _LINE: Final = 0.16
 _LINES: Final = 3
 """Lines that the captions may have."""
 _COLUMNS, _MOST_COLUMNS = 3, 24
-"""Images side by side, unless told, and at most."""
+"""Images side by side, by default and at most."""
 
 
 @dataclass(frozen=True)
 class _Photo:
-    """An image with what stands above it."""
+    """An orthophoto with its title."""
 
     image: Background
     title: str
@@ -63,7 +63,7 @@ def by_pid(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of the orthophoto of a parcel with its outline; of several parcels, and servers, side by side.
+    """Plot orthophotos of a parcel with its geometry; several parcels or tile servers are placed side by side.
 
     Args:
         aoi: area.
@@ -72,10 +72,10 @@ def by_pid(
         chipsize: pixels a side.
         extend: metres of Web Mercator a side; None shows the parcel and its surroundings.
         tms: name of a tile server, or several: google, bing, osm, esri, ags, one of the settings, or sentinel.
-        ptype: which parcel set; None is the main one. It may also stand before chipsize, as in version 0.1.
+        ptype: which parcel set; None is the main one. It may also precede chipsize, as in version 0.1.
         columns: images side by side; None is at most three.
         view: True shows the figure in the notebook and gives nothing back.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
@@ -88,7 +88,7 @@ def by_pid(
     style.suffix(file, interactive=interactive)
     reading, photos = Reading.of(lake), []
     for parcel in reading.parcels(aoi, year, pid, ptype):
-        square = Square(parcel.lon, parcel.lat, "", chipsize, extend or extend_of(parcel))
+        square = Square(parcel.lon, parcel.lat, "", chipsize, extend or extent_of(parcel))
         photos += _photos(reading, square, tms, parcel.label, parcel.outline_in(MERCATOR))
     return style.displayed(_finish(photos, columns, file, interactive=interactive, debug=debug), view)
 
@@ -111,9 +111,9 @@ def by_location(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of the orthophoto of a place in degrees, with the outline of the parcel that is there, if one is.
+    """Plot the orthophoto of a location (degrees), with the geometry of the parcel there, if any.
 
-    Args and errors are those of `by_pid`; ptype says of which parcel set the outline is.
+    Args and errors are those of `by_pid`; ptype says of which parcel set the geometry is.
     """
     style.suffix(file, interactive=interactive)
     reading = Reading.of(lake)
@@ -124,7 +124,7 @@ def by_location(
 
 
 def _parcel_at(reading: Reading, aoi: str, year: int, lon: float, lat: float, ptype: str | None) -> Parcel | None:
-    """The parcel at a place, of several the one whose identifier comes first; None where there is none."""
+    """The parcel at a location, or None; of several the one whose identifier sorts first."""
     try:
         pids = reading.pids_at(aoi, year, lon, lat, ptype)
     except NotFoundError as error:
@@ -133,15 +133,15 @@ def _parcel_at(reading: Reading, aoi: str, year: int, lon: float, lat: float, pt
     return reading.parcels(aoi, year, pids[0], ptype)[0]
 
 
-def extend_of(parcel: Parcel) -> int:
-    """Metres of Web Mercator round a parcel, of which there are more in a metre the farther it is from the equator."""
+def extent_of(parcel: Parcel) -> int:
+    """Side length in Web Mercator units around a parcel; a metre on the ground is more units at high latitudes."""
     return math.ceil(max(1.6 * parcel.widest, 100) / math.cos(math.radians(parcel.lat)) / 10) * 10
 
 
 def _photos(
     reading: Reading, square: Square, tms: str | Sequence[str], label: str, outline: shapely.Geometry | None
 ) -> list[_Photo]:
-    """The images of one position, titled by what they show where there are several."""
+    """The orthophotos of one position, with titles where there are several."""
     names = [tms] if isinstance(tms, str) else list(tms)
     images = [reading.background(replace(square, tms=name)) for name in names]
     titles = [label if len(names) == 1 else f"{image.name or 'unknown'} · {label}" for image in images]
@@ -184,8 +184,8 @@ def _title(photo: _Photo) -> str:
 
 def _draw(figure: Page, row: int, column: int, photo: _Photo) -> None:
     bottom = figure.get_figheight() - (row + 1) * (_SIDE + 0.5)
-    axes = pictures.axes_in(figure, (0.15 + column * (_SIDE + 0.15), bottom, _SIDE, _SIDE))
-    pictures.draw(axes, photo.image.pixels, photo.image.bounds, photo.outline, width=2)
+    axes = rendering.axes_in(figure, (0.15 + column * (_SIDE + 0.15), bottom, _SIDE, _SIDE))
+    rendering.draw(axes, photo.image.pixels, photo.image.bounds, photo.outline, width=2)
     axes.spines[:].set(color=palette.EDGE)
     axes.set_title(style.fitted(photo.title, _SIDE, 11, 1), loc="left", size=11, color=palette.INK, weight="bold")
-    pictures.scale_bar(axes, metre=1 / math.cos(math.radians(photo.lat)))
+    rendering.scale_bar(axes, metre=1 / math.cos(math.radians(photo.lat)))

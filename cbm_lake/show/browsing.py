@@ -1,4 +1,4 @@
-"""Images and maps for notebooks, by holoviews: zoom, and a slider over the dates."""
+"""Interactive images and maps for notebooks (holoviews), with zoom and a date slider."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import shapely
 
 from cbm_lake.cards import palette
-from cbm_lake.show import pictures
-from cbm_lake.show.pictures import Row
+from cbm_lake.show import rendering
+from cbm_lake.show.rendering import Row
 from cbm_lake.show.style import Interactive, Look
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ _MAP: Final[Look] = {
 }
 """Options of every map."""
 _RINGS: Final = (("white", 4), (palette.INK, 2))
-"""Colours and widths of outlines, the lower first."""
+"""Colours and widths of geometries, the lower first."""
 
 
 def images(rows: Sequence[Row], heading: str) -> Interactive:
-    """The rows side by side, with one slider over the dates for all."""
+    """The rows side by side, with one date slider for all."""
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)
@@ -43,10 +43,10 @@ def images(rows: Sequence[Row], heading: str) -> Interactive:
     for row in rows:
         frames = {
             f"{image.obstime:%Y-%m-%d}": picture(
-                pictures.rgba(row, image),
+                rendering.rgba(row, image),
                 row.images.bounds,
                 row.drawn_outline,
-                " · ".join(filter(None, [row.label, pictures.cloud_words(image)])),
+                " · ".join(filter(None, [row.label, rendering.cloud_words(image)])),
                 _key(row),
             )
             for image in row.images.images
@@ -56,24 +56,24 @@ def images(rows: Sequence[Row], heading: str) -> Interactive:
 
 
 def _key(row: Row) -> list[Interactive]:
-    """What the colours of a row mean, as layers without pixels: a bar of an index or band, names of scene classes."""
+    """Legend of a row as layers without pixels: the colour bar of an index or band, or the names of scene classes."""
     import holoviews as hv
     from matplotlib.colors import to_hex
 
     if row.view.classes:
         return [
             hv.Points([], ["x", "y"], label=name).opts(color=colour, marker="square", size=9)
-            for name, colour in pictures.classes_there(row)
+            for name, colour in rendering.classes_there(row)
         ]
     if not row.view.scaled:
         return []
-    colours = [to_hex(colour) for colour in pictures.scale(row).get_cmap()(np.linspace(0, 1, 256))]
+    colours = [to_hex(colour) for colour in rendering.scale(row).get_cmap()(np.linspace(0, 1, 256))]
     bar = hv.Image(np.full((1, 1), row.limits[0][0]), bounds=row.images.bounds, kdims=["x", "y"])
     return [bar.opts(alpha=0, cmap=colours, clim=tuple(row.limits[0]), colorbar=True, clabel=row.view.unit)]
 
 
 def beside(maps: Sequence[Interactive], columns: int = 3) -> Interactive:
-    """Elements side by side, so many in a row; one stays by itself."""
+    """Elements side by side, `columns` in a row; a single one is returned unchanged."""
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)
@@ -81,7 +81,7 @@ def beside(maps: Sequence[Interactive], columns: int = 3) -> Interactive:
 
 
 def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Interactive:
-    """A parcel with what is known of it under the pointer."""
+    """A parcel geometry with a hover tooltip of its attributes."""
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)
@@ -103,7 +103,7 @@ def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Inter
         "tools": ["hover"],
     }
     west, south, east, north = shape.bounds
-    half, x, y = pictures.ROUND * max(east - west, north - south, 1), (west + east) / 2, (south + north) / 2
+    half, x, y = rendering.ROUND * max(east - west, north - south, 1), (west + east) / 2, (south + north) / 2
     extent = {"xlim": (x - half, x + half), "ylim": (y - half, y + half)}
     polygons: Interactive = hv.Polygons(rows, ["x", "y"], list(names)).opts(title=title, **_MAP, **extent, **look)
     return polygons
@@ -116,7 +116,7 @@ def picture(
     title: str,
     key: Sequence[Interactive] = (),
 ) -> Interactive:
-    """Pixels where they lie, with an outline, and layers that say what their colours mean."""
+    """Pixels at their coordinates, with the parcel geometry and legend layers."""
     import holoviews as hv
 
     hv.extension("bokeh", logo=False)

@@ -1,4 +1,4 @@
-"""A parcel's year: images, histograms or scatter plots of every month in a column, a curve below on the same axis."""
+"""Calendar view of a parcel's year: monthly columns of images, histograms or scatter plots above an index curve."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.images import Image, Images
 from cbm_lake.parcel.series import TimeSeries
-from cbm_lake.show import browsing, computing, curves, distributions, pictures, style, views, zooming
+from cbm_lake.show import browsing, computing, curves, distributions, rendering, style, views, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.distributions import Draw, Pixels
-from cbm_lake.show.pictures import Row
 from cbm_lake.show.reading import LakeLike, Reading, Season, chipsize_for, months_between
+from cbm_lake.show.rendering import Row
 from cbm_lake.show.style import Figure, Page
 from cbm_lake.show.views import View
 
@@ -56,7 +56,7 @@ def by_pid(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure:
-    """A figure of a parcel's year: its images month by month with its outline, and a curve below.
+    """Plot the calendar view of a parcel's year: its images by month, and an index curve below.
 
     The curve is of what the images show: an index, backscatter or coherence; else of NDVI.
 
@@ -107,7 +107,7 @@ def histograms(
     file: str | Path | None = None,
     lake: LakeLike = None,
 ) -> Page:
-    """A figure of a parcel's year: the histogram of an index over its pixels for every date, and the index below.
+    """Plot a parcel's year as histograms: an index over its pixels on each date, and the index curve below.
 
     Args and errors are those of `by_pid`; index is one of `cards.INDICES`.
     """
@@ -135,7 +135,7 @@ def scatter(
     file: str | Path | None = None,
     lake: LakeLike = None,
 ) -> Page:
-    """A figure of a parcel's year: its pixels by red and near infrared for every date, and its NDVI below.
+    """Plot a parcel's year as scatter plots: red against near infrared on each date, and the NDVI curve below.
 
     Args and errors are those of `by_pid`.
     """
@@ -149,7 +149,7 @@ def scatter(
 
 @dataclass(frozen=True)
 class _Look:
-    """How the images of a calendar are drawn."""
+    """Layout options of the images in a calendar."""
 
     chipsize: int | None = None
     """Metres a side; None shows the parcel and its surroundings."""
@@ -159,7 +159,7 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Content:
-    """What a calendar is drawn from."""
+    """The data of a calendar."""
 
     parcel: Parcel
     view: View
@@ -173,7 +173,7 @@ class _Content:
 
 
 def _content(reading: Reading, parcel: Parcel, kind: View, months: list[tuple[date, date]], look: _Look) -> _Content:
-    """What a calendar is drawn from; without images where there are none, if there is a curve.
+    """The data of a calendar; images may be missing if there is a curve.
 
     Raises:
         NotFoundError: neither images nor statistics.
@@ -188,12 +188,12 @@ def _content(reading: Reading, parcel: Parcel, kind: View, months: list[tuple[da
             raise
         return _Content(parcel, kind, None, panel, months)
     images = _with_clouds(images, panel.lines[0].rows)
-    row = pictures.row(parcel.label, kind, images, parcel.outline_in(images.epsg), look.cmap)
+    row = rendering.row(parcel.label, kind, images, parcel.outline_in(images.epsg), look.cmap)
     return _Content(parcel, kind, row, panel, months)
 
 
 def _panel(series: TimeSeries, kind: View, screen: Classes, first: date, last: date) -> Panel:
-    """The curve of what a view shows, between two days."""
+    """The time series panel of a view between two days."""
     card, index = kind.card, kind.index or INDICES["ndvi"]
     if card.is_optical:
         label, limits, colour = index.label, index.axis, palette.NDVI
@@ -208,7 +208,7 @@ def _panel(series: TimeSeries, kind: View, screen: Classes, first: date, last: d
 
 
 def _saved(page: _Content, cells: Callable[[Pixels], Draw], words: str, file: str | Path | None) -> Page:
-    """The figure with a drawing of the parcel's pixels for every date."""
+    """The figure with one distribution plot per date."""
     if page.images is None:
         raise NotFoundError(
             f"no images of parcel {page.parcel.pid} in these months; cbm-lake card2db catalogues scenes"
@@ -217,7 +217,7 @@ def _saved(page: _Content, cells: Callable[[Pixels], Draw], words: str, file: st
 
     def cell(axes: Axes, row: Row, image: Image) -> None:
         draw(axes, image)
-        pictures.frame(axes, row, image)
+        rendering.frame(axes, row, image)
 
     figure = _draw(page, cell, words)
     style.save(figure, file)
@@ -225,7 +225,7 @@ def _saved(page: _Content, cells: Callable[[Pixels], Draw], words: str, file: st
 
 
 def _months(year: int, start: str | date | None, end: str | date | None) -> list[tuple[date, date]]:
-    """The months of the calendar: those of the year, unless days are given."""
+    """The months of the calendar: those of the year, or of the requested days."""
     months = months_between(start or f"{year}-01-01", end or f"{year}-12-31")
     if len(months) > _MOST:
         raise InvalidInputError(f"{start} to {end} are {len(months)} months; a calendar shows at most {_MOST}")
@@ -233,9 +233,8 @@ def _months(year: int, start: str | date | None, end: str | date | None) -> list
 
 
 def _with_clouds(images: Images, curve: pd.DataFrame) -> Images:
-    """The images with the clouds that the curve has for their dates, where these are known there."""
-    judged = curve[curve["cloud"].notna()]
-    clouds = dict(zip(judged["time"].dt.date, judged["cloud"], strict=True))
+    """The images with the cloud shares of the time series, also "not known"; theirs where it has no value."""
+    clouds = dict(zip(curve["time"].dt.date, curve["cloud"], strict=True))
     shares = [clouds.get(image.obstime.date(), image.cloud) for image in images.images]
     return replace(images, data=images.data.assign(cloud=("time", shares)))
 
@@ -245,7 +244,7 @@ Cell = Callable[["Axes", Row, "Image"], None]
 
 
 def _draw(page: _Content, cell: Cell, words: str | None = None) -> Page:
-    """The figure; positions are reckoned in inches, so that images stand above their time on the axis."""
+    """Draw the figure; positions are in inches, so that images align with their dates on the time axis."""
     months, images = page.months, page.images
     length = (months[-1][1] - months[0][0]).days + 1
     inch = (style.WIDTH + 0.7 - _LEFT - _RIGHT) / length
@@ -271,25 +270,25 @@ def _draw(page: _Content, cell: Cell, words: str | None = None) -> Page:
         centred: style.Look = {"ha": "center", "va": "center"}
         figure.text(0.5, (bottom + tall / 2) / height, text, size=style.TEXT, color=palette.PALE, **centred)
     _curve(figure, page.panel, (_LEFT, _BOTTOM, length * inch, _CURVE), months)
-    pictures.head(figure, style.fitted(page.heading, width - 0.3, lines=1))
+    rendering.head(figure, style.fitted(page.heading, width - 0.3, lines=1))
     _foot(figure, images, words)
     return figure
 
 
 def _image(axes: Axes, row: Row, image: Image) -> None:
-    """The image of a day, framed by what clouds hide."""
-    pictures.draw(axes, pictures.rgba(row, image), row.images.bounds, row.outline, width=1.0)
-    pictures.frame(axes, row, image)
+    """The image of a day, in a frame coloured by cloud cover."""
+    rendering.draw(axes, rendering.rgba(row, image), row.images.bounds, row.outline, width=1.0)
+    rendering.frame(axes, row, image)
 
 
 def _of_month(row: Row | None, month: tuple[date, date]) -> list[datetime]:
-    """When the images of a month were taken."""
+    """Timestamps of the images of a month."""
     images = row.images.images if row else ()
     return [image.obstime for image in images if month[0] <= image.obstime.date() <= month[1]]
 
 
 def _month(figure: Page, box: tuple[float, float, float, float], first: date, number: int, months: int) -> None:
-    """The column of a month: every other one shaded, its name above."""
+    """The column of a month with its name above; every other column is shaded."""
     from matplotlib.patches import Rectangle
 
     width, height = figure.get_size_inches()
@@ -312,27 +311,27 @@ def _day(
     *,
     scaled: bool,
 ) -> None:
-    """A day with its number in the month, and how much of the parcel is clouded."""
+    """An image or plot with the day of the month and the cloud share above."""
     image = row.at(moment) if row else None
     if row is None or image is None:
         return
-    axes = pictures.axes_in(figure, box)
+    axes = rendering.axes_in(figure, box)
     cell(axes, row, image)
-    clouds = pictures.cloud_words(image)
-    pictures.above(axes, f"{moment:%-d}", 3, 8, bold=not clouds)
+    clouds = rendering.cloud_words(image)
+    rendering.above(axes, f"{moment:%-d}", 3, 8, bold=not clouds)
     if clouds and "%" in clouds:
         share = clouds.removesuffix(" cloud")
         units: style.Look = {"xycoords": "axes fraction", "textcoords": "offset points"}
         axes.annotate(share, (1, 1), (0, 3), size=7, ha="right", color=palette.PALE, **units)
     if scaled and box[2] > 1:
-        pictures.scale_bar(axes)
+        rendering.scale_bar(axes)
 
 
 def _curve(
     figure: Page, panel: Panel, box: tuple[float, float, float, float], months: Sequence[tuple[date, date]]
 ) -> None:
-    """The NDVI below the images, on the same axis of time."""
-    axes = pictures.axes_in(figure, box)
+    """The index curve below the images, on the same time axis."""
+    axes = rendering.axes_in(figure, box)
     curves.draw_panel(axes, panel)
     axes.patch.set_alpha(0)
     axes.set_xlim(*_days(months))
@@ -340,13 +339,13 @@ def _curve(
 
 
 def _days(months: Sequence[tuple[date, date]]) -> tuple[float, float]:
-    """The days since 1970 from the first month's begin to the last one's end."""
+    """Days since 1970 of the start of the first month and the end of the last."""
     begin, end = np.array([months[0][0], months[-1][1] + timedelta(days=1)], "datetime64[D]").astype(float)
     return float(begin), float(end)
 
 
 def _foot(figure: Page, row: Row | None, words: str | None) -> None:
-    """What the frames mean, what the images show, how wide they are."""
+    """Legend: frame colours, contents and width of the images."""
     if row is None:
         return
     metres = computing.distance(row.images.size * row.images.transform.a)
@@ -354,8 +353,8 @@ def _foot(figure: Page, row: Row | None, words: str | None) -> None:
     scaled = row.view.scaled and words is None
     texts = [words or (f"images: {metres} wide" if scaled else f"images: {row.view.title}, {metres} wide")]
     texts += [] if radar else ["%: clouds"]
-    pictures.key(figure, texts, 0.46 if row.view.classes else 0.42, parcel=True, clouds=not radar)
+    rendering.key(figure, texts, 0.46 if row.view.classes else 0.42, parcel=True, clouds=not radar)
     if row.view.classes:
-        pictures.class_key(figure, row, 0.28)
+        rendering.class_key(figure, row, 0.28)
     if scaled:
-        pictures.scale_of(figure, row, (figure.get_figwidth() - 2.2, 0.4, 1.9, 0.08))
+        rendering.scale_of(figure, row, (figure.get_figwidth() - 2.2, 0.4, 1.9, 0.08))

@@ -1,4 +1,4 @@
-"""Images of parcels and places over time: NDVI, true colour, any three bands, one band in a colour map."""
+"""Figures of satellite images (chips) of parcels and locations: NDVI, true colour, band composites, single bands."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cbm_lake.lake.arguments import Args, Kwargs, also, is_number, ptype_stood_a
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import degrees
 from cbm_lake.parcel.images import Images
-from cbm_lake.show import browsing, pictures, style
-from cbm_lake.show.pictures import Row
+from cbm_lake.show import browsing, contact_sheets, rendering, style
 from cbm_lake.show.reading import LARGEST, LakeLike, Reading, Season, chipsize_for, heading
+from cbm_lake.show.rendering import Row
 from cbm_lake.show.style import Figure
 from cbm_lake.show.views import view as view_of
 
@@ -49,7 +49,7 @@ def by_pid(  # noqa: PLR0917 - the original's order
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of all images of a parcel in some days, with its outline; of several parcels, a row for each.
+    """Plot all images of a parcel in a period, with its geometry; several parcels get one row each.
 
     Every image is also written by itself to temp/<aoi>/<year>/<pid>/chipimages/<bands>_<date>.png. All images of a row
     have the same scale of colours, so that dates can be compared.
@@ -65,15 +65,15 @@ def by_pid(  # noqa: PLR0917 - the original's order
             imgtype and band.
         chipsize: metres a side; None shows the parcel and its surroundings, the same for all.
         columns: images side by side.
-        show_parcel: with the outline.
+        show_parcel: with the geometry.
         cmap: colour map of matplotlib for NDVI or one band.
         percentile: two percentiles between which colours are stretched, over all images of a row; None is the usual
             stretch, which for NDVI is 0 to 0.9.
-        ptype: which parcel set; None is the main one. It may also stand before columns, as in version 0.1.
+        ptype: which parcel set; None is the main one. It may also precede columns, as in version 0.1.
         clean_history: delete the chips that are there first.
         view: True shows the figure in the notebook and gives nothing back.
         hspace: room between lines of images, as a share of an image's height.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11; also by the original's name, scl.
         file: also write the figure there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews with a slider over the dates instead of a matplotlib figure.
@@ -99,9 +99,9 @@ def by_pid(  # noqa: PLR0917 - the original's order
             get.folders.clear_chips(folder)
         images = reading.images(parcel, season, kind.bands)
         outline = parcel.outline_in(images.epsg)
-        row = pictures.row(parcel.label, kind, images, outline, cmap, percentile=percentile, outlined=show_parcel)
+        row = rendering.row(parcel.label, kind, images, outline, cmap, percentile=percentile, outlined=show_parcel)
         _store(folder, season, images)
-        pictures.write(row, get.chip_images.folder_of(folder, kind.card.name), f"Parcel {parcel.label}")
+        rendering.write(row, get.chip_images.folder_of(folder, kind.card.name), f"Parcel {parcel.label}")
         rows.append(row)
     figure = _figure(rows, f"{heading(parcels)}: {kind.title}", columns, hspace, interactive=interactive)
     return _finished(figure, file, view, debug=debug)
@@ -132,11 +132,11 @@ def by_location(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of all images of a place in some days; clouds are counted in the whole image.
+    """Plot all images of a location in a period; cloud cover is computed over the whole image.
 
     Every image is also written by itself to temp/<lon>_<lat>/chipimages/<bands>_<date>.png. Args and errors are those
-    of `by_pid`; lon and lat are in degrees. An area and a year may stand before them, as in version 0.1: the year is
-    the one whose days are meant where none are given, the area does not matter. No outline is drawn, whatever
+    of `by_pid`; lon and lat are in degrees. An area and a year may precede them, as in version 0.1: the year is
+    the one whose days are meant where none are given, the area does not matter. No geometry is drawn, whatever
     show_parcel says.
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
@@ -152,15 +152,15 @@ def by_location(
     position = float(lon), float(lat)
     season = Season.of(*days, chipsize, screened, kind.card.name)
     images, label = reading.images(position, season, kind.bands), degrees(*position)
-    row = pictures.row(label, kind, images, None, cmap, percentile=percentile)
+    row = rendering.row(label, kind, images, None, cmap, percentile=percentile)
     _store(folder, season, images)
-    pictures.write(row, get.chip_images.folder_of(folder, kind.card.name), label)
+    rendering.write(row, get.chip_images.folder_of(folder, kind.card.name), label)
     figure = _figure([row], f"{label}: {kind.title}", columns, hspace, interactive=interactive)
     return _finished(figure, file, view, debug=debug)
 
 
 def _store(folder: Path, season: Season, images: Images) -> None:
-    """Write the chips that images are made of, as `get` does, and marks that say of which size and days they are."""
+    """Write the chips behind the images, as `get` does, and record their size and period."""
     card = season.card
     get.chip_images.store(folder, card, images.cutouts)
     chips = get.chip_images.folder_of(folder, card)
@@ -171,7 +171,7 @@ def _store(folder: Path, season: Season, images: Images) -> None:
 
 
 def _one_view(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
-    """The original's imgtype, a list of bands of one picture, as a list of one view."""
+    """Convert the original library's imgtype, a list of bands of one image, to a list of one view."""
     if "imgtype" in kwargs:
         kwargs = {**kwargs, "views": [kwargs["imgtype"]]}
         del kwargs["imgtype"]
@@ -209,10 +209,10 @@ def grid(  # noqa: PLR0917 - the original's order
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of one parcel in several views, also of several cards, one below the other, date by date.
+    """Plot several views of one parcel, also of several cards, one row each and one column per date.
 
     Args and errors are those of `by_pid`; views are what its `bands` are. A list of bands at their position, or as the
-    original's imgtype, is one picture of these bands; views=["B04", "B08"] are two.
+    original's imgtype, is one image of these bands; views=["B04", "B08"] are two.
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
     kinds = [view_of(each) for each in ([views] if isinstance(views, str) else views)]
@@ -229,7 +229,7 @@ def grid(  # noqa: PLR0917 - the original's order
         _store(folder, season, by_card[card])
     outlines = {card: parcel.outline_in(images.epsg) for card, images in by_card.items()}
     rows = [
-        pictures.row(
+        rendering.row(
             kind.title,
             kind,
             by_card[kind.card.name],
@@ -257,14 +257,14 @@ def _check(
 
 
 def _days(year: int | None, start: str | date | None, end: str | date | None) -> tuple[str | date, str | date]:
-    """The first and the last day, those of the year where they are not given."""
+    """First and last day; default to those of the year."""
     if year is None and not (start and end):
         raise InvalidInputError("which days? give start_date and end_date")
     return start or f"{year}-01-01", end or f"{year}-12-31"
 
 
 def _figure(rows: Sequence[Row], title: str, columns: int | None, hspace: float, *, interactive: bool) -> Figure:
-    return browsing.images(rows, title) if interactive else pictures.sheet(rows, title, columns, hspace)
+    return browsing.images(rows, title) if interactive else contact_sheets.sheet(rows, title, columns, hspace)
 
 
 def _finished(figure: Figure, file: str | Path | None, view: bool | None, *, debug: bool) -> Figure | None:

@@ -1,4 +1,4 @@
-"""Numbers for figures: curves from statistics, clouds and places of pixels. Plain tables and arrays in and out."""
+"""Data behind the figures: index, band and radar curves, cloud shares and pixel masks; tables and arrays in and out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLEAR_SKY: Final = observation.MOST_CLOUD
 
 
 def cloud_share(histogram: Mapping[str, float], screen: Classes) -> float:
-    """The share of classified pixels in the screened classes; NaN where none is classified.
+    """Share of classified pixels in the screened classes; NaN where no pixel is classified.
 
     Pixels without data, class 0, count only where that class is screened.
     """
@@ -41,12 +41,12 @@ def cloud_share(histogram: Mapping[str, float], screen: Classes) -> float:
 
 
 def ndvi_curve(series: TimeSeries, screen: Classes) -> pd.DataFrame:
-    """NDVI over time: (B08 - B04) / (B08 + B04) of the bands' means; see `index_curve`."""
+    """NDVI time series from band means, (B08 - B04) / (B08 + B04); see `index_curve`."""
     return index_curve(series, INDICES["ndvi"], screen)
 
 
 def index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFrame:
-    """An index over time, of the bands' means.
+    """Time series of an index, computed from the mean of each band.
 
     low and high are the least and the greatest index of bands between their quartiles.
 
@@ -69,14 +69,14 @@ def index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFra
 
 
 def band_curve(series: TimeSeries, band: str, screen: Classes) -> pd.DataFrame:
-    """The reflectance of a band over time: its mean, and as low and high its quartiles; columns as of `ndvi_curve`."""
+    """Reflectance time series of a band: mean, with the quartiles as low and high; columns as of `ndvi_curve`."""
     rows = series.rows([band])
     values = [rows[f"{band}_{name}"].to_numpy() / _REFLECTANCE for name in ("mean", "p25", "p75")]
     return _curve(rows, values, _clouds(rows["classes"], screen))
 
 
 def radar_curve(series: TimeSeries, band: str, *, decibel: bool) -> pd.DataFrame:
-    """Backscatter in dB (10 log10 of its linear mean and quartiles), or coherence as it is; clouds do not matter."""
+    """Time series of backscatter in dB (10 log10 of the linear mean and quartiles) or of coherence."""
     rows = series.rows([band])
     values = [rows[f"{band}_{name}"] for name in ("mean", "p25", "p75")]
     if decibel:
@@ -85,14 +85,14 @@ def radar_curve(series: TimeSeries, band: str, *, decibel: bool) -> pd.DataFrame
 
 
 def _curve(rows: pd.DataFrame, values: Sequence[NDArray[np.float64]], cloud: NDArray[np.float64]) -> pd.DataFrame:
-    """Value, low and high at the times of a series' rows, with their clouds and what they are worth."""
+    """Value, low and high of each row, with its cloud share and usability."""
     columns = dict(zip(("value", "low", "high"), values, strict=True))
     curve = rows[["time"]].assign(**columns, cloud=cloud, count=rows["count"], why_not=_why_not(rows, cloud))
     return curve.dropna(subset="value").reset_index(drop=True)
 
 
 def _why_not(rows: pd.DataFrame, cloud: NDArray[np.float64]) -> list[str | None]:
-    """Why looks are not usable: what `why_not` of the rows says, else their clouds; None where they are."""
+    """The reason why an observation is not usable (`why_not`, else its cloud share); None where it is usable."""
     return [
         reason
         if isinstance(reason, str)
@@ -102,7 +102,7 @@ def _why_not(rows: pd.DataFrame, cloud: NDArray[np.float64]) -> list[str | None]
 
 
 def _clouds(counts: pd.Series[Any], screen: Classes) -> NDArray[np.float64]:
-    """The clouded share by scene, of its pixels of each scene class."""
+    """Cloud share per scene, from its pixel count per scene class."""
     histograms = ({} if np.ndim(row) == 0 else _histogram(row) for row in counts)
     return np.array([cloud_share(histogram, screen) for histogram in histograms], np.float64)
 
@@ -112,18 +112,18 @@ def _histogram(counts: Iterable[float]) -> dict[str, float]:
 
 
 def clear(curve: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which observations are usable; all where nothing is said of it, as of weather."""
+    """Mask of the usable observations; all are usable where nothing is stated, as of weather."""
     return ~_reasons(curve).astype(bool)
 
 
 def hidden(curve: pd.DataFrame) -> dict[str, int]:
-    """How many observations are not usable, by the reason in a word or three."""
+    """Number of observations that are not usable, by reason."""
     reasons = _reasons(curve)
     return {words: int((reasons == name).sum()) for name, words in observation.WHY_NOT.items() if name in reasons}
 
 
 def _reasons(curve: pd.DataFrame) -> NDArray[np.object_]:
-    """Why observations are not usable, by their clouds alone where nothing else is said of them; "" where they are."""
+    """Reasons why observations are not usable, from their cloud share where none is stated; "" where they are."""
     if "why_not" in curve:
         return np.array([reason or "" for reason in curve["why_not"]], object)
     return np.where(np.asarray(curve["cloud"], np.float64) > CLEAR_SKY, "cloudy", "").astype(object)
@@ -133,7 +133,7 @@ def _reasons(curve: pd.DataFrame) -> NDArray[np.object_]:
 
 
 def mask(outline: shapely.Geometry, source: int, epsg: int, transform: Affine, size: int) -> NDArray[np.bool_]:
-    """Pixels of a square grid that the outline touches, so that even a tiny parcel has some."""
+    """Pixels of a square grid that the geometry touches (all_touched), so that a tiny parcel has some."""
     from rasterio.features import rasterize
 
     touched = rasterize(
@@ -143,7 +143,7 @@ def mask(outline: shapely.Geometry, source: int, epsg: int, transform: Affine, s
 
 
 def inside(outline: shapely.Geometry, source: int, epsg: int, transform: Affine, size: int) -> NDArray[np.bool_]:
-    """Pixels of a square grid whose centre lies in the outline; those that it touches where there are none."""
+    """Pixels of a square grid whose centre lies in the geometry; if none, those that it touches."""
     from rasterio.features import rasterize
 
     shape = reprojected(outline, source, epsg)
@@ -152,7 +152,7 @@ def inside(outline: shapely.Geometry, source: int, epsg: int, transform: Affine,
 
 
 def clouded(classes: NDArray[Any], inside: NDArray[np.bool_] | None, screen: Classes) -> float:
-    """The share of an image's classified pixels in the screened classes; NaN where none is classified."""
+    """Share of an image's classified pixels in the screened classes; NaN where no pixel is classified."""
     screened = scene_classes(screen)
     classified = (classes > 0) | (0 in screened)
     pixels = classes[classified] if inside is None else classes[inside & classified]
@@ -167,13 +167,13 @@ def with_clouds(
     screen: Classes,
     card: Card,
 ) -> xr.Dataset:
-    """Images and the clouded share of each, of the parcel where there is one; NaN where not known, 0 of radar.
+    """Images with the cloud share of the parcel, or of the whole image; NaN where unknown, 0 for radar.
 
     Args:
         data: as `parcel.images.assembled` gives it.
-        cutouts: that it is made of.
+        cutouts: the source images.
         bands: that are drawn; only these remain.
-        parcel: in whose outline clouds are counted.
+        parcel: clouds are counted inside its geometry.
         screen: scene classes that count as clouds.
         card: whose images they are.
     """
@@ -193,11 +193,11 @@ def with_clouds(
 
 
 def nice(metres: float) -> int:
-    """The greatest of 1, 2, 5, 10, 20, 50, … that is not more than that many metres."""
+    """The largest of 1, 2, 5, 10, 20, 50, … that is not greater than `metres`."""
     steps = [step * 10**power for power in range(7) for step in (1, 2, 5)]
     return int(max(step for step in steps if step <= max(metres, 1)))
 
 
 def distance(metres: float) -> str:
-    """A length in words: 200 m, 2 km, 1.28 km."""
+    """Format a length: 200 m, 2 km, 1.28 km."""
     return f"{metres:g} m" if metres < 1000 else f"{metres / 1000:g} km"

@@ -1,4 +1,4 @@
-"""How the other parcels of a crop are, behind the curves of one: their mean and standard deviation day by day."""
+"""Reference curves of a crop: daily mean and standard deviation of all other parcels that declare it."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ FEWEST: Final = 5
 
 
 def has_others(source: Source, parcel: Parcel) -> bool:
-    """Whether a crop is declared, and it is a lake that is read, which tells of other parcels."""
+    """Whether the parcel declares a crop and is read from a lake, which also holds the other parcels."""
     return bool(parcel.crop or parcel.code) and isinstance(source, LakeSource)
 
 
 def of_index(lake: Lake, parcel: Parcel, index: Index, screen: Classes) -> Line:
-    """An index of the crop's other parcels; see `_line`."""
+    """Reference curve of an index from the crop's other parcels; see `_line`."""
     how = {"index": index.name, "screen": list(scene_classes(screen))}
     rows = lake.query("time_series.crop_of_index", **_scope(parcel), **how)
     return _line(parcel, rows.to_pandas(), palette.GREY)
 
 
 def of_bands(lake: Lake, parcel: Parcel, bands: Sequence[str], screen: Classes, card: str = "s2") -> dict[str, Line]:
-    """The reflectance of the crop's other parcels by band; see `_line`."""
+    """Reference curves of reflectance from the crop's other parcels, by band; see `_line`."""
     how = {"bands": list(bands), "screen": list(scene_classes(screen))}
     rows = lake.query(f"time_series.crop_{card}", **_scope(parcel), **how).to_pandas()
     rows[["mean", "std"]] /= 10_000
@@ -46,7 +46,7 @@ def of_bands(lake: Lake, parcel: Parcel, bands: Sequence[str], screen: Classes, 
 
 
 def of_radar(lake: Lake, parcel: Parcel, card: str) -> dict[str, Line]:
-    """Backscatter (dB) or coherence of the crop's other parcels by polarisation; see `_line`."""
+    """Reference curves of backscatter (dB) or coherence of the crop's other parcels, by polarisation; see `_line`."""
     rows = lake.query(f"time_series.crop_{card}", **_scope(parcel), bands=["VV", "VH"]).to_pandas()
     return {
         band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band], decibel=cards.get(card).quantity.decibels)
@@ -55,7 +55,7 @@ def of_radar(lake: Lake, parcel: Parcel, card: str) -> dict[str, Line]:
 
 
 def _line(parcel: Parcel, rows: pd.DataFrame, colour: str, *, decibel: bool = False) -> Line:
-    """The mean over parcels by day, low and high a standard deviation off; in dB, of linear power."""
+    """Daily mean over parcels, with low and high one standard deviation off; dB are averaged as linear power."""
     import pandas as pd
 
     values = pd.DataFrame(
@@ -72,7 +72,7 @@ def _line(parcel: Parcel, rows: pd.DataFrame, colour: str, *, decibel: bool = Fa
 
 
 def _scope(parcel: Parcel) -> dict[str, str | int]:
-    """The parameters that name a parcel's crop and leave it out."""
+    """Query parameters that select a parcel's crop and exclude the parcel."""
     scope = {name: value for name, value in parcel.key.params.items() if name != "pid"}
     return {**scope, "without": parcel.pid, "crop": _crop(parcel)}
 

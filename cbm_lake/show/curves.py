@@ -1,4 +1,4 @@
-"""Curves over time, in one panel or several: what they are, their ranges and key, and how matplotlib draws them."""
+"""Time series panels in matplotlib: lines, quartile bands, markers, axis limits and the legend."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve."""
+    """One time series of a panel."""
 
     label: str
     colour: str
@@ -39,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves of one unit."""
+    """Time series that share a unit and an axis."""
 
     unit: str
     lines: tuple[Line, ...]
@@ -48,7 +48,7 @@ class Panel:
     missing: str = "no data"
     """What is said where no line has rows."""
     bars: bool = False
-    """Values stand as bars on the axis, one a day."""
+    """Values are drawn as daily bars."""
     marks: bool = True
     """Observations are marked, clouded ones apart."""
     compared: bool = False
@@ -56,7 +56,7 @@ class Panel:
     events: Sequence[Event] = ()
     """What was done on the parcel; drawn across the panel."""
     shaded: bool = True
-    """Bands are drawn, unless of so many parcels that they would hide each other."""
+    """Bands are drawn, unless there are so many parcels that they would hide each other."""
     error_bars: bool = False
     """Each cloud-free observation has a bar from low to high."""
     crops: tuple[Line, ...] = ()
@@ -69,12 +69,12 @@ class Panel:
 
     @property
     def all_hidden(self) -> bool:
-        """Whether observations are marked, and none of them is clear."""
+        """Whether the panel has markers, and none of its observations is clear."""
         return self.marks and not any(computing.clear(line.rows).any() for line in self.lines)
 
     @property
     def has_bands(self) -> bool:
-        """Whether the bands of its curves are drawn; those of parcels in the background always are."""
+        """Whether the bands of its lines are drawn; those of background parcels always are."""
         few = not self.compared or len(self.lines) <= _BANDS or any(line.background for line in self.lines)
         return self.shaded and few
 
@@ -93,7 +93,7 @@ _TALL: Final = 3.2
 
 
 def draw(panels: Sequence[Panel], heading: str, spread: str) -> Page:
-    """A figure of panels one below the other on one time axis, under a heading; spread says what the bands are."""
+    """Draw panels stacked on one time axis under a heading; `spread` describes the bands."""
     height = 1.35 + (_TALL if len(panels) == 1 else 2.3 * len(panels))
     names = _names(panels)
     height += 0.2 * max(0, len(names) // 3)
@@ -110,7 +110,7 @@ def draw(panels: Sequence[Panel], heading: str, spread: str) -> Page:
 
 
 def draw_panel(axes: Axes, panel: Panel) -> None:
-    """One panel into axes: its unit above, its curves, or why there are none."""
+    """Draw one panel: unit above, lines, or the reason why there are none."""
     style.frame(axes)
     axes.set_title(panel.unit, loc="left", size=style.TEXT, color=palette.PALE)
     if panel.empty:
@@ -133,9 +133,9 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
 
 
 def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) -> None:
-    """The band between low and high, the line through cloud-free observations, and hollow marks where clouds were.
+    """Draw a line: band between low and high, clear observations joined, clouded ones as hollow markers.
 
-    Of more than a few curves the bands would hide each other. Clouds brighter than the panel stand at its edge.
+    Bands are omitted for more than a few curves. Clouded values beyond the limits are drawn at the edge.
     """
     usable = computing.clear(line.rows)
     clear, hidden = line.rows[usable], line.rows[~usable]
@@ -163,13 +163,13 @@ def _curve(axes: Axes, line: Line, limits: tuple[float, float], panel: Panel) ->
 
 
 def errors(rows: pd.DataFrame) -> NDArray[np.float64]:
-    """How far low lies below the value and high above it, never less than 0."""
+    """Distances from value to low and to high, clipped at 0, as matplotlib error bars."""
     below, above = rows["value"] - rows["low"], rows["high"] - rows["value"]
     return np.maximum(np.array([below, above], np.float64), 0)
 
 
 def _crop(axes: Axes, line: Line) -> None:
-    """The mean of a crop's other parcels, dotted, and a standard deviation to either side."""
+    """Draw the mean of a crop's other parcels (dotted) and one standard deviation to either side."""
     rows = line.rows
     axes.fill_between(
         rows["time"], rows["low"], rows["high"], color=line.colour, alpha=CROP_OPACITY, linewidth=0, zorder=0.5
@@ -179,7 +179,7 @@ def _crop(axes: Axes, line: Line) -> None:
 
 
 def _events(axes: Axes, events: Sequence[Event]) -> None:
-    """A dotted line on the likeliest day of each, its name above, and a pale band over the days that are possible."""
+    """Draw events: a dotted line on the likeliest day, the name above, a pale band over the possible days."""
     for event in events:
         axes.axvspan(event.first, event.last, color=palette.PALE, alpha=0.1, linewidth=0, zorder=0)
         axes.axvline(event.day, color=palette.INK, linestyle=":", linewidth=1, zorder=1)
@@ -188,22 +188,22 @@ def _events(axes: Axes, events: Sequence[Event]) -> None:
 
 
 def _mark(number: int) -> float:
-    """Points of a mark: 6.5 for few observations, 2.6 for hundreds."""
+    """Marker size: 6.5 points for few observations, 2.6 for hundreds."""
     return float(np.clip(45 / np.sqrt(max(number, 1)), 2.6, 6.5))
 
 
 def opacity(line: Line) -> float:
-    """Of a line's band."""
+    """Opacity of the band of a line."""
     return 0.08 if line.background else 0.16
 
 
 def hollow_edge(line: Line, panel: Panel) -> str:
-    """The colour round hollow marks: the line's own where there are several."""
+    """Edge colour of hollow markers: the line's own where there are several lines."""
     return line.colour if len(panel.lines) > 1 else palette.CLOUD
 
 
 def limits_of(panel: Panel) -> tuple[float, float]:
-    """The panel's limits, widened to hold cloud-free values and bands; clouded ones only where there are no others."""
+    """Axis limits of a panel, extended to clear values and bands; to clouded ones only if there are no others."""
     clear = [line.rows[computing.clear(line.rows)] for line in panel.lines]
     rows = clear if any(len(part) for part in clear) else [line.rows for line in panel.lines]
     rows += [line.rows for line in panel.crops]
@@ -219,7 +219,7 @@ def limits_of(panel: Panel) -> tuple[float, float]:
 
 
 def _hollow(panels: Sequence[Panel]) -> str:
-    """Why observations are hollow, with how many: 12 clouded, 3 not known; of bands of one parcel each counts once."""
+    """Counts of unusable observations by reason (12 clouded, 3 not known); the bands of one parcel count once."""
     most: Counter[str] = Counter()
     for panel in panels:
         counts = [Counter(computing.hidden(line.rows)) for line in panel.lines if panel.marks and not line.background]
@@ -228,9 +228,9 @@ def _hollow(panels: Sequence[Panel]) -> str:
 
 
 def span(panels: Sequence[Panel]) -> tuple[float, float]:
-    """The days since 1970 from which to which all panels reach, with an edge; a month at least.
+    """Time range of all panels in days since 1970, with a margin; at least one month.
 
-    So a single observation has days beside it.
+    The minimum keeps a single observation readable.
     """
     lines = [line for panel in panels for line in (*panel.lines, *panel.crops)]
     times = [np.asarray(line.rows["time"], "datetime64[s]") for line in lines]
@@ -242,13 +242,13 @@ def span(panels: Sequence[Panel]) -> tuple[float, float]:
 
 
 def _names(panels: Sequence[Panel]) -> dict[str, Line]:
-    """The curves by what they are called, each once."""
+    """Lines by their label, without duplicates."""
     return {line.label: line for panel in panels for line in panel.lines if not line.background}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What a colour or mark means."""
+    """One entry of the legend."""
 
     kind: Literal["line", "hollow", "band", "behind", "crop", "work"]
     label: str
@@ -259,7 +259,7 @@ class Entry:
 
 
 def entries(panels: Sequence[Panel], spread: str) -> list[Entry]:
-    """What the colours and marks of a figure mean, in their order; spread says what the bands are."""
+    """Legend entries of a figure, in order; `spread` describes the bands."""
     names = _names(panels)
     drawable = {line.label for panel in panels for line in panel.lines if not line.rows.empty}
     keys = []
@@ -288,7 +288,7 @@ def entries(panels: Sequence[Panel], spread: str) -> list[Entry]:
 
 
 def _key(figure: Page, panels: Sequence[Panel], names: dict[str, Line], spread: str) -> None:
-    """What the colours and marks mean, below the panels."""
+    """Draw the legend below the panels."""
     handles = [_handle(entry) for entry in entries(panels, spread)]
     columns = 3 if len(names) > 2 else 4
     look: style.Look = {"fontsize": style.SMALL, "labelcolor": palette.INK, "handlelength": 1.6, "frameon": False}
@@ -296,7 +296,7 @@ def _key(figure: Page, panels: Sequence[Panel], names: dict[str, Line], spread: 
 
 
 def _handle(entry: Entry) -> Artist:
-    """An entry of the key as matplotlib draws it."""
+    """A legend entry as a matplotlib artist."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

@@ -1,4 +1,4 @@
-"""The pixels of a parcel on a day as a small drawing: the histogram of an index, or red against near infrared."""
+"""Small plots of a parcel's pixels on one date: index histogram, or red against near-infrared scatter plot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator
 
 from cbm_lake.cards import palette
 from cbm_lake.show import computing
-from cbm_lake.show.pictures import Row
+from cbm_lake.show.rendering import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,23 +40,23 @@ class Pixels:
 
     @classmethod
     def of(cls, row: Row, parcel: Parcel) -> Pixels:
-        """Those whose centre lies in its outline; where there are none, those that it touches."""
+        """Mask of the pixels whose centre lies in the parcel; if none, those that it touches."""
         images = row.images
         return cls(row, computing.inside(parcel.outline, parcel.epsg, images.epsg, images.transform, images.size))
 
     def values(self, image: Image) -> NDArray[np.float64]:
-        """The numbers of the row's view in an image, where there is a measurement."""
+        """Values of the row's view in an image, valid pixels only."""
         values = self.row.view.values(image.bands)[self.inside]
         return values[np.isfinite(values)]
 
     def reflectance(self, image: Image, band: str) -> NDArray[np.float64]:
-        """The reflectance of a band in an image, NaN where there is no measurement."""
+        """Reflectance of a band in an image, NaN where it is nodata."""
         stored = image.bands[band][self.inside].astype(np.float64)
         return np.where(stored > 0, stored / 10_000, np.nan)
 
 
 def histogram(pixels: Pixels, index: Index) -> Draw:
-    """Shares of the parcel's pixels by value on the index's axis, the same for all dates; a line at their median.
+    """Plot the histogram of the parcel's pixels, with limits common to all dates and a line at the median.
 
     What lies beyond the axis counts in its outermost bars. The tallest bar of a cloud-free date fills the axes.
     """
@@ -77,7 +77,7 @@ def histogram(pixels: Pixels, index: Index) -> Draw:
 
 
 def scatter(pixels: Pixels) -> Draw:
-    """Red against near infrared of the parcel's pixels, above those of all cloud-free dates in pale grey."""
+    """Plot red against near infrared of the parcel's pixels, over those of all clear dates in pale grey."""
     behind = [_pair(pixels, image) for image in _clear(pixels.row.images.images)]
     cloud = np.hstack(behind) if behind else np.empty((2, 0))
     cloud = cloud[:, :: max(1, cloud.shape[1] // _MOST)]
@@ -94,25 +94,25 @@ def scatter(pixels: Pixels) -> Draw:
 
 
 def _pair(pixels: Pixels, image: Image) -> NDArray[np.float64]:
-    """Red and near infrared (2, pixels), moved to the edge of the axes where brighter."""
+    """Red and near infrared (2, pixels), clipped to the axis limits."""
     red, nir = (pixels.reflectance(image, band) for band in ("B04", "B08"))
     return np.vstack([red.clip(*_RED), nir.clip(*_NIR)])
 
 
 def _shares(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of values between edges; what lies beyond them counts in the outermost."""
+    """Share of values per bin; values beyond the bins count in the outermost."""
     counts, _ = np.histogram(values.clip(edges[0], edges[-1]), edges)
     return np.asarray(counts / max(values.size, 1), np.float64)
 
 
 def _clear(images: Sequence[Image]) -> list[Image]:
-    """Those without clouds; all of them where nothing is known of any."""
+    """The cloud-free images; all of them if no cloud share is known."""
     judged = [image for image in images if not np.isnan(image.cloud)]
     return [image for image in judged if image.cloud <= computing.CLEAR_SKY] if judged else list(images)
 
 
 def _grid(axes: Axes, across: Iterable[float], up: Iterable[float]) -> None:
-    """Pale lines without numbers, which there is no room for; what they stand for is said below the figure."""
+    """Pale grid lines without tick labels; the legend below the figure explains them."""
     axes.xaxis.set_major_locator(FixedLocator(list(across)))
     axes.yaxis.set_major_locator(FixedLocator(list(up)))
     axes.tick_params(length=0, labelbottom=False, labelleft=False)

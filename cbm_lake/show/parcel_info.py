@@ -1,4 +1,4 @@
-"""What is declared of parcels, as a card: the outline, and the facts beside it."""
+"""Figures of parcel information: geometry, crop, area and location of declared parcels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cbm_lake.cards import palette
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.declaration import Parcel, degrees, hectares
-from cbm_lake.show import background, browsing, pictures, style
+from cbm_lake.show import background, browsing, rendering, style
 from cbm_lake.show.reading import LakeLike, Reading
 from cbm_lake.show.style import Figure, Interactive, Page
 
@@ -45,16 +45,16 @@ def by_pid(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of what is declared of a parcel: outline, crop, area, place; of several parcels one below the other.
+    """Plot parcel information: geometry, crop, area and location; several parcels are stacked.
 
     Args:
         aoi: area.
         year: year of the declaration.
         pid: identifier of a parcel, or several.
         ptype: which parcel set; None is the main one.
-        tms: name of a tile server whose orthophoto is under the outline; see `show.background`. None is none.
+        tms: name of a tile server whose orthophoto is under the geometry; see `show.background`. None is none.
         view: True shows the figure in the notebook and gives nothing back.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
@@ -80,8 +80,8 @@ def by_pid(
 
 
 def _photo(reading: Reading, parcel: Parcel, tms: str) -> Background:
-    """The orthophoto under a parcel's outline."""
-    return reading.background(Square(parcel.lon, parcel.lat, tms, _PIXELS, background.extend_of(parcel)))
+    """The orthophoto under a parcel's geometry."""
+    return reading.background(Square(parcel.lon, parcel.lat, tms, _PIXELS, background.extent_of(parcel)))
 
 
 def _map(parcel: Parcel, photo: Background | None) -> Interactive:
@@ -106,7 +106,7 @@ def by_location(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of the parcels at a place in degrees. Args and errors are those of `by_pid`."""
+    """Plot the parcels at a location (degrees). Args and errors are those of `by_pid`."""
     style.suffix(file, interactive=interactive)
     reading = Reading.of(lake)
     pids = reading.pids_at(aoi, year, lon, lat, ptype)
@@ -114,7 +114,7 @@ def by_location(
 
 
 def facts(parcel: Parcel) -> dict[str, str]:
-    """What is known of a parcel, in words; lengths are measured on the UTM map of its place."""
+    """Attributes of a parcel as text; lengths are measured in the UTM zone of its centroid."""
     plain = _plain(parcel)
     parts, rings = shapely.get_parts(plain), len(shapely.get_rings(shapely.get_parts(plain)))
     holes = rings - len(parts)
@@ -132,34 +132,34 @@ def facts(parcel: Parcel) -> dict[str, str]:
 
 
 def _plain(parcel: Parcel) -> shapely.Geometry:
-    """The outline on the UTM map of its place."""
+    """The geometry in the UTM zone of its centroid."""
     return parcel.outline_in(parcel.utm)
 
 
 def _card(figure: Page, parcel: Parcel, photo: Background | None, bottom: float) -> None:
-    """A parcel's map at the left, its facts at the right."""
-    axes = pictures.axes_in(figure, (0.15, bottom, _SIDE, _SIDE))
+    """Draw a parcel's map at the left and its attributes at the right."""
+    axes = rendering.axes_in(figure, (0.15, bottom, _SIDE, _SIDE))
     if photo is None:
         _plain_map(axes, _plain(parcel))
     else:
-        pictures.draw(axes, photo.pixels, photo.bounds, parcel.outline_in(background.MERCATOR))
+        rendering.draw(axes, photo.pixels, photo.bounds, parcel.outline_in(background.MERCATOR))
         axes.spines[:].set(color=palette.EDGE)
-        pictures.scale_bar(axes, metre=1 / math.cos(math.radians(parcel.lat)))
+        rendering.scale_bar(axes, metre=1 / math.cos(math.radians(parcel.lat)))
     texts = facts(parcel) | ({"background": photo.caption} if photo else {})
     _facts(figure, parcel.pid, texts, ((0.15 + _SIDE + 0.3) / figure.get_figwidth(), bottom + _SIDE))
 
 
 def _plain_map(axes: Axes, shape: shapely.Geometry) -> None:
-    """An outline on plain ground."""
+    """Draw a geometry on a plain background."""
     west, south, east, north = shape.bounds
-    half = pictures.ROUND * max(east - west, north - south, 1)
+    half = rendering.ROUND * max(east - west, north - south, 1)
     x, y = (west + east) / 2, (south + north) / 2
     axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half), xticks=[], yticks=[], aspect="equal")
     axes.set_facecolor(palette.GROUND)
     axes.spines[:].set_visible(False)
-    pictures.fill(axes, shape, palette.NDVI)
-    pictures.draw_outline(axes, shape)
-    pictures.scale_bar(axes)
+    rendering.fill(axes, shape, palette.NDVI)
+    rendering.draw_outline(axes, shape)
+    rendering.scale_bar(axes)
 
 
 def _facts(figure: Page, pid: str, texts: dict[str, str], corner: tuple[float, float]) -> None:

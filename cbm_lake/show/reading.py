@@ -1,4 +1,4 @@
-"""What figures are drawn from: parcels, time series, images and orthophotos, asked of a lake or a server."""
+"""`Reading`: fetches and caches the parcels, time series, images and orthophotos that figures are drawn from."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ WORK: Final = ("mowing", "ploughing", "sowing", "harvest")
 
 @dataclass(frozen=True)
 class Event:
-    """Something that was done on a parcel, between two days on which it was seen."""
+    """A farming activity on a parcel, dated between two observations."""
 
     name: str
     first: pd.Timestamp
@@ -57,7 +57,7 @@ class Event:
 
 
 class Reading:
-    """What is asked of a source for some figures; what was answered once is not asked again."""
+    """Reads from a source what figures need, and caches the answers."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -72,7 +72,7 @@ class Reading:
 
     @property
     def lake(self) -> Lake:
-        """The lake that is asked.
+        """The lake that is read.
 
         Raises:
             NotFoundError: a server is.
@@ -82,7 +82,7 @@ class Reading:
         return self.source.lake
 
     def parcels(self, aoi: str, year: int, pid: str | Sequence[str], ptype: str | None = None) -> list[Parcel]:
-        """The parcels of those identifiers, in that order, each once.
+        """The parcels with these identifiers, in order and without duplicates.
 
         Raises:
             InvalidInputError: no identifier at all.
@@ -99,7 +99,7 @@ class Reading:
         return self._parcels[key]
 
     def pids_at(self, aoi: str, year: int, lon: float, lat: float, ptype: str | None) -> list[str]:
-        """The identifiers of the parcels at a position in degrees.
+        """Identifiers of the parcels at a position in degrees.
 
         Raises:
             NotFoundError: there is none.
@@ -107,21 +107,21 @@ class Reading:
         return [str(pid) for pid in self.source.answer(ByLocation(aoi, year, lon, lat, ptype or ""))["pid"]]
 
     def series(self, parcel: Parcel, card: str) -> TimeSeries:
-        """The statistics of a parcel; may be empty."""
+        """Time series of a parcel's statistics; may be empty."""
         key = parcel.key, card
         if key not in self._series:
             self._series[key] = self.source.series(parcel, get(card))
         return self._series[key]
 
     def weather(self, parcel: Parcel) -> pd.DataFrame:
-        """The daily weather of a parcel: meteo_date, tmin, tmax, tmean (°C), prec (mm), and `time`; may be empty."""
+        """Daily weather of a parcel: meteo_date, tmin, tmax, tmean (°C), prec (mm), and `time`; may be empty."""
         import pandas as pd
 
         frame = pd.DataFrame(self.source.answer(Weather(_key(parcel))))
         return frame.assign(time=pd.to_datetime(frame["meteo_date"]))
 
     def work(self, parcel: Parcel) -> list[Event]:
-        """What was found to be done on a parcel: mowing, ploughing, sowing, harvest, by date; may be empty."""
+        """Farming activities detected on a parcel (mowing, ploughing, sowing, harvest) by date; may be empty."""
         import pandas as pd
 
         columns = self.source.answer(Markers(_key(parcel)))
@@ -132,9 +132,9 @@ class Reading:
         return [Event(name, *moments) for name, *moments in zip(rows["marker"], *days, strict=True)]
 
     def images(self, where: Parcel | tuple[float, float], request: Season, bands: Sequence[str]) -> Images:
-        """The images of a parcel, or of a position (longitude, latitude), in some days.
+        """Images of a parcel, or of a position (longitude, latitude), in a period.
 
-        Clouds are counted inside the parcel's outline, or in the whole image.
+        Clouds are counted inside the parcel's geometry, or in the whole image.
 
         Raises:
             NotFoundError: there are none.
@@ -156,7 +156,7 @@ class Reading:
         return Images(computing.with_clouds(data, cutouts, bands, parcel, request.screen, card), tuple(cutouts))
 
     def _chips(self, request: ImageRequest, bands: tuple[str, ...], optional: tuple[str, ...]) -> list[chips.Cutout]:
-        """The cutouts of bands; those that were read already are not read again."""
+        """Cutouts of bands, cached."""
         by_band = self._cutouts.setdefault(request, {})
         missing = replace(
             request,
@@ -180,7 +180,7 @@ LakeLike: TypeAlias = Lake | Reading | None
 
 @dataclass(frozen=True)
 class Season:
-    """Which images are drawn."""
+    """The period and the card of the images that are drawn."""
 
     first: date
     last: date
@@ -203,20 +203,20 @@ class Season:
 
 
 def heading(parcels: Sequence[Parcel]) -> str:
-    """What stands above a figure: the parcel, or how many."""
+    """Heading of a figure: the parcel, or the number of parcels."""
     first = parcels[0]
     area = f"{first.aoi} {first.year}"
     return f"Parcel {first.label} · {area}" if len(parcels) == 1 else f"{len(parcels)} parcels of {area}"
 
 
 def chipsize_for(parcels: Iterable[Parcel]) -> int:
-    """Metres a side of images in which the parcels fill about half of the width: 160 to 5120."""
+    """Side length of images in metres, such that the parcels fill about half of the width: 160 to 5120."""
     widest = max(parcel.widest for parcel in parcels)
     return int(min(max(np.ceil(1.6 * widest / 20) * 20, 160), LARGEST))
 
 
 def months_between(start: str | date, end: str | date) -> list[tuple[date, date]]:
-    """The days from a first to a last one, cut by month.
+    """Split the days between a first and a last one by month.
 
     Raises:
         InvalidInputError: no days, or the last comes before the first.

@@ -1,4 +1,4 @@
-"""The looks that all figures share: type sizes, titles, date axes, and how figures become files."""
+"""Common style of all figures: fonts, line colours, date axes, and saving to a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Look: TypeAlias = dict[str, Any]
-"""Options of matplotlib or holoviews by name; which there are, and of which types, only these know."""
+"""Options of matplotlib or holoviews by name, whose types only these libraries know."""
 Dash = Literal["-", "--", ":", "-."]
 DASHES: Final[tuple[Dash, ...]] = ("-", "--", ":", "-.")
 """Styles of line, for more curves than there are colours."""
@@ -37,23 +37,23 @@ _FORMATS: Final = (".png", ".svg", ".pdf", ".html")
 
 
 def curve_colour(number: int) -> str:
-    """The colour of the curve with that number; beyond seven they come again."""
+    """Colour of the curve with that number; colours repeat after seven."""
     return palette.CURVES[number % len(palette.CURVES)]
 
 
 def dash(number: int) -> Dash:
-    """The style of line of the curve with that number, another one with each round of the colours."""
+    """Line style of the curve with that number; it changes with each cycle of the colours."""
     return DASHES[number // len(palette.CURVES) % len(DASHES)]
 
 
 def fitted(text: str, inches: float, points: float = TITLE, lines: int = 2) -> str:
-    """The text in as many lines as it needs, at most that many; what is left over is cut with an ellipsis."""
+    """Wrap text to at most that many lines; the rest is cut with an ellipsis."""
     letters = max(int(inches * 72 / (points * _WIDE)), 12)
     return "\n".join(textwrap.wrap(text, letters, max_lines=lines, placeholder=" …", break_on_hyphens=False))
 
 
 class Interactive(Protocol):
-    """A figure for notebooks: an object of holoviews."""
+    """An interactive figure for notebooks (holoviews)."""
 
     def opts(self, *args: object, **options: object) -> Interactive:
         """The same with other options of holoviews."""
@@ -64,7 +64,7 @@ Page: TypeAlias = MatplotlibFigure
 
 
 class NotebookPage(MatplotlibFigure):
-    """A figure of matplotlib that a notebook displays without `%matplotlib`."""
+    """A matplotlib figure that notebooks display without `%matplotlib`."""
 
     def _repr_png_(self) -> bytes:
         out = io.BytesIO()
@@ -77,7 +77,7 @@ Figure: TypeAlias = Page | Interactive
 
 
 def figure(width: float, height: float, *, constrained: bool = True) -> Page:
-    """An empty figure of that size in inches, known to no global state."""
+    """Create an empty figure of that size in inches, without pyplot's global state."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     engine = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1) if constrained else None
@@ -85,7 +85,7 @@ def figure(width: float, height: float, *, constrained: bool = True) -> Page:
 
 
 def frame(axes: Axes) -> None:
-    """Axes with two thin sides and a pale grid."""
+    """Style axes: two thin spines and a pale grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(palette.EDGE)
     axes.tick_params(labelsize=TEXT, labelcolor=palette.INK, color=palette.EDGE)
@@ -94,7 +94,7 @@ def frame(axes: Axes) -> None:
 
 
 def date_axis(axes: Axes, *, year: bool = True) -> None:
-    """Days, months or years below the axes, whichever can be read; `year` says at the end what they have in common."""
+    """Label a time axis by days, months or years, as fits; `year` appends the common year."""
     from matplotlib import dates
 
     locator = dates.AutoDateLocator(minticks=4, maxticks=12)  # type: ignore[no-untyped-call]
@@ -105,7 +105,7 @@ def date_axis(axes: Axes, *, year: bool = True) -> None:
 
 
 def say(axes: Axes, words: str) -> None:
-    """Words in the middle of axes that have nothing else to show."""
+    """Centred text in axes that have nothing else to show."""
     box = {"facecolor": "white", "edgecolor": palette.GRID, "boxstyle": "round,pad=0.5"}
     centred: Look = {"ha": "center", "va": "center", "transform": axes.transAxes}
     text = axes.text(0.5, 0.5, textwrap.fill(words, 72), size=TEXT + 0.5, color=palette.PALE, zorder=10, **centred)
@@ -114,10 +114,10 @@ def say(axes: Axes, words: str) -> None:
 
 
 def page_of(figure: Figure | None) -> Page:
-    """A figure that was asked for as one of matplotlib.
+    """The figure as a matplotlib figure; interactive ones are refused.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is not a matplotlib figure.
     """
     if not isinstance(figure, MatplotlibFigure):
         raise TypeError(f"{figure!r} is no figure of matplotlib")
@@ -125,7 +125,7 @@ def page_of(figure: Figure | None) -> Page:
 
 
 def displayed(figure: Figure, view: bool | None) -> Figure | None:
-    """What a function returns of what it drew, by the original's `view`.
+    """Apply the original library's `view`: display the figure and return None, or return it.
 
     Where it is True the figure is displayed in the notebook, and None is returned. Where it is False or None, or there
     is no notebook, which is logged, the figure is returned.
@@ -143,7 +143,7 @@ def displayed(figure: Figure, view: bool | None) -> Figure | None:
 
 
 def suffix(file: str | Path | None, *, interactive: bool) -> None:
-    """Refuse, before any work is done, a file that could not be written.
+    """Refuse a file extension that cannot be written, before any work is done.
 
     Raises:
         InvalidInputError: not .png, .svg, .pdf, or, for an interactive figure, .html.
@@ -161,7 +161,7 @@ F = TypeVar("F", bound=Figure)
 
 
 def save(figure: F, file: str | Path | None) -> F:
-    """Write a figure, where a file is named, and return it.
+    """Write a figure if a file is named, and return it.
 
     Raises:
         ConfigError: the file cannot be written.

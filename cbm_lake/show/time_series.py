@@ -1,4 +1,4 @@
-"""Curves of parcels over time: NDVI, Sentinel-2 bands, Sentinel-1 backscatter and coherence, weather."""
+"""Time series figures of parcels: indices, Sentinel-2 bands, Sentinel-1 backscatter and coherence, weather."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
-from cbm_lake.show import computing, crops, curves, style, views, zooming
+from cbm_lake.show import computing, crops, curves, series_panels, style, views, zooming
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import LakeLike, Reading, heading
 from cbm_lake.show.style import Figure
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 log = logging.getLogger(__name__)
 
 _QUARTILES = "25th to 75th percentile"
-_RADAR: Final = ("bs", "c6")
+_RADAR: Final = tuple(name for name, card in cards.CARDS.items() if card.mission is cards.BS.mission)
 
 
 def _cloud_free_stood_at(position: int) -> Order:
-    """For `also`: True stood there, before the scene classes, in early versions of the original."""
+    """Argument order of early versions of the original, in which `cloud_free` stood before the scene classes."""
 
     def order(args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
         if len(args) <= position or not isinstance(args[position], bool):
@@ -61,7 +61,7 @@ def ndvi(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of the NDVI of one or several parcels over time.
+    """Plot the NDVI time series of one or several parcels.
 
     Cloud-free observations are joined by a line, in a band that combines the quartiles of B04 and B08; clouded ones are
     hollow.
@@ -76,7 +76,7 @@ def ndvi(
         max_line_plots: of how many parcels, from the first, a line is drawn; of the others only the bands.
         errorbar: with a bar through each cloud-free observation, as long as the band is wide.
         view: True shows the figure in the notebook and gives nothing back.
-        debug: tell the log (level DEBUG) what is done.
+        debug: log the steps at level DEBUG.
         markers: also what `cbm.markers.find` found to be done on a single parcel: mowing, ploughing, sowing, harvest.
         crop: behind the curve of a single parcel also the mean of its crop's other parcels, day by day, and one
             standard deviation to either side; of clear observations of observable parcels.
@@ -114,7 +114,7 @@ def index(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure:
-    """A figure of an index of one or several parcels over time: NDVI, NDWI, NDMI, EVI, bare soil; see `cards.INDICES`.
+    """Plot the time series of an index of one or several parcels: NDVI, NDWI, NDMI, EVI, BSI (`cards.INDICES`).
 
     Args and errors are those of `ndvi`; index is the name of one, card an optical card (`cards.CARDS`).
     """
@@ -127,7 +127,7 @@ def index(
 
 
 class _Curves(NamedTuple):
-    """Which curves of an index are drawn, and how."""
+    """Parameters of an index figure."""
 
     aoi: str
     year: int
@@ -143,7 +143,7 @@ class _Curves(NamedTuple):
 
 
 def _optical(name: str) -> cards.Card:
-    """The optical card of that name.
+    """Look up an optical card by name.
 
     Raises:
         InvalidInputError: there is none.
@@ -157,7 +157,7 @@ def _optical(name: str) -> cards.Card:
 def _index(
     reading: Reading, index: Index, request: _Curves, file: str | Path | None, *, interactive: bool, debug: bool
 ) -> Figure:
-    """The figure of an index."""
+    """Draw the figure of an index."""
     style.suffix(file, interactive=interactive)
     _check_lines(request.most)
     card, screened = request.card, cards.screened(request.screen, request.card)
@@ -169,9 +169,9 @@ def _index(
     single = len(parcels) == 1
     panel = Panel(
         index.label,
-        (Line(label, palette.NDVI, rows[0]),) if single else _by_parcel(parcels, rows, request.most),
+        (Line(label, palette.NDVI, rows[0]),) if single else series_panels.by_parcel(parcels, rows, request.most),
         index.axis,
-        _missing(card.name),
+        series_panels.missing(card.name),
         compared=not single,
         events=reading.work(parcels[0]) if request.markers and single else (),
         crops=(crops.of_index(reading.lake, parcels[0], index, screened),) if request.crop else (),
@@ -201,7 +201,7 @@ def s2(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of the reflectance of Sentinel-2 bands over time, with the quartiles; of several parcels a panel a band.
+    """Plot reflectance time series of Sentinel-2 bands, with quartiles; several parcels get one panel per band.
 
     Args and errors are those of `ndvi`; bands are B02, …, B12, or those of another optical card (`cards.CARDS`).
     """
@@ -218,11 +218,11 @@ def s2(
     if len(parcels) == 1:
         lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
         others = tuple(crops.of_bands(reading.lake, parcels[0], names, screened, card).values()) if crop else ()
-        panels = [Panel("reflectance", lines, (0, 0.1), _missing(card), crops=others)]
+        panels = [Panel("reflectance", lines, (0, 0.1), series_panels.missing(card), crops=others)]
     else:
         missing = "this band was not extracted"
         panels = [
-            Panel(f"reflectance, {band}", _by_parcel(parcels, curves_of), (0, 0.1), missing, compared=True)
+            Panel(f"reflectance, {band}", series_panels.by_parcel(parcels, curves_of), (0, 0.1), missing, compared=True)
             for band, curves_of in rows.items()
         ]
     subject = _Subject(parcels, f"{card} statistics of {', '.join(names)}")
@@ -254,9 +254,9 @@ def s1(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of Sentinel-1 over time: backscatter in dB (bs) and six-day coherence (c6), VV and VH.
+    """Plot Sentinel-1 time series: backscatter in dB (bs) and six-day coherence (c6), VV and VH.
 
-    Args and errors are those of `ndvi`; tstype is bs, c6 or both. ptype may also stand before it, as in version 0.1.
+    Args and errors are those of `ndvi`; tstype is bs, c6 or both. ptype may also precede it, as in version 0.1.
     """
     style.suffix(file, interactive=interactive)
     _check_lines(max_line_plots)
@@ -268,7 +268,7 @@ def s1(
     panels = [
         replace(panel, shaded=std, error_bars=errorbar)
         for kind in kinds
-        for panel in _radar(reading, parcels, kind, max_line_plots, crop=crop)
+        for panel in series_panels.radar(reading, parcels, kind, max_line_plots, crop=crop)
     ]
     subject = _Subject(parcels, " or ".join(kinds))
     figure = _finish(panels, subject, file, interactive=interactive, debug=debug)
@@ -294,10 +294,10 @@ def weather(
     interactive: bool = False,
     lake: LakeLike = None,
 ) -> Figure | None:
-    """A figure of the daily weather of the year: temperature from least to greatest with its mean, and precipitation.
+    """Plot the daily weather of the year: temperature (minimum, mean, maximum) and precipitation.
 
     Of several parcels the mean temperatures, and precipitation summed up since the first day. Args and errors are those
-    of `ndvi`; tstype is t (temperature), p (precipitation) or tp. ptype may also stand before it, as in version 0.1,
+    of `ndvi`; tstype is t (temperature), p (precipitation) or tp. ptype may also precede it, as in version 0.1,
     unless it is t or p.
     """
     style.suffix(file, interactive=interactive)
@@ -307,91 +307,21 @@ def weather(
     parcels = reading.parcels(aoi, year, pid, ptype)
     days = [reading.weather(parcel) for parcel in parcels]
     of_year = [rows[rows["time"].dt.year == int(year)] if len(rows) else rows for rows in days]
-    panels = ([_warmth(parcels, of_year)] if "t" in tstype else []) + (
-        [_rain(parcels, of_year)] if "p" in tstype else []
+    panels = ([series_panels.temperature(parcels, of_year)] if "t" in tstype else []) + (
+        [series_panels.precipitation(parcels, of_year)] if "p" in tstype else []
     )
     figure = _finish(panels, _Subject(parcels, "weather"), file, interactive=interactive, debug=debug)
     return style.displayed(figure, view)
 
 
-def _warmth(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
-    """The panel of temperatures."""
-    rows = [_weather_rows(frame, "tmean", "tmin", "tmax") for frame in days]
-    lines = (Line("daily mean, between least and greatest", palette.RED, rows[0]),)
-    return Panel("temperature (°C)", lines if len(parcels) == 1 else _by_parcel(parcels, rows), marks=False)
-
-
-def _rain(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
-    """The panel of precipitation."""
-    if len(parcels) > 1:
-        lines = _by_parcel(parcels, [_summed(frame) for frame in days])
-        return Panel("precipitation since the first day (mm)", lines, (0, 5), marks=False)
-    bars = (Line("precipitation", palette.BLUE, _weather_rows(days[0], "prec")),)
-    return Panel("precipitation (mm a day)", bars, (0, 5), bars=True, marks=False)
-
-
 def _parcels(
     reading: Reading, aoi: str, year: int, pid: str | Sequence[str], ptype: str | None, *, crop: bool
 ) -> list[Parcel]:
-    """The parcels; a single one where the others of its crop are drawn."""
+    """Read the parcels; only one is allowed when the other parcels of its crop are drawn."""
     parcels = reading.parcels(aoi, year, pid, ptype)
     if crop and len(parcels) > 1:
         raise InvalidInputError("other parcels of the crop are drawn behind one parcel, not behind several; give one")
     return parcels
-
-
-def _radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
-    """The panels of a card: one for a parcel, with both polarisations; one per polarisation for several."""
-    card = cards.get(kind)
-    decibel, limits = card.quantity.decibels, card.quantity.axis
-    unit = f"{card.picture} (dB)" if decibel else card.picture
-    series = [reading.series(parcel, kind) for parcel in parcels]
-    rows = {band: [computing.radar_curve(one, band, decibel=decibel) for one in series] for band in ("VV", "VH")}
-    if len(parcels) == 1:
-        lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
-        others = tuple(crops.of_radar(reading.lake, parcels[0], kind).values()) if crop else ()
-        return [Panel(unit, lines, limits, _missing(kind), crops=others)]
-    return [
-        Panel(
-            f"{unit}, {band}",
-            _by_parcel(parcels, curves_of, most),
-            None if decibel else limits,
-            _missing(kind),
-            compared=True,
-        )
-        for band, curves_of in rows.items()
-    ]
-
-
-def _weather_rows(rows: pd.DataFrame, value: str, low: str = "", high: str = "") -> pd.DataFrame:
-    """A column of the weather as a curve, with two others as its band."""
-    nothing = float("nan")
-    curve = rows[["time"]].assign(
-        value=rows[value].astype(float),
-        low=rows[low].astype(float) if low else nothing,
-        high=rows[high].astype(float) if high else nothing,
-        cloud=0.0,
-        count=1.0,
-    )
-    return curve.sort_values("time").reset_index(drop=True)
-
-
-def _summed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Precipitation since the first day."""
-    curve = _weather_rows(rows, "prec")
-    return curve.assign(value=curve["value"].fillna(0).cumsum())
-
-
-def _by_parcel(
-    parcels: Sequence[Parcel], curves_of: Sequence[pd.DataFrame], most: int | None = None
-) -> tuple[Line, ...]:
-    """One line per parcel, each in a colour of its own; of more than so many only the bands, all alike."""
-    return tuple(
-        Line(parcel.label, style.curve_colour(number), rows, style.dash(number))
-        if most is None or number < most
-        else Line(parcel.label, palette.PALE, rows, background=True)
-        for number, (parcel, rows) in enumerate(zip(parcels, curves_of, strict=True))
-    )
 
 
 def _check_lines(most: int | None) -> None:
@@ -399,13 +329,9 @@ def _check_lines(most: int | None) -> None:
         raise InvalidInputError(f"max_line_plots {most!r} is no number of lines; give 1 or more, or leave it out")
 
 
-def _missing(tstype: str) -> str:
-    return f"no {tstype} statistics of this parcel; cbm-lake extract {tstype} makes them"
-
-
 @dataclass(frozen=True)
 class _Subject:
-    """What a figure is of."""
+    """What a figure shows, for its title and messages."""
 
     parcels: Sequence[Parcel]
     statistics: str
@@ -422,7 +348,7 @@ def _finish(
     interactive: bool,
     debug: bool,
 ) -> Figure:
-    """The figure, written where a file is named; there must be something to see."""
+    """Draw the figure and write it if a file is named; refuse one without data."""
     parcels, statistics = subject.parcels, subject.statistics
     first = parcels[0]
     whose = f"parcel {first.pid}" if len(parcels) == 1 else f"these {len(parcels)} parcels"

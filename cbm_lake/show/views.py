@@ -1,4 +1,4 @@
-"""What images are made of: an index, three bands, one band, scene classes, radar; and the colours of their pixels."""
+"""`View`: an index, band, band composite, scene classification or radar band, and how its pixels map to colours."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _WORDS: Final = {"true color": "true colour", "rgb": "true colour"}
 
 @dataclass(frozen=True)
 class View:
-    """What is made of the bands of an image."""
+    """A rendering of image bands: index, band, composite or classification."""
 
     name: str
     """As files are called: ndvi, B04_B03_B02, B08, bs_VV."""
@@ -52,17 +52,17 @@ class View:
 
     @property
     def classes(self) -> bool:
-        """Whether it shows scene classes."""
+        """Whether it shows a scene classification."""
         return self.bands == (self.card.class_band,)
 
     @property
     def scaled(self) -> bool:
-        """Whether it has a scale of one number per colour: an index or one band."""
+        """Whether it maps one value per pixel to a colour scale: an index or a single band."""
         return len(self.bands) != 3 and not self.classes if self.index is None else True
 
     @property
     def unit(self) -> str:
-        """What the numbers of its scale are."""
+        """Unit of the colour scale."""
         if self.index:
             return self.index.label
         names = {BS.name: f"{self.bands[0]} (dB)", C6.name: f"coherence, {self.bands[0]}"}
@@ -70,11 +70,11 @@ class View:
 
     @property
     def cmap(self) -> str:
-        """The colour map of its scale, unless another is asked for."""
+        """Default colour map."""
         return self.index.cmap if self.index else _SPREAD_MAP
 
     def values(self, bands: Bands) -> NDArray[np.float64]:
-        """The numbers of its scale by pixel: index, reflectance, dB, coherence; NaN where there is no measurement."""
+        """Values of the colour scale per pixel: index, reflectance, dB or coherence; NaN for nodata."""
         if self.index:
             roles = zip(self.index.roles, self.bands, strict=True)
             return self.index.of({role: np.where(bands[name] > 0, bands[name], np.nan) for role, name in roles})
@@ -85,7 +85,7 @@ class View:
         return measured if self.card is C6 else measured / _REFLECTANCE
 
     def limits(self, images: Sequence[Bands], percentile: Sequence[float] | None = None) -> Limits:
-        """Common limits of images, so that their colours can be compared: 2nd and 98th percentile.
+        """Common colour limits of several images: 2nd and 98th percentile.
 
         An index and coherence have fixed limits. True colour begins at 0 and ends alike for its three bands, which
         keeps the hues.
@@ -113,7 +113,7 @@ class View:
         return tuple(_spread(part) for part in parts)
 
     def _stretched(self, images: Sequence[Bands], between: tuple[float, float]) -> Limits:
-        """Limits at percentiles of all measured pixels."""
+        """Limits at percentiles of all valid pixels."""
         if self.scaled:
             samples = [self.values(image) for image in images]
             return (_spread(np.concatenate([sample[np.isfinite(sample)] for sample in samples]), between),)
@@ -121,7 +121,7 @@ class View:
         return tuple(_spread(part, between) for part in parts)
 
     def colours(self, bands: Bands, between: Limits) -> NDArray[np.uint8]:
-        """Red, green, blue and opacity (y, x, 4) of classes, or of three bands stretched between limits.
+        """RGBA (y, x, 4) of a classification, or of three bands stretched between limits.
 
         Clear where a band has no measurement.
         """
@@ -136,7 +136,7 @@ class View:
 
 
 def view(bands: str | Sequence[str]) -> View:
-    """What is meant by an index, "true colour", "SCL", "B08", "B08_B04_B03", ("B08", "B04", "B03"), "bs VV", "c6 VH".
+    """Parse a view: an index, "true colour", "SCL", "B08", "B08_B04_B03", ("B08", "B04", "B03"), "bs VV", "c6 VH".
 
     The original's forms are understood too: ["ndvi"], ["True color"], and B04 with B08 for NDVI.
 
@@ -168,7 +168,7 @@ def _index_named(text: str) -> Index | None:
 
 
 def _of_card(bands: str | Sequence[str], card: Card, words: Sequence[str]) -> View:
-    """Of another card than Sentinel-2 one band, an index, its classes, or three bands of an optical one."""
+    """Views of other cards than Sentinel-2: one band, an index, the classification, or an optical composite."""
     text = "_".join(words)
     index = _index_named(text.replace("_", " ").lower())
     if index and (bands_of := index.bands_of(card)):
@@ -194,7 +194,7 @@ def _advice(bands: str | Sequence[str]) -> str:
 
 
 def _between(percentile: Sequence[float]) -> tuple[float, float]:
-    """The lower and the higher percentile."""
+    """Validate a lower and a higher percentile."""
     try:
         low, high = (float(value) for value in percentile)
     except (TypeError, ValueError):

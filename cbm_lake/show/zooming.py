@@ -1,4 +1,4 @@
-"""Curves over time for notebooks, by hvplot and holoviews: the same ranges, colours and key as in a file, and zoom."""
+"""Interactive time series for notebooks (hvplot, holoviews), with the limits, colours and legend of the static ones."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Key:
         return line
 
     def band(self, rows: pd.DataFrame, label: str, **look: Any) -> Interactive:
-        """The area between the low and the high values of the rows."""
+        """The area between the low and high values of the rows."""
         import hvplot.pandas  # noqa: F401 - data frames get .hvplot
 
         low, high = self.column("low"), self.column("high")
@@ -76,7 +76,7 @@ class _Key:
 def interactive(
     panels: Sequence[Panel], heading: str, spread: str, days: tuple[float, float] | None = None
 ) -> Interactive:
-    """The figure that `curves.draw` draws: zoom, and the numbers of a point under the pointer.
+    """Interactive version of `curves.draw`: zoom, and a tooltip for each observation.
 
     Args:
         panels: one below the other, on one axis of time.
@@ -110,13 +110,13 @@ def interactive(
 
 
 def _title(panel: Panel, heading: str) -> str:
-    """The heading, and why there is nothing to see."""
+    """The heading, with the reason where there is nothing to draw."""
     words = panel.missing if panel.empty else curves.NONE_CLEAR if panel.all_hidden else ""
     return " · ".join(filter(None, [heading, words]))
 
 
 def _panel(panel: Panel, key: _Key) -> Iterator[Interactive]:
-    """The layers of a panel, from below."""
+    """The layers of a panel, from bottom to top."""
     for line in panel.crops:
         yield from _crop(line, key)
     for line in panel.lines:
@@ -126,7 +126,7 @@ def _panel(panel: Panel, key: _Key) -> Iterator[Interactive]:
 
 
 def _event(event: Event, panel: Panel, key: _Key) -> Iterator[Interactive]:
-    """The likeliest day of what was done on a parcel, its name, and the days that are possible."""
+    """An event: its likeliest day, name and possible days."""
     import holoviews as hv
 
     yield hv.VSpan(event.first, event.last).opts(color=palette.PALE, alpha=0.1)
@@ -139,7 +139,7 @@ def _event(event: Event, panel: Panel, key: _Key) -> Iterator[Interactive]:
 
 
 def _crop(line: Line, key: _Key) -> Iterator[Interactive]:
-    """How other parcels of the crop are: their mean, dotted, and a standard deviation to either side."""
+    """Mean of the crop's other parcels (dotted), and one standard deviation to either side."""
     if line.rows.empty:
         return
     yield key.band(line.rows, "", fill_color=line.colour, fill_alpha=curves.CROP_OPACITY)
@@ -148,7 +148,7 @@ def _crop(line: Line, key: _Key) -> Iterator[Interactive]:
 
 
 def _line(line: Line, panel: Panel, key: _Key) -> Iterator[Interactive]:
-    """A line, each observation with its date, value and clouds to be read."""
+    """A line whose observations have tooltips with date, value and cloud share."""
     import holoviews as hv
 
     clear = computing.clear(line.rows)
@@ -174,7 +174,7 @@ def _line(line: Line, panel: Panel, key: _Key) -> Iterator[Interactive]:
 
 
 def _marks(line: Line, panel: Panel, key: _Key, usable: pd.DataFrame, hidden: pd.DataFrame) -> Iterator[Interactive]:
-    """Observations as points; clouded ones hollow, and at the edge where they are brighter than the panel."""
+    """Observations as points; clouded ones are hollow, and clipped to the panel's limits."""
     import holoviews as hv
 
     fields = [key.column(name) for name in ("value", "low", "high", "cloud", "count")]

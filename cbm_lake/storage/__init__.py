@@ -1,1 +1,1 @@
-"""Storage: object stores, ranges of bytes, atomic writes, and the Delta tables on top of them."""
+"""Storage: access to object stores, byte ranges, atomic writes, and the Delta tables built on them."""

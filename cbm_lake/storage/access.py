@@ -1,11 +1,11 @@
-"""How an object store is reached: one place that gives each library the endpoint and the keys of an s3:// URL.
+"""Access to object stores: endpoint, credentials and client options of an s3:// URL for every library in use.
 
-Settings come from config/main.json and the environment. The lake's own bucket has them in section `lake`, the scenes'
-(a DIAS, or eodata) in section `s3`; what neither says is taken from the usual AWS_… variables, profile or role.
+Settings come from config/main.json and the environment: section `lake` for the lake's own bucket, section `s3` for
+those of scenes (a DIAS, or eodata). Anything else is taken from the usual AWS_… variables, profile or role.
 
 Files are read and written by obstore, for pyarrow and DuckDB too (`s3files`), and rasters (`stores`, `ranges`). Three
-libraries bring their own client and are told the same: deltalake for the tables' logs, zarr (obstore again) for cubes,
-and GDAL for lazy stacks.
+libraries have their own clients with the same settings: deltalake for the tables' logs, zarr (obstore again) for
+cubes, and GDAL for lazy stacks.
 """
 
 from __future__ import annotations
@@ -36,34 +36,34 @@ if TYPE_CHECKING:
     """An array of Zarr format 2 or 3."""
 
 SCHEME: Final = "s3://"
-"""How URLs of object stores begin."""
+"""URL schemes of object stores."""
 _REGION: Final = "us-east-1"
-"""For which requests are signed where no region is told; stores other than Amazon's take any."""
+"""Region used for signing where none is configured; stores other than Amazon's accept any."""
 _FRESH: Final = timedelta(minutes=10)
-"""How long the keys of a profile are used before they are asked for again; boto3 renews them earlier than that."""
+"""Lifetime of cached profile credentials; boto3 renews them earlier than that."""
 _PROBE: Final = "put-if-absent"
-"""An empty object in the lake, by which is tried whether the store refuses to put what is there."""
-_TOLD = re.compile(r"<Code>(?P<code>[^<]*)</Code>(?:.*?<Message>(?P<message>[^<]*)</Message>)?", re.DOTALL)
-"""What a store says when it refuses."""
+"""An empty object in the lake, used to test whether the store supports conditional puts."""
+_REFUSAL = re.compile(r"<Code>(?P<code>[^<]*)</Code>(?:.*?<Message>(?P<message>[^<]*)</Message>)?", re.DOTALL)
+"""Code and message in the response of a store that refuses a request."""
 _NO_KEYS = re.compile(r"169\.254\.169\.254|loading credentials|configuration options not defined")
-"""How the libraries say that they found neither keys nor a machine's role."""
+"""Error texts of libraries that found neither keys nor a machine role."""
 _SILENT = re.compile(r"error sending request|connect error|timed out|too slow|Could not (connect|resolve)|dns error")
-"""How they say that nobody is there."""
+"""Error texts of libraries that cannot connect."""
 _ADDRESS = re.compile(r"https?://[^/\s]+")
 STATUS = re.compile(r"status code: (?P<status>\d{3}[^:]*)")
-"""What a web server answers, as obstore tells it."""
+"""Status of a web server's response in obstore's messages."""
 _QUERY = re.compile(r"\?[^\s\"'<>]*=[^\s\"'<>]*")
 _FEW: Final = 4
 """Connections that the CDSE allows at once."""
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
 READ_TIMEOUT: Final = timedelta(seconds=30)
-"""Without a connection, and without a byte."""
+"""Timeouts: to connect, and between two bytes."""
 _ORNAMENT = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
 @dataclass(frozen=True)
 class Access:
-    """What must be known to reach a bucket; empty is what the AWS_… variables, profile or role say."""
+    """Access settings of a bucket; empty values are taken from the AWS_… variables, profile or role."""
 
     endpoint: str = ""
     """https://eodata.dataspace.copernicus.eu; empty is Amazon's."""
@@ -71,15 +71,15 @@ class Access:
     access_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
     session_token: str = field(default="", repr=False)
-    """Of keys that hold for a while; from AWS_SESSION_TOKEN only."""
+    """Session token of temporary keys; from AWS_SESSION_TOKEN only."""
     anonymous: bool = False
-    """Without keys: public buckets."""
+    """Unsigned requests, for public buckets."""
     requester_pays: bool = False
     """Agree to pay for what is read, which some public buckets ask for."""
     connections: int = 16
     """To one host at once, from one process."""
     retries: int = 4
-    """After a failure that may pass, with growing pauses."""
+    """Retries after transient failures, with exponential backoff."""
 
     @classmethod
     def of(cls, url: str) -> Access:
@@ -164,7 +164,7 @@ class Access:
         )
 
     def limited(self) -> threading.BoundedSemaphore:
-        """To be held during a request: no more than `connections` are under way at once to one host."""
+        """A semaphore for requests, which limits those in flight to one host to `connections`."""
         return limit_of(self.endpoint or self.region, self.connections)
 
     @property
@@ -182,7 +182,7 @@ class Access:
         return self.region or (_session(profile).region_name if profile is not None else "") or _REGION
 
     def _keys(self) -> tuple[str, str, str]:
-        """Key, secret and token as they hold now; empty where the libraries are to find a machine's role themselves."""
+        """Current key, secret and token; empty where the libraries have to find a machine role themselves."""
         profile = _profile()
         if self.access_key or self.anonymous or profile is None:
             return self.access_key, self.secret_key, self.session_token
@@ -195,7 +195,7 @@ class Access:
 
 
 def is_remote(url: str) -> bool:
-    """Whether a URL is that of an object store."""
+    """Whether a URL is one of an object store."""
     return url.startswith(SCHEME)
 
 
@@ -205,7 +205,7 @@ def bucket_of(url: str) -> str:
 
 
 def zarr_store(url: str) -> ZarrStore:
-    """What zarr opens a group or array of that folder or URL with."""
+    """The zarr store of a folder or URL."""
     if not is_remote(url):
         return url
     import zarr
@@ -218,14 +218,14 @@ def zarr_store(url: str) -> ZarrStore:
 
 
 def connections_to(section: S3 | LakeSettings, host: str) -> int:
-    """How many requests may be under way at once: what the settings say, else what the host is known to allow."""
+    """Maximum number of concurrent requests: as configured, otherwise the known limit of the host."""
     few = (urlsplit(host if "://" in host else f"//{host}").hostname or "").endswith("dataspace.copernicus.eu")
     said = section.connections != type(section).model_fields["connections"].default
     return _FEW if few and not said else int(section.connections)
 
 
 def check_conditional_put(url: str) -> None:
-    """See that a store refuses to make an object that is there: the one thing on which safe commits rest.
+    """Verify that a store supports conditional puts, on which safe commits depend.
 
     Raises:
         SourceError: it does not, or it cannot be written.
@@ -254,7 +254,7 @@ def _check_conditional_put(url: str, access: Access) -> None:
 
 
 def put_new(url: str, content: bytes) -> bool:
-    """Make an object of a name that no other has; False where one has it.
+    """Create an object; False where one of that name exists.
 
     Raises:
         obstore.exceptions.BaseError, OSError: the store cannot be reached or refuses.
@@ -273,15 +273,15 @@ def put_new(url: str, content: bytes) -> bool:
 
 
 ADVICE: Final = "check host, bucket and keys in config/main.json or the environment"
-"""What can be done when an object store refuses or does not answer."""
+"""Advice for when an object store refuses or does not answer."""
 
 
 def explained(error: BaseException) -> str:
-    """What a store or the client of it told, in one line: never keys, signatures or the client's own traces."""
+    """The message of a store or its client in one line, without keys, signatures or traces."""
     text = _ORNAMENT.sub("", str(error)).partition("\n\nDebug source")[0]
     if _NO_KEYS.search(text):
         return "no keys were found; give access_key and secret_key, AWS_… variables or a profile, or anonymous"
-    if refusal := _TOLD.search(text):
+    if refusal := _REFUSAL.search(text):
         message = " ".join(refusal["message"].partition("RequestId")[0].split()) if refusal["message"] else ""
         return ": ".join(part.rstrip(". ") for part in (refusal["code"], _QUERY.sub("", message)) if part)
     if status := STATUS.search(text):
@@ -293,7 +293,7 @@ def explained(error: BaseException) -> str:
 
 
 def _section(bucket: str) -> S3 | LakeSettings:
-    """The settings for a bucket: section `lake` is for the lake's own, `s3` for the one it names, or all others."""
+    """The settings of a bucket: section `lake` for the lake's own, `s3` for the one named there, or all others."""
     config = Workspace.here().config
     if config.s3.bucket == bucket:
         return config.s3
@@ -303,18 +303,18 @@ def _section(bucket: str) -> S3 | LakeSettings:
 
 
 def variable(*names: str) -> str:
-    """The first of these variables of the environment that is set."""
+    """The value of the first environment variable that is set."""
     return next((os.environ[name] for name in names if os.environ.get(name)), "")
 
 
 def _profile() -> str | None:
-    """The profile of the AWS configuration that is asked for, "" for the default one; None where there is none."""
+    """The selected profile of the AWS configuration, "" for the default one; None where there is none."""
     file = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE") or Path.home() / ".aws" / "credentials")
     return os.environ.get("AWS_PROFILE") or ("" if file.exists() else None)
 
 
 def _keys_of(profile: str) -> tuple[str, str, str]:
-    """Key, secret and token of a profile as they hold now."""
+    """Current key, secret and token of a profile."""
     session = _session(profile)
     from botocore.exceptions import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
         BotoCoreError,
@@ -335,7 +335,7 @@ def _keys_of(profile: str) -> tuple[str, str, str]:
 
 @lru_cache
 def _session(profile: str) -> Session:
-    """The session of a profile, which renews keys that run out."""
+    """The session of a profile, which renews expiring keys."""
     with of_extra("s3", "a profile of AWS"):
         import boto3  # type: ignore[import-untyped,import-not-found,unused-ignore]
     from botocore.exceptions import ProfileNotFound
@@ -348,7 +348,7 @@ def _session(profile: str) -> Session:
 
 @lru_cache
 def limit_of(host: str, connections: int) -> threading.BoundedSemaphore:
-    """One for each host."""
+    """The semaphore of a host."""
     return threading.BoundedSemaphore(connections)
 
 

@@ -1,7 +1,7 @@
-"""The caches of a lake: each is bounded in bytes, and closing the lake frees all of them.
+"""The in-memory caches of a lake: each is bounded in bytes, and closing the lake frees all of them.
 
-They hold what never changes under its key: footers and row groups of files, which have names of their own, versions of
-parcel sets, pixel indexes. How a lake that changes is noticed is a matter of `lake.snapshots`.
+They contain only immutable values: footers and row groups of files with unique names, versions of parcel sets, pixel
+indexes. Changes of a lake are detected by `lake.snapshots`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MEGABYTE: Final = 1 << 20
 
 
 class Cache:
-    """Values by key; the least recently used go when all together exceed the limit, but never the newest.
+    """An LRU cache bounded by the total size of its values; the newest value always stays.
 
     Args:
         megabytes: the limit.
@@ -35,7 +35,7 @@ class Cache:
         return len(self._values)
 
     def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
-        """The value of a key, made where it is not cached; threads that ask at once may each make it.
+        """The value of a key, created where it is not cached; concurrent threads may each create it.
 
         Args:
             key: of the value.
@@ -66,7 +66,7 @@ class Cache:
 
 
 class Caches:
-    """What is cached of one lake; docs/lake.md lists it."""
+    """The caches of one lake; docs/lake.md lists them."""
 
     def __init__(self) -> None:
         self.file_ends = Cache(64)

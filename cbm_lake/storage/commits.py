@@ -1,4 +1,4 @@
-"""Delta tables as they are opened and committed to: a commit is done when all of it is on the disk.
+"""Opening and committing to Delta tables; a commit has succeeded when all of it is on disk.
 
 rows ─► files, on the disk (`datafiles`) ─► an entry of the log that names them, on the disk (`log`) ─► done
 """
@@ -43,16 +43,16 @@ class Committed:
     name: str
     schema: pa.Schema
     keys: tuple[str, ...]
-    """Columns by whose smallest and largest value a file can be passed over."""
+    """Columns whose minimum and maximum are used to prune files."""
     partitions: tuple[str, ...] = ()
     small: bool = True
-    """Whether its files are merged by the way; else only `compact` does it."""
+    """Whether small files are merged after commits; otherwise only by `compact`."""
     optional: pa.Schema = _NONE
-    """Columns that the table gets when rows that are written have them; rows before are null there."""
+    """Optional columns, added when rows with them are first written; null in earlier rows."""
 
     @property
     def url(self) -> str:
-        """Where the table is."""
+        """The path or URL of the table."""
         return self.store.path(self.name)
 
     @property
@@ -80,7 +80,7 @@ class Committed:
         return datafiles.listed(table, self.url, self.partitions, (*self.keys[:1], *self.keys[-1:]))
 
     def open(self, as_of: datetime | None = None) -> DeltaTable | None:
-        """The table as it is, or as it was; None when it had not been made yet.
+        """Open the table, now or as of a timestamp; None where it did not exist yet.
 
         Raises:
             SourceError: its log cannot be read; what is damaged is named, with what to do.
@@ -89,7 +89,7 @@ class Committed:
         return table if table is None or as_of is None else self.as_it_was(table, as_of)
 
     def as_it_was(self, table: DeltaTable, as_of: datetime) -> DeltaTable | None:
-        """The table of that moment, None where it had not been made yet; errors as of `open`."""
+        """Open the table as of a timestamp, None where it did not exist yet; errors are those of `open`."""
         if as_of < _created(table):
             return None
         with translated("read", self.url):
@@ -98,7 +98,7 @@ class Committed:
         return table
 
     def create(self, columns: Iterable[str] = ()) -> DeltaTable:
-        """The table, made empty when it is not there.
+        """Open the table, created empty where it does not exist.
 
         Args:
             columns: of rows that are to be written; those of them that are optional are added where they are missing.
@@ -106,7 +106,7 @@ class Committed:
         table = self.open()
         if table is None:
             self.store.prove()
-            with suppress(CommitFailedError):  # another writer makes it at the same moment
+            with suppress(CommitFailedError):  # another writer creates it at the same time
                 self.log.commit(self._first_actions(), -1, lambda _: True)
             table = self.open()
         if table is None:
@@ -136,7 +136,7 @@ class Committed:
                 return table
             configuration = {_COLUMNS: "of several versions", _STATISTICS: ",".join(self.keys)}
             actions = entries.alteration(table, Schema([*there, *missing]), configuration)
-            with suppress(CommitFailedError):  # another writer adds some at this moment, perhaps others
+            with suppress(CommitFailedError):  # another writer adds columns at the same time
                 self.log.commit(actions, table.version(), _alters)
             table = self.open() or table
         raise SourceError(f"others went on adding columns to {self.url}; run the command again")
@@ -181,7 +181,7 @@ class Committed:
         self.keep_small(version)
 
     def keep_small(self, version: int) -> None:
-        """Sum the log up, by the writer alone whose commit makes it due.
+        """Write a checkpoint of the log where this commit makes one due.
 
         What fails is done after a later commit: that one is made.
         """
@@ -189,19 +189,19 @@ class Committed:
             self.tried(self.checkpoint)
 
     def tried(self, work: Callable[[], object]) -> None:
-        """Do what can be left for a later time."""
+        """Run maintenance whose failure is harmless."""
         try:
             work()
         except SourceError as error:
             logger.warning("%s goes on growing: %s", self.url, error)
 
     def checkpoint(self) -> None:
-        """Sum the log up in one file, so that who opens the table need not read every commit."""
+        """Write a checkpoint of the log, so that opening the table does not read every commit."""
         with translated("write", self.url):
             self.log.checkpoint()
 
     def retried(self, commit: Callable[[], bool]) -> bool:
-        """Make a commit; again from the start when another writer was quicker, or made the table at the same moment."""
+        """Commit, and start again when another writer was faster or created the table at the same time."""
         with translated("write", self.url):
             attempt = 0
             while True:
@@ -240,7 +240,7 @@ class Committed:
 
 
 def _created(table: DeltaTable) -> datetime:
-    """When the table was made; the log keeps it in the table's own description, so it outlives old commits."""
+    """When the table was created; it is part of the table's metadata, so it outlives old commits."""
     return datetime.fromtimestamp(table.metadata().created_time / 1000, UTC)
 
 
@@ -251,5 +251,5 @@ def _claims(actions: Iterable[Action]) -> set[tuple[str, str]]:
 
 
 def _alters(action: Action) -> bool:
-    """Whether an action gives the table other columns or properties."""
+    """Whether an action changes the columns or properties of the table."""
     return "metaData" in action or "protocol" in action

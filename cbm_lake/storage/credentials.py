@@ -39,7 +39,7 @@ _OF_SAS: Final = re.compile(r"s[etpvri]|srt|ss|spr|sip|sk(oid|tid|t|e|s|v)|saoid
 
 
 def headers(url: str) -> dict[str, str]:
-    """The HTTP headers that authenticate requests to the host of a URL; empty where nothing is given for it.
+    """The HTTP headers that authenticate requests to the host of a URL; empty without credentials.
 
     Raises:
         ConfigError: a variable or the netrc file is malformed; the message names it, never its value.
@@ -49,7 +49,7 @@ def headers(url: str) -> dict[str, str]:
 
 
 def advice(url: str) -> str:
-    """One phrase that says how to give credentials for the host of a URL, or which of those given to renew.
+    """A phrase on how to provide credentials for the host of a URL, or which of the present ones to renew.
 
     Raises:
         ConfigError: as `headers`.
@@ -75,7 +75,7 @@ def without_secrets(url: str) -> str:
 
 
 def redacted(text: str, url: str) -> str:
-    """What a server said, without what authenticated the request for `url` and without the query strings of URLs."""
+    """A server's message without the credentials of the request for `url` and without query strings of URLs."""
     secrets = [value for header in headers(url).values() for value in (header, header.rpartition(" ")[2])]
     secrets += [unquote(urlsplit(url).password or "")]
     secrets += [value for name, value in parse_qsl(urlsplit(url).query) if _SECRET.fullmatch(name)]
@@ -87,7 +87,7 @@ def redacted(text: str, url: str) -> str:
 def without_signature(href: str) -> str:
     """An href without user information and the parameters of its query that sign or authenticate it.
 
-    What else stands in the query stays, since it may say which file is meant; of a fragment what `Location` knows.
+    The rest of the query stays, since it may identify the file; of a fragment what `Location` knows.
     """
     if href.startswith("/vsicurl?"):  # GDAL's other way to name a URL, with options
         href = f"/vsicurl/{dict(parse_qsl(href.partition('?')[2])).get('url', '')}"
@@ -115,7 +115,7 @@ def _without_user(address: str) -> str:
 
 
 def _stated(url: str) -> tuple[dict[str, str], str]:
-    """The headers for a URL, and what gives them."""
+    """The headers for a URL, and their source."""
     parts = _split(url)
     if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
         return {}, ""
@@ -138,14 +138,14 @@ def _split(url: str) -> SplitResult:
 
 
 def _names(parts: SplitResult) -> list[str]:
-    """What stands for a host in the names of variables: with its port first, where it has one."""
+    """The forms of a host in names of variables: with its port first, where it has one."""
     host = (parts.hostname or "").rstrip(".")
     ported = [f"{host}:{parts.port}"] if parts.port else []
     return [re.sub(r"[^A-Z0-9]", "_", name.upper()) for name in (*ported, host)]
 
 
 def _of_environment(name: str) -> tuple[dict[str, str], list[str]]:
-    """The headers that the variables of a host give, and which variables do."""
+    """The headers from the variables of a host, and the names of these."""
     token, basic, others = (f"CBM_LAKE_{kind}_{name}" for kind in ("TOKEN", "BASIC", "HEADERS"))
     present = [variable for variable in (token, basic, others) if os.environ.get(variable, "").strip()]
     if token in present and basic in present:

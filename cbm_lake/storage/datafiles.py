@@ -1,4 +1,4 @@
-"""The Parquet files of a Delta table: how they are named and written, and what the log says of them."""
+"""The Parquet data files of a Delta table: naming, writing, and their description in the log."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from cbm_lake.storage import entries
 from cbm_lake.storage.store import Store
 
 Partition = Mapping[str, str | None]
-"""The values of the columns by whose folders a table is parted."""
+"""Values of the partition columns."""
 Bound: TypeAlias = Any
 """A value of a column, as deltalake decodes it by the column's type: str, int, float, date or datetime."""
 PART: Final = "part-"
 """How the names of files begin that were written once and for all."""
 REWRITTEN: Final = "sorted-"
-"""How the names of files begin that were made of others; of version 0.1, rewritten-…, few know the encoding."""
+"""Prefix of merged or rewritten files; few readers know the encoding of those of version 0.1, rewritten-…"""
 _ROW_GROUP: Final = 8_192
 """Rows of one row group of what is appended."""
 _NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 
 
 class DataFile(NamedTuple):
-    """A Parquet file of a snapshot of a table, by what its log says of it."""
+    """A Parquet file of a snapshot of a table, as described by the log."""
 
     path: str
     """Full path or URL, from which it is read."""
@@ -44,9 +44,9 @@ class DataFile(NamedTuple):
     rows: int | None
     """None where the log does not say."""
     partition: Mapping[str, str]
-    """The values of the columns by whose folders the table is parted, as text."""
+    """The values of the partition columns, as text."""
     bounds: Mapping[str, tuple[Bound, Bound]]
-    """The smallest and largest value of columns, for those of which the log says both."""
+    """Minimum and maximum of columns, where the log has both."""
 
     @property
     def relative(self) -> str:
@@ -60,7 +60,7 @@ class DataFile(NamedTuple):
 
     @property
     def is_rewritten(self) -> bool:
-        """Whether it was made of others, and has its digest on record."""
+        """Whether it was merged from others, and has its digest on record."""
         name = self.name.rpartition("/")[2]
         return name.startswith(REWRITTEN) and digests.recorded(name) is not None
 
@@ -70,7 +70,7 @@ class DataFile(NamedTuple):
         return first if first == last else None
 
     def can_hold(self, column: str, value: Bound) -> bool:
-        """Whether it can have rows of that value."""
+        """Whether it can contain rows with a value."""
         bounds = self.bounds.get(column)
         return bounds is None or bool(bounds[0] <= value <= bounds[1])
 
@@ -82,7 +82,7 @@ def listed(table: DeltaTable, root: str, partitions: Sequence[str], columns: Seq
         table: the snapshot.
         root: path or URL of the table.
         partitions: columns by whose folders it is parted.
-        columns: those whose bounds are asked for.
+        columns: those whose bounds are needed.
     """
     added = pa.table(table.get_add_actions(flatten=True))
 
@@ -164,9 +164,9 @@ class Writer:
         return entries.added(path, written.size, partition, _statistics(rows, self.keys))
 
     def without(self, file: DataFile, key: str, value: int, drafts: list[str]) -> list[entries.Action] | None:
-        """Take the rows of a file out whose column has that value; None where there are none.
+        """Remove the rows of a file whose column has a value; None where there are none.
 
-        What is left of its row groups is written anew.
+        The rest of its row groups is rewritten.
         """
         name = f"{self.name}/{file.relative}"
         values = self.store.read(name, [key])
@@ -243,5 +243,5 @@ def _statistics(rows: pa.Table, keys: Sequence[str]) -> str:
     return json.dumps(statistics, default=_text, ensure_ascii=False)
 
 
-def _text(moment: object) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(moment, datetime) else str(moment)
+def _text(value: object) -> str:
+    return f"{value:%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(value, datetime) else str(value)

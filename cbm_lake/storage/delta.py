@@ -1,4 +1,4 @@
-"""Delta tables of a lake: how rows are added, replaced, rewritten, merged and forgotten."""
+"""Writing to Delta tables: append, replace, rewrite, merge small files, vacuum."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _READERS: Final = 8
 
 
 class Table(Committed):
-    """A table to which rows are written; see `commits.Committed` for its fields."""
+    """A writable table; see `commits.Committed` for its fields."""
 
     def append(self, rows: pa.Table) -> None:
-        """Add rows in one commit, after all that are there."""
+        """Append rows in one commit."""
 
         def actions(table: DeltaTable, _: int, drafts: list[str]) -> list[Action]:
             return self.writer.write(self._in_sequence(rows, table), drafts)
@@ -38,7 +38,7 @@ class Table(Committed):
         self._numbered([_SEQUENCE], actions, columns=rows.column_names)
 
     def put(self, rows: pa.Table, key: str, value: int) -> None:
-        """Make `rows` all that the table holds where column `key` has that value, in one commit, whoever else writes.
+        """Replace all rows whose column `key` has a value by `rows`, in one commit, also with concurrent writers.
 
         The first writer of a value appends; every later one, also one that started at the same time, is refused by the
         log, looks again and replaces.
@@ -57,7 +57,7 @@ class Table(Committed):
         self._numbered(names, actions, lambda action: replaces and _adds(action, key, value), rows.column_names)
 
     def _replaced(self, table: DeltaTable, key: str, value: int, drafts: list[str]) -> list[Action]:
-        """Take all rows out whose column `key` has that value."""
+        """Delete all rows whose column `key` has a value."""
         actions = []
         for file in self.files(table):
             if file.can_hold(key, value):
@@ -114,7 +114,7 @@ class Table(Committed):
         """The rows with a number that is above all that a snapshot of the table has, where it numbers its rows.
 
         The versions of a table grow, and so do numbers made of them; the numbers of its files count too, for a table
-        that was written anew begins with version 0 again.
+        that was recreated begins with version 0 again.
         """
         if not self._is_sequenced:
             return rows
@@ -124,7 +124,7 @@ class Table(Committed):
         return rows.set_column(index, field, pa.repeat(pa.scalar(number, field.type), rows.num_rows))
 
     def keep_small(self, version: int) -> None:
-        """Sum the log up and merge small files, by the writer alone whose commit makes it due."""
+        """Write a checkpoint and merge small files, where this commit makes it due."""
         super().keep_small(version)
         if self.small and smallfiles.is_due(version):
             self.tried(self._merge_small)
@@ -141,7 +141,7 @@ class Table(Committed):
     def rewrite(
         self, files: Sequence[DataFile], parts: Iterable[Sequence[pa.Table]], *, same_rows: bool = False
     ) -> bool:
-        """Replace some of the table's files by new ones, atomically: readers see the old ones or the new.
+        """Replace some of the table's files atomically: readers see the old ones or the new ones.
 
         What others commit meanwhile stays.
 
@@ -172,7 +172,7 @@ class Table(Committed):
 
     @contextmanager
     def exchange(self, snapshot: DeltaTable) -> Iterator[Exchange]:
-        """Files that come and go in one commit on that very snapshot; what is not committed goes away."""
+        """A context for adding and removing files in one commit on a snapshot; uncommitted files are deleted."""
         with translated("write", self.url), self.drafts() as drafts:
             yield Exchange(self, snapshot, drafts)
 
@@ -183,7 +183,7 @@ class Table(Committed):
     def merge(self) -> int:
         """Make the files of each partition of a small table one, in memory; returns how many were merged.
 
-        A single one is written anew where it has no digest on record, since an earlier version wrote it.
+        A single one is rewritten where it has no digest on record, as an earlier version wrote it.
         """
         table, merged = self.open(), 0
         if table is None or not any(_is_due(files) for _, files in self.by_partition(table)):
@@ -210,7 +210,7 @@ class Table(Committed):
             yield dict(zip(self.partitions, values, strict=True)), list(group)
 
     def vacuum(self, days: float) -> int:
-        """Delete files that no version of the last days needs, and what broken-off writers left; returns how many."""
+        """Delete files needed by no version of the last days, and leftovers of interrupted writes; returns how many."""
         table = self.open()
         if table is None:
             return 0
@@ -226,7 +226,7 @@ class Table(Committed):
 
 
 class Exchange:
-    """Files that come and go in one commit, of which nobody sees anything before."""
+    """Files added and removed atomically in one commit."""
 
     def __init__(self, table: Table, snapshot: DeltaTable, drafts: list[str]) -> None:
         self._table = table
@@ -240,7 +240,7 @@ class Exchange:
         self._actions.append(self._table._add(beside, prefix, groups, self._drafts))  # noqa: SLF001 - same module
 
     def remove(self, file: DataFile) -> None:
-        """Take a file out."""
+        """Remove a file."""
         self._actions.append(_removed(file))
 
     def commit(self, numbers: dict[str, int] | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""Entries of the log of a Delta table: the actions that they consist of, and how damage of them is noticed.
+"""Log entries of a Delta table: their actions, and how damage to them is detected.
 
 Entries of this package carry their position and a digest, so that one that was cut, changed or moved is recognised; of
 others it is known that an empty one, or one that is no JSON, is damaged.
@@ -22,9 +22,9 @@ Action: TypeAlias = dict[str, Any]
 _ENGINE: Final = "cbm-lake"
 _DIGEST: Final = "digest"
 _POSITION: Final = "entry"
-"""By which an entry that stands at the position of another is recognised."""
+"""The field by which an entry at the position of another is recognised."""
 _UNKNOWN: Final = "0" * 32
-"""What stands for the digest while it is computed."""
+"""Placeholder of the digest while it is computed."""
 _KINDS: Final = frozenset({"add", "cdc", "commitInfo", "domainMetadata", "metaData", "protocol", "remove", "txn"})
 _PROTOCOL: Final = {"minReaderVersion": 1, "minWriterVersion": 2}
 
@@ -41,7 +41,7 @@ def position(table: str, version: int) -> str:
 
 
 def damage(content: bytes, expected: str | None = None) -> str | None:
-    """What is wrong with the bytes of an entry; None where nothing is.
+    """The damage of an entry; None where it is intact.
 
     Of an entry of this package any changed bit is noticed, and that it is another one, where it says which it is; of
     others' what is empty or no JSON.
@@ -84,7 +84,7 @@ def creation(schema: Schema, partitions: Sequence[str], configuration: Mapping[s
 
 
 def alteration(table: DeltaTable, schema: Schema, configuration: Mapping[str, str]) -> list[Action]:
-    """The actions that give a table other columns and properties, besides those that it has."""
+    """The actions that add columns and properties to a table."""
     there = table.metadata()
     properties = {**there.configuration, **configuration}
     return [{"metaData": _described(str(there.id), there.created_time, schema, there.partition_columns, properties)}]
@@ -161,7 +161,7 @@ def encoded(actions: Iterable[Action], belongs: str) -> bytes:
 
 
 def advice(*, last: bool, beside: str = "") -> str:
-    """What to do about a damaged entry.
+    """Advice about a damaged entry.
 
     Args:
         last: whether there are none after it.

@@ -1,4 +1,4 @@
-"""What an href says beside the address of a file: which band of it is meant, and in which unit that is stored.
+"""Fragments of raster hrefs: the band of the file, and the unit in which it is stored.
 
 An href may end in a fragment: `…/x.tif#band=2`, `…/x.tif#unit=db`, `…/x.tif#band=2&unit=db`. Any other # belongs to the
 file's name.

@@ -1,8 +1,8 @@
-"""The log of a Delta table: entries that appear whole, each under a number that one writer alone can have.
+"""The log of a Delta table: atomic entries, each under a number that only one writer can get.
 
-An entry is on the disk, as are the files that it names, before it gets its name, and its name before the commit is
-done. Entries of this package carry a digest, so that one that was cut or changed is known; of others it is known that
-an empty one, or one that is no JSON, is damaged.
+An entry, and the files that it names, are on disk before it gets its name, and its name before the commit succeeds.
+Entries of this package carry a digest, so that truncated or changed ones are detected; of others, those that are empty
+or no JSON.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _CHECKPOINT_EVERY: Final = 100
 _ANSWER: Final = 512
 """Bytes of a cached answer about a checkpoint."""
 LAST_CHECKPOINT: Final = "_last_checkpoint"
-"""The file beside a log that says which of its sums is the latest."""
+"""The file next to a log that names its latest checkpoint."""
 WITHOUT_SUM: Final = f"delete it and {LAST_CHECKPOINT} beside it: the entries of the log say the same"
 
 
 class DamagedLogError(SourceError):
-    """A log that says no more what its table holds; other tables can be read."""
+    """A damaged log, from which its table cannot be read; other tables can."""
 
 
 class _Library:
@@ -66,7 +66,7 @@ _LIBRARY: Final = _Library()
 
 @dataclass(frozen=True)
 class Newest:
-    """The newest entry of a log; of a log that was deleted and made anew it is another one also at that version."""
+    """The newest entry of a log; in a deleted and recreated log it differs even at the same version."""
 
     version: int
     """-1 where there is no log."""
@@ -113,7 +113,7 @@ class Log:
         return table
 
     def newest(self, version: int) -> Newest | None:
-        """The entry of that version while it is the newest one; None where another one is, or where it has gone.
+        """The entry of that version while it is the newest one; None where another one is, or where it was deleted.
 
         A look of one request in an object store. Version -1 is the log of a table that has not been made.
         """
@@ -143,7 +143,7 @@ class Log:
         return Newest(version, noted[self.file(version)]) if noted.keys() == {self.file(version)} else None
 
     def check(self, version: int | None = None) -> None:
-        """Look through what the table, or a version of it, rests on; in an object store all is whole or not there.
+        """Verify the entries and the checkpoint that a version of the table depends on; only for local logs.
 
         Raises:
             DamagedLogError: an entry or a checkpoint is damaged; it is named, with what to do.
@@ -184,7 +184,7 @@ class Log:
         return version
 
     def _write(self, version: int, content: bytes) -> bool:
-        """Write an entry; False where another writer was quicker. The answer of an object store may be lost."""
+        """Write an entry; False where another writer was faster. The response of an object store may be lost."""
         try:
             return self.store.create(self.file(version), content)
         except SourceError:
@@ -193,7 +193,7 @@ class Log:
             return True
 
     def checkpoint(self) -> None:
-        """Sum the log up in one file, so that who opens the table need not read every entry.
+        """Write a checkpoint, so that opening the table does not read every entry.
 
         The sum is on the disk before `_last_checkpoint` says that it is there.
         """
@@ -304,7 +304,7 @@ def _state_of(file: Path) -> tuple[int, int]:
 def _is_sound(checkpoint: Path, noted: str) -> bool:
     """Whether a checkpoint has the digest that was noted, or names the files that the entries do.
 
-    Another program may have written it anew with other bytes.
+    Another program may have rewritten it with other bytes.
     """
     if digests.computed(checkpoint.read_bytes()) == noted:
         return True
@@ -324,7 +324,7 @@ def _names_in(*files: Path) -> set[str]:
 
 @contextmanager
 def _copied(files: Iterable[Path]) -> Iterator[Path]:
-    """A log that is made of copies of these files, and goes away at the end."""
+    """A temporary log consisting of copies of these files."""
     with TemporaryDirectory() as scratch:
         log = Path(scratch, "table", "_delta_log")
         log.mkdir(parents=True)

@@ -1,8 +1,8 @@
-"""The hint beside a local log: which entry was the last, and the digests of what sums the log up.
+"""The hint next to a local log: number of the last entry, and the digests of checkpoints.
 
-An entry that is deleted, or lost with a disk, leaves no gap when it was the last. So every commit notes its number in a
-file of its own, `_last_entry`, once the entry is on the disk. It is a hint: it may lag behind where a writer was
-stopped in between, never run ahead, and who copies a log leaves it out. A lake in an object store has none.
+The loss of the last entry of a log leaves no gap. So every commit records its number in a separate file, `_last_entry`,
+once the entry is on disk. It is a hint: it may lag behind where a writer was interrupted, but never runs ahead, and
+copies of a log leave it out. A lake in an object store has none.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def note_sum(log: Path, name: str) -> None:
             hint = read(log)
             _write(log, replace(hint, sums={**hint.sums, name: digest}))
             if digests.computed((log / name).read_bytes()) == digest:
-                return  # else another writer summed the same version up at this moment
+                return  # another writer checkpointed the same version
 
 
 def read(log: Path) -> Hint:

@@ -1,9 +1,9 @@
-"""Ranges of bytes of files, on this machine and in object stores and on web servers: one reader for all of them.
+"""Byte ranges of local files, objects of object stores and files of web servers: one concurrent, retrying reader.
 
-`open_bytes` takes paths and s3://, az://, abfs://, gs://, http:// and https:// URLs. Remote files are read by obstore:
-several requests are in flight at once, neighbouring ranges are one request, and each request is repeated by itself,
-from the byte at which it broke off. What a server says about the file (its ETag, size and modification time) is
-compared in every answer, so that bytes of two versions of a file never come together.
+`open_bytes` accepts paths and s3://, az://, abfs://, gs://, http:// and https:// URLs. Remote files are read by
+obstore: several requests are in flight at once, neighbouring ranges are merged into one request, and each request is
+retried by itself, from the byte at which it was interrupted. ETag, size and modification time are compared in every
+response, so that bytes of two versions of a file are never mixed.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ _LARGEST: Final = 1_572_864
 _WINDOW: Final = 25_165_824
 """Bytes that are in flight or wait to be used, in each stream."""
 _CHUNK: Final = 524_288
-"""Bytes of an answer that are kept when it breaks off, a multiple of this."""
+"""Bytes of an interrupted response that are kept, a multiple of this."""
 _BACKOFF: Final = 0.2
 _LONGEST_PAUSE: Final = 20.0
-"""Seconds before the first repetition, and the most before any, unless the server asks for more."""
+"""Seconds before the first retry, and at most before any, unless the server asks for more."""
 _LONGEST_WAIT: Final = 120.0
-"""Seconds beyond which a server that asks to wait is given up for now."""
+"""Longest wait in seconds that a server may ask for before the request fails."""
 _TIMED_OUT: Final = re.compile(r"timed out|TimedOut|operation timed|too slow")
 _BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""What servers answer that may be right a little later."""
+"""HTTP status codes of transient failures."""
 _CHANGED: Final = "changed while it was read"
 
 
@@ -65,7 +65,7 @@ class ByteSource(Protocol):
     size: int
     """Bytes."""
     stamp: str
-    """What tells this content from another: the ETag, else size and modification time."""
+    """Identifies the content: the ETag, otherwise size and modification time."""
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes from start up to end, fewer where the file ends before.
@@ -82,7 +82,7 @@ class ByteSource(Protocol):
 
 
 def open_bytes(href: str) -> ByteSource:
-    """A file to read ranges of.
+    """Open a file for reading byte ranges.
 
     Args:
         href: path, or URL of an object store or web server.
@@ -94,7 +94,7 @@ def open_bytes(href: str) -> ByteSource:
 
 
 def stamp(href: str) -> str:
-    """What tells the present content of a file from another: its ETag, else size and modification time.
+    """The stamp that identifies the present content of a file: its ETag, otherwise size and modification time.
 
     Of a file inside an archive (/vsizip/…) it is that of the archive. Remote files cost one small request.
 
@@ -141,7 +141,7 @@ def _local_stamp(path: str, href: str) -> str:
 
 
 def _on_disk(href: str) -> str:
-    """The file of the disk that a path leads to: of a path into an archive, the archive."""
+    """The file on disk behind a path; for a path into an archive, the archive."""
     path = stores.local_path(href)
     if not path.startswith("/vsi"):
         return path
@@ -152,12 +152,12 @@ def _on_disk(href: str) -> str:
     return str(next((file for file in (*within, *(Path("/") / part for part in within)) if file.is_file()), inner))
 
 
-# -- at a distance ------------------------------------------------------------------------------------------------
+# -- remote -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Version:
-    """What a server says about the file in every answer."""
+    """The metadata of the file in every response of a server."""
 
     size: int
     etag: str
@@ -176,7 +176,7 @@ class _NoRangesError(Exception):
 
 
 class _Attempts:
-    """How often one request may still be repeated, and how long to wait before."""
+    """The remaining retries of a request, and the wait before the next one."""
 
     def __init__(self, where: stores.Remote, silences: int = 1) -> None:
         """`silences`: how often nothing may come within the time limit; a server that has never answered gets none."""
@@ -208,7 +208,7 @@ class _Attempts:
         if seconds > _LONGEST_WAIT:
             return False
         if seconds > _LONGEST_PAUSE:
-            log.warning("%s is busy; going on in %.0f s", stores.shown(self._where.url), seconds)
+            log.warning("%s is busy; going on in %.0f s", stores.redacted(self._where.url), seconds)
         time.sleep(seconds)
         return True
 
@@ -217,7 +217,7 @@ class RemoteFile:
     """A file in an object store or on a web server; making it sends the first request."""
 
     def __init__(self, href: str, first: int = HEADER) -> None:
-        self.href = stores.shown(href)
+        self.href = stores.redacted(href)
         self._where = stores.Remote(href)
         self._version = _Version(0, "", None)
         self._opened = False
@@ -358,7 +358,7 @@ class _Request:
 
     @property
     def parts(self) -> list[tuple[int, int]]:
-        """What is asked for at once: one range, or several of a long one."""
+        """The ranges of one request: a single one, or parts of a long one."""
         if not self.size:
             return [(self.start, self.end)]
         count = -(-self.size // _LARGEST)
@@ -367,7 +367,7 @@ class _Request:
 
 
 def _requests(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[_Request]:
-    """The ranges in their order, those that follow one another closely together; the first `known` bytes cost none."""
+    """The ranges in order, close ones grouped into one request; the first `known` bytes need no request."""
     request: _Request | None = None
     for start, end in ranges:
         here = (start, start) if end <= size else (start, end)
@@ -384,6 +384,6 @@ def _requests(ranges: Iterable[tuple[int, int]], size: int) -> Iterator[_Request
 
 
 def unreadable(href: str, reason: str, advice: str = "", action: str = "read") -> SourceError:
-    """The error that says of a raster why it is not read."""
+    """The error for a raster that cannot be read."""
     problem = f"raster {href} cannot be {action}: {reason}"
     return SourceError(problem, advice=advice or "fetch it again or leave out this scene")

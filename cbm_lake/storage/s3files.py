@@ -1,4 +1,4 @@
-"""Files in buckets, as pyarrow and DuckDB read and write them: fsspec over obstore."""
+"""fsspec file systems over obstore, through which pyarrow and DuckDB access buckets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _END: Final = 131_072
 _CACHED: Final = 64
 """Megabytes of them that are cached."""
 _OVERHEAD: Final = 1024
-"""Bytes that what is cached of a file takes besides."""
+"""Overhead in bytes of a cached file."""
 
 
 class FileInfo(TypedDict):
@@ -49,7 +49,7 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
 
     Args:
         url: whose access holds for all files.
-        lasting: whether files never change under their names, so that what was told of one can be cached.
+        lasting: whether files never change under their names, so that their metadata can be cached.
         ends: where it is cached; without it in a cache of its own.
     """
 
@@ -74,7 +74,7 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
         return True
 
     def isfile(self, path: str) -> bool:
-        """Any text can be a name; opening it tells."""
+        """Always True: whether a name exists is only known on opening."""
         return bool(path)
 
     def isdir(self, path: str) -> bool:
@@ -82,7 +82,7 @@ class S3Files(AbstractFileSystem):  # type: ignore[misc]
         return bool(path)
 
     def glob(self, path: str, **_: object) -> list[str]:
-        """The file itself: no name is meant as a pattern here."""
+        """The file itself: names are never glob patterns here."""
         return [path.removeprefix(SCHEME)]
 
     def modified(self, path: str) -> datetime:

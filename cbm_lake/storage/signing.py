@@ -1,4 +1,4 @@
-"""Signatures of addresses, added when a file is read and never stored.
+"""Signing of URLs (SAS tokens, query parameters) when a file is read; signatures are never stored.
 
 Blobs of the Planetary Computer are signed with a token of its container, by the protocol of its library (one request a
 container and hour, so that the library with its own client is not needed). For any other web server that wants a query
@@ -61,14 +61,14 @@ def _is_signed(query: str) -> bool:
 
 
 def renew(href: str) -> bool:
-    """Put a refused signature away; False where there was none that could be fetched anew."""
+    """Discard a refused signature; False where there was none that could be fetched again."""
     container = _container(href)
     with _lock:
         return container is not None and bool(_tokens.pop(container, _Token("", 0)).query)
 
 
 def without_signature(href: str) -> str:
-    """The address as it may be stored: parameters of its query that sign it or say who asks are gone."""
+    """The URL as it may be stored, without query parameters that sign it or identify the client."""
     return credentials.without_signature(href) if href.startswith(("http://", "https://")) else href
 
 

@@ -1,4 +1,4 @@
-"""Which files of a small table are merged, so that a table of thousands of commits has a hundred files at most.
+"""Merge policy of small tables, which limits a table of thousands of commits to about a hundred files.
 
 Rows move up by levels: sixteen files of about as many rows become one of the next level. So each row is written again
 once per level, four times in a table of 65,536 rows, and a commit costs the same however long the table is.

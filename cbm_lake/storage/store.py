@@ -1,4 +1,4 @@
-"""Files of a lake, on a local folder or an object store: every write is whole or not at all."""
+"""`Store`: the files of a lake in a local folder or an object store; every write is atomic."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Store:
 
     @property
     def options(self) -> dict[str, str] | None:
-        """What deltalake is told to reach the store; never kept, for keys of a role run out."""
+        """The storage options of deltalake; never cached, as keys of a role expire."""
         return access.Access.of(self.url).delta() if access.is_remote(self.url) else None
 
     def path(self, name: str) -> str:
@@ -96,9 +96,9 @@ class Store:
             files = filesystem.get_file_info(selector)
         return {info.path.removeprefix(root).lstrip("/"): info for info in files if info.is_file}
 
-    def files(self, folder: str, ending: str = ".parquet") -> list[str]:
-        """Full paths of the files of that ending below a folder, in order; none where there is no such folder."""
-        names = (name for name in self.listing(folder) if name.endswith(ending))
+    def files(self, folder: str, suffix: str = ".parquet") -> list[str]:
+        """Full paths of the files with that suffix below a folder, sorted; none where there is no such folder."""
+        names = (name for name in self.listing(folder) if name.endswith(suffix))
         return sorted(self.path(name) for name in names if not name.rpartition("/")[2].startswith("."))
 
     def folders(self, folder: str) -> list[str]:
@@ -155,7 +155,7 @@ class Store:
         try:
             with translated("write", self.path(_CHANGE)), filesystem.open_output_stream(f"{root}/{_CHANGE}") as file:
                 file.write(uuid.uuid4().hex.encode())
-        except SourceError as error:  # what was written is there, and seen by all who open the lake anew
+        except SourceError as error:  # the data are written, and visible to all who reopen the lake
             log.warning("%s; those who have the lake open may see the change half a minute later", error)
 
     def exists(self, name: str) -> bool:
@@ -165,7 +165,7 @@ class Store:
             return bool(filesystem.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound)
 
     def is_as_written(self, name: str) -> bool:
-        """Whether a file has the digest that its name says, where it says one; one far away is not read for that."""
+        """Whether a file has the digest in its name, if there is one; remote files are not read to verify it."""
         recorded = digests.recorded(name)
         return recorded is None or access.is_remote(self.url) or self.digest(name) == recorded
 
@@ -176,7 +176,7 @@ class Store:
             return digests.computed(stream)
 
     def prove(self) -> None:
-        """See that commits to the store are safe, at the first write of a process.
+        """Verify at the first write of a process that commits to the store are safe.
 
         Raises:
             SourceError: it is an object store without conditional put.
@@ -185,7 +185,7 @@ class Store:
             access.check_conditional_put(self.url)
 
     def write(self, name: str, table: pa.Table | pa.RecordBatchReader) -> Written:
-        """Write a Parquet file in one step: nobody ever sees half of it. Each batch of a reader is a row group."""
+        """Write a Parquet file atomically. Each batch of a reader becomes a row group."""
         return self.write_as(lambda _: name, table.schema, lambda writer: _write(table, writer))
 
     def write_as(
@@ -195,12 +195,12 @@ class Store:
         write: Callable[[pq.ParquetWriter], None],
         **options: object,
     ) -> Written:
-        """Write a Parquet file that is named when its digest is known, in one step.
+        """Write a Parquet file whose name contains its digest, atomically.
 
         On a local folder the file and its name are on the disk afterwards.
 
         Args:
-            naming: gives the name in the store for a digest; the folder is the same for all.
+            naming: returns the name in the store for a digest; the folder is the same for all.
             schema: columns of the file.
             write: writes the rows.
             options: of pyarrow.parquet.ParquetWriter, besides the usual ones.
@@ -236,7 +236,7 @@ class Store:
         with pq.ParquetWriter(target, schema, **options) as writer:
             write(writer)
         name = naming(target.digest)
-        with filesystem.open_output_stream(f"{root}/{name}") as file:  # an object is there whole or not at all
+        with filesystem.open_output_stream(f"{root}/{name}") as file:  # objects appear atomically
             file.write(content.getbuffer())
         return Written(name, target.size, target.digest)
 
@@ -247,7 +247,7 @@ class Store:
         return self.discard_old([name for name in self.listing(folder) if DRAFT.search(name)], days)
 
     def discard_old(self, names: Iterable[str], days: float) -> int:
-        """Delete those files that are older than so many days; returns how many."""
+        """Delete the files that are older than a number of days; returns how many."""
         filesystem, root = self.filesystem
         oldest, gone = time.time() - days * 86_400, 0
         for name in names:
@@ -284,7 +284,7 @@ class Store:
 
 @contextmanager
 def translated(action: str, path: str) -> Iterator[None]:
-    """Turn what the storage libraries raise into one line that names the file and says what to do."""
+    """Translate errors of the storage libraries into one line that names the file and gives advice."""
     try:
         yield
     except (OSError, DeltaError, pa.ArrowException, BaseError) as error:

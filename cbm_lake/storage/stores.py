@@ -1,4 +1,4 @@
-"""Clients of obstore for files at a distance: in a bucket (s3://, az://, abfs://, gs://) or on a web server.
+"""obstore clients for remote files, in a bucket (s3://, az://, abfs://, gs://) or on a web server.
 
 Credentials and signatures are added when a client is made, by host, and are in no address that is stored or shown.
 """
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 _WEB = ("http://", "https://")
 _DISTANT = (access.SCHEME, "az://", "abfs://", "abfss://", "gs://", *_WEB)
 _GDAL_FOLDERS = {"/vsicurl/": "", "/vsis3/": access.SCHEME, "/vsigs/": "gs://", "/vsiaz/": "az://"}
-"""How GDAL names what lies at a distance, and the URL that means the same."""
+"""GDAL's prefixes of remote files, and the equivalent URL schemes."""
 _REQUEST_TIMEOUT: Final = timedelta(minutes=5)
 """For one answer to come as a whole."""
 
 
 def is_distant(href: str) -> bool:
-    """Whether a path or URL is that of a file at a distance, in a bucket or on a web server."""
+    """Whether a path or URL is that of a remote file, in a bucket or on a web server."""
     return _as_url(href).startswith(_DISTANT)
 
 
@@ -51,8 +51,8 @@ def local_path(href: str) -> str:
     return unquote(urlsplit(href).path) if href.startswith("file://") else href
 
 
-def shown(href: str) -> str:
-    """A path or URL as it may be shown and logged: without query and user."""
+def redacted(href: str) -> str:
+    """A path or URL without query and user information, for messages and logs."""
     if not is_distant(href):
         return href
     parts = urlsplit(_as_url(href))
@@ -60,13 +60,13 @@ def shown(href: str) -> str:
 
 
 def _as_url(href: str) -> str:
-    """GDAL's names of files at a distance as URLs."""
+    """GDAL's names of remote files as URLs."""
     folder = next((folder for folder in _GDAL_FOLDERS if href.startswith(folder)), None)
     return _GDAL_FOLDERS[folder] + href.removeprefix(folder) if folder else href
 
 
 class Remote:
-    """One file at a distance: the client that reads it, its name there, and how many may ask how often."""
+    """A remote file: the client that reads it, its name there, and the limits on requests."""
 
     def __init__(self, href: str) -> None:
         self.url = _as_url(href)
@@ -96,7 +96,7 @@ class Remote:
         return _cloud_store(*_with_account(self.url.removesuffix(self.path)), 0)
 
     def renew(self) -> bool:
-        """Whether a refused signature was put away, so that `store` comes with a fresh one."""
+        """Whether a refused signature was discarded, so that `store` gets a new one."""
         return self.url.startswith(_WEB) and signing.renew(self.url)
 
     def asked_to_wait(self) -> float:

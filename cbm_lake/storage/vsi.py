@@ -1,7 +1,7 @@
-"""Byte sources as files: for tifffile, and for GDAL as a virtual file system.
+"""Byte sources as file objects for tifffile, and as a virtual file system for GDAL.
 
-GDAL then reads with the retries, time limits, credentials and signatures of `ranges`, keeps no cache that outlives a
-dataset, and sees no address.
+GDAL then reads with the retries, timeouts, credentials and signatures of `ranges`, keeps no cache beyond the lifetime
+of a dataset, and sees no URL.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class BytesFile(io.RawIOBase):
 class GdalFile(MultiByteRangeResourceContainer):  # type: ignore[misc]
     """One byte source as a file system of GDAL with one file, for `dataset`.
 
-    GDAL opens it several times, and is told of a failure as the end of the file; `problem` then says what happened.
+    GDAL opens it several times, and sees a failure as the end of the file; `problem` then contains the error.
     """
 
     def __init__(self, source: ByteSource) -> None:
@@ -102,7 +102,7 @@ class GdalFile(MultiByteRangeResourceContainer):  # type: ignore[misc]
         return False
 
     def ls(self, path: str) -> list[str]:
-        """Nothing lies beside it."""
+        """There are no sibling files."""
         return []
 
     def mtime(self, path: str) -> int:
@@ -133,7 +133,7 @@ class _Handle(BytesFile):
             return b""
 
     def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        """Several ranges at once, which GDAL asks for where it needs several tiles or strips."""
+        """Several ranges at once, which GDAL requests for several tiles or strips."""
         ranges = [(at, at + size) for at, size in zip(offsets, sizes, strict=True)]
         try:
             return list(self._source.stream(ranges))

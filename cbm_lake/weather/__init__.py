@@ -1,4 +1,4 @@
-"""Daily weather per grid cell, from ERA5, AgERA5, E-OBS or tables, for the cells in which an area has parcels: `load`.
+"""Daily weather per grid cell from ERA5, AgERA5, E-OBS or tables, for the cells that contain parcels: `load`.
 
 NetCDF, Zarr ─ fields round the parcels ─► units, steps, totals ─► days of each cell ┐
 CSV, Parquet ─ rows of a table ───────────────────────────────────────────────────────┴► weather/days, weather/cells
@@ -39,7 +39,7 @@ _TOTALS: Final = ("step", "midnight")
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `load` did."""
+    """Result of `load`."""
 
     aoi: str
     cells: int
@@ -62,7 +62,7 @@ def load(
     lake: Lake | None = None,
     progress: Progress | None = None,
 ) -> Loaded:
-    """Load the daily weather of the grid cells that hold a centroid of a parcel of the area.
+    """Load daily weather for the grid cells that contain a parcel centroid of the area.
 
     Hours become days of UTC: the least, greatest and mean temperature, and the sum of precipitation, whose hour is the
     one that ends at its time; a day counts when at least four fifths of it are there, and which days are not whole is
@@ -122,7 +122,7 @@ def load(
 
 
 def store(lake: Lake, aoi: str, days: pa.Table, boxes: Boxes) -> Loaded:
-    """Write days (cell, meteo_date, tmin, tmax, tmean, prec) and cells; the same ones once more change nothing."""
+    """Write days (cell, meteo_date, tmin, tmax, tmean, prec) and cells; idempotent."""
     boxed = [
         {"cell": cell, **dict(zip(("west", "south", "east", "north"), box, strict=True))}
         for cell, box in sorted(boxes.items())

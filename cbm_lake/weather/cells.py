@@ -1,4 +1,4 @@
-"""The cells of a weather grid: boxes in degrees, and which of them hold parcels."""
+"""Cells of a weather grid as boxes in degrees, and the selection of those that contain parcels."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ GEOMETRY_NAMES: Final = (
 
 
 def holding(boxes: Boxes, places: Places) -> list[str]:
-    """Cells that hold a place; west and south are inside, east and north are not."""
+    """Cells that contain a point; west and south edges are inside, east and north are not."""
     tree = shapely.STRtree(shapely.box(*np.array([*boxes.values()]).T)) if boxes else shapely.STRtree([])
     point, cell = tree.query(shapely.points(places))
     sides = np.array([*boxes.values()]).reshape(-1, 4)[cell]
@@ -53,7 +53,7 @@ def holding(boxes: Boxes, places: Places) -> list[str]:
 
 
 def step(values: NDArray[np.float64], name: str) -> float:
-    """The distance of neighbours on a regular axis.
+    """Spacing of a regular axis.
 
     Raises:
         InvalidInputError: it is not regular, or has one line only.
@@ -65,7 +65,7 @@ def step(values: NDArray[np.float64], name: str) -> float:
 
 
 def squares(lons: NDArray[np.float64], lats: NDArray[np.float64], width: float, height: float) -> Boxes:
-    """Boxes round all centres of a grid, latitude by latitude."""
+    """Boxes around all grid centres, latitude by latitude."""
     return {
         cell_name(lon, lat): (
             round(float(lon) - width / 2, 6),
@@ -79,12 +79,12 @@ def squares(lons: NDArray[np.float64], lats: NDArray[np.float64], width: float, 
 
 
 def cell_name(lon: float, lat: float) -> str:
-    """The name of a cell by its centre."""
+    """Cell name, from its centre."""
     return f"{lon:.6g}_{lat:.6g}"
 
 
 def read_grid(path: str | Path) -> Boxes:
-    """The boxes of the cells of a grid.
+    """Read the cell boxes of a grid.
 
     Args:
         path: JSON, CSV or Parquet, compressed or not, with a column of CELL_NAMES and one of GEOMETRY_NAMES (GeoJSON,
@@ -167,7 +167,7 @@ def _columns(path: str, names: Sequence[str]) -> tuple[str, str]:
 
 
 def first_column(names: Sequence[str], candidates: Sequence[str]) -> str | None:
-    """Of the columns of a table the one whose name comes first among those known, however it is written."""
+    """The first known name that a table has as a column, regardless of spelling."""
     ranked = sorted(
         (candidates.index(delimited.column_name(name)), name)
         for name in names

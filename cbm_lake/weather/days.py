@@ -1,4 +1,4 @@
-"""Fields as days of cells: units, steps of time, totals.
+"""Aggregates weather fields to daily values per cell: unit conversion, time steps, totals.
 
 fields of a variable ─ degrees Celsius, mm ─► in order, each time once ─► days ─► rows (cell, meteo_date, name, value)
 """
@@ -31,11 +31,11 @@ _STATISTICS: Final = {"minimum": "tmin", "maximum": "tmax", "mean": "tmean"}
 
 
 def of_fields(fields: Sequence[Field], stated_units: Mapping[str, str], total: Totals | None) -> pd.DataFrame:
-    """The days of all cells: cell, meteo_date, name, value; of several sources of one number the special one counts.
+    """Daily values of all cells: cell, meteo_date, name, value; where sources compete, the most specific counts.
 
     Args:
         fields: of one or several files.
-        given: units by the names of variables, where the caller says them.
+        stated_units: units by the names of variables, where the caller says them.
         total: what totals of precipitation are of, where the caller says it.
 
     Raises:

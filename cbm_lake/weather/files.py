@@ -1,4 +1,4 @@
-"""The files in what was downloaded: archives are unpacked, and what a file is follows from its first bytes."""
+"""Opens downloaded weather files: unpacks archives and detects the format from the first bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MEMBERS: Final = (".nc", ".nc4", ".cdf", ".grib", ".grib2", ".grb", ".csv", ".t
 
 @contextmanager
 def unpacked(path: str) -> Iterator[list[tuple[str, str]]]:
-    """What a file holds: for each, what to call it in messages, and its path.
+    """Unpack a file if it is an archive; yields the name (for messages) and path of each member.
 
     The Climate Data Store gives a zip archive with one file for instants and one for totals, whose name may end in .nc.
 
@@ -70,7 +70,7 @@ def _one(file: Path, scratch: Path) -> list[tuple[str, str]]:
 
 
 def is_table(path: str) -> bool:
-    """Whether a file is a table, and no grid.
+    """Whether a file is a table rather than a grid.
 
     Raises:
         InvalidInputError: it is GRIB, which is not read.

@@ -1,4 +1,4 @@
-"""NetCDF and Zarr of any provider as fields: times by cells that hold parcels, with one axis of time.
+"""Reads gridded weather (NetCDF, Zarr) of any provider as arrays of times by cells.
 
 file ─ axes, box round the parcels ─► members, expver, forecast steps as one time ─► Field
 """
@@ -35,7 +35,7 @@ _LAND: Final = ("era5-land", "era5_land", "era5 land", "era5land")
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """A variable of a file at the cells that hold parcels."""
+    """A variable of a file, at the cells that contain parcels."""
 
     label: str
     """File and variable, for messages."""
@@ -59,7 +59,7 @@ class Field:
 
 
 def read(label: str, path: str, places: Places, columns: Mapping[str, str]) -> tuple[list[Field], Boxes]:
-    """The fields of a file, and the boxes of their cells.
+    """Read the fields of a file and the boxes of their cells.
 
     Args:
         label: what to call it in messages.
@@ -201,7 +201,7 @@ def _one_time_axis(label: str, values: xr.DataArray, data: xr.Dataset) -> xr.Dat
 
 
 def _valid(values: xr.DataArray, axis: str) -> xr.DataArray:
-    """The axis of time, of which another coordinate may say for when the values are valid."""
+    """The time axis; another coordinate may hold the valid time."""
     if axis != "valid_time" and "valid_time" in values.coords and values.coords["valid_time"].dims == (axis,):
         values = values.assign_coords({axis: values.coords["valid_time"].to_numpy()}).drop_vars("valid_time")
     return values.rename({axis: "time"}) if axis != "time" else values
@@ -257,10 +257,10 @@ def _times(label: str, values: xr.DataArray) -> tuple[NDArray[np.datetime64], ND
 
 
 def ordered(fields: list[Field]) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-    """The times of several fields of the same cells in order, each once, and the values.
+    """Merge fields of the same cells by time, without duplicate timestamps.
 
     Raises:
-        InvalidInputError: two values of one time differ, of which none is the final one.
+        InvalidInputError: two values of one timestamp differ, and neither is final.
     """
     times = np.concatenate([field.times for field in fields])
     ranks = np.concatenate([field.ranks for field in fields])
@@ -291,7 +291,7 @@ def _fill(label: str, times: NDArray[np.datetime64], ranks: NDArray[np.int64], v
 
 
 def groups(fields: list[Field]) -> Iterator[list[Field]]:
-    """The fields of one variable, made in one way, over the same cells."""
+    """Group fields by variable, processing and cells."""
     keys = list(dict.fromkeys((field.name, field.variable, field.statistic, field.cells) for field in fields))
     for key in keys:
         yield [field for field in fields if (field.name, field.variable, field.statistic, field.cells) == key]

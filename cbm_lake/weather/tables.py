@@ -1,4 +1,4 @@
-"""Tables of daily weather: CSV and Parquet with columns of many names, of cells or of places on a regular grid."""
+"""Reads tables of daily weather (CSV, Parquet), by cell or by points on a regular grid, under various column names."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def read(
     columns: Mapping[str, str],
     names: Mapping[str, str],
 ) -> tuple[pd.DataFrame, Boxes]:
-    """The days that a table holds (cell, meteo_date, name, value), and the boxes of its cells.
+    """Read daily values from a table (cell, meteo_date, name, value), and the boxes of its cells.
 
     Args:
         label: what to call it in messages.
         path: CSV or Parquet.
         grid: polygons of the cells.
         columns: by what we call a column, how the table calls it, where it has another name.
-        given: units by columns, where the caller says them.
+        columns: units by columns, where the caller says them.
 
     Raises:
         InvalidInputError: a column is missing or holds what it should not.
@@ -99,7 +99,7 @@ def _renamed(label: str, frame: pd.DataFrame, columns: Mapping[str, str]) -> tup
 def _column(
     label: str, ours: str, theirs: Sequence[str], plain: Mapping[str, str], columns: Mapping[str, str]
 ) -> str | None:
-    """The table's column of that meaning; None where there is none."""
+    """The table's column of that meaning; None where missing."""
     if ours in columns:
         if columns[ours] not in plain:
             raise InvalidInputError(f"{label} has no column {columns[ours]!r}; it has {some(plain, 30)}")
@@ -242,7 +242,7 @@ def _check_rain(label: str, frame: pd.DataFrame, *, said: bool) -> None:
 
 
 def _each_once(label: str, long: pd.DataFrame) -> pd.DataFrame:
-    """Rows without those that stand there twice; two different ones of a day are refused."""
+    """Drop duplicate rows; differing rows of one day are refused."""
     keys = ["cell", "meteo_date", "name"]
     once = long.drop_duplicates([*keys, "value"])
     if len(once) < len(long):

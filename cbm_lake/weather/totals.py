@@ -1,4 +1,4 @@
-"""Steps of time: what of precipitation falls into which day, and whether its totals run on since midnight."""
+"""Assigns precipitation of time steps to days, and detects totals that accumulate since midnight."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SAME: Final = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Daily:
-    """What the values of cells say of each day: arrays of days by cells."""
+    """Daily values: arrays of days by cells."""
 
     days: Times
     low: Values
@@ -36,11 +36,11 @@ class Daily:
     total: Values
     steps: NDArray[np.int64]
     share: Values
-    """Part of the day that the values stand for."""
+    """Part of the day that the values cover."""
 
 
 def accumulation(times: Times, values: Values, step: np.timedelta64, label: str, *, land: bool) -> Totals:
-    """Whether totals are those of the steps, or run on since midnight.
+    """Whether totals are per time step or accumulate since midnight.
 
     Totals that run on never become less within a day, and begin anew after it; those of steps become less whenever rain
     slackens.
@@ -109,7 +109,7 @@ def _refuse_other_hours(times: Times, falls: NDArray[np.bool_], wet: NDArray[np.
 
 
 def of_steps(times: Times, values: Values, step: np.timedelta64, *, before: bool) -> Daily:
-    """Days of values that stand for one step each, the one before their time or the one after it."""
+    """Daily extremes and totals from values per time step, each covering the step before or after its timestamp."""
     moments = times - step if before and step < _DAY else times
     days, starts = np.unique(moments.astype("datetime64[D]"), return_index=True)
     steps = np.add.reduceat(np.isfinite(values).astype(np.int64), starts, axis=0)
@@ -124,7 +124,7 @@ def of_steps(times: Times, values: Values, step: np.timedelta64, *, before: bool
 
 
 def since_midnight(times: Times, values: Values, step: np.timedelta64) -> Daily:
-    """Days of totals that run on since midnight: of each the last, and the part of the day until then."""
+    """Daily totals from values that accumulate since midnight, and the part of the day that they cover."""
     moments = times - np.minimum(step, np.timedelta64(1, "h"))
     days, starts = np.unique(moments.astype("datetime64[D]"), return_index=True)
     shape = len(days), values.shape[1]

@@ -1,4 +1,4 @@
-"""In what temperatures and precipitation are: by the attribute of the file, else by its values, else refused."""
+"""Units of temperature and precipitation: from the file's attribute, else inferred from the values, else refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECOND, _HOUR, _DAY = 1.0, 3600.0, 86400.0
 
 @dataclass(frozen=True)
 class Unit:
-    """How a unit becomes degrees Celsius or mm: values * scale + offset."""
+    """Linear conversion to degrees Celsius or mm: values * scale + offset."""
 
     name: str
     scale: float = 1.0
@@ -68,10 +68,10 @@ _LONG_ENOUGH: Final = 90.0
 
 
 def named(text: str, kind: str, label: str) -> Unit | None:
-    """The unit of that name; None where it names none.
+    """Look up a unit by name, or None.
 
     Args:
-        text: as it stands in an attribute, or a header.
+        text: unit as written in an attribute or header.
         kind: "temperature" or "precipitation".
         label: what it is of, for messages.
 
@@ -101,7 +101,7 @@ def _amount(key: str) -> Unit | None:
 
 
 def of_temperatures(low: float, high: float, label: str) -> Unit:
-    """The unit of temperatures of which nothing is said, by the least and the greatest of them: kelvin or Celsius.
+    """Infer the unit of temperatures from their range: kelvin or Celsius.
 
     Raises:
         InvalidInputError: they fit neither.
@@ -123,12 +123,12 @@ def _record(hours: float) -> float:
 
 
 def check(values: NDArray[np.float64], kind: str, hours: float, label: str) -> None:
-    """See that converted values can be: a unit stays in a file whose numbers were converted since.
+    """Check that converted values are plausible: a file's unit may be stale after its numbers were converted.
 
     Args:
         values: in degrees Celsius or mm.
         kind: "temperature" or "precipitation".
-        hours: that a value stands for; totals since midnight are at most those of a day.
+        hours: duration of a value; accumulations since midnight are at most those of a day.
         label: what they are of, for messages.
 
     Raises:
@@ -148,7 +148,7 @@ def check(values: NDArray[np.float64], kind: str, hours: float, label: str) -> N
 
 
 def doubt_drought(high: float, hours: float, days: float, label: str) -> None:
-    """Say where by its unit it never rained in a long file, as where the unit was changed and the numbers were not.
+    """Warn where a long file shows no rain at all under its stated unit, which suggests a wrong unit.
 
     Args:
         high: greatest amount of the file, in mm.
@@ -169,7 +169,7 @@ def doubt_drought(high: float, hours: float, days: float, label: str) -> None:
 
 
 def of_totals(high: float, hours: float, days: float, label: str) -> Unit:
-    """The unit of totals of precipitation of which nothing is said: m or mm.
+    """Infer the unit of precipitation totals: m or mm.
 
     More than the greatest fall that was ever measured in so many hours cannot be metres; and where nowhere in a file of
     90 days there was as much as 0.1 mm in an hour, it cannot be mm. In between, or where the file is short and dry, the
@@ -177,7 +177,7 @@ def of_totals(high: float, hours: float, days: float, label: str) -> Unit:
 
     Args:
         high: greatest value of the file.
-        hours: that a value stands for.
+        hours: duration of a value.
         days: that the file spans.
         label: what it is of, for messages.
 

@@ -1,4 +1,4 @@
-"""What the variables of weather files are called, and what each of them is."""
+"""Names of weather variables in files of each provider, and their meaning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEASURES: Final = ("tmin", "tmax", "tmean", "prec")
 
 @dataclass(frozen=True)
 class Variable:
-    """What a variable measures."""
+    """The quantity of a weather variable."""
 
     measures: tuple[str, ...]
     """Of MEASURES: what of a day follows from it."""
@@ -26,7 +26,7 @@ class Variable:
 
     @property
     def kind(self) -> str:
-        """Of its unit."""
+        """Kind of its unit."""
         return "precipitation" if self.measures == ("prec",) else "temperature"
 
 
@@ -75,11 +75,11 @@ TABLE_NAMES: Final[Mapping[str, Sequence[str]]] = {column: tuple(names.split()) 
 
 
 def of(name: str, columns: Mapping[str, str]) -> Variable | None:
-    """What a variable of a file is; None where nothing of it is used.
+    """Look up the variable of a file; None if it is not used.
 
     Args:
         name: of the variable.
-        given: by what we call it, how the file calls it, where the caller says so.
+        columns: by what we call it, how the file calls it, where the caller says so.
     """
     said = tuple(ours for ours, theirs in columns.items() if theirs == name and ours in MEASURES)
     match = VARIABLES.get(name.lower())
@@ -90,7 +90,7 @@ def of(name: str, columns: Mapping[str, str]) -> Variable | None:
 
 
 def check_columns(columns: Mapping[str, str]) -> None:
-    """See that a caller's names are of columns that there are.
+    """Check that the column names of a caller exist.
 
     Raises:
         InvalidInputError: one is not.

@@ -1,4 +1,4 @@
-"""Statistics of the pixels of every parcel, such as count, mean and percentiles, and counts per class.
+"""Zonal statistics: count, mean, percentiles, … of the pixels of every geometry, and histograms of classes.
 
 The default rule is that of rasterstats: a pixel belongs to a parcel when its centre is inside. Polygons are turned
 into an index once per parcel set and grid (`build_index`); statistics of a band are then one pass over the
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 STATISTICS = STORED
-"""The columns of a table of statistics unless others are asked for; see `cbm_lake.cards.STATISTICS`."""
+"""The default statistics, which are columns of the result; see `cbm_lake.cards.STATISTICS`."""
 
 
 def zonal_stats(
@@ -55,7 +55,7 @@ def zonal_stats(
     *,
     statistics: str | Iterable[str] = STORED,
 ) -> pa.Table:
-    """Statistics of the pixels of every geometry, one row each in the order given.
+    """Statistics of the pixels of every geometry, one row each, in the order of the geometries.
 
     Args:
         geometries: as for `build_index`, in the coordinate system of the raster.
@@ -86,7 +86,7 @@ def zonal_stats(
 
 
 def warm_up(dtypes: Sequence[npt.DTypeLike] = tuple(values.KINDS)) -> float:
-    """Compile everything that statistics of these dtypes need, or load it from the disk; the seconds that it took."""
+    """Compile all kernels for these dtypes, or load them from disk; returns the seconds taken."""
     import shapely
 
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Statistics by the rule of rasterstats: a pixel belongs to a parcel when its centre is inside."""
+"""Zonal statistics by the centre rule of rasterstats: a pixel belongs to a parcel when its centre is inside."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from cbm_lake.cards.statistics import STORED
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.zonal import ragged, values
-from cbm_lake.zonal.columns import Columns
+from cbm_lake.zonal.columns import Columns, Convert
 from cbm_lake.zonal.compiled import Floats, Ints, Pixels, frozen
 from cbm_lake.zonal.spans import SpanIndex
 
@@ -20,7 +20,7 @@ SCL_CLASSES: Final = range(12)
 """The classes of Sentinel-2's scene classification."""
 
 BATCH: Final = 1 << 17
-"""Pixels that are gathered before their statistics are computed: so many stay in the processor's second cache."""
+"""Pixels that are gathered before their statistics are computed, which fit in the processor's L2 cache."""
 
 
 def statistics(
@@ -74,6 +74,7 @@ def pool_statistics(
     *,
     statistics: str | Iterable[str] = STORED,
     whole: Ints | None = None,
+    convert: Convert | None = None,
     threads: int = 1,
 ) -> pa.Table:
     """Statistics of every parcel from the pool of its pixels, as `statistics` gives them.
@@ -84,6 +85,7 @@ def pool_statistics(
         nodata: the pixel value that does not count; None: all count. NaN never counts.
         statistics: names of `cbm_lake.cards.STATISTICS`: the columns, in its order.
         whole: pixels of each whole parcel, of which shares are; None is those of the pool.
+        convert: to the unit of the table, where that is not the raster's; see `Convert`.
         threads: how many threads share the work.
 
     Raises:
@@ -100,7 +102,7 @@ def pool_statistics(
 
     sizes = np.diff(offsets)
     results = _filled(describe, sizes, columns.probabilities, threads)
-    return columns.table(results, lambda: sizes if whole is None else whole)
+    return columns.table(results, lambda: sizes if whole is None else whole, convert)
 
 
 def histogram(index: SpanIndex, array: Pixels, classes: Sequence[int] = SCL_CLASSES) -> pa.Table:
@@ -123,7 +125,7 @@ def pool_histogram(pool: Pixels, offsets: Ints, classes: Sequence[int] = SCL_CLA
 
 
 def _on_grid(index: SpanIndex, array: Pixels) -> Pixels:
-    """The array, if it has the index's shape."""
+    """The array, checked to have the shape of the index."""
     if array.shape != tuple(index.shape):
         raise InvalidInputError(
             f"the array has shape {array.shape}, but the index was built for {tuple(index.shape)}: build another"
@@ -132,7 +134,7 @@ def _on_grid(index: SpanIndex, array: Pixels) -> Pixels:
 
 
 def _of_length(pool: Pixels, offsets: Ints) -> Pixels:
-    """The pool, if it ends where the last parcel does: kernels do not look again."""
+    """The pool, checked to end where the last parcel does, as kernels do not check bounds."""
     if pool.ndim != 1 or not len(offsets) or len(pool) != offsets[-1]:
         raise InvalidInputError(f"the pool has shape {pool.shape}, which its offsets do not end at: gather it anew")
     return pool

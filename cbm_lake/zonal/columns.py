@@ -1,11 +1,11 @@
-"""From the statistics that are asked for to what kernels compute, and back to columns."""
+"""Translation of requested statistics into the rows that kernels compute, and of these into columns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from cbm_lake.cards.statistics import PIXELS, STATISTICS, SUMMARY
 from cbm_lake.zonal.compiled import Floats
 
 Numbers = npt.NDArray[np.float64] | npt.NDArray[np.int64]
+
+Convert: TypeAlias = Callable[[str, Floats], Floats]
+"""Converts a statistic, by its name, from the raster's numbers to the unit of the table: float64, a value a parcel."""
 
 _INTEGERS: Final = {name: statistic.dtype for name, statistic in STATISTICS.items() if statistic.dtype != "float32"}
 
@@ -42,7 +45,7 @@ class Columns:
 
     @property
     def rows(self) -> int:
-        """How many rows of numbers kernels give: the summary, then the quantiles."""
+        """The number of rows that kernels return: the summary, then the quantiles."""
         return len(SUMMARY) + len(self._quantiles)
 
     @property
@@ -56,15 +59,20 @@ class Columns:
         needed = {name: STATISTICS[name].quantile for name in _needed(self.names) if name != PIXELS}
         return sorted((probability, name) for name, probability in needed.items() if probability is not None)
 
-    def table(self, results: Floats, pixels: Callable[[], Numbers], integers: bool = True) -> pa.Table:
+    def table(
+        self, results: Floats, pixels: Callable[[], Numbers], convert: Convert | None = None, integers: bool = True
+    ) -> pa.Table:
         """The columns as a table.
 
         Args:
             results: what kernels gave, float64 of shape (`rows`, parcels).
             pixels: gives how many pixels each whole parcel has, of shape (parcels,), where they are needed.
+            convert: of what kernels gave; formulas take what is converted.
             integers: whether counts are whole numbers, int32.
         """
         computed = dict(zip((*SUMMARY, *(name for _, name in self._quantiles)), results, strict=True))
+        if convert:
+            computed = {name: convert(name, values) for name, values in computed.items()}
         if self.need_pixels:
             computed[PIXELS] = pixels().astype(np.float64, copy=False)
         columns = {name: _column(name, computed) for name in self.names}

@@ -1,4 +1,4 @@
-"""How kernels become machine code, once for a machine, and the arrays that they see."""
+"""Compilation of kernels by numba, cached on disk, and the array layout that they accept."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def compiled(function: Function) -> Function:
     _COMPILED.add(function)
     try:
         return cast("Function", numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError:  # numba found no folder to write to: compile anew in every process
+    except RuntimeError:  # numba found no writable folder: compile in every process
         return cast("Function", numba.njit(nogil=True)(function))
 
 
 class _CompileNotice(event.Listener):
-    """Says once per process that kernels are being compiled; numba tells it only when its disk cache had none."""
+    """Logs once per process that kernels are being compiled, which is after a miss of the disk cache."""
 
     def __init__(self) -> None:
         self.said = False
@@ -63,7 +63,7 @@ event.register("numba:compile", _CompileNotice())  # type: ignore[no-untyped-cal
 
 
 def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A contiguous, native, read-only view: numba compiles anew for every other kind, so kernels see this one only."""
+    """A contiguous, native, read-only view: the only layout that kernels are compiled for."""
     view = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).view()
     view.flags.writeable = False
     return view

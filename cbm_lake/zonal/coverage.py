@@ -1,4 +1,4 @@
-"""Statistics by the rule of exactextract: pixels weighted by the share that is inside the geometry."""
+"""Zonal statistics by the coverage rule of exactextract: pixels weighted by the share inside the geometry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from affine import Affine
 from cbm_lake.cards.statistics import STORED, SUMMARY
 from cbm_lake.errors import of_extra
 from cbm_lake.zonal import values
-from cbm_lake.zonal.columns import Columns
+from cbm_lake.zonal.columns import Columns, Convert
 from cbm_lake.zonal.compiled import Ints, Pixels
 from cbm_lake.zonal.polygons import Geometries, as_affine, polygon_parts
 
@@ -28,7 +28,7 @@ _SUMMARY: Final = {"std": "stdev"}
 
 
 def operations(columns: Columns) -> list[str]:
-    """What exactextract is asked for: the summary, then the quantiles, each under a name of its own."""
+    """The operations of exactextract: the summary, then the quantiles, each under a name of its own."""
     summary = [_SUMMARY.get(name, name) for name in SUMMARY]
     return [*summary, *(f"q{number}=quantile(q={q})" for number, q in enumerate(columns.probabilities))]
 
@@ -40,6 +40,7 @@ def coverage_statistics(
     nodata: float | None = 0,
     *,
     statistics: str | Iterable[str] = STORED,
+    convert: Convert | None = None,
 ) -> pa.Table:
     """Statistics weighted by the share of each pixel inside the geometry; count is the sum of shares (float64).
 
@@ -53,6 +54,7 @@ def coverage_statistics(
         nodata: the pixel value that does not count; None: all count. NaN never counts.
         statistics: names of `cbm_lake.cards.STATISTICS`: the columns, in its order. Shares are of the whole geometry,
             its area divided by that of a pixel.
+        convert: to the unit of the table, where that is not the raster's; see `Convert`.
 
     Raises:
         ConfigError: the extra `exact` is not installed.
@@ -78,11 +80,11 @@ def coverage_statistics(
         ]
         extracted = exactextract.exact_extract(raster, features, operations(columns), output="pandas")
         results[:, filled] = extracted.to_numpy(np.float64).T
-    return columns.table(results, lambda: areas / abs(transform.a * transform.e), integers=False)
+    return columns.table(results, lambda: areas / abs(transform.a * transform.e), convert, integers=False)
 
 
 def _repaired(polygons: npt.NDArray[np.object_], owner: Ints, number: int) -> npt.NDArray[np.object_]:
-    """One valid multipolygon of each of so many owners' polygons; None where it has none, or an infinite one."""
+    """One valid multipolygon per owner of polygons; None where it has none, or an infinite one."""
     import shapely
 
     shapes = np.full(number, None, dtype=object)

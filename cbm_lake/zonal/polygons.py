@@ -1,4 +1,4 @@
-"""Geometries as whoever calls may give them, and the polygons and rings that they are made of."""
+"""Normalisation of geometries in all accepted forms to ragged arrays of polygons and rings."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _starts(owner: Ints, number: int) -> Ints:
 
 
 def as_shapely(geometries: Geometries) -> npt.NDArray[np.object_]:
-    """One object array of shapely geometries (None where missing) of whatever was given."""
+    """One object array of shapely geometries (None where missing) from any accepted form."""
     import shapely
 
     geometries = getattr(geometries, "geometry", geometries)  # the column of a GeoDataFrame

@@ -1,4 +1,4 @@
-"""Kernels of statistics. They work on a pool: the pixels of one parcel after those of another.
+"""Compiled kernels of statistics over a pool: the ragged buffer with the pixels of all parcels one after another.
 
 The rows of a result from QUANTILES on have the probabilities of the quantiles on entry, ascending, and the quantiles on
 return: one more array to pass down, or a call for each of them, costs a tenth of the time.
@@ -16,22 +16,22 @@ from numba.extending import overload
 from cbm_lake.zonal.compiled import Floats, Ints, Ints32, Number, Pixels, compiled
 
 LOOK_AHEAD = 32
-"""So many spans before its turn a span is read for the first time."""
+"""Prefetch distance in spans."""
 
 BINS = 1024
-"""At most so many bins are counted for percentiles; then only bins that hold one of them are sorted."""
+"""Maximum number of bins counted for percentiles; only bins that contain one of them are then sorted."""
 
 EXACT = 4096
 """Integers in so narrow a range are counted one by one instead: then their percentiles are read off, not sorted."""
 
 SPARSE = 16
-"""Unless the range has more than so many times as many integers as there are values: clearing would take too long."""
+"""Maximum ratio of integers in the range to values for counting, as clearing would take too long."""
 
 GROUP = 32
 """So many counts are summed, so that reading percentiles off steps over them at once."""
 
 SMALL = 24
-"""Parcels of so many pixels or fewer are sorted outright."""
+"""Maximum number of pixels of parcels that are sorted directly."""
 
 QUANTILES = 5
 """Row of the result at which quantiles begin, behind count, mean, standard deviation, minimum and maximum."""

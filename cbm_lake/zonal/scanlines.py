@@ -1,4 +1,4 @@
-"""Kernels of spans: outlines turned into spans of pixels, spans cut at blocks, and pixels copied from blocks.
+"""Compiled kernels of spans (scanline runs): rasterisation of polygons, cutting at blocks, and copying of pixels.
 
 A row of pixels is crossed by an edge when lower <= row + 0.5 < upper; a crossing at x begins or ends a span at pixel
 floor(x + 0.5). These are the rules of GDALdllImageFilledPolygon in GDAL's alg/llrasterize.cpp.
@@ -19,7 +19,7 @@ Spans = tuple[Ints32, Ints32, Ints32]
 
 
 class Outlines(NamedTuple):
-    """The outlines of all parcels, as kernels read them."""
+    """The polygons of all parcels, as arrays for kernels."""
 
     xy: Floats
     """Corners in map coordinates, (n, 2)."""
@@ -60,9 +60,9 @@ def _column_at(x: float, width: int) -> int:
 
 
 @compiled
-def bounds(outlines: Outlines, height: int) -> tuple[int, int]:
+def bounds(boundaries: Outlines, height: int) -> tuple[int, int]:
     """At most so many spans in all, and so many crossings in one polygon."""
-    y, rings, parts = outlines.y, outlines.rings, outlines.parts
+    y, rings, parts = boundaries.y, boundaries.rings, boundaries.parts
     spans, most_crossings = 0, 0
     for part in range(len(parts) - 1):
         crossings = 0
@@ -78,20 +78,20 @@ def bounds(outlines: Outlines, height: int) -> tuple[int, int]:
 
 
 @compiled
-def scan(outlines: Outlines, shape: tuple[int, int], crossings: Ints32, spans: Spans, offsets: Ints) -> None:
+def scan(boundaries: Outlines, shape: tuple[int, int], crossings: Ints32, spans: Spans, offsets: Ints) -> None:
     """Write the spans of every parcel and where they begin; `crossings` is room for one polygon."""
     row, col, length = spans
-    parts, parcels = outlines.parts, outlines.parcels
+    parts, parcels = boundaries.parts, boundaries.parcels
     ends = np.zeros(shape[0] + 1, np.int64)
     written = 0
     for parcel in range(len(parcels) - 1):
         begin = written
         disordered = parcels[parcel + 1] - parcels[parcel] > 1
         for part in range(parcels[parcel], parcels[parcel + 1]):
-            written = _scan_part(outlines, part, shape, crossings, ends, spans, written)
+            written = _scan_part(boundaries, part, shape, crossings, ends, spans, written)
             before = written
             for ring in range(parts[part], parts[part + 1]):
-                written = _scan_level(outlines, ring, shape, spans, written)
+                written = _scan_level(boundaries, ring, shape, spans, written)
             disordered |= written > before
         if disordered:
             _sort_spans(row[begin:written], col[begin:written], length[begin:written])
@@ -101,7 +101,7 @@ def scan(outlines: Outlines, shape: tuple[int, int], crossings: Ints32, spans: S
 
 @compiled
 def _scan_part(
-    outlines: Outlines,
+    boundaries: Outlines,
     part: int,
     shape: tuple[int, int],
     crossings: Ints32,
@@ -111,14 +111,14 @@ def _scan_part(
 ) -> int:
     """Append the spans of one polygon; the number of spans then written."""
     height = shape[0]
-    begin, end = outlines.rings[outlines.parts[part]], outlines.rings[outlines.parts[part + 1]]
+    begin, end = boundaries.rings[boundaries.parts[part]], boundaries.rings[boundaries.parts[part + 1]]
     top, bottom = height, 0
     for i in range(begin, end):
-        line = _row_at(outlines.y[i], height)
+        line = _row_at(boundaries.y[i], height)
         top, bottom = min(top, line), max(bottom, line)
     if bottom <= top:
         return written
-    _bucket_crossings(outlines, part, shape, (top, bottom), crossings, ends)
+    _bucket_crossings(boundaries, part, shape, (top, bottom), crossings, ends)
     start = 0
     for line in range(top, bottom):
         stop = ends[line - top]
@@ -133,7 +133,7 @@ def _scan_part(
 
 @compiled
 def _bucket_crossings(
-    outlines: Outlines,
+    boundaries: Outlines,
     part: int,
     shape: tuple[int, int],
     lines: tuple[int, int],
@@ -144,11 +144,11 @@ def _bucket_crossings(
 
     `ends` gets where each row's crossings end.
     """
-    x, y, rings = outlines.x, outlines.y, outlines.rings
+    x, y, rings = boundaries.x, boundaries.y, boundaries.rings
     height, width = shape
     top = lines[0]
-    _count_crossings(outlines, part, height, lines, ends)
-    for ring in range(outlines.parts[part], outlines.parts[part + 1]):
+    _count_crossings(boundaries, part, height, lines, ends)
+    for ring in range(boundaries.parts[part], boundaries.parts[part + 1]):
         previous = rings[ring + 1] - 1
         for i in range(rings[ring], rings[ring + 1]):
             lower, upper = (i, previous) if y[i] < y[previous] else (previous, i)
@@ -161,12 +161,12 @@ def _bucket_crossings(
 
 
 @compiled
-def _count_crossings(outlines: Outlines, part: int, height: int, lines: tuple[int, int], ends: Ints) -> None:
+def _count_crossings(boundaries: Outlines, part: int, height: int, lines: tuple[int, int], ends: Ints) -> None:
     """Set `ends` to where each row's crossings begin: filling them moves it to where they end."""
-    y, rings = outlines.y, outlines.rings
+    y, rings = boundaries.y, boundaries.rings
     top, bottom = lines
     ends[: bottom - top + 1] = 0
-    for ring in range(outlines.parts[part], outlines.parts[part + 1]):
+    for ring in range(boundaries.parts[part], boundaries.parts[part + 1]):
         previous = rings[ring + 1] - 1
         for i in range(rings[ring], rings[ring + 1]):
             a, b = _row_at(y[i], height), _row_at(y[previous], height)
@@ -178,14 +178,14 @@ def _count_crossings(outlines: Outlines, part: int, height: int, lines: tuple[in
 
 
 @compiled
-def _scan_level(outlines: Outlines, ring: int, shape: tuple[int, int], spans: Spans, written: int) -> int:
+def _scan_level(boundaries: Outlines, ring: int, shape: tuple[int, int], spans: Spans, written: int) -> int:
     """Append the spans of a ring's horizontal edges through pixel centres; the number of spans then written.
 
     Of a ring turned clockwise GDAL fills the edges that run leftwards.
     """
-    x, y = outlines.x, outlines.y
+    x, y = boundaries.x, boundaries.y
     height, width = shape
-    begin, end = outlines.rings[ring], outlines.rings[ring + 1]
+    begin, end = boundaries.rings[ring], boundaries.rings[ring + 1]
     previous = end - 1
     for i in range(begin, end):
         line = y[i] - 0.5
@@ -193,7 +193,7 @@ def _scan_level(outlines: Outlines, ring: int, shape: tuple[int, int], spans: Sp
             leftwards = x[previous] > x[i]
             first = _column_at(min(x[i], x[previous]), width)
             stop = _column_at(max(x[i], x[previous]), width)
-            if stop > first and leftwards == _is_clockwise(outlines.xy[begin:end]):
+            if stop > first and leftwards == _is_clockwise(boundaries.xy[begin:end]):
                 _write_span(spans, written, int(line), first, stop)
                 written += 1
         previous = i

@@ -1,4 +1,4 @@
-"""Which pixels belong to which parcel: polygons turned into scanline spans by GDAL's pixel-centre rule.
+"""`SpanIndex`: the pixels of every parcel as spans (scanline runs), rasterised by GDAL's pixel-centre rule.
 
 A pixel belongs to a parcel when its centre is inside, as `rasterio.features.rasterize(..., all_touched=False)` has it,
 so that statistics equal those of rasterstats. Every parcel keeps its own spans: where parcels overlap, a pixel counts
@@ -29,8 +29,8 @@ ROW_BAND = 128
 
 METADATA_KEY = b"cbm_lake.grid"
 
-LARGEST_OUTLINE = 1 << 20
-"""Pixels a side up to which the pixels of an outline are counted one by one beyond the raster: 10,000 km of 10 m."""
+LARGEST_GEOMETRY = 1 << 20
+"""Side in pixels up to which geometries beyond the raster are rasterised to be counted: 10,000 km at 10 m."""
 
 
 Block: TypeAlias = Window
@@ -66,7 +66,7 @@ class SpanIndex:
     col: Ints32
     length: Ints32
     whole: Ints | None = None
-    """Pixels of each whole outline, inside the raster or not; None where `count_whole` has not counted them."""
+    """Pixels of each whole geometry, inside the raster or not; None where `count_whole` has not counted them."""
 
     @property
     def n_parcels(self) -> int:
@@ -99,7 +99,7 @@ class SpanIndex:
         return Visit(*(frozen(v) for v in (order, offsets, start[spans], self.length[spans])))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What travels to a worker: not what was computed and kept."""
+        """The state to pickle, without cached values."""
         return SpanIndex, (self.shape, self.transform, self.offsets, self.row, self.col, self.length, self.whole)
 
     def to_table(self) -> pa.Table:
@@ -127,7 +127,7 @@ class SpanIndex:
         return cls(tuple(grid["shape"]), Affine(*grid["transform"]), offsets - offsets[0], row, col, length, whole)
 
     def blocks(self, block_shape: tuple[int, int]) -> BlockPlan:
-        """The plan to read only those blocks of the raster that hold parcel pixels; kept, for all bands and scenes.
+        """The plan to read only those blocks of the raster that hold parcel pixels; cached for all bands and scenes.
 
         Args:
             block_shape: height and width of a block in pixels, as the file is tiled.
@@ -228,21 +228,21 @@ def build_index(geometries: Geometries, transform: Affine | Sequence[float], sha
     """
     transform = as_affine(transform)
     height, width = (int(size) for size in shape)
-    outlines = _outlines(rings_of(geometries), transform)
-    spans_bound, part_bound = scanlines.bounds(outlines, height)
+    boundaries = _boundaries(rings_of(geometries), transform)
+    spans_bound, part_bound = scanlines.bounds(boundaries, height)
     row, col, length = (np.empty(spans_bound, np.int32) for _ in range(3))
-    offsets = np.zeros(len(outlines.parcels), np.int64)
-    scanlines.scan(outlines, (height, width), np.empty(part_bound, np.int32), (row, col, length), offsets)
+    offsets = np.zeros(len(boundaries.parcels), np.int64)
+    scanlines.scan(boundaries, (height, width), np.empty(part_bound, np.int32), (row, col, length), offsets)
     used = int(offsets[-1])
     return SpanIndex((height, width), transform, offsets, row[:used].copy(), col[:used].copy(), length[:used].copy())
 
 
 def count_whole(geometries: Geometries, index: SpanIndex) -> Ints:
-    """How many pixels each whole outline has, as if the raster went on in all directions, int64 of shape (parcels,).
+    """The number of pixels of each whole geometry on the unbounded grid, int64 of shape (parcels,).
 
-    Outlines inside the raster have those of the index. Of those that its edge cuts, the pixels are counted by the same
-    rule on the grid continued round them; one of more than `LARGEST_OUTLINE` pixels a side has its area divided by that
-    of a pixel. Those that do not touch the raster have 0.
+    Geometries inside the raster have the pixels of the index. Those that its edge cuts are rasterised by the same rule
+    on the grid continued round them; one of more than `LARGEST_GEOMETRY` pixels a side has its area divided by that of
+    a pixel. Those that do not touch the raster have 0.
 
     Args:
         geometries: those of which the index was built, in its order.
@@ -255,7 +255,7 @@ def count_whole(geometries: Geometries, index: SpanIndex) -> Ints:
     first, last = _pixel_bounds(shapes, index.transform)
     touching = (last >= 0).all(axis=1) & (first <= index.shape).all(axis=1)  # false where there are no bounds
     cut = touching & ((first < 0).any(axis=1) | (last > index.shape).any(axis=1))
-    huge = cut & (last - first > LARGEST_OUTLINE).any(axis=1)
+    huge = cut & (last - first > LARGEST_GEOMETRY).any(axis=1)
     whole = inside.copy()
     whole[huge] = shapely.area(shapes[huge]) / abs(index.transform.a * index.transform.e)
     cut &= ~huge
@@ -268,7 +268,7 @@ def count_whole(geometries: Geometries, index: SpanIndex) -> Ints:
 
 
 def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[Floats, Floats]:
-    """First and last (row, column) of the boxes round outlines, (n, 2), in pixel coordinates; NaN without such."""
+    """First and last (row, column) of the geometries' bounds, (n, 2), in pixel coordinates; NaN where empty."""
     import shapely
 
     west, south, east, north = shapely.bounds(shapes).T.reshape(4, -1)
@@ -279,8 +279,8 @@ def _pixel_bounds(shapes: npt.NDArray[np.object_], transform: Affine) -> tuple[F
     return bounds[0], bounds[1]
 
 
-def _outlines(rings: Rings, transform: Affine) -> scanlines.Outlines:
-    """The outlines in map and pixel coordinates, by GDAL's order of operations so that ties fall alike."""
+def _boundaries(rings: Rings, transform: Affine) -> scanlines.Outlines:
+    """The polygons in map and pixel coordinates, in GDAL's order of operations so that ties are resolved alike."""
     x = -transform.c / transform.a + rings.xy[:, 0] * (1.0 / transform.a)  # GDALInvGeoTransform, then
     y = -transform.f / transform.e + rings.xy[:, 1] * (1.0 / transform.e)  # GDALApplyGeoTransform
     return scanlines.Outlines(*(frozen(values) for values in (rings.xy, x, y, rings.rings, rings.parts, rings.parcels)))

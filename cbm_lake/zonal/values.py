@@ -1,4 +1,4 @@
-"""Which types of pixels have statistics, and what means that a pixel has no value."""
+"""Supported dtypes of pixels, and the treatment of nodata, NaN and masks."""
 
 from __future__ import annotations
 

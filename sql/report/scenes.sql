@@ -1,14 +1,7 @@
 -- The scenes of which parcel $pid of $aoi, $year and $ptype has signatures that count: the product, its processing baseline and
 -- offset, how the pixels were chosen, and when and by which version of cbm-lake it was extracted.
 with seen as (
-    select 's2' as card, scene, any_value(rule) as rule from s2
-    where pid = $pid and aoi = $aoi and year = $year and ptype = $ptype group by scene
-    union all by name
-    select 'bs' as card, scene, any_value(rule) as rule from bs
-    where pid = $pid and aoi = $aoi and year = $year and ptype = $ptype group by scene
-    union all by name
-    select 'c6' as card, scene, any_value(rule) as rule from c6
-    where pid = $pid and aoi = $aoi and year = $year and ptype = $ptype group by scene
+    <<card union all by name: select '{card}' as card, scene, any_value(rule) as rule from {card} where pid = $pid and aoi = $aoi and year = $year and ptype = $ptype group by scene>>
 ),
 extracted as (
     select card, scene, max(finished) as finished, arg_max(version, (coalesce(sequence, 0), finished)) as version

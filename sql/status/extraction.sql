@@ -6,4 +6,4 @@ select
 from extractions
 where aoi = $aoi and year = $year and status = 'done'
 group by card
-order by list_position(['s2', 'bs', 'c6'], card)
+order by list_position([<<card: '{card}'>>], card)

@@ -22,7 +22,7 @@ def row_of_card(card):
     classes = card.classification
     stored = card.dtype + (f", {number(card.scale)} x DN" if card.scale != 1 else "")
     stored += f" - {number(-card.offset)}" if card.offset else ""
-    unit = f"{card.quantity.name} x {1 / card.unit:.0f}" if card.unit != 1 else card.quantity.wanted
+    unit = f"{card.quantity.name} x {1 / card.unit:.0f}" if card.unit != 1 else card.quantity.form
     name = f"{classes.name} (`{classes.column}_0` to `{classes.columns[-1]}`)" if classes else "-"
     screened = ", ".join(map(str, classes.screened)) if classes else "-"
     return f"| `{card.name}` | {card.title} | {stored} | {unit} | {card.nodata:g} | {name} | {screened} |"

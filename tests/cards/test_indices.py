@@ -1,5 +1,7 @@
 """An index is data: what follows from it in SQL and figures, against numpy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from factories import DAY, band, fill, parcels, signature, signatures, write
@@ -138,6 +140,19 @@ def test_the_macro_of_an_index_is_written_from_its_data():
         "create macro savi(red, nir, scale := 0.0001) as (1.5::double * nir - 1.5::double * red) / "
         "nullif(greatest((nir + red + 0.5::double / scale), 0), 0)"
     )
+
+
+def test_bands_of_an_index_may_be_any_that_sentinel_2_has(lake, monkeypatch):
+    ndre = replace(cards.INDICES["ndvi"], name="ndre", **_difference("nir08", "rededge1"))
+    assert ndre.bands == ("B05", "B8A")
+    assert ndre.of({"B05": 1000, "B8A": 3000}) == pytest.approx(0.5)
+    monkeypatch.setitem(indices._BY_NAME, "ndre", ndre)
+    assert Lake(lake.url).sql("select ndre(1000, 3000) as value")["value"].to_pylist() == [pytest.approx(0.5)]
+
+
+def _difference(plus, minus):
+    numerator, denominator = normalized_difference([plus], [minus])
+    return {"numerator": numerator, "denominator": denominator}
 
 
 def test_a_difference_of_sums_is_over_their_sum():

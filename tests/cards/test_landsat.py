@@ -355,6 +355,13 @@ def test_long_rows_are_equal_by_look_up_and_by_sql(season):
     assert lake.sql("select distinct band from ls_long order by band")["band"].to_pylist() == sorted(BANDS)
 
 
+def test_a_report_tells_of_its_scenes(season):
+    lake, _ = season
+    rows = lake.query("report.scenes", aoi="ls", year=2024, ptype="", pid="3").to_pylist()
+    assert [row["card"] for row in rows] == ["ls"] * 3
+    assert all(row["product"].startswith("LC08_L2SP") for row in rows)
+
+
 def test_a_time_series_has_the_bands_and_the_classes(season, monkeypatch, tmp_path):
     lake, _ = season
     frame = get.time_series.by_pid("ls", 2024, "3", "ls", band="nir", lake=lake)

@@ -142,7 +142,7 @@ def test_the_run_says_what_it_did_and_where_it_lies(demo):
     assert "8 scenes, 8 new" in lines
     for path in ("report.html", "export/signatures_s2.parquet", "export/parcels_ndvi.parquet", "data/lake"):
         assert str(folder / path) in text
-    assert "from s2" in text
+    assert "from observations_s2" in text
     assert "Everything was there already" not in text
 
 

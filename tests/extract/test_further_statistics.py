@@ -341,6 +341,7 @@ from cbm_lake.cards import statistics
 more = (
     statistics.Statistic("p05", "5th percentile", shifts=True, quantile=0.05),
     statistics.Statistic("range", "greatest less smallest value", formula=np.subtract, of=("max", "min")),
+    statistics.Statistic("cv", "standard deviation by mean", unit="1", formula=np.divide, of=("std", "mean")),
 )
 every = {statistic.name: statistic for statistic in (*statistics.STATISTICS.values(), *more)}
 statistics.STATISTICS = every  # as if these lines stood in cards/statistics.py
@@ -352,14 +353,17 @@ from cbm_lake.lake import Lake
 lake = Lake(sys.argv[1])
 before = lake.sql("select count(*) n from s2")["n"][0].as_py()
 key = {"aoi": "demo", "year": 2024, "bands": ["B04"], "workers": 0, "lake": lake}
-extract.s2("2024-07-01", "2024-12-31", statistics=["p05", "range"], rule=sys.argv[2], **key)
+extract.s2("2024-07-01", "2024-12-31", statistics=["p05", "range", "cv"], rule=sys.argv[2], **key)
 lake.compact()
 rows = lake.sql("select *, B04_max - B04_min as expected from s2 where B04_range is not null")
 assert before and rows.num_rows
 assert np.array_equal(rows["B04_range"], rows["expected"])
+late = lake.sql("select boa_offset from scenes where card = 's2' and obstime >= '2024-07-01'")
+assert -1000 in late["boa_offset"].to_pylist()
+assert np.allclose(rows["B04_cv"], np.divide(rows["B04_std"], rows["B04_mean"]), rtol=1e-5)
 pid = rows["pid"][0].as_py()
 series = lake.query("time_series.s2", aoi="demo", year=2024, ptype="", pid=pid, bands=None)
-assert series.column_names[-2:] == ["p05", "range"]
+assert series.column_names[-3:] == ["p05", "range", "cv"]
 assert series["p05"].null_count < len(series)
 lake.export("s2_long", sys.argv[1] + "/../long.parquet")
 print(json.dumps(sorted({*lake.sql("select * from s2_long limit 0").column_names} - {"x"})))
@@ -375,5 +379,5 @@ def test_one_more_statistic_is_one_more_line(tmp_path, season, rule):
         code, check=False, capture_output=True, text=True, env={**os.environ, "CBM_LAKE_HOME": str(tmp_path)}
     )
     assert done.returncode == 0, done.stderr
-    assert {"p05", "range"} <= {*json.loads(done.stdout.splitlines()[-1])}
+    assert {"p05", "range", "cv"} <= {*json.loads(done.stdout.splitlines()[-1])}
     assert pa.table(lake.sql("select * from s2")).num_rows

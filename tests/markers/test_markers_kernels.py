@@ -363,7 +363,7 @@ def test_a_straight_line_with_gaps_is_filled_with_that_line():
     series = Series(*ragged_of([(day, 0.2 + 0.002 * day) for day in (2, 12, 17, 62, 97)], [(2, 0.5), (7, 0.5)], []))
     found = smoothing.curves(series, 0, 99, smooth)
     np.testing.assert_allclose(found.value[0], 0.2 + 0.002 * found.day, atol=1e-5)
-    assert found.seen[0].sum() == 5
+    assert found.observed[0].sum() == 5
     assert np.isnan(found.value[1:]).all()
 
 

@@ -131,6 +131,14 @@ def test_an_account_is_kept_in_the_settings_and_its_password_is_shown_to_nobody(
     assert isinstance(sources.here(), ApiSource)
 
 
+def test_naming_the_account_again_forgets_what_was_remembered(workspace):
+    cbm_lake.set_api_account("https://cbm.example.org/", *WHO)
+    first = sources.here()
+    assert sources.here() is first
+    cbm_lake.set_api_account("https://cbm.example.org/", *WHO)
+    assert sources.here() is not first
+
+
 @pytest.mark.parametrize("url", ["", "cbm.example.org", "ftp://cbm.example.org", "https://", "file:///etc/passwd"])
 def test_an_address_that_is_none_is_refused_and_nothing_is_kept(workspace, url):
     before = workspace.config_file.read_text()

@@ -280,7 +280,7 @@ def test_signatures_of_a_lake_of_version_01_count_after_a_delivery(lake, tmp_pat
     assert lake.sql("from s2 order by pid").equals(before)
     assert before.num_rows == 3
     assert lake.query("status.parcels")["older"].to_pylist() == [0]
-    assert lake.parcel_set("ms", 2024).outlines == version
+    assert lake.parcel_set("ms", 2024).geometry_version == version
     moved = [*turned[:2], shapely.transform(turned[2], lambda xy: xy + np.array([1, 0]))]
     assert deliver(lake, tmp_path, moved, name="c.gpkg", owner=["x", "y", None]).changes == Changes(redrawn=1)
     assert lake.query("status.parcels")["older"].to_pylist() == [1]
@@ -299,7 +299,7 @@ def test_new_attributes_make_a_new_version_and_nothing_is_extracted_again(lake, 
     assert lake.sql("from s2 order by scene, pid").equals(before)
     assert lake.sql("from outdated").num_rows == 0
     assert to_do(lake) == []
-    assert lake.parcel_set("ms", 2024).outlines == one.outlines
+    assert lake.parcel_set("ms", 2024).geometry_version == one.geometry_version
     assert lake.sql("select count(*) n from parcels").to_pylist() == [{"n": 3}]
     assert check.check(lake).num_rows == 0
 

@@ -16,6 +16,7 @@ from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.get import folders
 from cbm_lake.lake import open_lake
+from cbm_lake.parcel.sources.direct import LakeSource
 from cbm_lake.report import evidence, facts, figures, verification, words
 
 runner = CliRunner()
@@ -106,7 +107,9 @@ def test_rows_that_the_lake_has_lost_are_told(lake, tmp_path, plain):
     sealed = json.loads(file.read_text())
     extra = {**sealed["facts"]["optical"][0], "scene": "C"}
     sealed["facts"]["optical"].append(extra)
-    told = verification.differences(sealed["facts"], facts.gather(facts.open_at(sealed["as_of"]), sealed["key"]))
+    told = verification.differences(
+        sealed["facts"], facts.gather(LakeSource(facts.open_at(sealed["as_of"])), sealed["key"])
+    )
     assert len(told) == 1
     assert told[0].startswith("optical[2] was {")
 
@@ -208,7 +211,7 @@ def test_the_commands_write_and_verify(lake, tmp_path, plain):
 
 
 def test_a_season_in_words_names_its_days(lake):
-    found = facts.gather(lake, {"aoi": "ms", "year": 2024, "ptype": "", "pid": "12"})
+    found = facts.gather(LakeSource(lake), {"aoi": "ms", "year": 2024, "ptype": "", "pid": "12"})
     clear = [row for row in found["optical"] if row["cloud"] == 0 and row["observable"]]
     told = " ".join(words._summary(found))
     assert f"on {len(clear)} days it was seen" in told

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import rasterio
 import shapely
+import xarray as xr
 from affine import Affine
 from factories import SIDE, STEP, X, Y, band, parcel_set, scenes, signature, signatures
 from hypothesis import given
@@ -33,9 +34,10 @@ from cbm_lake.lake import schemas
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.parcel.basemaps import Square
 from cbm_lake.parcel.declaration import Parcel
+from cbm_lake.parcel.images import Images
 from cbm_lake.parcel.sources import LakeSource, api, wire
 from cbm_lake.parcel.sources.http import Server
-from cbm_lake.show import computing, curves, style, views
+from cbm_lake.show import calendar, computing, curves, style, views
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import Reading, Season, chipsize_for
 
@@ -734,3 +736,13 @@ def test_work_that_was_found_is_drawn_on_its_day_between_its_bounds(home):
     assert band.get_width() == (days[2] - days[0]).days
     (plain,) = show.time_series.ndvi("ms", 2024, "0012").axes
     assert not plain.texts
+
+
+def test_an_image_of_a_calendar_is_as_clear_as_the_curve_below_says():
+    days = pd.to_datetime(["2024-05-01", "2024-05-06", "2024-05-11"])
+    data = xr.Dataset({"B04": (("time", "y", "x"), np.ones((3, 1, 1)))}, {"time": days}).assign(
+        cloud=("time", [0.0] * 3)
+    )
+    curve = pd.DataFrame({"time": days[:2] + pd.Timedelta(hours=10), "cloud": [np.nan, 0.4]})
+    clouds = calendar._with_clouds(Images(data, ()), curve).data["cloud"]
+    np.testing.assert_array_equal(clouds, [np.nan, 0.4, 0.0])

@@ -20,7 +20,7 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import view_panel
 from cbm_lake.lake import open_lake
 from cbm_lake.parcel.sources import wire
-from cbm_lake.show import computing, crops, curves, distributions, pictures, views
+from cbm_lake.show import computing, crops, curves, distributions, rendering, views
 from cbm_lake.show.reading import Reading, Season
 
 CLOUDS = [3, 8, 9, 10, 11]
@@ -194,7 +194,7 @@ def images(parcel, view):
     kind = views.view(view)
     season = Season.of("2024-01-01", "2024-12-31", 400, CLOUDS, kind.card.name)
     seen = Reading.of(None).images(parcel, season, kind.bands)
-    return pictures.row("", kind, seen, parcel.outline_in(seen.epsg), None)
+    return rendering.row("", kind, seen, parcel.outline_in(seen.epsg), None)
 
 
 def test_images_of_radar_are_the_pixels_of_their_files(lake, parcel):
@@ -263,7 +263,7 @@ def test_the_year_of_a_calendar_may_be_text_but_no_word(parcel):
 
 @pytest.mark.parametrize("draw", ["calendar", "chips"])
 def test_the_names_of_all_scene_classes_stand_inside_of_the_figure(parcel, monkeypatch, draw):
-    monkeypatch.setattr("cbm_lake.show.pictures.np.unique", lambda _: np.arange(12))
+    monkeypatch.setattr("cbm_lake.show.rendering.np.unique", lambda _: np.arange(12))
     if draw == "calendar":
         figure = show.calendar.by_pid("demo", 2024, parcel.pid, bands="SCL")
     else:

@@ -680,7 +680,7 @@ def test_secrets_are_in_no_text_of_what_holds_them(store, url):
     lake = small(url)
     found = Access.of(url)
     texts = [repr(found), str(found), repr(lake), repr(lake._store), repr(S3Files(url)), repr(lake._store.filesystem)]
-    texts += [repr(lake._moments._opened), repr(found.store("bucket", "").config)]
+    texts += [repr(lake._snapshots._opened), repr(found.store("bucket", "").config)]
     for text in texts:
         assert SECRET not in text
         assert KEY not in text

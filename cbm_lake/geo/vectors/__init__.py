@@ -1,4 +1,4 @@
-"""Files of geometries, in whatever format GDAL or GeoParquet has them: their columns, geometries, coordinate system."""
+"""Reads vector files of any GDAL format or GeoParquet: columns, geometries and coordinate system."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _UNUSED: Final = "does not support open option"
 
 
 def read(path: str, layer: str | None = None, *, key: str | None = None) -> Features:
-    """The features of a file; what `read_noted` says. What it notes is logged as a warning."""
+    """Read a vector file; like `read_noted`, but notes are logged as warnings."""
     features = read_noted(path, layer, key=key)
     for note in features.notes:
         log.warning("%s: %s", path, note)
@@ -50,7 +50,7 @@ def read_noted(
     numbered: bool = False,
     encoding: str | None = None,
 ) -> Features:
-    """The features of a file.
+    """Read a vector file, with notes on what was assumed.
 
     Args:
         path: shapefile, GeoPackage, FileGDB, FlatGeobuf, GeoJSON (any of them also in a .zip), GeoParquet (a file or a
@@ -93,7 +93,7 @@ def _reader(name: str, file: str) -> Callable[[Opened], Features]:
 
 
 def _refuse_mixture(name: str, path: Path) -> None:
-    """Refuse a folder in which Parquet files, that would be taken for parts, lie beside files of other formats."""
+    """Refuse a folder that mixes Parquet files, which would be read as parts, with other formats."""
     files = sorted(path.iterdir()) if path.is_dir() else []
     others = [file.name for file in files if file.suffix.lower() in set(archives.FILES) - set(parquet.PARQUET)]
     if others:
@@ -102,7 +102,7 @@ def _refuse_mixture(name: str, path: Path) -> None:
 
 
 def _is_parquet(path: Path) -> bool:
-    """Whether a file begins as Parquet does, whatever its name."""
+    """Whether a file starts with the Parquet magic bytes."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -110,7 +110,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _numbered(features: Features, key: str | None) -> Features:
-    """With row numbers, where they are asked for of a file that has none of its own."""
+    """Append row numbers if requested and the file has none."""
     names = features.columns.column_names
     if key is None or key.lower() not in ROW_NUMBERS or key in names:
         return features
@@ -121,7 +121,7 @@ def _numbered(features: Features, key: str | None) -> Features:
 
 @contextmanager
 def _readable(path: str) -> Iterator[list[str]]:
-    """Turn what the reading libraries raise or warn of into one line that names the file."""
+    """Convert errors and warnings of the reading libraries to one line that names the file."""
     warned: list[str] = []
     try:
         with warnings.catch_warnings(record=True) as caught:

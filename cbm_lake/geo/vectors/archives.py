@@ -1,4 +1,4 @@
-"""The one file of geometries in a zip archive; other archives are refused by name."""
+"""Selects the single vector file of a zip archive; ambiguous archives are refused by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILES: Final = (
 )
 """Extensions of files of geometries."""
 _OTHER_FILES: Final = (".json", ".geojsonl", ".kml", ".csv", ".xlsx", ".ods", ".feather", ".arrow")
-"""Extensions of files that may hold geometries, or what is said of them; they count where there is nothing else."""
+"""Extensions of files that may contain or describe geometries; used if there are no others."""
 _PACKED: Final = re.compile(r"\.(7z|rar|tar|tgz|gz|bz2|tbz|xz|zst|lz4|z)(\.\d+)?$", re.IGNORECASE)
 _MAGIC: Final = {
     b"7z\xbc\xaf\x27\x1c": "7z",
@@ -45,10 +45,10 @@ EXTRACTED: Final = "cbm-lake-"
 
 @contextmanager
 def opened(path: str, layer: str | None) -> Iterator[tuple[str, str | None]]:
-    """The path to read and the layer in it: those given, or of the one file in a zip archive, extracted for as long.
+    """Resolve a path and layer, extracting the single vector file of a zip archive while it is open.
 
     Args:
-        path: a file, or a zip archive that holds one, or several of which `layer` says one.
+        path: a file, or a zip archive with one file, or with several of which `layer` selects one.
         layer: of the file; or which file of the archive ("2024/parcels", with or without extension), or both
             ("2024/parcels.gpkg/layer").
 
@@ -88,7 +88,7 @@ def _magic(path: str) -> str | None:
 
 
 def _is_zip(path: str) -> bool:
-    """Whether a file is a zip archive; Excel's and OpenDocument's files are archives too, but not of this kind."""
+    """Whether a file is a zip archive, other than Excel or OpenDocument."""
     extension = Path(path).suffix.lower()
     if extension in (".zip", ".shz"):
         return Path(path).is_file()
@@ -103,7 +103,7 @@ def _begins_as_zip(path: str) -> bool:
 
 
 def _select(path: str, archive: zipfile.ZipFile, layer: str | None) -> tuple[str, str | None]:
-    """The one member to read, and the layer in it."""
+    """Select the member and layer to read."""
     members = _members(archive)
     if not members:
         raise _without_geometries(path, archive)
@@ -122,7 +122,7 @@ def _select(path: str, archive: zipfile.ZipFile, layer: str | None) -> tuple[str
 
 
 def _rests(member: str, layer: str | None) -> Sequence[str | None]:
-    """The layer in a member that a given one means, None for its only one; nothing where it means another member."""
+    """Layer within a member for a requested layer: None for its only one, nothing if another member is meant."""
     if layer is None:
         return []
     file = PurePosixPath(member)
@@ -133,7 +133,7 @@ def _rests(member: str, layer: str | None) -> Sequence[str | None]:
 
 
 def _members(archive: zipfile.ZipFile) -> list[str]:
-    """Files of geometries, File Geodatabases, and folders of Parquet parts."""
+    """Vector files, File Geodatabases, and folders of Parquet parts."""
     names = [member.filename for member in archives.files_of(archive)]
     names = [name for name in names if not PurePosixPath(name).name.startswith((".", "_"))]
     folders = {folder: None for name in names if (folder := _folder(name))}
@@ -146,7 +146,7 @@ def _members(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _folder(name: str) -> str | None:
-    """The File Geodatabase, or the folder named as a Parquet file, that a file is of."""
+    """File Geodatabase or Parquet folder that contains a member."""
     for parent in reversed(PurePosixPath(name).parents):
         if parent.suffix.lower() in (".gdb", ".parquet", ".geoparquet"):
             return str(parent)
@@ -156,7 +156,7 @@ def _folder(name: str) -> str | None:
 
 
 def extract(path: str | Path, archive: zipfile.ZipFile, member: str, folder: str) -> Path:
-    """Unpack a file of geometries together with the files that belong to it; where it is then.
+    """Extract a vector file and its sidecar files; returns its path.
 
     Args:
         path: of the archive.
@@ -185,7 +185,7 @@ def extract(path: str | Path, archive: zipfile.ZipFile, member: str, folder: str
 
 
 def _name_alike(file: Path) -> None:
-    """Give the files that belong to one its name in the same capitals, without which GDAL does not find them."""
+    """Rename sidecar files to the same case, as GDAL requires."""
     for other in file.parent.iterdir():
         stem, extension = other.name[: len(file.stem)], other.name[len(file.stem) :]
         if extension.startswith(".") and stem != file.stem and stem.lower() == file.stem.lower():
@@ -193,7 +193,7 @@ def _name_alike(file: Path) -> None:
 
 
 def _as_geodatabase(folder: Path) -> Path:
-    """A folder with the files of a File Geodatabase under the name by which GDAL knows it."""
+    """Rename a folder of File Geodatabase files to an extension that GDAL recognises."""
     named = folder / "geodatabase.gdb"
     files = [file for file in folder.iterdir() if file.is_file()]
     named.mkdir()
@@ -203,7 +203,7 @@ def _as_geodatabase(folder: Path) -> Path:
 
 
 def _stem(name: str) -> str:
-    """The path without extensions: parcels.shp.xml belongs to parcels.shp."""
+    """Path without extensions: parcels.shp.xml belongs to parcels.shp."""
     file = PurePosixPath(name.removesuffix(".xml"))
     return str(file.with_suffix("")) if file.suffix else str(file)
 

@@ -1,4 +1,4 @@
-"""What a file of geometries is read to."""
+"""`Features`: the contents of a vector file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PORTION: Final = 1 << 15
 
 
 def of_wkb(values: pa.ChunkedArray) -> Geometries:
-    """Geometries with their rings closed; None for what is none or has rings of fewer than three points."""
+    """Decode WKB, closing rings; None for invalid WKB or rings of fewer than three points."""
     shapes = np.empty(len(values), object)
     for start in range(0, len(values), _PORTION):
         wkb = values.slice(start, _PORTION).to_numpy(zero_copy_only=False)
@@ -30,13 +30,13 @@ def of_wkb(values: pa.ChunkedArray) -> Geometries:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """A file as it was read: its columns, and apart from them its geometries."""
+    """Attributes and geometries of a vector file."""
 
     name: str
     """The path, as it was given."""
     columns: pa.Table
     stored: Geometries | pa.ChunkedArray
-    """The geometries, None where there is none; as WKB in an Arrow column they take a fifth of the memory."""
+    """Geometries as a WKB column, null where missing, in a fifth of the memory of decoded ones."""
     crs: CRS | None
     notes: tuple[str, ...] = ()
     """What was guessed, substituted or damaged on the way, one sentence each."""
@@ -50,7 +50,7 @@ class Features:
         return self.decoded(0, len(self))
 
     def decoded(self, start: int, stop: int) -> Geometries:
-        """The geometries of some rows, with their rings closed; None where there is none.
+        """Decode the geometries of some rows, closing rings; None where missing.
 
         Raises:
             SourceError: they cannot be decoded.
@@ -65,17 +65,17 @@ class Features:
             ) from error
 
     def chunks(self) -> list[pa.Array | Geometries]:
-        """The geometries in parts, for those who drop each when it is done."""
+        """Decode geometries in chunks, to limit memory."""
         return list(self.stored.chunks) if isinstance(self.stored, pa.ChunkedArray) else [self.stored]
 
     def without_geometries(self) -> Features:
-        """The same without its geometries, whose memory is free when nobody else has them."""
+        """A copy without geometries, so that their memory can be released."""
         return replace(self, stored=np.empty(0, object))
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A file that is there to be read."""
+    """A vector file that is ready to be read."""
 
     name: str
     """The path, as it was given."""
@@ -87,15 +87,15 @@ class Opened:
     key: str | None
     """The column that is needed."""
     numbered: bool = False
-    """Whether the names of row numbers stand for those of any file."""
+    """Whether the file supports GDAL's names of row numbers."""
 
 
 def coordinate_system(description: object) -> CRS | None:
-    """A file's coordinate system; None for the "undefined" one that a GeoPackage without any carries."""
+    """Parse a file's coordinate system; None for the "undefined" one of a GeoPackage."""
     crs = CRS.from_user_input(description) if description else None
     return None if crs is None or crs.is_engineering else crs
 
 
 def without(table: pa.Table, *numbers: int | None) -> pa.Table:
-    """The table without the columns at some positions: two columns may have one name."""
+    """Drop columns by position, since two columns may share a name."""
     return table.select([number for number in range(table.num_columns) if number not in numbers])

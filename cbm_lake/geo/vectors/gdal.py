@@ -1,4 +1,4 @@
-"""What GDAL reads, straight to Arrow: integers with gaps stay integers, which pandas would make floats."""
+"""Reads GDAL vector formats to Arrow, so that integer columns with nulls stay integers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cbm_lake.geo.vectors.features import Features, Opened, coordinate_system, w
 from cbm_lake.geo.vectors.shapes import has_arcs
 
 ROW_NUMBERS: Final = ("fid", "ogc_fid")
-"""Names by which the file's own numbering of its rows is asked for, in whatever capitals."""
+"""Names that request the file's own row numbers, in any case."""
 _JSON: Final = (".geojson", ".json", ".geojsonl", ".geojsons", ".ndjson")
 _RECODED: Final = (*_JSON, ".gml", ".xml", ".kml")
 _INT64: Final = 2**63
@@ -36,7 +36,7 @@ _WIDE: Final = "ISO-8859-1"
 
 
 def read(source: Opened) -> Features:
-    """The features of the layer asked for, or of the only one that has geometries."""
+    """Read the requested layer, or the only one with geometries."""
     path = Path(source.path)
     if path.suffix.lower() not in mapinfo.ENDINGS or not path.is_file():
         return _read(source)
@@ -47,7 +47,7 @@ def read(source: Opened) -> Features:
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A layer as it stands in its file."""
+    """A layer as stored in its file."""
 
     columns: pa.Table
     """Its attributes in UTF-8; the first column is the file's own numbering of its rows."""
@@ -60,7 +60,7 @@ class Layer:
 
 
 def read_layer(source: Opened, opened: str | bytes, layer: str | int) -> Layer:
-    """A layer, with its texts decoded.
+    """Read a layer with decoded text.
 
     Args:
         source: the file.
@@ -96,13 +96,13 @@ def _read(source: Opened) -> Features:
 
 
 def _content(source: Opened, extension: str) -> tuple[bytes | None, str]:
-    """The file's content where it must be recoded first."""
+    """Recoded content of the file, if recoding is necessary."""
     path = Path(source.path)
     return recoded(path, source.encoding) if extension in _RECODED and path.is_file() else (None, "")
 
 
 def _layer(source: Opened, opened: str | bytes) -> tuple[str | int, tuple[str, ...]]:
-    """The layer to read, and what to say where it was chosen for the user."""
+    """Select the layer, with a note if it was chosen automatically."""
     layers = pyogrio.list_layers(opened)
     if isinstance(opened, bytes) and len(layers) == 1 and source.layer in (None, Path(source.path).stem):
         return 0, ()  # in memory a file has another name each time
@@ -123,7 +123,7 @@ def _layer(source: Opened, opened: str | bytes) -> tuple[str | int, tuple[str, .
 
 
 def _geometry_column(table: pa.Table, name: str) -> int | None:
-    """The position of the geometry, if there is one: an attribute may have its name."""
+    """Position of the geometry, if any; an attribute may share its name."""
     marked = [
         number
         for number, field in enumerate(table.schema)
@@ -134,7 +134,7 @@ def _geometry_column(table: pa.Table, name: str) -> int | None:
 
 
 def _geometries(opened: str | bytes, layer: str | int, values: pa.ChunkedArray | None) -> pa.ChunkedArray:
-    """WKB without arcs, which another, slower way of reading turns into short lines."""
+    """WKB with curves linearised, by another, slower reader."""
     values = values if values is not None else pa.chunked_array([], pa.binary())
     if not has_arcs(values):
         return values
@@ -142,7 +142,7 @@ def _geometries(opened: str | bytes, layer: str | int, values: pa.ChunkedArray |
 
 
 def _copied(table: pa.Table) -> pa.Table:
-    """The columns in memory of their own: GDAL's batches are freed as a whole, and geometries are most of them."""
+    """Copy columns, since GDAL's batches are freed only as a whole and geometries dominate them."""
     batches = [batch.take(pa.array(range(batch.num_rows), pa.int64())) for batch in table.to_batches()]
     return pa.Table.from_batches(batches, table.schema)
 
@@ -151,7 +151,7 @@ def _copied(table: pa.Table) -> pa.Table:
 
 
 def _with_row_numbers(source: Opened, layer: Layer, json: bytes | None) -> tuple[pa.Table, list[str]]:
-    """The columns with the file's own numbering where it is asked for, and with the numbers of GeoJSON's features.
+    """Add the file's row numbers if requested, and GeoJSON feature ids.
 
     Args:
         source: the file.
@@ -170,7 +170,7 @@ def _with_row_numbers(source: Opened, layer: Layer, json: bytes | None) -> tuple
 
 
 def _with_ids(columns: pa.Table, ids: list[int | str | None] | None) -> tuple[pa.Table, list[str]]:
-    """The columns with the ids of GeoJSON's features, if they have some."""
+    """Add GeoJSON feature ids, if there are any."""
     if ids is None or len(ids) != columns.num_rows:
         return columns, []
     whole = all(type(value) is int and abs(value) < _INT64 for value in ids)
@@ -182,7 +182,7 @@ def _with_ids(columns: pa.Table, ids: list[int | str | None] | None) -> tuple[pa
 
 
 def row_number_note(key: str) -> str:
-    """What to say where row numbers are the identifiers."""
+    """Note for files in which row numbers serve as identifiers."""
     return f"{key} is the file's own numbering of its rows; another delivery may number other parcels so"
 
 
@@ -190,7 +190,7 @@ def row_number_note(key: str) -> str:
 
 
 def _texts(source: Opened, columns: pa.Table, shapefile: Path | None) -> tuple[pa.Table, list[str]]:
-    """The columns with names and texts in UTF-8, and what to say of them. The first one is the row number."""
+    """Names and texts decoded to UTF-8, with notes. The first column is the row number."""
     wide = shapefile is not None
     texts = distinct(texts_of(columns), wide=wide)
     if wide:
@@ -211,7 +211,7 @@ def _renamed(name: str, codec: str) -> str:
 
 
 def _dbf(path: str, layer: str | int) -> Path | None:
-    """The table of a shapefile; None where this is none, or one at a distance.
+    """Table of a local Shapefile, else None.
 
     Raises:
         InvalidInputError: its name has other capitals, by which GDAL passes it over.
@@ -224,7 +224,7 @@ def _dbf(path: str, layer: str | int) -> Path | None:
 
 
 def _beside(shape: Path, extension: str) -> Path | None:
-    """A file of the same name with another extension, ignoring case."""
+    """Sidecar file with another extension, ignoring case."""
     if not shape.parent.is_dir():
         return None
     sought = shape.stem.lower() + extension
@@ -232,7 +232,7 @@ def _beside(shape: Path, extension: str) -> Path | None:
 
 
 def _declared(dbf: Path) -> Declared | None:
-    """What the .cpg, or else the table's language driver, says of the encoding; None where it is nothing definite."""
+    """Encoding declared by the .cpg, else by the language driver; None if ambiguous."""
     for extension in (".cpg", ".cst"):
         file = _beside(dbf, extension)
         label = file.read_text("latin-1").strip().strip("\0\x1a") if file else ""

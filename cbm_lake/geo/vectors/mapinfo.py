@@ -1,4 +1,4 @@
-"""MapInfo's files that name no character set: a copy that names the one of its texts, so that GDAL can read it."""
+"""Works around MapInfo files without a character set: copies them with the encoding that their texts have."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NAMES: Final = {
 
 @contextmanager
 def named(path: Path, wish: str | None) -> Iterator[tuple[str, str]]:
-    """The path to open, and what to say of its encoding.
+    """Path to open, and a note on its encoding.
 
     Args:
         path: of the .mif or .tab.

@@ -1,4 +1,4 @@
-"""GeoParquet, Parquet with the GEOMETRY type or with a column of WKB, in one file or in parts; Arrow and Feather."""
+"""Reads GeoParquet, Parquet with the GEOMETRY type or a WKB column (single or partitioned), Arrow and Feather."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ARROW: Final = (".feather", ".arrow", ".ipc")
 
 @dataclass(frozen=True)
 class _Geometry:
-    """Which column holds the geometries, and how."""
+    """The geometry column and its encoding."""
 
     number: int
     encoding: str
@@ -42,7 +42,7 @@ class _Geometry:
 
 
 def read(source: Opened) -> Features:
-    """The features of a file, or of a folder of parts.
+    """Read a file, or a folder of part files.
 
     Raises:
         InvalidInputError: a layer or encoding is asked for, which these formats have not; or no column is a geometry.
@@ -62,7 +62,7 @@ def read(source: Opened) -> Features:
 
 
 def _joined(parts: Sequence[Features]) -> Stored:
-    """The geometries of all parts, as they are stored where all are so in the same way."""
+    """Concatenate the geometries of all parts, preserving the encoding if uniform."""
     stored = [part.stored for part in parts]
     columns = [column for column in stored if isinstance(column, pa.ChunkedArray)]
     if len(columns) == len(stored) and len({column.type for column in columns}) == 1:
@@ -71,12 +71,12 @@ def _joined(parts: Sequence[Features]) -> Stored:
 
 
 def is_folder_of_parts(path: Path) -> bool:
-    """Whether a folder holds Parquet files."""
+    """Whether a folder contains Parquet files."""
     return path.is_dir() and next(_parts(path), None) is not None
 
 
 def _parts(folder: Path) -> Iterator[Path]:
-    """The Parquet files in a folder and below it; not what writers set aside with _ or . before it."""
+    """Parquet files in a folder and below, except those prefixed with _ or ."""
     for file in sorted(folder.rglob("*")):
         inside = file.relative_to(folder).parts
         if file.suffix.lower() in PARQUET and file.is_file() and not any(part[0] in "_." for part in inside):
@@ -88,7 +88,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _part(name: str, file: Path, root: Path) -> Features:
-    """One file, with the columns that the folders of a partitioned table stand for (year=2024)."""
+    """One file, with the partition columns from its folders (year=2024)."""
     with pq.ParquetFile(file) as opened:  # read_table would add the columns of a path like aoi=…/year=…
         part = _features(name, file, opened.read(), _native(opened))
     columns = part.columns
@@ -109,7 +109,7 @@ def _features(name: str, file: Path, table: pa.Table, native: _Geometry | None =
 
 
 def _without_views(table: pa.Table) -> pa.Table:
-    """The table with texts and bytes in the types that all functions of Arrow know; polars writes others."""
+    """Cast string and binary views (as polars writes them) to types that all Arrow kernels support."""
     plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
     for number, field in enumerate(table.schema):
         if field.type in plain:
@@ -119,7 +119,7 @@ def _without_views(table: pa.Table) -> pa.Table:
 
 
 def _of_metadata(name: str, table: pa.Table) -> _Geometry | None:
-    """What GeoParquet's metadata say."""
+    """Geometry column by GeoParquet metadata."""
     column = geoparquet.primary_column(table.schema)
     if column is None:
         return None
@@ -131,7 +131,7 @@ def _of_metadata(name: str, table: pa.Table) -> _Geometry | None:
 
 
 def _native(file: pq.ParquetFile) -> _Geometry | None:
-    """The first column of Parquet's own types GEOMETRY and GEOGRAPHY."""
+    """First column of Parquet's GEOMETRY or GEOGRAPHY type."""
     for position in range(len(file.schema)):
         column = file.schema.column(position)
         if json.loads(column.logical_type.to_json() or "{}").get("Type", "").lower() in ("geometry", "geography"):
@@ -142,7 +142,7 @@ def _native(file: pq.ParquetFile) -> _Geometry | None:
 
 
 def _named_crs(text: str, metadata: dict[bytes, bytes]) -> object:
-    """The coordinate system that Parquet writes as a text: srid:32631, projjson:key, or what pyproj reads."""
+    """Parse Parquet's CRS text: srid:32631, projjson:key, or any input of pyproj."""
     kind, _, rest = text.partition(":")
     if kind == "srid":
         return int(rest)
@@ -152,7 +152,7 @@ def _named_crs(text: str, metadata: dict[bytes, bytes]) -> object:
 
 
 def _of_extension(table: pa.Table) -> _Geometry | None:
-    """The first column whose type is one of geoarrow's."""
+    """First column with a geoarrow extension type."""
     for number, field in enumerate(table.schema):
         kind = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
         if kind in ("geoarrow.wkb", "ogc.wkb", "geoarrow.wkt"):
@@ -165,7 +165,7 @@ def _of_extension(table: pa.Table) -> _Geometry | None:
 
 
 def _of_values(name: str, table: pa.Table) -> _Geometry:
-    """The column that holds WKB or WKT, whatever its name."""
+    """The column of WKB or WKT, detected by its values."""
     number = column_of(name, table)
     if number is None:
         raise SourceError(
@@ -190,7 +190,7 @@ def _decoded(stored: Stored) -> Geometries:
 
 
 def _crs(name: str, column: _Geometry, stored: Stored) -> tuple[CRS | None, tuple[str, ...]]:
-    """The coordinate system; the format's own where none is said and the coordinates may be degrees."""
+    """Coordinate system; the format's default if unstated and the coordinates may be degrees."""
     if column.crs is None:
         code = srid(name, _decoded(stored))
         return (CRS.from_epsg(code) if code else None), ()

@@ -1,4 +1,4 @@
-"""Geometries from WKB, or from texts: WKT, EWKT with SRID=…;, WKB in hexadecimal digits, GeoJSON."""
+"""Parses geometries from WKB, WKT, EWKT (SRID=…;), hexadecimal WKB and GeoJSON."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES: Final = ("geometry", "geom", "wkt", "wkb", "wkb_geometry", "the_geom", "o
 
 
 def has_arcs(wkb: pa.ChunkedArray) -> bool:
-    """Whether any geometry is of a kind with arcs (codes 8 to 12 of WKB), which shapely does not decode."""
+    """Whether any geometry is a curve type (WKB codes 8 to 12), which shapely cannot decode."""
     for chunk in wkb.chunks:
         heads = pc.binary_slice(chunk.drop_null(), 1, 5).to_pylist()
         codes = np.frombuffer(b"".join(head for head in heads if len(head) == 4), "<u4")
@@ -36,10 +36,10 @@ def has_arcs(wkb: pa.ChunkedArray) -> bool:
 
 
 def of_column(values: pa.ChunkedArray) -> Geometries:
-    """Geometries from a column of WKB or of texts.
+    """Parse geometries from a column of WKB or text.
 
     Raises:
-        ShapelyError, ValueError: a value is none.
+        ShapelyError, ValueError: a value is not a geometry.
     """
     if not _is_text(values.type):
         return of_wkb(values)
@@ -65,7 +65,7 @@ def _of_text(text: str) -> shapely.Geometry | None:
 
 
 def srid(name: str, geometries: Geometries) -> int | None:
-    """The EPSG code that the geometries carry, if they do.
+    """EPSG code embedded in the geometries, if any.
 
     Raises:
         InvalidInputError: they carry several.
@@ -77,7 +77,7 @@ def srid(name: str, geometries: Geometries) -> int | None:
 
 
 def column_of(name: str, table: pa.Table) -> int | None:
-    """The position of the column that holds geometries, by its values; None where there is none.
+    """Position of the geometry column, detected by its values; None if there is none.
 
     Raises:
         InvalidInputError: several do.
@@ -100,7 +100,7 @@ def _holds_geometries(values: pa.ChunkedArray) -> bool:
 
 
 def _first(values: pa.ChunkedArray) -> Iterator[str | bytes]:
-    """The first values that are not empty."""
+    """First non-null values."""
     for chunk in values.chunks:
         filled = [value for value in chunk.drop_null().slice(0, 10 * _LOOKED_AT).to_pylist() if value]
         if filled:
@@ -119,5 +119,5 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def is_binary(kind: pa.DataType) -> bool:
-    """Whether values of a type are bytes."""
+    """Whether a type is binary."""
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))

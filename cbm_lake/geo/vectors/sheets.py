@@ -1,4 +1,4 @@
-"""Tables of which a column holds the geometries as texts: CSV, Excel, OpenDocument."""
+"""Reads tables with geometries as text: CSV, Excel, OpenDocument."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BLOCK: Final = 1 << 26
 
 
 def read_csv(source: Opened) -> Features:
-    """The rows of a CSV file, whose columns are all texts, so that "0012" stays what it is.
+    """Read a CSV file with all columns as text, so that "0012" keeps its zeros.
 
     Raises:
         InvalidInputError: no column holds geometries.
@@ -57,7 +57,7 @@ def read_csv(source: Opened) -> Features:
 
 
 def read_sheet(source: Opened) -> Features:
-    """The rows of a sheet: the one asked for, or the only one that holds geometries.
+    """Read the requested sheet, or the only one with geometries.
 
     Raises:
         InvalidInputError: no sheet does, several do, or the one asked for is not there.

@@ -1,4 +1,4 @@
-"""Whether a file that GDAL wrote is whole."""
+"""Checks that a vector file written by GDAL is complete."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyogrio.errors import DataSourceError
 
 
 def check_whole(path: Path, rows: int, fields: int) -> None:
-    """See that a file holds what was written: GDAL does not tell of what it cannot write when it closes a file.
+    """Check that a written file is complete: GDAL does not report write errors on close.
 
     Raises:
         DataSourceError: it does not.
@@ -23,7 +23,7 @@ def check_whole(path: Path, rows: int, fields: int) -> None:
 
 
 def _has_last(path: Path, rows: int) -> bool:
-    """Whether the last feature can be read of a file whose header, which comes first, says how many follow."""
+    """Whether the last of the features announced in the header can be read."""
     try:
         return not rows or len(pyogrio.raw.read(path, columns=[], skip_features=rows - 1)[2]) == 1
     except ValueError:  # what pyogrio raises of a feature that it cannot pass over
@@ -31,7 +31,7 @@ def _has_last(path: Path, rows: int) -> bool:
 
 
 def _is_finished(path: Path, rows: int, fields: int, info: Mapping[str, Any]) -> bool:
-    """Whether what is written last is there."""
+    """Whether the last part of the file is present."""
     if path.suffix == ".gpkg":
         return len(info["fields"]) == fields and bool(info["capabilities"]["fast_spatial_filter"])
     if path.suffix == ".geojson":

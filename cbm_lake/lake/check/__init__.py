@@ -1,11 +1,11 @@
-"""Is a lake whole? What must be there is compared with what is, and what is wrong told with what to do.
+"""`check`: the integrity of a lake; every damaged or missing file is reported with advice on how to repair it.
 
     listing of all files ─► logs and files of the tables ─► manifest, parcels, scenes ─► what the ledger says ─► cubes
                        └──► leftovers of writes that broke off
 
-Every part is read by itself, so that one that cannot be read does not hide what is wrong with the others. While others
-write, a look sees files of different moments. So where a look has found faults and files have changed meanwhile, it
-looks again, and only what is wrong every time is a fault.
+Every part is read by itself, so that an unreadable one does not hide faults of the others. A pass over a lake that is
+being written sees files of different times. So where a pass finds faults and files have changed meanwhile, it is
+repeated, and only what is wrong every time is a fault.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ FINDINGS: Final = pa.schema(
 )
 """One row per finding."""
 _LOOKS: Final = 6
-"""How often it is looked at most while others write."""
+"""Maximum number of passes while others write."""
 
 
 def check(lake: Lake, *, deep: bool = False, progress: Progress | None = None) -> pa.Table:
-    """What is wrong with a lake, as rows of FINDINGS; none when it is whole.
+    """Check the integrity of a lake; returns the findings as rows of FINDINGS, none when it is intact.
 
     Args:
         lake: the lake, as it is now.
-        deep: read every byte, not footers, sizes and lengths only, and compare it with checksums and digests.
+        deep: read every byte and compare it with checksums and digests, not only footers, sizes and lengths.
         progress: called after each file.
 
     Raises:
@@ -80,7 +80,7 @@ def _faults(findings: list[Finding]) -> list[Finding]:
 
 
 def _look(lake: Lake, looking: Looking) -> list[Finding]:
-    """One look at all parts."""
+    """One pass over all parts."""
     lake_tables = tables.of(looking.store)
     files = {table.name: check_table(looking, table) for table in lake_tables.values()}
     due = _recorded(lake_tables["files"])
@@ -104,7 +104,7 @@ def _look(lake: Lake, looking: Looking) -> list[Finding]:
 
 
 def _contents(looking: Looking, table: Table, files: dict[str, Files]) -> pa.Table | None:
-    """What a small table holds; None where not all of it can be read."""
+    """The rows of a small table; None where not all of it can be read."""
     return contents(looking, files[table.name], table.schema) if files[table.name].whole else None
 
 

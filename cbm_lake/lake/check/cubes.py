@@ -1,4 +1,4 @@
-"""Cubes: what their metadata must say, blocks that were written, and blocks that can be decoded."""
+"""Integrity of cubes: expected metadata, missing blocks, and blocks that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BlockPosition(NamedTuple):
 
 @dataclass
 class Recorded:
-    """What tables say of one cube."""
+    """The expected content of a cube, according to the tables."""
 
     card: str
     grid: str
@@ -63,11 +63,11 @@ class Recorded:
 
 
 def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, remedies: Remedies) -> None:
-    """Every cube that lies there or that tables speak of.
+    """Check every cube that exists or that the tables refer to.
 
     Args:
-        looking: the look.
-        places: rows of schemas.SLOTS; None where they cannot be read.
+        looking: the pass.
+        positions: rows of schemas.SLOTS; None where they cannot be read.
         ledger: rows of schemas.EXTRACTIONS.
         remedies: what to extract again.
     """
@@ -84,7 +84,7 @@ def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, 
         else:
             looking.note("cubes", "a file that belongs to no cube", name, "delete it")
     if positions is not None:
-        _check_places(looking, recorded, remedies)
+        _check_slots(looking, recorded, remedies)
     lengths = [row for cube in recorded.values() for row in _check_cube(looking, cube, remedies, slots)]
     schema = pa.schema([("card", "string"), ("grid", "string"), ("band", "string"), ("length", "int64")])
     connection.register("arrays", pa.Table.from_pylist(lengths, schema=schema))
@@ -94,7 +94,7 @@ def check_cubes(looking: Looking, positions: pa.Table | None, ledger: pa.Table, 
 
 
 def _recorded(connection: duckdb.DuckDBPyConnection, slots: pa.Table) -> dict[tuple[str, str], Recorded]:
-    """What the tables say, by card and grid."""
+    """The expected content of all cubes, by card and grid."""
     cubes: dict[tuple[str, str], Recorded] = {}
     for row in slots.select(["card", "grid", "slot", "scene"]).to_pylist():
         key = row["card"], row["grid"]
@@ -109,8 +109,8 @@ def _recorded(connection: duckdb.DuckDBPyConnection, slots: pa.Table) -> dict[tu
     return cubes
 
 
-def _check_places(looking: Looking, recorded: dict[tuple[str, str], Recorded], remedies: Remedies) -> None:
-    """Places in cubes that extractions speak of, and the list of places has not, or has for another scene."""
+def _check_slots(looking: Looking, recorded: dict[tuple[str, str], Recorded], remedies: Remedies) -> None:
+    """Slots that extractions refer to, but that the table of slots lacks or assigns to another scene."""
     for row in remedies.done:
         for position in row["slots"] or () if row["cube"] else ():
             cube = recorded.get((row["card"], position["grid"]))
@@ -124,7 +124,7 @@ def _check_length(looking: Looking, row: Row, remedies: Remedies) -> None:
     """A cube that is shorter than the list of its scenes: a fault where extractions speak of what is not there."""
     cube = f"cubes/{row['card']}/{row['grid']}.zarr"
     if row["band"] is None and looking.names(cube):
-        return  # that its arrays cannot be opened is told already
+        return  # unreadable arrays are reported already
     missing = "the cube is missing" if row["band"] is None else f"band {row['band']} has {row['length']} places"
     if row["used"] > (row["length"] or 0):
         problem = f"{missing}, but {row['used']} scenes have a place in it"
@@ -136,7 +136,7 @@ def _check_length(looking: Looking, row: Row, remedies: Remedies) -> None:
 
 
 def _check_cube(looking: Looking, cube: Recorded, remedies: Remedies, slots: pa.Table) -> list[Row]:
-    """The bands of a cube and their lengths, after a look at its metadata and its blocks."""
+    """Check the metadata and the blocks of a cube; returns its bands and their lengths."""
     names = looking.names(cube.folder)
     if not names:
         return []
@@ -147,7 +147,7 @@ def _check_cube(looking: Looking, cube: Recorded, remedies: Remedies, slots: pa.
             looking.note("cubes", "a file that belongs to no array of its cube", f"{cube.folder}/{name}", "delete it")
     arrays = _arrays(looking, cube, inside, advice)
     used = 1 + max((position.slot for position in cube.due), default=-1)
-    if sorted(cube.listed) == list(range(len(cube.listed))):  # else it is told that the list of places lacks some
+    if sorted(cube.listed) == list(range(len(cube.listed))):  # otherwise missing slots are reported
         check_metadata(looking, cube.card, cube.grid, slots, used, advice)
     there = _present(inside)
     for position in sorted(cube.due.keys() - {position for positions in there.values() for position in positions}):
@@ -219,7 +219,7 @@ def _check_blocks(
 
 
 def _unreadable(blocks: Blocks, array: Array, position: BlockPosition, *, deep: bool) -> str:
-    """What a block's index, and on a deep look its pixels, say against it; "" where nothing does, or it has gone."""
+    """The damage of a block by its index and, if deep, its pixels; "" where there is none, or it was deleted."""
     _, slot, row, col = position
     _, *size = array.shards or array.chunks
     try:

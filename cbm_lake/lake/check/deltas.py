@@ -1,4 +1,4 @@
-"""The Delta tables: their logs, and the files that these name."""
+"""Integrity of the Delta tables: their logs, and the data files named there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Files:
 
     names: list[str]
     is_logged: bool
-    """Whether the log tells which files the table has."""
+    """Whether the list of files can be read from the log."""
     whole: bool
     """Whether all of them can be read."""
 
@@ -57,7 +57,7 @@ def _note_undigested(looking: Looking, table: str, files: list[str]) -> None:
 
 
 def _snapshot(looking: Looking, table: Table) -> dict[str, DataFile] | None:
-    """The files of a table as its log tells, by name; None when there is no log or it cannot be read."""
+    """The files of a table by name, according to its log; None where the log is missing or unreadable."""
     try:
         opened = table.open()
         with translated("read", table.url):
@@ -75,7 +75,7 @@ def _snapshot(looking: Looking, table: Table) -> dict[str, DataFile] | None:
 
 
 def _check_file(looking: Looking, table: str, name: str, file: DataFile) -> bool:
-    """Whether a table's file is what its log says of it."""
+    """Whether a data file matches the entry of the log."""
     advice = (
         f"{RESTORE}; without one, delete it, run deltalake.DeltaTable({looking.store.path(table)!r}).repair() and "
         f"check again, which then says what to {_redo(table)}"
@@ -98,6 +98,6 @@ def _redo(table: str) -> str:
 
 
 def contents(looking: Looking, files: Files, schema: pa.Schema) -> pa.Table:
-    """What a small table holds."""
+    """The rows of a small table."""
     tables = [column(looking, name, schema.names) for name in files.names]
     return pa.concat_tables([schema.empty_table(), *(whole(table, schema) for table in tables if table is not None)])

@@ -1,4 +1,4 @@
-"""Parquet files: their bytes against the digest on record, their pages, their columns; and plain files of a lake."""
+"""Integrity of Parquet files (digests, pages, columns), and of a lake's plain files: parcels, scenes, pixel indexes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def rows_of(
 
 
 def _changed(looking: Looking, name: str, digest: str | None) -> str:
-    """How the bytes of a file differ from the digest on record; "" where they do not, or none is on record."""
+    """How a file deviates from the digest on record; "" where it does not, or none is on record."""
     recorded = digests.recorded(name) or digest
     if recorded is None:
         return ""
@@ -91,7 +91,7 @@ def whole(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def check_manifest(looking: Looking, due: Mapping[str, FileEntry]) -> None:
-    """Recorded files that are not there, or have another size."""
+    """Recorded files that are missing or have another size."""
     for name, entry in due.items():
         folder = part_of(name)
         if not looking.has(name):
@@ -120,14 +120,14 @@ def check_parcels(looking: Looking, due: Mapping[str, FileEntry]) -> set[tuple[s
 
 
 def _plain(looking: Looking, name: str, due: Mapping[str, FileEntry], columns: Collection[str]) -> int | None:
-    if name in due and looking.size(name) != due[name]["bytes"]:  # which is told already
+    if name in due and looking.size(name) != due[name]["bytes"]:  # which is reported already
         return None
     digest = due[name]["digest"] if name in due else None
     return rows_of(looking, name, _AGAIN[part_of(name)], columns, digest)
 
 
 def check_scenes(looking: Looking, due: Mapping[str, FileEntry]) -> pa.Table:
-    """Catalogue files, and scenes that stand in several of them with contradicting words.
+    """Catalogue files, and scenes with contradictory entries in several of them.
 
     Returns:
         The scenes: card, id, datetime and more.
@@ -161,7 +161,7 @@ def check_results(looking: Looking) -> None:
 
 
 def check_leftovers(looking: Looking) -> None:
-    """What writes that broke off have left behind."""
+    """Leftovers of interrupted writes."""
     for name in filter(DRAFT.search, looking.listing.files):
         problem = f"a draft of {looking.size(name):,} bytes: a write broke off, or is going on"
         looking.note(name.partition("/")[0], problem, name, "delete it when nobody is writing")

@@ -1,4 +1,4 @@
-"""What the ledger speaks of against what is there: signatures, parcels, scenes."""
+"""Consistency of the ledger with the signatures, parcels and scenes that exist."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Version = tuple[str, int, str, str]
 
 
 def check_ledger(looking: Looking, tables: dict[str, Files], ledger: pa.Table, remedies: Remedies) -> None:
-    """Signatures that the ledger has and the tables have not, and the other way round."""
+    """Signatures that are in the ledger but not in the tables, and vice versa."""
     connection = duckdb.connect()
     connection.register("ledger", ledger)
     connection.register("present", _present(looking, tables))
@@ -50,7 +50,7 @@ def check_ledger(looking: Looking, tables: dict[str, Files], ledger: pa.Table, r
 def check_named(
     looking: Looking, ledger: pa.Table, attributes: pa.Table, versions: set[Version], catalogued: pa.Table
 ) -> None:
-    """Parcel versions and scenes that tables speak of and no file has."""
+    """Parcel versions and scenes that tables refer to but no file contains."""
     named = _versions(ledger, "parcels") | _versions(attributes, "version")
     damaged = {finding.file for finding in looking.findings if finding.severity == "fault"}
     missing = {parts[:4] for file in damaged if (parts := filenames.parts_of_parcels(f"/{file}"))}

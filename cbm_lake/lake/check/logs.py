@@ -1,4 +1,4 @@
-"""Logs of the tables: their entries one by one, that none is missing, and that what sums them up says the same."""
+"""Integrity of the logs of Delta tables: damaged or missing entries, and checkpoints that contradict them."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def _compare(looking: Looking, table: str, name: str, actions: dict[int, list[Ac
 
 @dataclass
 class _State:
-    """What lines of a log add up to."""
+    """The state of a table that the lines of its log add up to."""
 
     files: dict[str, tuple[int, tuple[tuple[str, str | None], ...]]] = field(default_factory=dict)
     """Size and partition of each by its path."""

@@ -1,4 +1,4 @@
-"""One look at a lake: what lies in it, and what was found to be wrong."""
+"""A pass over a lake: the files that exist, and the findings that the parts of `check` add."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from cbm_lake.lake import queries
 from cbm_lake.storage.store import DRAFT, Store
 
 Progress = Callable[[int, int], None]
-"""Called with how many files were looked at and how many there are."""
+"""Called with the number of files checked and the total."""
 
 Row: TypeAlias = Mapping[str, Any]
 """A row of a query of sql/check: its values by the names that its SELECT gives them."""
 _T = TypeVar("_T")
 READERS: Final = 8
-"""Files that are looked at at once: they may be far away."""
+"""Files that are read concurrently, as they may be remote."""
 UNREADABLE: Final = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 """What the Arrow, Zarr and JSON readers raise for damaged bytes."""
 RESTORE: Final = "restore it from a copy"
@@ -29,7 +29,7 @@ _LENGTH: Final = 200
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be; the fields are the columns of FINDINGS."""
+    """One fault or note; the fields are the columns of FINDINGS."""
 
     severity: str
     part: str
@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a lake at a moment."""
+    """The files of a lake at one time."""
 
     files: Mapping[str, tuple[int, int]]
     """Size, and time of the last change in nanoseconds, by the name in the lake."""
@@ -62,7 +62,7 @@ class Listing:
 
 @dataclass
 class Looking:
-    """One look: its parts add what they find."""
+    """One pass, to which the parts of the check add their findings."""
 
     store: Store
     deep: bool
@@ -74,11 +74,11 @@ class Looking:
     looked_at: int = 0
 
     def fault(self, part: str, what: str, file: str, advice: str) -> None:
-        """Add what must be put right."""
+        """Add a fault, which must be repaired."""
         self.findings.append(Finding("fault", part, what, file, advice))
 
     def note(self, part: str, what: str, file: str, advice: str) -> None:
-        """Add what is harmless."""
+        """Add a note, which is harmless."""
         self.findings.append(Finding("note", part, what, file, advice))
 
     def has(self, name: str) -> bool:
@@ -93,13 +93,13 @@ class Looking:
         """Whether every byte of a file is to be read."""
         return self.deep and (self.suspects is None or name in self.suspects)
 
-    def names(self, folder: str, ending: str = "") -> list[str]:
+    def names(self, folder: str, suffix: str = "") -> list[str]:
         """The files below a folder, without drafts, in order."""
-        names = (name for name in self.listing.files if name.startswith(f"{folder}/") and name.endswith(ending))
+        names = (name for name in self.listing.files if name.startswith(f"{folder}/") and name.endswith(suffix))
         return sorted(name for name in names if not DRAFT.search(name))
 
     def each(self, work: Callable[[str], _T], names: Iterable[str]) -> list[_T]:
-        """Look at many files at once; the answers come in the order of the names."""
+        """Apply a function to many files concurrently; results are in the order of the names."""
         answers, total = [], len(self.listing.files)
         with ThreadPoolExecutor(READERS) as pool:
             for answer in pool.map(work, names):
@@ -110,7 +110,7 @@ class Looking:
 
 
 def reason(error: Exception) -> str:
-    """What an error says, in one line that is not too long."""
+    """The message of an error as one line of bounded length."""
     message = " ".join(str(error).split()) or type(error).__name__
     return message if len(message) <= _LENGTH else f"{message[:_LENGTH]}…"
 

@@ -1,4 +1,4 @@
-"""What the metadata of a cube must say: what `Cube.extend` writes for its grid and scenes, made once more beside it."""
+"""Integrity of a cube's Zarr metadata, compared with what `Cube.extend` writes for its grid and scenes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def check_metadata(looking: Looking, card: str, grid: str, slots: pa.Table, used
         documents = _read_all(Path(right.url))
         wrong = set(_differing(stored, documents))
         for name in sorted(wrong):
-            if name in stored or not looking.has(f"{folder}/{name}"):  # else it is told already
+            if name in stored or not looking.has(f"{folder}/{name}"):  # otherwise reported already
                 looking.fault("cubes", "the description is not what was written", f"{folder}/{name}", advice)
         sound = documents.keys() - wrong
         _check_consolidated(looking, folder, {name: stored[name] for name in sound | {"zarr.json"}}, advice)

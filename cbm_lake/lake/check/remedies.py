@@ -1,4 +1,4 @@
-"""What mends: commands as they are to be given."""
+"""Advice of `check`: the commands that repair what is damaged or lost."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Remedies:
-    """The extractions that are to be done again when something of a scene is lost."""
+    """The extractions to repeat when data of a scene are lost."""
 
     done: list[Row]
     """Rows of check.commands."""

@@ -1,4 +1,4 @@
-"""Rows of the lake as files for other tools: (Geo)Parquet, CSV, Arrow, Excel, GeoPackage, FlatGeobuf, GeoJSON."""
+"""Export: rows of the lake as (Geo)Parquet, CSV, Arrow, Excel, GeoPackage, FlatGeobuf or GeoJSON files."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from cbm_lake.lake.export.streamed import as_text, text_table
 from cbm_lake.lake.export.values import json_rows
 from cbm_lake.storage.store import translated
 
-__all__ = ["ENDINGS", "Options", "Pseudonyms", "as_text", "json_rows", "key_of", "text_table", "write"]
+__all__ = ["EXTENSIONS", "Options", "Pseudonyms", "as_text", "json_rows", "key_of", "text_table", "write"]
 
 _BATCH: Final = 20_000
-"""Rows that are in memory at once."""
+"""Rows per batch in memory."""
 _STREAMED: Final = {
     ".parquet": formats.PARQUET,
     ".csv": formats.CSV,
@@ -38,27 +38,27 @@ _GEOGRAPHIC: Final = {
     ".fgb": formats.FLATGEOBUF,
     ".geojson": formats.GEOJSON,
 }
-ENDINGS: Final = tuple(dict.fromkeys([*_STREAMED, *_GEOGRAPHIC]))
-"""How the names of files end, which says their format."""
+EXTENSIONS: Final = tuple(dict.fromkeys([*_STREAMED, *_GEOGRAPHIC]))
+"""File extensions, which determine the format."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is done to the rows before they are written."""
+    """Transformations of the rows before they are written."""
 
     pseudonyms: Pseudonyms | None = None
-    """With what identifiers are replaced; None leaves them."""
+    """The pseudonyms that replace identifiers; None keeps them."""
     neutralise: bool | None = None
-    """Whether texts that a spreadsheet takes for formulas are made harmless; None does so in .xlsx alone."""
+    """Whether texts that a spreadsheet takes for formulas are escaped; None does so only in .xlsx."""
 
 
 def write(relation: duckdb.DuckDBPyRelation, path: Path, options: Options | None = None) -> int:
-    """Write the rows to a file whose ending says the format, atomically; returns how many.
+    """Write the rows atomically to a file whose extension determines the format; returns the number of rows.
 
-    Rows with a geometry become GeoParquet when written as .parquet. Everything is streamed, never whole in memory.
+    Rows with a geometry become GeoParquet when written as .parquet. Rows are streamed in bounded memory.
 
     Raises:
-        InvalidInputError: unknown ending, a geographic format for rows without geometry, or a column that the format
+        InvalidInputError: unknown extension, a geographic format for rows without geometry, or a column that the format
             cannot hold; the message names it.
         SourceError: the file cannot be written.
     """
@@ -71,21 +71,23 @@ def write(relation: duckdb.DuckDBPyRelation, path: Path, options: Options | None
         )
     with translated("write", str(path)), queries.translated():
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:  # also for what GDAL and others spool
+        with tempfile.TemporaryDirectory(
+            dir=path.parent, prefix="."
+        ) as folder:  # also for temporary files of GDAL and others
             draft = Path(folder) / path.name
             rows = write_one(draft)
             durable.move(draft, path)
     return rows
 
 
-def _writer(relation: duckdb.DuckDBPyRelation, ending: str, options: Options) -> Callable[[Path], int] | None:
+def _writer(relation: duckdb.DuckDBPyRelation, extension: str, options: Options) -> Callable[[Path], int] | None:
     geometries = geography.geometry_columns(relation)
     change = _pseudonymous(relation, options)
-    if ending in _GEOGRAPHIC and geometries:
-        kind = _GEOGRAPHIC[ending]
+    if extension in _GEOGRAPHIC and geometries:
+        kind = _GEOGRAPHIC[extension]
         return lambda draft: _write_layer(relation, kind, draft, change)
-    if ending in _STREAMED:
-        kind = _STREAMED[ending]
+    if extension in _STREAMED:
+        kind = _STREAMED[extension]
         return lambda draft: _write_rows(relation, kind, draft, change, options)
     return None
 

@@ -1,4 +1,4 @@
-"""Which of DuckDB's types each format holds: the others become text where it is text, or are refused by name."""
+"""DuckDB types that each export format supports; others become text in text formats, or are refused by column name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NESTED: Final = frozenset({"list", "array", "struct", "map", "union"})
 
 @dataclass(frozen=True)
 class Format:
-    """A file format, and the types of DuckDB that it cannot hold as they are."""
+    """A file format, and the DuckDB types that it does not support."""
 
     name: str
     refused: frozenset[str] = frozenset()
@@ -67,7 +67,7 @@ def no_rows(schema: pa.Schema) -> pa.RecordBatch:
 
 
 def rows(relation: duckdb.DuckDBPyRelation, kind: Format, size: int, geometry: str | None = None) -> Rows:
-    """The rows of a relation in types that the format holds, every column with its description and unit.
+    """The rows of a relation in types that the format supports, every column with its description and unit.
 
     Args:
         relation: what is written.
@@ -96,7 +96,7 @@ def rows(relation: duckdb.DuckDBPyRelation, kind: Format, size: int, geometry: s
 
 
 def refuse(name: str, kind: str, reason: str) -> InvalidInputError:
-    """The error that names a column and what can be done."""
+    """The error that names an unsupported column and what can be done."""
     return InvalidInputError(
         f"column {name} cannot be written to {kind}: {reason}; cast it to varchar, or leave it out by exclude"
     )

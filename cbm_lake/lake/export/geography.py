@@ -1,4 +1,4 @@
-"""Rows with a geometry: in which coordinate systems it is, spooled to disk once, and brought into one system."""
+"""Export of rows with geometries: detection of their coordinate systems, spooling, and reprojection into one."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _NAMES: Final = (
     *("Point", "LineString", "LineString", "Polygon"),
     *("MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection"),
 )
-"""By the number that shapely gives a type; a ring (2) is a line."""
+"""Geometry types by shapely's type number; a ring (2) is a line."""
 
 
 Shapes = NDArray[np.object_]
 Change: TypeAlias = Callable[[pa.RecordBatch], pa.RecordBatch]
-"""What is done to every batch of rows."""
+"""A transformation of a batch of rows."""
 
 
 def geometry_columns(relation: duckdb.DuckDBPyRelation) -> list[str]:
@@ -221,11 +221,11 @@ def _moved(shapes: Shapes, code: int | str, target: int | str | None) -> Shapes:
 
 
 def transformed(shapes: Shapes, change: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Shapes:
-    """Geometries with other x and y; heights stay.
+    """Geometries with transformed x and y; z is unchanged.
 
     Args:
         shapes: geometries, of two dimensions and of three.
-        change: gives (n, 2) coordinates for (n, 2) coordinates.
+        change: maps (n, 2) coordinates to (n, 2) coordinates.
     """
     changed = shapes.copy()
     deep = shapely.has_z(shapes)

@@ -1,4 +1,4 @@
-"""GeoJSON (RFC 7946): one feature after another, in degrees, every value as JSON has it."""
+"""GeoJSON export (RFC 7946): a stream of features in degrees."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DIGITS: Final = 9
 
 
 def write(layer: Layer, path: Path) -> int:
-    """Write the rows, whose geometries the layer has in EPSG:4326; returns how many.
+    """Write the rows, with geometries in EPSG:4326; returns the number of rows.
 
     Numbers that JSON does not know (NaN, infinity) become null, which a warning says.
     """

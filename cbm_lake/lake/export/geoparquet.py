@@ -1,4 +1,4 @@
-"""GeoParquet 1.1, batch by batch, nested values as they are; geometries of several systems come in EPSG:4326."""
+"""GeoParquet 1.1 export, batch by batch; geometries in several coordinate systems are converted to EPSG:4326."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def _described(layer: Layer, name: str) -> geoparquet.ColumnMetadata:
 
 
 def _corners(bounds: NDArray[np.float64]) -> list[float] | None:
-    """The box round all boxes; None where all are empty."""
+    """The union of bounding boxes; None where all are empty."""
     finite = bounds[np.isfinite(bounds).all(axis=1)]
     return [*finite[:, :2].min(axis=0).tolist(), *finite[:, 2:].max(axis=0).tolist()] if len(finite) else None

@@ -1,4 +1,4 @@
-"""Identifiers replaced by keyed hashes: files that join with each other, and that only who has the key can resolve."""
+"""Pseudonyms in exported files: identifiers replaced by keyed hashes, which join but cannot be reversed."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from cbm_lake.lake import columns
 log = logging.getLogger(__name__)
 
 KEY_FILE: Final = "config/pseudonyms.key"
-"""Where a workspace keeps its key."""
+"""The file of the key in a workspace."""
 _SHORTEST: Final = 16
 """Bytes of a key."""
 _IDENTIFIERS: Final = frozenset({"pid", "gsa_par_id", "gsa_hol_id", "holding_id", "foi_id", "ogc_fid", "fid"})
 """Columns of the lake that say which parcel or holding a row is about, in lower case."""
-_PLACES: Final = frozenset({"geometry", "geom", "bbox", "centroid_lon", "centroid_lat", "clon", "clat"})
+_LOCATIONS: Final = frozenset({"geometry", "geom", "bbox", "centroid_lon", "centroid_lat", "clon", "clat"})
 
 
 @dataclass(frozen=True)
 class Pseudonyms:
-    """A key, and the columns that are replaced beside the lake's own identifiers."""
+    """A key, and the columns that are replaced in addition to the lake's own identifiers."""
 
     key: bytes
     further: frozenset[str] = frozenset()
@@ -40,7 +40,7 @@ class Pseudonyms:
         return "Pseudonyms(…)"
 
     def columns(self, names: Sequence[str]) -> list[str]:
-        """Which of those columns are replaced.
+        """The columns that are replaced.
 
         Raises:
             InvalidInputError: none is, or one that was named is not there.
@@ -59,7 +59,7 @@ class Pseudonyms:
         return replaced
 
     def identifiers(self, names: Sequence[str]) -> list[str]:
-        """The same, without a word; none where there is none."""
+        """The columns that are replaced, without checks; empty where there are none."""
         lowered = {name.lower() for name in names}
         identifying = _IDENTIFIERS | (
             {"id"} if not lowered & {"pid", "card"} else frozenset()
@@ -67,7 +67,7 @@ class Pseudonyms:
         return [name for name in names if name.lower() in identifying or name in self.further]
 
     def replaced(self, batch: pa.RecordBatch, names: Collection[str]) -> pa.RecordBatch:
-        """The batch with the values of those columns replaced."""
+        """The batch with the values of the columns replaced."""
         arrays = [
             self._hashed(name, column) if name in names else column
             for name, column in zip(batch.schema.names, batch.columns, strict=True)
@@ -94,13 +94,13 @@ class Pseudonyms:
 
 def _warn(names: Sequence[str], replaced: Sequence[str]) -> None:
     rest = [name for name in names if name not in replaced]
-    places = [name for name in rest if name.lower() in _PLACES]
-    if places:
+    locations = [name for name in rest if name.lower() in _LOCATIONS]
+    if locations:
         log.warning(
             "%s say where a parcel is, which identifies it: leave them out of files for those who must not know",
-            ", ".join(places),
+            ", ".join(locations),
         )
-    others = [name for name in rest if name not in places and columns.describe(name, names) is None]
+    others = [name for name in rest if name not in locations and columns.describe(name, names) is None]
     if others:
         log.warning(
             "%s stay as they are: see that they identify nobody, or name them by --identifier", ", ".join(others)

@@ -1,4 +1,4 @@
-"""Excel workbooks: texts stay texts, dates are dates, the header stays in sight; row by row, never whole in memory."""
+"""Excel export, row by row in bounded memory: texts stay texts, dates are dates, and the header row is frozen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet, Arrow and CSV, batch by batch."""
+"""Parquet, Arrow IPC and CSV export, batch by batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as a format has them: JSON, a cell of text, one of GDAL's types; exact, or refused by the column's name."""
+"""Conversion of values for export: to JSON, text cells or GDAL types; exact, or refused by column name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FORMULA: Final = f"^[{re.escape(''.join(sorted(SIGNS)))}]"
 
 _Value = None | bool | int | float | str | list["_Value"] | dict[str, "_Value"]
 _Plainer = Callable[[Any], _Value]
-"""From a value of an Arrow type, as Python has it, to what JSON has."""
+"""Converts a Python value of an Arrow type to a JSON value."""
 
 
 def replaced(
@@ -129,7 +129,7 @@ def json_rows(batch: pa.RecordBatch | pa.Table, of_bytes: Callable[[bytes], str]
 
 
 def _lenient(plain: _Plainer) -> _Plainer:
-    """The same, but what JSON has no number for is text."""
+    """Rows as JSON values, with NaN and infinities as text."""
 
     def change(value: object) -> _Value:
         try:
@@ -231,7 +231,7 @@ def _shape(value: bytes | None) -> shapely.Geometry | None:
 
 
 def formulas(column: pa.Array) -> pa.Array:
-    """Which texts begin as a formula does."""
+    """Mask of the texts that begin like a formula."""
     return pc.fill_null(pc.match_substring_regex(column, _FORMULA), False)
 
 

@@ -1,4 +1,4 @@
-"""GeoPackage and FlatGeobuf, by GDAL, which takes the rows as Arrow batches."""
+"""GeoPackage and FlatGeobuf export by GDAL, which reads the rows as Arrow batches."""
 
 from __future__ import annotations
 

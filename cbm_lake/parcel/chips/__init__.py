@@ -1,6 +1,6 @@
-"""Chips: small windows of scenes round a position, out of the cube or the scenes' own files, as GeoTIFF or xarray.
+"""Chips: small windows of scenes around a position, from the cube or the scene files, as GeoTIFF or xarray.
 
-Everything that is read here is harmonised: DN are reflectance x 10000 whatever the scene's processing baseline, DN 0 is
+All values are harmonised: DN are reflectance x 10000 for any processing baseline of the scene, DN 0 is
 nodata, and what the offset would make darker than nothing is DN 1. Scene classes and radar stay as they are.
 """
 

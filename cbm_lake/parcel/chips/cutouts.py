@@ -1,4 +1,4 @@
-"""Cutouts: single bands of scenes round a position, each in its own pixels; many at a time."""
+"""Cutouts: single bands of scenes around a position at native resolution, read concurrently."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _READERS: Final = 4
 
 @dataclass(frozen=True, eq=False)
 class Cutout:
-    """One band of a scene round a position, in the band's own pixels."""
+    """One band of a scene around a position, at native resolution."""
 
     product: str
     """The product's name as a file's name has it; see `Scene`."""
@@ -43,7 +43,7 @@ class Cutout:
 
     @property
     def file_name(self) -> str:
-        """The name of its file."""
+        """File name of the cutout."""
         return file_name(self.product, self.band, self.card)
 
 
@@ -53,7 +53,7 @@ def file_name(product: str, band: str, card: str) -> str:
 
 
 def cut(reader: Reader, scene: Scene, band: str, lon: float, lat: float, chipsize: float) -> Cutout:
-    """A cutout, so many metres a side.
+    """Read a cutout of that many metres a side.
 
     Raises:
         InvalidInputError: no such position in the scene's coordinate system.
@@ -70,14 +70,14 @@ def cut(reader: Reader, scene: Scene, band: str, lon: float, lat: float, chipsiz
 
 
 class Attempts(NamedTuple, Generic[T]):
-    """What came of rasters that were read."""
+    """Results and failures of a batch of raster reads."""
 
     results: dict[Item, T]
     errors: dict[Item, SourceError]
 
 
 def attempted(items: Sequence[Item], step: Callable[[Scene, str], T]) -> Attempts[T]:
-    """The results of a step over rasters, some at a time; the log warns of those that cannot be read."""
+    """Run a step over rasters concurrently; unreadable ones are logged as warnings."""
 
     def attempt(item: Item) -> T | SourceError:
         try:

@@ -1,4 +1,4 @@
-"""Chips as GeoTIFF files."""
+"""Writes chips as GeoTIFF files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cbm_lake.rasters import Grid, Window, render
 
 @dataclass(frozen=True)
 class Chip:
-    """One band of a scene round a position, in a file."""
+    """A chip file: one band of a scene around a position."""
 
     scene: str
     """Name of the product, which is also the first part of the file's name."""
@@ -45,7 +45,7 @@ def write(
     card: str = "s2",
     products: Collection[str] | None = None,
 ) -> list[Chip]:
-    """One band of every scene over a place as GeoTIFFs <product>.<band>.tif, in the scene's own pixels; by time.
+    """Write one band of every scene over a location to GeoTIFFs <product>.<band>.tif at native resolution, by time.
 
     Of radar they are <product>_<band>.tif. The tag boa_offset says what was added to the stored DN. What is in
     the folder with that place, size and offset stays. A scene that cannot be read is left out, and the log warns of it.
@@ -90,13 +90,13 @@ def write(
 
 
 def check_band(card: str, band: str) -> None:
-    """Raise InvalidInputError where a card has neither such a band nor such classes."""
+    """Raise InvalidInputError if the card has no such band or classification."""
     if not cards.get(card).is_classes(band):
         cards.get(card).check_bands((band,))
 
 
 def save(cutout: Cutout, file: Path) -> None:
-    """Write a cutout as GeoTIFF; its tags are scene, obstime, band and boa_offset.
+    """Write a cutout as GeoTIFF, with the tags scene, obstime, band and boa_offset.
 
     Raises:
         SourceError: the folder takes nothing.
@@ -106,7 +106,7 @@ def save(cutout: Cutout, file: Path) -> None:
 
 
 def _is_current(chip: Chip, scene: Scene, lon: float, lat: float, chipsize: float) -> bool:
-    """Whether the file of a chip has that position, size and offset already."""
+    """Whether a chip file already has that position, size and offset."""
     if not chip.file.exists():
         return False
     try:
@@ -120,5 +120,5 @@ def _is_current(chip: Chip, scene: Scene, lon: float, lat: float, chipsize: floa
 
 
 def name_of(scene: Scene, band: str) -> str:
-    """The name of a chip's file."""
+    """File name of a chip."""
     return file_name(scene.product, band, scene.card)

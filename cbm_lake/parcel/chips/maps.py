@@ -1,4 +1,4 @@
-"""Scenes as pictures: map tiles, and chips as PNG."""
+"""Renders scenes as PNG: map tiles and chips."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEEPEST: Final = 22
 def mapped(
     lake: Lake, scene: Scene, bands: Sequence[str], bounds: Sequence[float], size: int, reader: Reader | None = None
 ) -> dict[str, Pixels]:
-    """Bands of a scene on a square of Web Mercator (west, south, east, north), harmonised; 0 where there is nothing.
+    """Reproject bands of a scene to a square of Web Mercator (west, south, east, north), harmonised; 0 is nodata.
 
     Zoomed out, the files' overviews are read, so that the work does not grow.
 
@@ -48,7 +48,7 @@ def mapped(
 def tile(
     lake: Lake, scene: Scene, bands: str | Sequence[str], z: int, x: int, y: int, *, lut: str | None = None
 ) -> bytes:
-    """A map tile (XYZ, 256 pixels, Web Mercator) of a scene as PNG, transparent where there is nothing.
+    """Render a map tile (XYZ, 256 pixels, Web Mercator) of a scene as PNG, transparent where there is no data.
 
     Args:
         lake: where the scene is.
@@ -57,7 +57,7 @@ def tile(
         z: zoom level.
         x: column from the west.
         y: row from the north.
-        lut: see `pictures.stretched`; None is the same stretch for all tiles, so that they fit together.
+        lut: see `render.stretched`; None is the same stretch for all tiles, so that they fit together.
 
     Raises:
         InvalidInputError: no such tile, bands or lut, or too large a tile for files without overviews.
@@ -80,7 +80,7 @@ def picture(
     *,
     lut: str | None = "5_95",
 ) -> bytes:
-    """A chip of a scene as PNG in the scene's own pixels; see `read` and `tile`."""
+    """Render a chip of a scene as PNG at native resolution; see `read` and `tile`."""
     names = render.names_of(bands)
     dataset = read(lake, scene, names, lon, lat, chipsize)
     return _png({name: dataset[name].to_numpy() for name in names}, lut)

@@ -1,4 +1,4 @@
-"""Pixels of scenes round a position, out of the cube or the scenes' own files, harmonised."""
+"""Reads pixels of scenes around a position from the cube or the scene files, with harmonised offsets."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 
 Pixels: TypeAlias = "NDArray[np.number]"
 _MOST_DECODED: Final = 4096 * 4096
-"""Pixels of a band that are decoded for one picture at most."""
+"""Most pixels of a band that are decoded for one image."""
 
 
 def read(lake: Lake, scene: Scene, bands: Sequence[str], lon: float, lat: float, chipsize: int = 1280) -> xr.Dataset:
-    """The bands of a scene round a position as a dataset (y, x) on the grid of the finest, harmonised.
+    """Read bands of a scene around a position as a dataset (y, x) on the grid of the finest band, harmonised.
 
     Each pixel of 10 m has the value of the pixel of 20 m that contains its centre. Outside the raster it is nodata, 0.
     The attributes are scene, obstime, epsg and transform (a, b, c, d, e, f).
@@ -53,7 +53,7 @@ def read(lake: Lake, scene: Scene, bands: Sequence[str], lon: float, lat: float,
 
 
 class Reader:
-    """Reads windows of scenes; the lake is asked once what it knows of their files and cubes.
+    """Reads windows of scenes; headers and cube locations are fetched from the lake once.
 
     For as long as one question takes: a cube that is written meanwhile is not noticed.
     """
@@ -67,7 +67,7 @@ class Reader:
         """Whether many scenes are read, so that the slots of all grids are asked for at once."""
 
     def prepare(self, scenes: Sequence[Scene], bands: Collection[str]) -> None:
-        """Ask the lake at once for the headers of all these rasters; a raster that was not prepared is inspected."""
+        """Fetch the headers of several rasters from the lake at once; others are read from their files."""
         self._several |= len(scenes) > 1
         hrefs = [href for scene in scenes for band, href in scene.hrefs if band in bands]
         # those on this machine are read sooner than asked for
@@ -94,13 +94,13 @@ class Reader:
         return xr.Dataset(parts, coords={"x": x, "y": y}, attrs={**about, "transform": tuple(transform)[:6]})
 
     def raster(self, scene: Scene, band: str) -> Raster:
-        """The header of a band: as the lake remembers it, else as the file says."""
+        """Header of a band: as stored in the lake, else read from the file."""
         href = scene.href(band)
         header = self._headers.get(href) or _inspected(href)
         return header.encoded(cards.get(scene.card), band, scene.boa_offset)
 
     def pixels(self, scene: Scene, band: str, window: Window) -> Pixels:
-        """The harmonised pixels of a window; 0 outside the raster."""
+        """Harmonised pixels of a window; 0 outside the raster."""
         raster = self.raster(scene, band)
         pixels = np.zeros((window.height, window.width), raster.pixel_dtype)
         inside = _clipped(window, raster.grid)
@@ -111,7 +111,7 @@ class Reader:
         return _harmonised(pixels, scene, band)
 
     def at(self, scene: Scene, band: str, epsg: int, x: NDArray[np.floating], y: NDArray[np.floating]) -> Pixels:
-        """The harmonised pixels that contain the points of these axes (x eastwards, y southwards)."""
+        """Harmonised pixels that contain the points of these axes (x eastwards, y southwards)."""
         grid = self.raster(scene, band).grid
         if grid.epsg != epsg:
             raise SourceError(f"the bands of scene {scene.id} are in EPSG:{epsg} and EPSG:{grid.epsg}; leave it out")
@@ -121,7 +121,7 @@ class Reader:
         return self.pixels(scene, band, Window(*corner, *size))[np.ix_(rows - rows[0], columns - columns[0])]
 
     def mapped(self, scene: Scene, band: str, bounds: Sequence[float], size: int) -> Pixels:
-        """A band on a square of Web Mercator, `size` pixels a side; 0 where there is none of it."""
+        """Reproject a band to a square of Web Mercator, `size` pixels a side; 0 is nodata."""
         raster = self.raster(scene, band)
         target = np.zeros((size, size), raster.pixel_dtype)
         window = _under(raster.grid, bounds)
@@ -144,7 +144,7 @@ class Reader:
         return target
 
     def _coarse(self, scene: Scene, band: str, raster: Raster, window: Window, size: int) -> Pixels:
-        """The harmonised pixels of a window inside the raster, fewer of them where it has far more than `size` a side.
+        """Harmonised pixels of a window, from overviews where it has far more than `size` a side.
 
         The file's overviews are used where it has any; their pixels are means of the stored DN.
         """
@@ -159,18 +159,18 @@ class Reader:
         return _harmonised(_overview(raster, window, step, band == _classes(scene)), scene, band)
 
     def _stored(self, scene: Scene, band: str, raster: Raster, window: Window) -> Pixels:
-        """The pixels of a window inside the raster: from the cube where it has them all, else from the file."""
+        """Stored pixels of a window: from the cube if complete there, else from the file."""
         cached = self._from_cube(scene, band, raster, window)
         if cached is not None:
             return cached
         now = Raster.current(raster.href, replace(raster, encoding=None))
         if now.grid != raster.grid:
-            raise SourceError(f"raster {stores.shown(raster.href)} is on another grid than before; extract it again")
+            raise SourceError(f"raster {stores.redacted(raster.href)} is on another grid than before; extract it again")
         [pixels] = source(replace(now, encoding=raster.encoding)).read([window])
         return pixels
 
     def _from_cube(self, scene: Scene, band: str, raster: Raster, window: Window) -> Pixels | None:
-        """The pixels of a window as the cube has them; None where it does not have them all."""
+        """Pixels of a window from the cube; None if incomplete."""
         slot = self._slot(scene, raster.grid.name)
         if slot is None:
             return None
@@ -183,7 +183,7 @@ class Reader:
         return None
 
     def _slot(self, scene: Scene, grid: str) -> int | None:
-        """The slot of a scene in a cube, where it counts."""
+        """Valid slot of a scene in a cube, if any."""
         key = scene.card, grid
         with self._lock:  # so that threads do not all ask
             if key not in self._slots:
@@ -196,7 +196,7 @@ class Reader:
 
 
 def _overview(raster: Raster, window: Window, step: int, classes: bool) -> Pixels:
-    """The stored pixels of a window, of so many a side one: their mean, or of classes any of them."""
+    """Stored pixels of a window, downsampled: the mean of a block, or for classes one of its pixels."""
     rows, columns = (window.row, window.row + window.height), (window.col, window.col + window.width)
     shape = (-(-window.height // step), -(-window.width // step))
     resampling = Resampling.nearest if classes else Resampling.average
@@ -206,13 +206,13 @@ def _overview(raster: Raster, window: Window, step: int, classes: bool) -> Pixel
         if raster.masked:
             pixels[dataset.read_masks(raster.band, window=(rows, columns), out_shape=shape) == 0] = 0
     pixels = without_nodata(pixels, raster.nodata)
-    return encoding.decoded(pixels, raster.encoding, stores.shown(raster.href)) if raster.encoding else pixels
+    return encoding.decoded(pixels, raster.encoding, stores.redacted(raster.href)) if raster.encoding else pixels
 
 
 def _check_size(raster: Raster, window: Window, factor: int) -> None:
-    """Raise InvalidInputError where too many pixels would be decoded from overviews of that factor."""
+    """Raise InvalidInputError if overviews of that factor would decode too many pixels."""
     if window.height * window.width > _MOST_DECODED * factor**2:
-        raise InvalidInputError(f"{stores.shown(raster.href)} has no overviews for a picture of all that; zoom in")
+        raise InvalidInputError(f"{stores.redacted(raster.href)} has no overviews for a picture of all that; zoom in")
 
 
 def _classes(scene: Scene) -> str | None:
@@ -220,7 +220,7 @@ def _classes(scene: Scene) -> str | None:
 
 
 def _inspected(href: str) -> Raster:
-    """What a file's header says now."""
+    """Read the current header of a file."""
     return _header(href, stamp_of(Location.of(href).path))
 
 
@@ -231,7 +231,7 @@ def _header(href: str, stamp: str) -> Raster:
 
 
 def centred(grid: Grid, lon: float, lat: float, chipsize: float) -> Window:
-    """The pixels of a chip that is centred on a place as well as whole pixels can; it may lie across the edge."""
+    """Window of a chip, centred on a position to the nearest whole pixel; it may extend beyond the raster."""
     x, y = transformer(4326, grid.epsg).transform(lon, lat)
     if not (np.isfinite(x) and np.isfinite(y)):
         raise InvalidInputError(f"lon {lon}, lat {lat} is no place in EPSG:{grid.epsg}")
@@ -241,7 +241,7 @@ def centred(grid: Grid, lon: float, lat: float, chipsize: float) -> Window:
 
 
 def _under(grid: Grid, bounds: Sequence[float]) -> Window | None:
-    """The pixels of a raster under a square of Web Mercator, and one or two more on each side; None where none are."""
+    """Pixels of a raster under a square of Web Mercator, with a margin of one or two pixels; None if there are none."""
     extent = bounds_in(shapely.box(*grid.bounds), grid.epsg, 3857)
     shared = (*np.maximum(extent[:2], bounds[:2]), *np.minimum(extent[2:], bounds[2:]))
     if shared[0] >= shared[2] or shared[1] >= shared[3]:
@@ -255,7 +255,7 @@ def _under(grid: Grid, bounds: Sequence[float]) -> Window | None:
 
 
 def _clipped(window: Window, grid: Grid) -> Window | None:
-    """The part of a window inside the raster; None where there is none."""
+    """The part of a window inside the raster; None where missing."""
     row, column = max(window.row, 0), max(window.col, 0)
     height = min(window.row + window.height, grid.shape[0]) - row
     width = min(window.col + window.width, grid.shape[1]) - column
@@ -263,7 +263,7 @@ def _clipped(window: Window, grid: Grid) -> Window | None:
 
 
 def _harmonised(pixels: Pixels, scene: Scene, band: str) -> Pixels:
-    """Stored DN as harmonised DN, those that are no reflectance made nodata; classes and radar stay."""
+    """Harmonise stored DN, masking those that are no reflectance; classes and radar are unchanged."""
     card = cards.get(scene.card)
     if card.is_classes(band) or pixels.dtype.kind == "f":
         return pixels

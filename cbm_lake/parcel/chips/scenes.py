@@ -1,4 +1,4 @@
-"""Scenes over a position: which of them cover a chip, and the rasters of their bands."""
+"""Selects the scenes that cover a chip, and the rasters of their bands."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Row(TypedDict):
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene over a place."""
+    """A scene that covers a location."""
 
     id: str
     product: str
@@ -72,7 +72,7 @@ class Scene:
 
     @property
     def moment(self) -> str:
-        """Equal for all products of one overflight that show the same place."""
+        """Timestamp key, equal for all products of one overflight of the location."""
         match = _DATATAKE.search(self.product)
         return match[1] if match else f"{self.obstime:%Y%m%dT%H%M%S}"
 
@@ -88,7 +88,7 @@ def covering(
     chipsize: int = 1280,
     products: Collection[str] | None = None,
 ) -> list[Scene]:
-    """The scenes whose footprint covers a place, by time; of those of one moment the one that covers more of the chip.
+    """Scenes whose footprint covers a location, by time; of simultaneous ones the one that covers more of the chip.
 
     Where two cover it alike, the one of the higher processing baseline. Superseded scenes are left out.
 
@@ -103,7 +103,7 @@ def covering(
         products: only these, by their names (`Scene.product`).
 
     Raises:
-        InvalidInputError: no such place or card, a date that is none, a last day before the first, or a chip too large.
+        InvalidInputError: invalid position, card or date, a last day before the first, or a chip too large.
     """
     check_square(lon, lat, chipsize)
     first, last = _day(start), _day(end) + timedelta(days=1)
@@ -122,7 +122,7 @@ def covering(
 
 
 def _over(rows: list[_Row], point: shapely.Point, square: shapely.Geometry) -> Iterator[Scene]:
-    """The scenes whose footprint covers a point, and how much of a square they cover."""
+    """Scenes whose footprint covers a point, with their coverage of a square."""
     for row in rows:
         footprint = shapely.make_valid(shapely.from_wkb(row["footprint"]))
         if footprint.covers(point):
@@ -130,7 +130,7 @@ def _over(rows: list[_Row], point: shapely.Point, square: shapely.Geometry) -> I
 
 
 def by_id(lake: Lake, scene: str, card: str = "s2") -> Scene:
-    """The scene of that id.
+    """Look up a scene by its id.
 
     Raises:
         NotFoundError: none is catalogued.
@@ -151,7 +151,7 @@ def _scene(row: _Row, overlap: float) -> Scene:
 
 
 def check_square(lon: float, lat: float, chipsize: float) -> None:
-    """Raise InvalidInputError where no chip can be made of a position and size."""
+    """Raise InvalidInputError if no chip can be made at a position with that size."""
     if not (abs(lon) <= 180 and abs(lat) <= 90):
         raise InvalidInputError(f"lon {lon}, lat {lat} is no place in degrees; longitude comes first")
     if not 0 < chipsize <= LARGEST:
@@ -162,14 +162,14 @@ def check_square(lon: float, lat: float, chipsize: float) -> None:
 
 
 def _square(lon: float, lat: float, metres: float) -> shapely.Geometry:
-    """A chip in degrees, well enough to compare how much of it scenes cover."""
+    """Approximate extent of a chip in degrees, to compare coverage."""
     up = metres / 2 / 111_320
     across = up / max(np.cos(np.radians(lat)), 0.01)
     return shapely.box(lon - across, lat - up, lon + across, lat + up)
 
 
 def _day(value: date | str) -> datetime:
-    """The first moment of a day."""
+    """Start of a day."""
     day = day_of(value)
     if not _YEARS[0] <= day.year <= _YEARS[1]:
         raise InvalidInputError(f"{value} is not between the years {_YEARS[0]} and {_YEARS[1]}")
@@ -177,7 +177,7 @@ def _day(value: date | str) -> datetime:
 
 
 def check_rasters(scenes: Sequence[Scene], bands: Collection[str]) -> None:
-    """Raise NotFoundError where there are scenes, of which none was catalogued with rasters of the bands."""
+    """Raise NotFoundError if there are scenes, but none with rasters of the bands."""
     if not scenes or any(set(bands) <= dict(scene.hrefs).keys() for scene in scenes):
         return
     raise NotFoundError(

@@ -1,4 +1,4 @@
-"""Where `get` reads: the lake itself ("direct") or a REST server ("api"). Both answer alike."""
+"""Sources of parcel data with one interface: the lake itself ("direct") or a REST server ("api")."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SERVERS: Final = 4
 
 
 def here(lake: Lake | None = None) -> Source:
-    """The source that the settings name in set.data_source; a lake that is given is the source itself.
+    """The source named by set.data_source in the settings; a `lake` argument overrides it.
 
     Raises:
         InvalidInputError: the settings name neither "direct" nor "api"; what is given is no lake.
@@ -65,15 +65,15 @@ def here(lake: Lake | None = None) -> Source:
 
 @lru_cache(_SERVERS)
 def _server(url: str, user: str, password: str) -> ApiSource:
-    """One source for each account, since it remembers what was asked for."""
+    """One source per account, since it caches answers."""
     return ApiSource(url, user, password)
 
 
 def set_api_account(url: str, username: str, password: str) -> None:
-    """Keep the account on a REST server, and read from there from now on.
+    """Store a REST server account in the settings, and read from it from now on; cached answers are dropped.
 
     Raises:
-        InvalidInputError: the address is none.
+        InvalidInputError: the address is invalid.
         ConfigError: the settings cannot be written.
     """
     parts = urlsplit(url)
@@ -81,3 +81,4 @@ def set_api_account(url: str, username: str, password: str) -> None:
         raise InvalidInputError(f"{url!r} is no address of a server; write it as https://cbm.example.org")
     workspace = Workspace.here().configure("api", url=url, user=username, **{"pass": password})
     workspace.configure("set", data_source="api")
+    _server.cache_clear()

@@ -1,4 +1,4 @@
-"""A REST server as a source: ours, or the original's."""
+"""`api` source: a REST server of this project or of the original library."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _MOST_PARCELS: Final = 100
 
 
 class ApiSource:
-    """Answers from a server; see `Source`.
+    """Source that queries a REST server; see `Source`.
 
     The objects that figures are drawn from are remembered, a few of each kind, so that the next figure of a parcel
     does not ask for them again.
@@ -96,7 +96,7 @@ class ApiSource:
         return wire.parcel(key, self.answer(ByPid(key, geometry=True)))
 
     def _by_polygon(self, question: ByPolygon) -> Columns:
-        """A server of the original gives at most 100."""
+        """Servers of the original library return at most 100 parcels."""
         aoi, year, ptype = question.aoi, question.year, question.ptype
         params = {"aoi": aoi, "year": year, "polygon": wire.ring(question.polygon), "ptype": ptype}
         answer = self._server.columns(
@@ -114,7 +114,7 @@ class ApiSource:
     # -- time series --------------------------------------------------------------------------------------------------
 
     def series(self, parcel: Parcel, card: Card) -> TimeSeries:
-        """See `Source.series`; a server does not say how much of a parcel was seen."""
+        """See `Source.series`; a server does not report the share of a parcel that was observed."""
         key = ParcelKey(parcel.aoi, parcel.year, parcel.ptype or "", parcel.pid)
         return wire.series(parcel, card, self._series(key, card.name))
 
@@ -130,7 +130,7 @@ class ApiSource:
     # -- images -------------------------------------------------------------------------------------------------------
 
     def cutouts(self, request: ImageRequest) -> list[Cutout]:
-        """See `Source.cutouts`; where there are more than a server gives at once, days are asked for in parts."""
+        """See `Source.cutouts`; date ranges that exceed the server's limit are requested in parts."""
         whole = replace(request, start=day_of(request.start), end=day_of(request.end), optional=())
         cutouts = [cutout for band in request.bands for cutout in self._cutouts(replace(whole, bands=(band,)))]
         for band in request.optional:
@@ -151,7 +151,7 @@ class ApiSource:
         return wire.cutout(obstime, band, name, self._server.content(link, name))
 
     def write_chips(self, request: ImageRequest, folder: Path, limit: int = 24) -> list[Chip]:
-        """See `Source.write_chips`; how many at once the server itself limits."""
+        """See `Source.write_chips`; the server sets its own limit."""
         chips = []
         for band in request.bands:
             links = self._links(request, band, request.start, request.end)
@@ -168,7 +168,7 @@ class ApiSource:
     def _links(
         self, request: ImageRequest, band: str, first: date | str, last: date | str
     ) -> list[tuple[datetime, str]] | None:
-        """When the chips of a band in some days were taken, and their links; None where they are too many at once."""
+        """Timestamps and links of a band's chips in a date range; None if there are too many at once."""
         if request.card != S2.name:
             message = f"a server gives images of Sentinel-2 only, none of {request.card}; read them from a lake"
             raise InvalidInputError(message)
@@ -211,7 +211,7 @@ class ApiSource:
     # -- the wire -----------------------------------------------------------------------------------------------------
 
     def _of_parcel(self, name: str, key: ParcelKey, params: Params, **others: str) -> Columns:
-        """Columns about a parcel; empty ones leave open whether there is such a parcel, so that is asked too."""
+        """Columns about a parcel; if they are empty, the parcel's existence is checked with another request."""
         answer = self._server.columns(name, {**_of_key(key), **params}, **others)
         if not any(answer.values()):
             self.answer(ByPid(key))
@@ -229,7 +229,7 @@ def _flags(question: ByPid | ByLocation | ByPolygon) -> Params:
 
 
 def in_parts(ask: Callable[[date, date], Part | None], first: date, last: date) -> Iterator[Part]:
-    """The answers of a question about days: to all at once, or where that is too much (None), to halves of them.
+    """Answers for a date range; ranges that exceed the server's limit (None) are bisected.
 
     Raises:
         TooManyError: there is too much of a single day.
@@ -246,7 +246,7 @@ def in_parts(ask: Callable[[date, date], Part | None], first: date, last: date) 
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Write a file in one step."""
+    """Write a file atomically."""
     try:
         with durable.replacing(file) as draft:
             draft.write_bytes(content)
@@ -261,7 +261,7 @@ def _some(answer: Columns, column: str, problem: str) -> Columns:
 
 
 def _has_size(file: Path, chipsize: int) -> bool:
-    """Whether a chip of that many metres was fetched before."""
+    """Whether the existing chip has that size in metres."""
     if not file.is_file():
         return False
     try:

@@ -1,4 +1,4 @@
-"""The declared parcels of one set: asked by SQL, or, by a server, which is asked often, kept in memory."""
+"""Looks up the declared parcels of a set, by SQL or from an in-memory cache for servers."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _COLUMNS = {
 
 
 class Declared(Protocol):
-    """Parcels to be found by their identifier or place."""
+    """Look-up of parcels by identifier or position."""
 
     epsg: int
     """Their coordinate system."""
 
     def find(self, pid: str) -> Row | None:
-        """The parcel of that identifier."""
+        """The parcel with that identifier."""
 
     def near(self, bounds: Bounds) -> Sequence[Row]:
-        """All that meet a box in degrees, and some beside it, in the order of their identifiers."""
+        """Parcels that meet a box in degrees (a superset), ordered by identifier."""
 
     def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
-        """Some of them in the order of their identifiers, and how many there are in all."""
+        """One page of parcels ordered by identifier, and the total count."""
 
 
 class Asked:
-    """Each question is a statement over the files: little to load, twenty milliseconds an answer."""
+    """Queries the files for each look-up: little to load, twenty milliseconds each."""
 
     def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
         self._lake = lake
@@ -75,7 +75,7 @@ class Asked:
 
 
 class InMemory:
-    """All parcels in memory: half a second to load, a millisecond an answer."""
+    """Holds all parcels in memory: half a second to load, one millisecond per look-up."""
 
     def __init__(self, lake: Lake, parcels: ParcelSet) -> None:
         table = lake.read_parcels(parcels, [*_COLUMNS, "area", "bbox"])
@@ -86,7 +86,7 @@ class InMemory:
         self.epsg = int(columns["epsg"][0].as_py())
         self._boxes = self._loose_boxes(table["bbox"].combine_chunks())
         self.nbytes = int(self._rows.nbytes + self._boxes.nbytes)
-        """Bytes of it, but what is made at first use."""
+        """Size in bytes, without lazily built indexes."""
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
@@ -109,7 +109,7 @@ class InMemory:
 
     @cached_property
     def _order(self) -> Any:
-        """The places of the parcels in the order of their identifiers."""
+        """Row numbers of the parcels, sorted by identifier."""
         return pc.sort_indices(self._rows["pid"]).to_numpy()
 
     def _rows_at(self, places: Any) -> list[Row]:
@@ -118,5 +118,5 @@ class InMemory:
 
 
 def in_memory(lake: Lake, parcels: ParcelSet) -> InMemory:
-    """A parcel set in memory, cached by the lake; a version of it never changes."""
+    """A parcel set in memory, cached by the lake; its versions are immutable."""
     return lake.caches.parcel_sets.get(parcels, lambda: InMemory(lake, parcels), lambda declared: declared.nbytes)

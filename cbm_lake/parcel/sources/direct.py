@@ -1,4 +1,4 @@
-"""The lake as a source."""
+"""`direct` source: reads parcel data from the lake."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _MOST_EXAMPLES: Final = 5
 
 
 class LakeSource:
-    """Answers from a lake; see `Source`.
+    """Source that reads from a lake; see `Source`.
 
     Args:
         lake: which.
@@ -120,7 +120,7 @@ class LakeSource:
         return {name: answer[name] for name in answer if name in ("pid", "geom")} if question.only_ids else answer
 
     def _peers(self, question: Peers) -> Columns:
-        """Distances are taken in EPSG:3035."""
+        """Distances are computed in EPSG:3035."""
         distance, limit = question.distance, question.limit
         if not (math.isfinite(distance) and distance >= 0):
             raise InvalidInputError(f"distance {distance} is no number of metres")
@@ -145,9 +145,9 @@ class LakeSource:
     def parcels_of_page(
         self, parcels: ParcelSet, box: tuple[float, float, float, float] | None, offset: int, limit: int
     ) -> tuple[list[Row], int]:
-        """Some of the parcels that meet a box in degrees, by their identifiers, and how many there are in all.
+        """One page of the parcels that meet a box in degrees, ordered by identifier, and the total count.
 
-        Rows also have `shape`, the outline in degrees.
+        Rows also have `shape`, the geometry in degrees.
         """
         if box is None:
             rows, total = self._declared(parcels).page(offset, limit)
@@ -157,7 +157,7 @@ class LakeSource:
         return self._shaped(parcels, rows), total
 
     def parcels_of_area(self, parcels: ParcelSet, area: Area) -> list[Row]:
-        """The parcels that meet an area, with `shape`, the outline in degrees."""
+        """Parcels that meet an area, with `shape`, the geometry in degrees."""
         return self._shaped(parcels, self._meeting(parcels, area))
 
     def _shaped(self, parcels: ParcelSet, rows: Sequence[Row]) -> list[Row]:
@@ -165,7 +165,7 @@ class LakeSource:
         return [{**row, "shape": shape} for row, shape in zip(rows, shapes, strict=True)]
 
     def declared_parcel(self, parcels: ParcelSet, pid: str) -> Row:
-        """The parcel of a set with that identifier, with its `shape` in degrees.
+        """The parcel of a set by identifier, with its `shape` in degrees.
 
         Raises:
             NotFoundError: there is none.
@@ -187,7 +187,7 @@ class LakeSource:
         return row
 
     def declared_row(self, key: ParcelKey) -> Row:
-        """All that the lake says of a parcel.
+        """All attributes of a parcel.
 
         Raises:
             NotFoundError: there is none.
@@ -195,7 +195,7 @@ class LakeSource:
         return self._row(self._set(key), key.pid)
 
     def _meeting(self, parcels: ParcelSet, area: Area) -> list[Row]:
-        """Parcels that meet an area: boxes choose candidates, outlines decide, in the system of the area."""
+        """Parcels that intersect an area: prefiltered by boxes, then tested in the area's coordinate system."""
         declared_set = self._declared(parcels)
         rows = declared_set.near(area.bounds)
         met = area.meets(shapely.from_wkb([row["geometry"] for row in rows]), declared_set.epsg)
@@ -208,7 +208,7 @@ class LakeSource:
         return TimeSeries(parcel, card, self.lake.query(f"time_series.wide_{card.name}", **parcel.key.params))
 
     def _statistics(self, question: Statistics) -> Columns:
-        """An image without histogram is left out where others of the parcel have one; a warning says how many."""
+        """Scenes without histogram are dropped if others have one, with a warning."""
         tstype, parcels = question.tstype, self._set(question.key)
         key = question.key.params | {"aoi": parcels.aoi}
         if tstype == "scl":
@@ -282,7 +282,7 @@ class LakeSource:
         ]
 
     def background(self, square: Square) -> Background:
-        """See `Source.background`; where no tile server answers, it is true colour from the lake."""
+        """See `Source.background`; if no tile server answers, a true colour composite of the lake's scenes."""
         return basemaps.render_square(square, self.lake, self._reader())
 
     def write_background(self, square: Square, file: Path) -> Path:
@@ -290,7 +290,7 @@ class LakeSource:
         return basemaps.save(self.background(square), file)
 
     def _reader(self) -> Reader:
-        """What is read with: of a server, which goes on for long, one for each question."""
+        """Pixel reader; long-running servers use a new one per request."""
         if self._hold or self._pixels is None:
             self._pixels = Reader(self.lake)
         return self._pixels
@@ -298,7 +298,7 @@ class LakeSource:
     # -- what there is ------------------------------------------------------------------------------------------------
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
-        """See `Source.info`: the part that a lake knows, the areas; `aois` limits to some."""
+        """See `Source.info`: the areas of the lake, optionally limited to `aois`."""
         cards_of = self.lake.query("status.cards").to_pylist()
         areas: dict[str, Any] = {}
         for parcels in self.lake.parcel_sets():
@@ -347,7 +347,7 @@ def _geojson(row: Row, *, wgs84: bool) -> str:
 
 
 def _bands(tstype: str, band: str) -> list[str] | None:
-    """The band asked for by the lake's name; it may come by one of the original's tables."""
+    """Band names of the lake; a table of the original may imply the band."""
     if not band:
         return None
     card = cards.get(tstype)
@@ -375,7 +375,7 @@ def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
 
 
 def _histograms(scl: pa.ChunkedArray) -> list[dict[str, int]]:
-    """Pixels of each scene class that occurs, by the class as text; the bands of a scene share one."""
+    """Pixel counts per scene class of each scene, classes as text."""
     by_counts: dict[tuple[int | None, ...], dict[str, int]] = {}
     histograms = []
     for counts in map(tuple, scl.to_pylist()):

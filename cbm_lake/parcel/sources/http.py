@@ -1,4 +1,4 @@
-"""Questions to a REST server over HTTP, and the files that it gives."""
+"""HTTP client of the `api` source: requests to a REST server and downloads of files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECONDS: Final = (5.0, 120.0)
 """For how long a server may take to answer at all, and then between bytes."""
 _PIECE: Final = 1 << 20
 _NOT_ANSWERED: Final = "X-Not-Answered"
-"""The header in which our server tells what was asked for and is not in the answer."""
+"""Header in which our server lists requested data that the response lacks."""
 _DOWNLOADS: Final = 3
 """How often a file is begun to be fetched."""
 _PAUSE: Final = 1.0
@@ -37,7 +37,7 @@ _TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 class Server:
-    """A server, ours or the original's, with an account on it.
+    """Connection to a REST server of this project or of the original library, with an account.
 
     Raises:
         ConfigError: no address is given.
@@ -53,7 +53,7 @@ class Server:
         self._public.auth = _nobody
 
     def columns(self, name: str, params: Params, **others: str) -> Columns:
-        """An answer of equally long lists."""
+        """Request columns of equal length."""
         answer = self.object(name, params, **others)
         lengths = {len(values) if isinstance(values, list) else -1 for values in answer.values()}
         if len(lengths) > 1 or -1 in lengths:
@@ -61,7 +61,7 @@ class Server:
         return answer
 
     def object(self, name: str, params: Params, **others: str) -> dict[str, Any]:
-        """An answer that is a JSON object."""
+        """Request a JSON object."""
         response = self.asked(name, params, **others)
         try:
             answer = load_json(response.content)
@@ -74,7 +74,7 @@ class Server:
         return answer
 
     def asked(self, name: str, params: Params, **others: str) -> requests.Response:
-        """The answer to a question; only flags that are on, and texts that are not empty, are sent."""
+        """Send a request; only true flags and non-empty texts are sent."""
         sent = {key: str(value) for key, value in params.items() if value is not None and value is not False}
         sent = {key: text for key, text in sent.items() if text}
         url = f"{self.url}/query/{name}"
@@ -90,9 +90,9 @@ class Server:
         return response
 
     def content(self, link: str, name: str) -> bytes:
-        """The GeoTIFF of a result link; such links want no login, so none is sent.
+        """Download the GeoTIFF of a result link, without credentials.
 
-        What breaks off in the midst is begun again: the server may be starting anew.
+        Interrupted downloads are retried, as the server may be restarting.
         """
         url = urljoin(f"{self.url}/", link if "://" in link else link.lstrip("/"))
         for attempt in range(_DOWNLOADS):
@@ -105,7 +105,7 @@ class Server:
         raise SourceError(f"{name} cannot be fetched from {self.url} ({_reason(problem)}); try again") from problem
 
     def _download(self, url: str, name: str) -> bytes:
-        """What is at an address, once it has come as a whole."""
+        """Download a file completely."""
         with self._public.get(url, stream=True, timeout=_SECONDS) as answer:
             _check(answer, name)
             content = bytearray()
@@ -117,7 +117,7 @@ class Server:
 
 
 def _session() -> requests.Session:
-    """A session that tries again what a busy server or a lost connection refuses."""
+    """Session that retries when the server is busy or the connection is lost."""
     session = requests.Session()
     # 500 is what the original answers to what it does not know; how long a server bids to wait may be many minutes
     again = Retry(
@@ -133,12 +133,12 @@ def _session() -> requests.Session:
 
 
 def _nobody(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """No login, not even one of the user's .netrc."""
+    """No authentication, not even from the user's .netrc."""
     return request
 
 
 def _check(response: requests.Response, name: str) -> None:
-    """Raise what a status means."""
+    """Raise the error that corresponds to a status code."""
     if response.ok:
         return
     reason = _words(response)
@@ -152,7 +152,7 @@ def _check(response: requests.Response, name: str) -> None:
 
 
 def _words(response: requests.Response) -> str:
-    """What a server says of an error, in one line."""
+    """Error text of the server in one line."""
     try:
         answer = load_json(response.content)
     except ValueError:
@@ -167,7 +167,7 @@ def _reason(error: requests.RequestException) -> str:
 
 
 def _of_tiff(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """The pieces of a file, once its beginning is that of a TIFF."""
+    """Chunks of a file, after checking the TIFF signature."""
     first = next(pieces, b"")
     if first[:4] not in _TIFF:
         raise SourceError(f"what the server gives for {name} is no GeoTIFF; the link may have expired: ask again")

@@ -1,4 +1,4 @@
-"""A polygon as callers write it: shapely, geopandas, GeoJSON, or the original's text."""
+"""Parses polygons from shapely, geopandas, GeoJSON or the original library's text format."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from cbm_lake.files.documents import load_json
 from cbm_lake.geo.areas import DEGREES, Area
 
 _BETWEEN_POINTS: Final = re.compile(r"(?<=[\d.])-|\s+-\s+|\s*,\s*")
-"""What stands between two points: a hyphen that follows a number is no sign."""
+"""Separator of points: a hyphen after a number is not a minus sign."""
 
 
 def read(value: Any) -> Area:
-    """The area that a polygon describes.
+    """Parse a polygon into an area.
 
     Args:
         value: a shapely geometry, a GeoSeries or GeoDataFrame, GeoJSON, or lon_lat-lon_lat-… (a closed ring). It is in
@@ -51,7 +51,7 @@ def read(value: Any) -> Area:
 
 
 def _shape(value: Any) -> tuple[shapely.Geometry | None, Any]:
-    """The geometry, and its coordinate system as EPSG number or CRS."""
+    """Geometry with its coordinate system as EPSG code or CRS."""
     if isinstance(value, gpd.GeoSeries | gpd.GeoDataFrame):
         return value.union_all(), _system(value.crs)
     if isinstance(value, shapely.Geometry):
@@ -64,7 +64,7 @@ def _shape(value: Any) -> tuple[shapely.Geometry | None, Any]:
 
 
 def _system(crs: Any) -> Any:
-    """A coordinate system by its EPSG number where it has one."""
+    """EPSG code of a coordinate system, if it has one."""
     try:
         system = CRS.from_user_input(DEGREES if crs is None else crs)
     except CRSError as error:

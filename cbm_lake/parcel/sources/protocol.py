@@ -1,4 +1,4 @@
-"""What a source can be asked, and in which forms it answers."""
+"""`Source` protocol: the requests that a source answers, and the types of the answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIX: Final = {card.name: card.wire_suffix for card in CARDS.values()}
 
 @dataclass(frozen=True)
 class ByPid:
-    """The parcel of an identifier: area (m²), clat, clon, cropcode, cropname, pid, srid, geom (GeoJSON text)."""
+    """Request a parcel by identifier: area (m²), clat, clon, cropcode, cropname, pid, srid, geom (GeoJSON text)."""
 
     key: ParcelKey
     geometry: bool = False
@@ -34,7 +34,7 @@ class ByPid:
 
 @dataclass(frozen=True)
 class ByLocation:
-    """All parcels that a point in degrees meets, edges included; columns of `ByPid`."""
+    """Request all parcels that intersect a point in degrees, boundaries included; columns of `ByPid`."""
 
     aoi: str
     year: int
@@ -47,7 +47,7 @@ class ByLocation:
 
 @dataclass(frozen=True)
 class ByPolygon:
-    """All parcels that a polygon meets; no rows, rather than an error, where there are none."""
+    """Request all parcels that intersect a polygon; no rows, rather than an error, if there are none."""
 
     aoi: str
     year: int
@@ -64,7 +64,7 @@ class ByPolygon:
 
 @dataclass(frozen=True)
 class Peers:
-    """The nearest parcels of the same crop larger than 3000 m²: pids, distance (m, edge to edge), ascending."""
+    """Request the nearest parcels of the same crop above 3000 m²: pids, distance (m, edge to edge), ascending."""
 
     key: ParcelKey
     distance: float = 2000.0
@@ -73,7 +73,7 @@ class Peers:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Statistics by time and band: date_part, band, count, mean, std, min, p25, p50, p75, max[, hist][, reference]."""
+    """Request statistics by time and band, in long form."""
 
     key: ParcelKey
     tstype: str = "s2"
@@ -88,14 +88,14 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Weather:
-    """meteo_date (YYYY-MM-DD), tmin, tmax, tmean (°C), prec (mm) of a parcel's weather cell, by date."""
+    """Request the weather of a parcel's cell: meteo_date (YYYY-MM-DD), tmin, tmax, tmean (°C), prec (mm), by date."""
 
     key: ParcelKey
 
 
 @dataclass(frozen=True)
 class Markers:
-    """What was found to happen on a parcel, by date."""
+    """Request the events detected on a parcel, by date."""
 
     key: ParcelKey
 
@@ -106,7 +106,7 @@ Question: TypeAlias = ByPid | ByLocation | ByPolygon | Peers | Statistics | Weat
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """The images of a position from a first to a last day."""
+    """Images of a position between two days, both included."""
 
     lon: float
     lat: float
@@ -121,36 +121,36 @@ class ImageRequest:
 
 
 class Source(Protocol):
-    """Answers questions about single parcels and positions.
+    """Answers requests about single parcels and positions.
 
     All raise NotFoundError where there is nothing, InvalidInputError for what cannot be asked, and SourceError when the
     lake or the server fails.
     """
 
     def answer(self, question: Question) -> Columns:
-        """An answer in the columns that the question names."""
+        """Answer a request in the columns that it names."""
 
     def parcel(self, key: ParcelKey) -> Parcel:
-        """A parcel as declared."""
+        """A declared parcel."""
 
     def series(self, parcel: Parcel, card: Card) -> TimeSeries:
-        """The statistics of a parcel; no rows where nothing was extracted."""
+        """Statistics of a parcel; no rows if nothing was extracted."""
 
     def cutouts(self, request: ImageRequest) -> list[Cutout]:
-        """The bands of all scenes over a position, those that can be read; a band that a scene lacks is left out."""
+        """Bands of all scenes over a position; missing bands are left out and unreadable ones skipped."""
 
     def write_chips(self, request: ImageRequest, folder: Path, limit: int = 24) -> list[Chip]:
-        """The same as GeoTIFFs in a folder, by band and time.
+        """Write the cutouts to GeoTIFFs in a folder, by band and time.
 
         Raises:
             TooManyError: more scenes than the limit.
         """
 
     def background(self, square: Square) -> Background:
-        """An orthophoto round a position."""
+        """An orthophoto around a position."""
 
     def write_background(self, square: Square, file: Path) -> Path:
-        """The same as GeoTIFF; where it is: `file`, or beside it where it shows something else than that name says."""
+        """Write the background as GeoTIFF; returns `file`, or a sibling path if another source had to be used."""
 
     def info(self, aois: Sequence[str] | None = None) -> dict[str, Any]:
-        """What there is to be asked: server, helpers, and for each area its years, parcel sets and examples."""
+        """Description of the source: server, helpers, and per area its years, parcel sets and examples."""

@@ -1,4 +1,4 @@
-"""The forms in which a REST server is asked and answers, and the objects that they stand for."""
+"""Request and response formats of the REST interface, converted to and from domain objects."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _STATISTICS: Final = ("count", "mean", "std", "min", "p25", "p50", "p75", "max")
 
 
 def parcel(key: ParcelKey, answer: Columns) -> Parcel:
-    """A parcel of its columns; an outline that names no coordinate system is in degrees unless it lies far outside.
+    """Parse a parcel; a geometry without coordinate system is in degrees unless its coordinates are far out of range.
 
     Raises:
         SourceError: the answer is not in that form.
@@ -48,7 +48,7 @@ def parcel(key: ParcelKey, answer: Columns) -> Parcel:
 
 
 def series(parcel: Parcel, card: Card, answer: Columns) -> TimeSeries:
-    """Long rows, as a server gives them, as one wide row for each scene; of a moment there may be several."""
+    """Pivot long rows of a server to one wide row per scene; a timestamp may have several."""
     scenes: dict[tuple[float, int], dict[str, Any]] = {}
     counts: Counter[tuple[float, str]] = Counter()
     classification = card.classification
@@ -71,7 +71,7 @@ def series(parcel: Parcel, card: Card, answer: Columns) -> TimeSeries:
 
 
 def _why_not(card: Card, scene: Mapping[str, Any]) -> str | None:
-    """Whether a scene has too few pixels; a server does not say which share of the parcel was seen.
+    """Whether a scene has too few pixels; servers do not report the observed share of a parcel.
 
     Of optical cards the fewest of the bands of the finest grid that have any count, else the most, as in a lake.
     """
@@ -88,7 +88,7 @@ def _rows(answer: Columns) -> Iterator[dict[str, Any]]:
 
 
 def cutout(obstime: datetime, band: str, name: str, content: bytes) -> Cutout:
-    """The GeoTIFF of a chip, by its file's name.
+    """Parse the GeoTIFF of a chip; its file name gives scene and band.
 
     Raises:
         SourceError: it cannot be read, or is too large to be read as a whole.
@@ -104,7 +104,7 @@ def cutout(obstime: datetime, band: str, name: str, content: bytes) -> Cutout:
 
 
 def background_name(content: bytes, name: str) -> str:
-    """What a background says that it shows; "" where it says nothing.
+    """Source name of a background; "" if it has none.
 
     Raises:
         SourceError: it cannot be read.
@@ -117,7 +117,7 @@ def background_name(content: bytes, name: str) -> str:
 
 
 def links(answer: Columns) -> list[tuple[datetime, str]]:
-    """The moments and links of chips."""
+    """Timestamps and links of chips."""
     try:
         moments = [datetime.strptime(moment[:15], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) for moment in answer["dates"]]
         return list(zip(moments, map(str, answer["chips"]), strict=True))
@@ -126,7 +126,7 @@ def links(answer: Columns) -> list[tuple[datetime, str]]:
 
 
 def ring(polygon: object) -> str:
-    """A polygon as the server wants it: lon_lat,lon_lat,… ; the comma, since a hyphen would be taken for a sign."""
+    """Format a polygon for the server: lon_lat,lon_lat,…; commas, because a hyphen would read as a minus sign."""
     if isinstance(polygon, str) and not polygon.lstrip().startswith("{"):
         return polygon
     try:
@@ -144,7 +144,7 @@ def _text(polygon: object) -> str:
 
 
 def name_of(link: str) -> str:
-    """The file's name in a link."""
+    """File name in a link."""
     name = link.rpartition("/")[2]
     if not name or name.startswith("."):
         raise SourceError(f"the server names a file {name!r}; that is none")

@@ -1,4 +1,4 @@
-"""JPEG 2000 files of one component, decoded tile by tile without GDAL.
+"""Reader of single-component JPEG 2000 files, which decodes tile by tile without GDAL.
 
 A file is a run of boxes around one codestream: a main header, then the tile-parts, each a tile's or a piece of one
 (`headers`). Of a tile a codestream of its own is made, the main header with the image cut down to that tile and its

@@ -1,4 +1,4 @@
-"""Boxes and headers of JPEG 2000 files (ISO/IEC 15444-1, annexes A and I): where which tile is."""
+"""Parser of JPEG 2000 boxes and headers (ISO/IEC 15444-1, annexes A and I): the byte ranges of all tiles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HEAD: Final = 65536
 _LARGEST_TILE: Final = 4096 * 4096
 """Pixels; OpenJPEG needs 12 bytes for each while it decodes."""
 _SIZ, _COD, _TLM, _SOT = 0xFF51, 0xFF52, 0xFF55, 0xFF90
-_KEPT: Final = {_COD, 0xFF53, 0xFF5C, 0xFF5D, 0xFF5E}
+_DECODING: Final = {_COD, 0xFF53, 0xFF5C, 0xFF5D, 0xFF5E}
 """COD, COC, QCD, QCC and RGN: a tile is decoded by them."""
 _DROPPED: Final = {_TLM, 0xFF57, 0xFF63, 0xFF64}
 """TLM, PLM, CRG and COM: they say nothing of how a tile is decoded."""
@@ -204,9 +204,9 @@ def _parsed(prefix: _Prefix, start: int, end: int) -> _Fields | None:
         if len(segments[-1][1]) != 2 + length:
             return None
         position += 2 + length
-    if not segments or segments[0][0] != _SIZ or {m for m, _ in segments[1:]} - _KEPT - _DROPPED:
+    if not segments or segments[0][0] != _SIZ or {m for m, _ in segments[1:]} - _DECODING - _DROPPED:
         return None
-    size, coding = segments[0][1], b"".join(content for marker, content in segments if marker in _KEPT)
+    size, coding = segments[0][1], b"".join(content for marker, content in segments if marker in _DECODING)
     fields = _fields(size)
     if fields is None or not all(_is_plain(content) for marker, content in segments if marker == _COD):
         return None

@@ -1,4 +1,4 @@
-"""Tiles of JPEG 2000 files to pixels."""
+"""Decoding of JPEG 2000 tiles to pixels with OpenJPEG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws images of places: sheets of many small ones, or a single one, with outline, date, clouds and metres."""
+"""Renders images of a location with matplotlib: colours, parcel geometry, date, cloud cover, scale bar and legends."""
 
 from __future__ import annotations
 
@@ -39,12 +39,14 @@ _PLAIN_LEGEND: Final[style.Look] = {
     "borderpad": 0,
     "labelspacing": 0.25,
 }
+LEFT: Final = 0.15
+"""Left margin of figures, inches."""
 _HALO: Final = [withStroke(linewidth=2.4, foreground="white", alpha=0.85)]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a sheet: what is shown of one parcel in one view."""
+    """Images of one parcel in one view, with common colour limits."""
 
     label: str
     view: View
@@ -54,15 +56,15 @@ class Row:
     limits: Limits
     cmap: str
     outlined: bool = True
-    """Whether the outline is drawn; clouds are counted in it all the same."""
+    """Whether the geometry is drawn; clouds are counted in it all the same."""
 
     @property
     def drawn_outline(self) -> shapely.Geometry | None:
-        """The outline that is drawn, if one is."""
+        """The parcel geometry, if it is to be drawn."""
         return self.outline if self.outlined else None
 
     def at(self, moment: datetime) -> Image | None:
-        """The image of a moment, else of its day, if there is one."""
+        """The image at a timestamp, else the nearest of the same day, or None."""
         of_day = [image for image in self.images.images if image.obstime.date() == moment.date()]
         return min(of_day, key=lambda image: abs(image.obstime - moment), default=None)
 
@@ -77,16 +79,16 @@ def row(
     percentile: Sequence[float] | None = None,
     outlined: bool = True,
 ) -> Row:
-    """A row whose images have common limits, taken from the cloud-free ones where there are such.
+    """Build a `Row`; common limits are taken from cloud-free images where there are any.
 
     Args:
-        label: what stands beside it.
-        view: what is made of the bands.
+        label: row label.
+        view: how the bands are rendered.
         images: all of one place.
         outline: of the parcel, in the images' coordinate system.
         cmap: colour map of matplotlib; None is the usual one.
         percentile: between which percentiles colours are stretched; None is the usual stretch of the view.
-        outlined: whether the outline is drawn.
+        outlined: whether the geometry is drawn.
 
     Raises:
         InvalidInputError: no such colour map, or percentiles that are none.
@@ -99,12 +101,12 @@ def row(
 
 
 def scale(row: Row) -> ScalarMappable:
-    """Which colour means which number, of an index or a single band."""
+    """Colour map and limits of an index or a single band."""
     return ScalarMappable(Normalize(*row.limits[0]), row.cmap)
 
 
 def rgba(row: Row, image: Image) -> NDArray[np.uint8]:
-    """An image in colours: red, green, blue, opacity."""
+    """Render an image to RGBA."""
     if not row.view.scaled:
         return row.view.colours(image.bands, row.limits)
     values = np.ma.masked_invalid(row.view.values(image.bands))
@@ -117,7 +119,7 @@ def rgba(row: Row, image: Image) -> NDArray[np.uint8]:
 def draw(
     axes: Axes, pixels: NDArray[np.uint8], bounds: Sequence[float], outline: shapely.Geometry | None, width: float = 1.4
 ) -> None:
-    """Pixels where they lie, and the outline over them; axes without numbers."""
+    """Draw pixels at their coordinates and the parcel geometry over them, without ticks."""
     west, south, east, north = bounds
     axes.imshow(pixels, extent=(west, east, south, north), interpolation="nearest", aspect="equal")
     axes.set_facecolor(palette.GROUND)
@@ -127,7 +129,7 @@ def draw(
 
 
 def draw_outline(axes: Axes, outline: shapely.Geometry, width: float = 1.4) -> None:
-    """The rings of a parcel, dark on a pale halo, which is seen on every ground."""
+    """Draw the rings of a parcel, dark on a pale halo, so that they stand out on any background."""
     for ring in shapely.get_rings(shapely.get_parts(outline)):
         x, y = shapely.get_coordinates(ring).T
         axes.plot(
@@ -136,7 +138,7 @@ def draw_outline(axes: Axes, outline: shapely.Geometry, width: float = 1.4) -> N
 
 
 def fill(axes: Axes, shape: shapely.Geometry, colour: str) -> None:
-    """A parcel in a pale colour; holes stay empty."""
+    """Fill a parcel with a pale colour; holes stay empty."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path as Outline
 
@@ -146,7 +148,7 @@ def fill(axes: Axes, shape: shapely.Geometry, colour: str) -> None:
 
 
 def frame(axes: Axes, row: Row, image: Image) -> None:
-    """A frame that says whether clouds hide the parcel; a plain one of radar, which sees through them."""
+    """Frame an image by the cloud cover of the parcel; radar gets a plain frame."""
     if not row.view.card.is_optical:
         axes.spines[:].set(color=palette.EDGE, linewidth=1.2)
         return
@@ -155,14 +157,14 @@ def frame(axes: Axes, row: Row, image: Image) -> None:
 
 
 def cloud_words(image: Image) -> str:
-    """How much is clouded, in words; nothing where nothing is."""
+    """Cloud cover as text; "" where it is negligible."""
     if np.isnan(image.cloud):
         return "clouds not known"
     return f"{max(1, round(100 * image.cloud))} % cloud" if image.cloud > computing.CLEAR_SKY else ""
 
 
 def scale_bar(axes: Axes, metre: float = 1.0) -> None:
-    """A bar of a round number of metres in the lower left corner.
+    """Draw a scale bar in the lower left corner.
 
     Args:
         axes: with an image.
@@ -181,12 +183,12 @@ def scale_bar(axes: Axes, metre: float = 1.0) -> None:
 
 
 def single(row: Row, image: Image, heading: str) -> Page:
-    """A figure of one image: heading, date, clouds, outline, scale bar, colours."""
-    below = 0.62 if row.view.scaled else _LEFT
+    """Draw a figure of one image: heading, date, clouds, geometry, scale bar, colour bar."""
+    below = 0.62 if row.view.scaled else LEFT
     side, above = 4.6, 0.75
-    width, height = side + 2 * _LEFT, side + above + below
+    width, height = side + 2 * LEFT, side + above + below
     figure = style.figure(width, height, constrained=False)
-    axes = axes_in(figure, (_LEFT, below, side, side))
+    axes = axes_in(figure, (LEFT, below, side, side))
     draw(axes, rgba(row, image), row.images.bounds, row.drawn_outline)
     frame(axes, row, image)
     scale_bar(axes)
@@ -195,145 +197,45 @@ def single(row: Row, image: Image, heading: str) -> Page:
         " · ".join(filter(None, [day, cloud_words(image)])), loc="left", size=style.SMALL, color=palette.PALE
     )
     bold: style.Look = {"size": 11, "va": "top", "color": palette.INK, "weight": "bold"}
-    figure.text(_LEFT / width, 1 - 0.14 / height, style.fitted(heading, side, 11, 1), **bold)
+    figure.text(LEFT / width, 1 - 0.14 / height, style.fitted(heading, side, 11, 1), **bold)
     if row.view.scaled:
         scale_of(figure, row, (1.4, 0.47, 2.1, 0.09))
     return figure
 
 
 def scale_of(figure: Page, row: Row, box: tuple[float, float, float, float]) -> None:
-    """The colours of an index or a band with their numbers, in a box of inches."""
+    """Draw the colour bar of an index or a band in a box of inches."""
     bar = figure.colorbar(scale(row), cax=axes_in(figure, box), orientation="horizontal")
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=style.SMALL, labelcolor=palette.INK, color=palette.EDGE)
     bar.set_label(row.view.unit, size=style.SMALL, color=palette.PALE, labelpad=1)
 
 
-# -- many images --------------------------------------------------------------------------------------------------
-
-_LINE, _GAP, _LEFT, _TOP, _BOTTOM = 0.2, 0.1, 0.15, 0.5, 0.66
-"""Inches: a line of words above an image, between images, the left edge, above and below all images."""
-_NAMES: Final = 0.5
-"""Inches for the names of rows."""
-_NARROWEST: Final = 6.0
-
-
-def sheet(rows: Sequence[Row], heading: str, columns: int | None = None, hspace: float = 0.0) -> Page:
-    """A figure of images: a row per parcel or view, a column per date; what does not fit continues below.
-
-    Args:
-        rows: what is shown; dates are those of any of them.
-        heading: above all.
-        columns: how many images stand side by side; without it as many as can be read, at most eight.
-        hspace: room between lines of images, beside that for words, as a share of an image's height.
-    """
-    days = sorted({image.obstime.date(): image.obstime for each in rows for image in each.images.images}.values())
-    across = columns or _columns(len(days), len(rows))
-    blocks = [days[first : first + across] for first in range(0, len(days), across)]
-    side, named = _side(across), _NAMES if len(rows) > 1 else 0.0
-    width = max(_NARROWEST, 2 * _LEFT + named + across * (side + _GAP) - _GAP)
-    lines = [_lines(rows, number) for number in range(len(rows))]
-    tall = len(blocks) * (sum(lines) * _LINE + len(rows) * (1 + hspace) * side + 0.12)
-    heading = style.fitted(heading, width - 2 * _LEFT)
-    begin = _TOP + 0.22 * heading.count("\n")
-    figure = style.figure(width, begin + tall + _BOTTOM, constrained=False)
-    top = begin
-    for block in blocks:
-        for each, words in zip(rows, lines, strict=True):
-            top += words * _LINE
-            _line(figure, each, block, (_LEFT + named, top, side), words)
-            if named:
-                _name(figure, each.label, top + side / 2, side)
-            top += (1 + hspace) * side
-        top += 0.12
-    scale_bar(next(axes for axes in figure.axes if axes.images))
-    head(figure, heading)
-    _foot(figure, rows)
-    return figure
-
-
-def _lines(rows: Sequence[Row], number: int) -> int:
-    """Lines of words above a row: date and clouds above the first, clouds above other parcels, none above views."""
-    if not number:
-        return 2
-    return 1 if rows[number].images is not rows[0].images else 0
-
-
-def _line(figure: Page, row: Row, block: Sequence[datetime], corner: tuple[float, float, float], words: int) -> None:
-    """A row's images of some dates, side by side from a corner on (left, top, side; inches from above)."""
-    x, top, side = corner
-    for column, moment in enumerate(block):
-        box = (x + column * (side + _GAP), figure.get_figheight() - top - side, side, side)
-        _cell(axes_in(figure, box), row, moment, words)
-
-
-def _columns(days: int, rows: int) -> int:
-    """Side by side: all of up to five dates; more in lines of like length, of at most eight, or six of one row."""
-    most = 6 if rows == 1 else 8
-    lines = -(-days // most)
-    return -(-days // lines)
-
-
-def _side(across: int) -> float:
-    """Inches a side of an image, of which so many stand side by side."""
-    return float(np.clip((style.WIDTH - 2 * _LEFT) / across - _GAP, 1.35, 5.7 if across == 1 else 4.2))
+# -- headings and legends ------------------------------------------------------------------------------------------
 
 
 def axes_in(figure: Page, box: tuple[float, float, float, float]) -> Axes:
-    """Axes in a box of inches: left, bottom, width, height."""
+    """Add axes in a box of inches: left, bottom, width, height."""
     width, height = figure.get_size_inches()
     return figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
 
 
-def _cell(axes: Axes, row: Row, moment: datetime, words: int) -> None:
-    """An image of a sheet, or the words that there is none; above it up to two lines: date, clouds."""
-    image = row.at(moment)
-    axes.set(xticks=[], yticks=[])
-    if image is None:
-        axes.spines[:].set(color=palette.GRID)
-        centred: style.Look = {"ha": "center", "va": "center", "transform": axes.transAxes}
-        axes.text(0.5, 0.5, "no image", size=style.SMALL, color=palette.PALE, **centred)
-    else:
-        draw(axes, rgba(row, image), row.images.bounds, row.drawn_outline)
-        frame(axes, row, image)
-    clouds = cloud_words(image) if image else ""
-    if words > 1:
-        above(axes, f"{moment:%-d %b %Y}", 13 if clouds else 4, style.SMALL, bold=not clouds)
-    if words and clouds:
-        above(axes, clouds, 3, 7.5, bold=False)
-
-
 def above(axes: Axes, text: str, points: float, size: float, *, bold: bool) -> None:
-    """Words so many points above the left upper corner of an image: bold where the ground is seen, else pale."""
+    """Text `points` above the upper left corner of an image: bold where the ground is visible, else pale."""
     units: style.Look = {"xycoords": "axes fraction", "textcoords": "offset points"}
     look: style.Look = {"color": palette.INK, "weight": "bold"} if bold else {"color": palette.PALE, "weight": "normal"}
     axes.annotate(text, (0, 1), (0, points), size=size, **units, **look)
 
 
-def _name(figure: Page, label: str, middle: float, side: float) -> None:
-    """What a row shows, upright at its left."""
-    width, height = figure.get_size_inches()
-    text = "\n".join(style.fitted(part, side + _LINE, style.SMALL, 1) for part in label.split(" · "))
-    upright: style.Look = {
-        "rotation": 90,
-        "ha": "right",
-        "va": "center",
-        "multialignment": "center",
-        "linespacing": 1.15,
-    }
-    x, y = (_LEFT + _NAMES - 0.1) / width, 1 - middle / height
-    figure.text(x, y, text, size=style.SMALL, color=palette.INK, **upright)
-
-
 def head(figure: Page, heading: str) -> None:
-    """The heading of a figure, in its left upper corner."""
+    """Draw the heading of a figure in its upper left corner."""
     width, height = figure.get_size_inches()
     bold: style.Look = {"size": style.TITLE, "va": "top", "color": palette.INK, "weight": "bold", "linespacing": 1.15}
-    figure.text(_LEFT / width, 1 - 0.14 / height, heading, **bold)
+    figure.text(LEFT / width, 1 - 0.14 / height, heading, **bold)
 
 
 def key(figure: Page, words: Sequence[str], top: float, *, parcel: bool, clouds: bool = True) -> None:
-    """What the frames of images mean, and more words, so many inches above the lower edge."""
+    """Draw the legend of frame colours, with more text, `top` inches above the lower edge."""
     from matplotlib.lines import Line2D
 
     width, height = figure.get_size_inches()
@@ -347,13 +249,13 @@ def key(figure: Page, words: Sequence[str], top: float, *, parcel: bool, clouds:
         "fontsize": style.SMALL,
         "handlelength": 1.4,
         "ncols": ncols,
-        "bbox_to_anchor": (_LEFT / width, top / height),
+        "bbox_to_anchor": (LEFT / width, top / height),
     }
     figure.legend(handles=handles, **_PLAIN_LEGEND, **look)
 
 
 def classes_there(row: Row) -> list[tuple[str, str]]:
-    """The scene classes of a row's images, and their colours (#rrggbb)."""
+    """Names and colours (#rrggbb) of the scene classes that occur in a row's images."""
     classification = row.view.card.classification
     if classification is None:
         return []
@@ -364,7 +266,7 @@ def classes_there(row: Row) -> list[tuple[str, str]]:
 
 
 def class_key(figure: Page, row: Row, top: float) -> None:
-    """Which colour means which scene class, of those that there are, so many inches above the lower edge."""
+    """Draw the legend of the scene classes that occur, `top` inches above the lower edge."""
     from matplotlib.patches import Patch
 
     width, height = figure.get_size_inches()
@@ -373,26 +275,11 @@ def class_key(figure: Page, row: Row, top: float) -> None:
         for name, colour in classes_there(row)
     ]
     look: style.Look = {"fontsize": 7, "handlelength": 1.2, "ncols": max(1, int(width // 1.55)), "columnspacing": 1.2}
-    figure.legend(handles=handles, bbox_to_anchor=(_LEFT / width, top / height), **_PLAIN_LEGEND, **look)
-
-
-def _foot(figure: Page, rows: Sequence[Row]) -> None:
-    """What frames mean, how wide images are, and the scale of colours; of several bands alone the first's."""
-    images, width = rows[0].images, figure.get_figwidth()
-    metres = computing.distance(images.size * images.transform.a)
-    clouds = any(each.view.card.is_optical for each in rows)
-    outlined = any(each.outline is not None for each in rows)
-    key(figure, [f"each image is {metres} wide"], 0.52, parcel=outlined, clouds=clouds)
-    classes = next((each for each in rows if each.view.classes), None)
-    if classes:
-        class_key(figure, classes, 0.38)
-    scaled = next((each for each in rows if each.view.scaled), None)
-    if scaled:
-        scale_of(figure, scaled, (width - _LEFT - 2.0, 0.43, 1.9, 0.09))
+    figure.legend(handles=handles, bbox_to_anchor=(LEFT / width, top / height), **_PLAIN_LEGEND, **look)
 
 
 def write(rows: Row, folder: Path, heading: str) -> list[Path]:
-    """Each image of a row as <bands>_<date>.png in a folder; the files."""
+    """Write each image of a row to <bands>_<date>.png in a folder; returns the paths."""
     files = []
     for image in rows.images.images:
         file = folder / f"{rows.view.name}_{image.obstime:%Y-%m-%d}.png"

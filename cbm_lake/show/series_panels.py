@@ -1,0 +1,91 @@
+"""Panels of time series figures: radar, temperature, precipitation, and one line per parcel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cbm_lake import cards
+from cbm_lake.cards import palette
+from cbm_lake.parcel.declaration import Parcel
+from cbm_lake.show import computing, crops, style
+from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show.reading import Reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def temperature(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
+    """The panel of daily temperatures, in degrees Celsius."""
+    rows = [_weather_rows(frame, "tmean", "tmin", "tmax") for frame in days]
+    lines = (Line("daily mean, between least and greatest", palette.RED, rows[0]),)
+    return Panel("temperature (°C)", lines if len(parcels) == 1 else by_parcel(parcels, rows), marks=False)
+
+
+def precipitation(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
+    """The panel of precipitation: bars in mm a day, or for several parcels its cumulative sum in mm."""
+    if len(parcels) > 1:
+        lines = by_parcel(parcels, [_summed(frame) for frame in days])
+        return Panel("precipitation since the first day (mm)", lines, (0, 5), marks=False)
+    bars = (Line("precipitation", palette.BLUE, _weather_rows(days[0], "prec")),)
+    return Panel("precipitation (mm a day)", bars, (0, 5), bars=True, marks=False)
+
+
+def radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
+    """The panels of a Sentinel-1 card: both polarisations in one for a single parcel, else one per polarisation."""
+    card = cards.get(kind)
+    decibel, limits = card.quantity.decibels, card.quantity.axis
+    unit = f"{card.picture} (dB)" if decibel else card.picture
+    series = [reading.series(parcel, kind) for parcel in parcels]
+    rows = {band: [computing.radar_curve(one, band, decibel=decibel) for one in series] for band in ("VV", "VH")}
+    if len(parcels) == 1:
+        lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
+        others = tuple(crops.of_radar(reading.lake, parcels[0], kind).values()) if crop else ()
+        return [Panel(unit, lines, limits, missing(kind), crops=others)]
+    return [
+        Panel(
+            f"{unit}, {band}",
+            by_parcel(parcels, curves_of, most),
+            None if decibel else limits,
+            missing(kind),
+            compared=True,
+        )
+        for band, curves_of in rows.items()
+    ]
+
+
+def _weather_rows(rows: pd.DataFrame, value: str, low: str = "", high: str = "") -> pd.DataFrame:
+    """A column of the weather as a curve, with two others as its band."""
+    nothing = float("nan")
+    curve = rows[["time"]].assign(
+        value=rows[value].astype(float),
+        low=rows[low].astype(float) if low else nothing,
+        high=rows[high].astype(float) if high else nothing,
+        cloud=0.0,
+        count=1.0,
+    )
+    return curve.sort_values("time").reset_index(drop=True)
+
+
+def _summed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Precipitation since the first day."""
+    curve = _weather_rows(rows, "prec")
+    return curve.assign(value=curve["value"].fillna(0).cumsum())
+
+
+def by_parcel(
+    parcels: Sequence[Parcel], curves_of: Sequence[pd.DataFrame], most: int | None = None
+) -> tuple[Line, ...]:
+    """One line per parcel, each in its own colour; beyond the first `most` only grey quartile bands."""
+    return tuple(
+        Line(parcel.label, style.curve_colour(number), rows, style.dash(number))
+        if most is None or number < most
+        else Line(parcel.label, palette.PALE, rows, background=True)
+        for number, (parcel, rows) in enumerate(zip(parcels, curves_of, strict=True))
+    )
+
+
+def missing(tstype: str) -> str:
+    """What a panel without observations says, and the command that extracts them."""
+    return f"no {tstype} statistics of this parcel; cbm-lake extract {tstype} makes them"
