@@ -109,6 +109,9 @@ def describe(
     """
     lake = lake_or_default(lake)
     selected = _checked(name, statistics, categories, rule)
+    declared = set(lake.sql("from parcels limit 0").column_names).intersection(selected.values())
+    if declared:
+        raise InvalidInputError(f"{', '.join(sorted(declared))} is a column of parcels already; choose another name")
     parcels = _parcels(lake, aoi, year, ptype)
     stored = lake.read_parcels(parcels, ["id", "geometry", "epsg"])
     with _opened(str(raster), band, classes=bool(categories)) as source:

@@ -242,6 +242,12 @@ def test_what_cannot_be_is_refused_by_name(lake, tmp_path, options, said):
     assert not lake.sql("from parcel_attributes_long").num_rows
 
 
+@pytest.mark.parametrize("name", ["crop_name", "area_m2", "geometry"])
+def test_no_attribute_has_the_name_of_a_column_of_parcels(lake, tmp_path, name):
+    with pytest.raises(InvalidInputError, match=f"{name} is a column of parcels already"):
+        parcels.describe(tmp_path / "dem.tif", name, lake=lake)
+
+
 def test_a_raster_elsewhere_or_nowhere_is_refused(lake, tmp_path):
     far = raster(tmp_path / "far.tif", heights(), Affine(1 / 3600, 0, 20, 0, -1 / 3600, 50))
     with pytest.raises(InvalidInputError, match="lies elsewhere than the parcels"):
