@@ -101,13 +101,12 @@ def seen(job):
 def plan(lake, ptype, kind):
     """The jobs that extraction plans: every scene that is not done yet."""
     bands, how = KINDS[kind]
+    asked = planning.Asked(bands=tuple(bands), rule=how, statistics=(), cube=False, again=False)
     parcels = lake.parcel_set("ms", 2024, ptype)
     start, stop = datetime(2024, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)
     rows = lake.query("scenes.between", card="s2", start=start, stop=stop).to_pylist()
     lake.prepare("s2")
-    return [
-        job for job, _ in planning._drafts(lake, cards.get("s2"), rows, parcels, bands, how, cube=False, again=False)
-    ]
+    return [job for job, _ in planning._drafts(lake, cards.get("s2"), rows, parcels, asked)]
 
 
 def extract(job):
