@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 
@@ -45,3 +45,22 @@ def day_of(value: object, noun: str = "day") -> date:
         return parse_day(value)
     except ValueError as error:
         raise InvalidInputError(f"{value!r} is no {noun} ({error}); write dates as 2024-03-01") from error
+
+
+def timestamp_of(value: date | str, noun: str) -> datetime:
+    """The timestamp (UTC) of a date, a datetime or a text in ISO 8601; UTC unless it has a zone.
+
+    Args:
+        value: a date is its midnight.
+        noun: what the message calls it.
+
+    Raises:
+        InvalidInputError: it is no timestamp.
+    """
+    try:
+        timestamp = datetime.fromisoformat(str(value))
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{noun} {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
+        ) from error
+    return timestamp.replace(tzinfo=UTC) if timestamp.tzinfo is None else timestamp.astimezone(UTC)

@@ -20,6 +20,7 @@ from cbm_lake import cards
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError, quoted
 from cbm_lake.files import digests
+from cbm_lake.files.dates import timestamp_of
 from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.lake import database, lookup, options, ordering, queries
 from cbm_lake.lake.database import Database
@@ -352,7 +353,7 @@ def open_lake(url: str | PathLike[str] | None = None, as_of: date | str | None =
     Raises:
         InvalidInputError: `as_of` is no date, or `url` neither a folder nor a URL.
     """
-    location, timestamp = _location(url), _timestamp(as_of)
+    location, timestamp = _location(url), None if as_of is None else timestamp_of(as_of, "as_of")
     return _OPEN.get(_key(location, timestamp), lambda: Lake(location, timestamp))
 
 
@@ -383,18 +384,6 @@ def _key(url: str, as_of: datetime | None) -> Hashable:
     """The identity of an open lake: location, timestamp and, in an object store, credentials."""
     location = url.rstrip("/") if "://" in url else str(Path(url).absolute())
     return location, as_of, Access.of(url) if is_remote(url) else None
-
-
-def _timestamp(value: date | str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        value = datetime.fromisoformat(str(value))
-    except ValueError as error:
-        raise InvalidInputError(
-            f"as_of {value!r} is no date; write it as 2024-06-30 or 2024-06-30T12:00:00Z"
-        ) from error
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _is_index(name: str, grid: str) -> bool:
