@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
