@@ -14,6 +14,7 @@ from ground_truth import SIZE, check, coherence, dn, extracted, load, power, wri
 from cbm_lake import card2db
 from cbm_lake.card2db import container
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.lake import open_lake
 
 BS = "S1A_IW_GRDH_1SDV_20240501T055000_20240501T055025_053680_0684F5_1A2B_CARD_BS"
 COH = "S1A_20240501T055000_S1A_20240425T055000_3B20_CARD_COH6"
@@ -336,7 +337,7 @@ def test_the_zipped_products_of_herault_equal_the_unpacked_ones(realdata, lake, 
         path = asset["B04"]["href"]
         with rasterio.open(path) as mine, rasterio.open(folder / path.partition(".zip/")[2]) as truth:
             assert np.array_equal(mine.read(1), truth.read(1))
-    other = card2db.open_lake(str(tmp_path / "other"))
+    other = open_lake(str(tmp_path / "other"))
     card2db.safe(folder, lake=other)
     rows = {row["id"]: row for row in other.sql(f"select {columns} from scenes").to_pylist()}  # noqa: S608
     assert inside == [rows[row["id"]] for row in inside]

@@ -374,7 +374,7 @@ def test_a_column_that_is_the_crop_from_now_on_is_not_said_to_be_gone(lake, tmp_
     deliver(lake, tmp_path, sown=crops, owner=["a", "b", "c"])
     caplog.set_level(logging.WARNING)
     file = save(tmp_path / "b.gpkg", [outline(number) for number in range(3)], pid=list(PIDS), sown=crops)
-    assert parcels.load(file, "ms", 2024, crop_name="sown", lake=lake).changes.same_outlines
+    assert parcels.load(file, "ms", 2024, crop_name="sown", lake=lake).changes.same_geometries
     assert "there is no column owner any more" in caplog.text
     assert lake.sql("select crop_name from parcels order by pid")["crop_name"].to_pylist() == crops
 
