@@ -470,5 +470,5 @@ def test_a_report_says_what_was_not_used(lake):
     told = " ".join(words._summary({"optical": rows, "radar": []}))
     assert "1 show clouds on it. On 1 it is unknown whether there are clouds" in told
     assert "1 saw only part of it." in told
-    used = {row["day"]: row["used"] for row in map(words._seen, rows)}
+    used = {row["day"]: row["used"] for row in map(words._season_row, rows)}
     assert used[f"{days['cut']:%Y-%m-%d}"] == "no: 50% seen"
