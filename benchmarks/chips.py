@@ -34,7 +34,9 @@ from cbm_lake.lake.slots import SlotContent
 from cbm_lake.parcel import chips
 from cbm_lake.rasters import Raster
 from cbm_lake.rasters import Window as Pixels
-from cbm_lake.rasters.cube import Cube, CubeSource, Slot
+from cbm_lake.rasters.blocks import CubeSource
+from cbm_lake.rasters.cf import Slot
+from cbm_lake.rasters.cube import Cube
 
 START = datetime(2024, 3, 1, 10, 40, tzinfo=UTC)
 PLACES = 40

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import shapely
 
-from cbm_lake.qa import outlines
+from cbm_lake.qa import geometries
 from cbm_lake.qa.tablefiles import Shapes
 from cbm_lake.qa.validation import validate
 
@@ -67,9 +67,9 @@ def whole(file: str) -> None:
 def against_geopandas(frame: gpd.GeoDataFrame) -> None:
     """Time the search for overlaps three ways on the same parcels; all must find the same pairs."""
     shapes = Shapes(pa.chunked_array([pa.array(frame.geometry.to_wkb(), pa.large_binary())]), frame.crs)
-    measured = outlines.measure(shapes)
+    measured = geometries.measure(shapes)
     start = time.process_time()
-    ours = outlines.overlaps(measured).num_rows
+    ours = geometries.overlaps(measured).num_rows
     seconds = time.process_time() - start
     print(f"overlaps of {len(frame):,} parcels: {seconds:.2f} s, {ours:,} pairs")
     for name, peer in {"sjoin": by_join, "overlay": by_overlay}.items():
@@ -84,7 +84,7 @@ def by_join(frame: gpd.GeoDataFrame) -> int:
     pairs = gpd.sjoin(frame[["geometry"]], frame[["geometry"]], predicate="overlaps").reset_index()
     pairs = pairs[pairs["index"] < pairs["index_right"]]
     a, b = (frame.geometry.iloc[pairs[name]].reset_index(drop=True) for name in ("index", "index_right"))
-    return int((a.intersection(b).area > outlines.SMALLEST).sum())
+    return int((a.intersection(b).area > geometries.SMALLEST).sum())
 
 
 def by_overlay(frame: gpd.GeoDataFrame) -> int:
@@ -94,7 +94,7 @@ def by_overlay(frame: gpd.GeoDataFrame) -> int:
         warnings.simplefilter("ignore")
         parts = gpd.overlay(numbered, numbered, how="intersection", keep_geom_type=True)
     parts = parts[parts["number_1"] < parts["number_2"]]
-    return int((parts.area > outlines.SMALLEST).sum())
+    return int((parts.area > geometries.SMALLEST).sum())
 
 
 def lpis(parcels: int) -> gpd.GeoDataFrame:

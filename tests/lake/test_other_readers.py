@@ -255,7 +255,7 @@ def test_when_nothing_has_changed_nothing_is_committed_or_opened(either, monkeyp
 KILLED = """
 import os, signal, sys
 import cbm_lake as cbm
-from cbm_lake.delta import Exchange, Table
+from cbm_lake.storage.delta import Exchange, Table
 from cbm_lake.lake import Lake
 
 step, after = sys.argv[2], sys.argv[3] == "after"

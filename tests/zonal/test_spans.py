@@ -357,7 +357,7 @@ def test_a_wrong_block_or_pool_is_refused():
 
 
 KERNEL = """
-from cbm_lake.compiling import compiled
+from cbm_lake.zonal.compiled import compiled
 
 @compiled
 def twice(x):
