@@ -29,6 +29,7 @@ from pyproj import Transformer
 from rasterio.windows import Window
 
 from benchmarks import tiles
+from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.lake.slots import SlotContent
 from cbm_lake.parcel import chips
@@ -204,7 +205,7 @@ def maps(lake: Lake) -> None:
             begun = time.perf_counter()
             try:
                 chips.tile(lake, scene, "B04", z, int((x + chips.HALF_MAP) // side), int((chips.HALF_MAP - y) // side))
-            except chips.InvalidInputError as error:
+            except InvalidInputError as error:
                 print(f"map tile at zoom {z}: {error.args[0].rpartition('/')[2]}")
                 break
             times.append(time.perf_counter() - begun)

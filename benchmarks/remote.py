@@ -174,7 +174,7 @@ def in_process() -> None:
         os.environ.update(_GDAL)
         scene.source = GdalSource  # type: ignore[assignment, misc]
     wall, cpu = time.perf_counter(), time.process_time()
-    rows = scene._signatures(job)  # noqa: SLF001
+    rows, _ = scene._signatures(job)  # noqa: SLF001
     figures = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "peak": extraction.peak()}
     values = rows.drop_columns(["extraction"]).to_pandas().to_csv(index=False)
     print(json.dumps(figures | {"rows": hashlib.sha256(values.encode()).hexdigest()}))

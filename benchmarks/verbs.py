@@ -35,7 +35,7 @@ def main() -> None:
         if not options.workspace:
             from cbm_lake.demo import run
 
-            run.run(Path(scratch), workers=0, console=Console(quiet=True))
+            run(Path(scratch), workers=0, console=Console(quiet=True))
         for name, verb in _verbs(Path(scratch) / "out").items():
             print(f"{name:<24} {_measured(verb, options.times)}", flush=True)
 
