@@ -54,6 +54,7 @@ class ObjectStore:
 
         deaf: does not heed If-None-Match. refuses: answers it 501. lost: so many commits are made, and answered 500.
         busy: so many requests are answered 503. pays: refuses who does not pay. slow: seconds that every request takes.
+        closed: files whose path ends so cannot be written.
         """
         self.request("PUT", _CONTROL, json.dumps(faults))
 
@@ -139,7 +140,7 @@ class Faulty:
         if authorization and f"Credential={KEY}/" not in authorization:
             key = authorization.partition("Credential=")[2].partition("/")[0]
             return self.refuse("403 Forbidden", REFUSED.format(key=key), environment, respond)
-        if self.faults.get("pays") and environment.get("HTTP_X_AMZ_REQUEST_PAYER") != "requester":
+        if self.is_forbidden(environment):
             return self.refuse("403 Forbidden", "<Error><Code>AccessDenied</Code></Error>", environment, respond)
         with self.lock:
             busy = self.faults.get("busy", 0)
@@ -155,6 +156,12 @@ class Faulty:
         if self.faults.get("deaf"):
             environment.pop("HTTP_IF_NONE_MATCH", None)
         return list(self.application(environment, respond))
+
+    def is_forbidden(self, environment):
+        if self.faults.get("pays") and environment.get("HTTP_X_AMZ_REQUEST_PAYER") != "requester":
+            return True
+        closed = self.faults.get("closed")
+        return closed and environment["REQUEST_METHOD"] == "PUT" and environment["PATH_INFO"].endswith(closed)
 
     def lose(self, environment, respond):
         if environment["REQUEST_METHOD"] != "PUT":

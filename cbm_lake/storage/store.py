@@ -141,11 +141,10 @@ class Store:
         """
         if not access.is_remote(self.url):
             return None
-        with translated("read", self.path(_CHANGE)):
-            try:
-                return self.lasting_files.state(self.path(_CHANGE))
-            except FileNotFoundError:
-                return None
+        try:
+            return self.lasting_files.state(self.path(_CHANGE))
+        except OSError:  # there is none, or it cannot be read: then what is read next says why, which no HEAD does
+            return None
 
     def note_change(self) -> None:
         """Let others who have this lake open in an object store see that it has changed, when they look next."""
