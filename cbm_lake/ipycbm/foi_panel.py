@@ -188,13 +188,13 @@ class Look(Panel):
     """View of one parcel of the last check: raster, geometry and clusters."""
 
     def __init__(self) -> None:
-        self.result: Foi | None = None
+        self.checked: Foi | None = None
         self.pid = ipywidgets.Combobox(description="parcel", placeholder="check first; type to search", style=STYLE)
         super().__init__("show", self._draw, redraws=True, pid=self.pid)
 
     def take(self, result: Foi) -> None:
         """Offer the parcels of a check, most suspicious first, and clear the view of another one."""
-        self.result = result
+        self.checked = result
         self.clear()
         ranked = result.ranked()
         self.pid.options = [str(pid) for pid in ranked.column(1).to_pylist()]
@@ -202,12 +202,12 @@ class Look(Panel):
 
     def choose(self, pid: str, result: Foi) -> None:
         """Select a parcel of a check."""
-        if result is not self.result:
+        if result is not self.checked:
             self.take(result)
         self.pid.value = pid
         self.submit()
 
     def _draw(self, pid: str) -> Any:
-        if self.result is None:
+        if self.checked is None:
             raise InvalidInputError("nothing is checked yet; check first, then choose a parcel")
-        return foi.plot_clusters(self.result, pid)
+        return foi.plot_clusters(self.checked, pid)

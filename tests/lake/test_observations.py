@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cbm_lake import cards, markers, show
-from cbm_lake.cards import observation
+from cbm_lake.cards import S2, observation
 from cbm_lake.ipycbm import overview
 from cbm_lake.lake import Lake
 from cbm_lake.lake.looks import count
+from cbm_lake.parcel.sources import wire
 from cbm_lake.report import words
 from cbm_lake.show import computing, reading
 
@@ -116,7 +117,8 @@ def test_every_named_question_counts_the_same_looks(filled):
 def test_figures_reports_markers_and_maps_agree_about_every_date(filled):
     lake, key, days = filled
     aoi, year, pid = key["aoi"], key["year"], key["pid"]
-    curve = computing.ndvi_curve(reading.series(reading.parcels(aoi, year, pid)[0], "s2"), SCREEN)
+    figures = reading.Reading.of(lake)
+    curve = computing.ndvi_curve(figures.series(figures.parcels(aoi, year, pid)[0], "s2"), SCREEN)
     assert named(days, curve["time"][computing.clear(curve)]) == USABLE
     assert len(curve) == len(LOOKS)
 
@@ -126,7 +128,9 @@ def test_figures_reports_markers_and_maps_agree_about_every_date(filled):
 
     rows = lake.query("report.optical", **key, screen=SCREEN).to_pylist()
     used = [
-        row["obstime"] for row in rows if words._seen({**row, "obstime": row["obstime"].isoformat()})["used"] == "yes"
+        row["obstime"]
+        for row in rows
+        if words._season_row({**row, "obstime": row["obstime"].isoformat()})["used"] == "yes"
     ]
     assert named(days, used) == USABLE
 
@@ -195,11 +199,8 @@ def test_the_rule_by_pencil(lake, pixels, share, classified, screened, most):
 
 
 def test_a_small_parcel_is_recognised_without_the_lake_by_its_pixels():
-    import pandas as pd
-
-    rows = [(0, "B04", 25), (0, "B11", 6), (5, "B04", 3), (5, "B08", 25), (5, "B11", 9), (9, "B11", 9)]
-    series = pd.DataFrame(rows, columns=["date_part", "band", "count"])
-    assert computing.too_small(series) == [None, None, "small", "small", "small", None]
+    scenes = [{"B04_count": 25, "B11_count": 6}, {"B04_count": 3, "B08_count": 25, "B11_count": 9}, {"B11_count": 9}]
+    assert [wire._why_not(S2, scene) for scene in scenes] == [None, "small", None]
 
 
 def test_numbers_of_the_rule_in_sql_are_those_of_the_data(lake):
