@@ -144,7 +144,7 @@ def test_figures_reports_markers_and_maps_agree_about_every_date(filled):
         assert f"{fates[why]} {text}" in told
 
     panel = show.calendar._panel(
-        reading.parcels(aoi, year, pid)[0],
+        figures.series(figures.parcels(aoi, year, pid)[0], "s2"),
         show.calendar.views.view("ndvi"),
         SCREEN,
         datetime(year, 1, 1).date(),
