@@ -252,8 +252,7 @@ def test_error_bars_are_as_long_as_the_band_is_wide(what):
     figure = called("cbm.show.time_series.ndvi(aoi, year, pid, errorbar=True)", what)
     bars = next(each for each in figure.axes[0].collections if isinstance(each, LineCollection))
     reading = Reading.of(None)
-    figures = reading.Reading.of(None)
-    frame = computing.ndvi_curve(figures.series(figures.parcels("demo", 2024, what["pid"])[0], "s2"), SCREEN)
+    frame = computing.ndvi_curve(reading.series(reading.parcels("demo", 2024, what["pid"])[0], "s2"), SCREEN)
     clear = frame[computing.clear(frame)]
     drawn = [segment[:, 1] for segment in bars.get_segments()]
     assert [low for low, _ in drawn] == pytest.approx(list(np.minimum(clear["low"], clear["value"])))
