@@ -22,6 +22,7 @@ from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.parcel import basemaps, chips, tileservers
+from cbm_lake.parcel import tiles as fetching
 
 HALF = 20037508.342789244
 WAVE = 700.0
@@ -192,8 +193,8 @@ def test_a_server_that_gives_no_tiles_is_an_error_and_leaves_no_file(tiles, tmp_
 @pytest.mark.slow
 def test_a_slow_server_is_given_up(tiles, tmp_path, monkeypatch):
     tiles.delay = 1.2
-    monkeypatch.setattr(basemaps, "_TILES", basemaps._TILES.replace("<Timeout>10<", "<Timeout>1<"))
-    monkeypatch.setitem(basemaps._GDAL_OPTIONS, "GDAL_HTTP_TIMEOUT", "1")
+    monkeypatch.setattr(tileservers, "_TILES", tileservers._TILES.replace("<Timeout>10<", "<Timeout>1<"))
+    monkeypatch.setitem(fetching._GDAL_OPTIONS, "GDAL_HTTP_TIMEOUT", "1")
     begun = time.monotonic()
     with pytest.raises(SourceError, match="does not answer"):
         basemaps.write(LON, LAT, tms="here", file=tmp_path / "b.tif")
