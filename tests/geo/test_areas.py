@@ -12,7 +12,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.geo.areas import WORLD, Area, bounds_in, is_seen, loose_bounds, metres_per_unit
 from cbm_lake.lake import Lake
 from cbm_lake.parcel.sources import ByPolygon, LakeSource, polygons
-from cbm_lake.parcel.sources.declared import Asked, Held
+from cbm_lake.parcel.sources.declared import Asked, InMemory
 
 COUNTRIES = {
     3067: (20, 60, 31, 70),
@@ -96,7 +96,7 @@ def test_the_footprint_of_an_area_covers_every_parcel_and_not_much_more(country)
 def test_candidates_in_memory_and_by_sql_are_the_same(country):
     lake, frame = country
     parcel_set = lake.parcel_set("aa", 2024)
-    held, asked = Held(lake, parcel_set), Asked(lake, parcel_set)
+    held, asked = InMemory(lake, parcel_set), Asked(lake, parcel_set)
     for box in boxes(np.random.default_rng(3), *COUNTRIES[frame.crs.to_epsg()], 12):
         assert [row["pid"] for row in held.near(box)] == [row["pid"] for row in asked.near(box)]
 
