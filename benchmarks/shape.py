@@ -61,15 +61,17 @@ class Shape:
     prints: int = 0
 
 
-def bindings(tree: ast.AST) -> Iterator[str]:
-    """The names that a module binds: variables, parameters, attributes."""
+def bindings(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The names that a module binds (variables, parameters, attributes, functions, classes), and the line of each."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
+            yield node.id, node.lineno
         elif isinstance(node, ast.arg):
-            yield node.arg
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name, node.lineno
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            yield node.attr
+            yield node.attr, node.lineno
 
 
 def body_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -94,7 +96,7 @@ def measure(folder: Path) -> Shape:
         shape.lines += lines
         shape.modules[name] = lines
         shape.unformatted += len(re.findall(r"# fmt: (?:skip|off)", text))
-        names = list(bindings(tree))
+        names = [word for word, _ in bindings(tree)]
         shape.bindings += len(names)
         shape.generic.update(word for word in (name.strip("_") for name in names) if word in GENERIC)
         _count_nodes(shape, name, tree)

@@ -17,6 +17,36 @@ SHAPES = [
     for i, j in ((0, 0), (2, 1), (4, 4), (7, 8), (10, 10))
 ]
 YEAR = {"aoi": "ms", "year": 2024}
+REFERENCE = {
+    "count": "count",
+    "mean": "mean",
+    "std": "std",
+    "min": "min",
+    "max": "max",
+    "p25": "percentile_25",
+    "p50": "percentile_50",
+    "p75": "percentile_75",
+}
+"""The stored statistics, and what rasterstats calls them."""
+
+
+def tilted_squares(sizes, corner, east, south, seed):
+    """Squares off the grid, each turned by another angle.
+
+    Args:
+        sizes: half a diagonal of each, metres.
+        corner: x and y of the upper left corner of the ground.
+        east: metres from there to the centres, least and most.
+        south: the same downwards.
+        seed: of the random numbers.
+    """
+    rng = np.random.default_rng(seed)
+    shapes = []
+    for size in sizes:
+        x, y = corner[0] + rng.uniform(*east), corner[1] - rng.uniform(*south)
+        angles = rng.uniform(0, 6) + np.arange(4) * np.pi / 2
+        shapes.append(shapely.Polygon([(x + size * np.cos(angle), y + size * np.sin(angle)) for angle in angles]))
+    return shapes
 
 
 def write(path, pixels, metres=10, driver="GTiff", descriptions=(), epsg=32631, corner=(X, Y), **profile):
@@ -73,20 +103,11 @@ def check(lake, card, scene, truths, offset=0):
     """
     rows = lake.sql(f"select * from {card} where scene = $scene order by pid", scene=scene).to_pylist()  # noqa: S608
     assert len(rows) == len(SHAPES)
-    names = {
-        "mean": "mean",
-        "std": "std",
-        "min": "min",
-        "max": "max",
-        "p25": "percentile_25",
-        "p50": "percentile_50",
-        "p75": "percentile_75",
-    }
     for band, truth in truths.items():
         source, place = (truth, None) if not isinstance(truth, np.ndarray) else (truth, Affine(10, 0, X, 0, -10, Y))
-        expected = zonal_stats(SHAPES, source, affine=place, nodata=0, stats=" ".join(("count", *names.values())))
+        expected = zonal_stats(SHAPES, source, affine=place, nodata=0, stats=[*REFERENCE.values()])
         for row, values in zip(rows, expected, strict=True):
             assert row[f"{band}_count"] == values["count"] > 0
-            for name, key in names.items():
-                shift = 0 if name == "std" else offset
+            for name, key in REFERENCE.items():
+                shift = 0 if name in ("count", "std") else offset
                 assert row[f"{band}_{name}"] == pytest.approx(values[key] + shift, rel=2e-6), (band, name)

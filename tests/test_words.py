@@ -1,7 +1,12 @@
 """Identifiers say what they hold, in the words of the field."""
 
 import ast
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # benchmarks are no part of what is installed
+
+from benchmarks.shape import bindings
 
 PACKAGE = Path(__file__).parent.parent / "cbm_lake"
 BANNED = frozenset(
@@ -19,19 +24,6 @@ PUBLIC = frozenset(
     }
 )
 """Attributes and parameters that users name."""
-
-
-def bindings(tree):
-    """The names that a module binds, and the line of each."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id, node.lineno
-        elif isinstance(node, ast.arg):
-            yield node.arg, node.lineno
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield node.name, node.lineno
-        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            yield node.attr, node.lineno
 
 
 def test_no_name_is_one_that_any_value_could_have():

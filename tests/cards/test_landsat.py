@@ -11,6 +11,7 @@ import rasterio
 import shapely
 import xarray as xr
 from affine import Affine
+from ground_truth import REFERENCE, tilted_squares
 from pyproj import Transformer
 from rasterstats import zonal_stats
 from typer.testing import CliRunner
@@ -30,25 +31,11 @@ BANDS = ("blue", "green", "red", "nir08", "swir16", "swir22")
 NUMBERS = {"blue": 2, "green": 3, "red": 4, "nir08": 5, "swir16": 6, "swir22": 7}
 QUALITY = {1: 0, 21824: 6, 21952: 7, 21826: 1, 22280: 3, 23888: 4, 30048: 5, 54596: 2, 55052: 3, 56660: 2}
 """Values of QA_PIXEL as the USGS lists them (LSDS-1619, table 6-3), and the bit that decides each."""
-STATISTICS = {
-    "mean": "mean",
-    "std": "std",
-    "min": "min",
-    "max": "max",
-    "p25": "percentile_25",
-    "p50": "percentile_50",
-    "p75": "percentile_75",
-}
 
 
 def outlines():
     """Turned squares of 60 to 300 m, none on the grid, one partly outside, one smaller than a pixel."""
-    rng = np.random.default_rng(5)
-    shapes = []
-    for size in (60, 90, 120, 150, 200, 300, 12):
-        x, y = ORIGIN[0] + rng.uniform(350, 1500), ORIGIN[1] - rng.uniform(350, 1500)
-        turned = [(x + size * np.cos(a), y + size * np.sin(a)) for a in rng.uniform(0, 6) + np.arange(4) * np.pi / 2]
-        shapes.append(shapely.Polygon(turned))
+    shapes = tilted_squares((60, 90, 120, 150, 200, 300, 12), ORIGIN, (350, 1500), (350, 1500), seed=5)
     x, y = ORIGIN
     return [*shapes, shapely.box(x - 70, y - 200, x + 190, y - 20)]
 
@@ -270,12 +257,12 @@ def test_signatures_are_reflectance_as_rasterstats_has_it(season):
     rows, compared = by_day(lake, "from ls"), 0
     for day, files in rasters.items():
         for band in BANDS:
-            for pid, expected in enumerate(truth(reflectance(files[band]), ["count", *STATISTICS.values()])):
+            for pid, expected in enumerate(truth(reflectance(files[band]), [*REFERENCE.values()])):
                 row = rows.get((day, str(pid)), {f"{band}_count": 0})
                 assert row[f"{band}_count"] == expected["count"]
                 if expected["count"]:
-                    mine = [row[f"{band}_{name}"] for name in STATISTICS]
-                    assert mine == pytest.approx([expected[name] for name in STATISTICS.values()], rel=1e-5, abs=1e-2)
+                    mine = [row[f"{band}_{name}"] for name in REFERENCE]
+                    assert mine == pytest.approx([expected[name] for name in REFERENCE.values()], rel=1e-5, abs=1e-2)
                     compared += 1
     assert compared > 100
     assert max(row["red_max"] for row in rows.values()) > 32_767 * 0.275 - 2000  # brighter than s2 has

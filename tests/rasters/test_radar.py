@@ -7,22 +7,13 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from ground_truth import REFERENCE, tilted_squares
 from pyproj import Transformer
 from rasterstats import zonal_stats
 
 from cbm_lake import card2db, extract, parcels
 from cbm_lake.lake import open_lake
 
-STATISTICS = {
-    "count": "count",
-    "mean": "mean",
-    "std": "std",
-    "min": "min",
-    "max": "max",
-    "p25": "percentile_25",
-    "p50": "percentile_50",
-    "p75": "percentile_75",
-}
 ORIGIN = (643_260, 5_676_480)
 """Upper left corner of the real rasters, EPSG:32631."""
 PRODUCT = "S1A_IW_GRDH_1SDV_{day}T055000_{day}T055025_032400_03C000_ABCD_CARD_{kind}"
@@ -30,12 +21,7 @@ PRODUCT = "S1A_IW_GRDH_1SDV_{day}T055000_{day}T055025_032400_03C000_ABCD_CARD_{k
 
 def outlines():
     """Turned squares of 8 to 120 m, none on the grid, one of them partly outside the rasters."""
-    rng = np.random.default_rng(3)
-    shapes = []
-    for size in (8, 15, 30, 60, 90, 120, 75, 45):
-        x, y = ORIGIN[0] + rng.uniform(80, 560), ORIGIN[1] - rng.uniform(80, 580)
-        turned = [(x + size * np.cos(a), y + size * np.sin(a)) for a in rng.uniform(0, 6) + np.arange(4) * np.pi / 2]
-        shapes.append(shapely.Polygon(turned))
+    shapes = tilted_squares((8, 15, 30, 60, 90, 120, 75, 45), ORIGIN, (80, 560), (80, 580), seed=3)
     x, y = ORIGIN
     return [*shapes, shapely.box(x - 42, y - 77, x + 33, y + 21)]
 
@@ -80,13 +66,13 @@ def assert_equal_rasterstats(lake, card, days):
     compared = 0
     for day, rasters in days.items():
         for band, path in rasters.items():
-            truth = zonal_stats(outlines(), str(path), stats=[*STATISTICS.values()], nodata=0)
+            truth = zonal_stats(outlines(), str(path), stats=[*REFERENCE.values()], nodata=0)
             for pid, wanted in enumerate(truth):
                 row = rows.get((day, str(pid)), {f"{band}_count": 0})
                 assert row[f"{band}_count"] == wanted["count"]
                 if wanted["count"]:
-                    found = [row[f"{band}_{name}"] for name in STATISTICS]
-                    assert found == pytest.approx([wanted[name] for name in STATISTICS.values()], rel=1e-5, abs=1e-9)
+                    found = [row[f"{band}_{name}"] for name in REFERENCE]
+                    assert found == pytest.approx([wanted[name] for name in REFERENCE.values()], rel=1e-5, abs=1e-9)
                     compared += 1
     return compared
 
@@ -155,4 +141,4 @@ def test_pixels_that_are_no_number_do_not_count(tmp_path):
     lake = filled(tmp_path, "c6", days)
     extract.c6("2023-04-01", "2023-04-30", aoi="mol", year=2023, lake=lake, workers=0, cube=False)
     for row in lake.sql("from c6").to_pylist():
-        assert [row[f"VV_{name}"] for name in STATISTICS] == [row[f"VH_{name}"] for name in STATISTICS]
+        assert [row[f"VV_{name}"] for name in REFERENCE] == [row[f"VH_{name}"] for name in REFERENCE]
