@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from rest_server import ROOT, served
 
 from cbm_lake.lake import Lake
-from cbm_lake.parcel import basemaps
+from cbm_lake.parcel import tileservers
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def description(tmp_path_factory):
         pytest.MonkeyPatch.context() as patch,
         served(lake, tmp_path_factory.mktemp("server"), sql=True, rate=1e6) as address,
     ):
-        patch.setattr(basemaps, "_SERVERS", nobody)
+        patch.setattr(tileservers, "_of_workspace", lambda: nobody)
         yield schemathesis.openapi.from_url(f"{address}/openapi.json")
 
 

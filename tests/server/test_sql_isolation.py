@@ -55,6 +55,9 @@ def own(folder):
     put(lake, "ms", "")
     lake.add_scenes(scenes(scene("R", card="bs", sensor="S1A"), scene("C")))
     write(lake, signatures({**signature("0012", "R"), **band("VV", 0.1)}, card="bs"), scene="R", card="bs")
+    lake.add_scenes(scenes(scene("L", card="ls", sensor="L8")))
+    landsat = {**signature("0012", "L"), **band("red", 400), **band("nir08", 1200)}
+    write(lake, signatures(landsat, card="ls"), scene="L", card="ls")
     lake.record(entry("C", "failed", problem="own problem"))
     verdict = {"card": "s2", "status": "suspect", "kind": "shifted", "reason": "own", "found": NOW, "version": "0.1"}
     lake.add_suspects(table(schemas.SUSPECTS, {**verdict, "scene": "C"}))
@@ -78,6 +81,8 @@ def plant(lake):
         write(lake, rows, parcel_set("be"), name, problem=f"{SECRET}problem")
     radar = {**signature(pids[0], "R", aoi="be"), **band("VV", 0.9), "reference": f"{SECRET}radar"}
     write(lake, signatures(radar, card="bs"), parcel_set("be"), "R", card="bs")
+    landsat = {**signature(pids[0], "L", aoi="be"), **band("red", 9999), "reference": f"{SECRET}landsat"}
+    write(lake, signatures(landsat, card="ls"), parcel_set("be"), "L", card="ls")
     lake.record(entry("A", "failed", datetime(2030, 1, 1, tzinfo=UTC), aoi="be", problem=f"{SECRET}failure"))
     lake.put("obsids", table(schemas.OBSIDS, {"card": "s2", "scene": hidden["id"], "obsid": 99, "part": 4}), 4)
     told = {"card": "s2", "scene": hidden["id"], "version": "0.1"}
@@ -128,10 +133,13 @@ TEXTS = {
     "s2": "pid",
     "bs": "pid",
     "c6": "pid",
+    "ls": "pid",
     "sc": "pid",
+    "observations": "pid",
     "s2_long": "band",
     "bs_long": "reference",
     "c6_long": "reference",
+    "ls_long": "reference",
     "extractions": "problem",
     "markers": "marker",
     "weather": "cell",
@@ -145,10 +153,13 @@ NUMBERS = {
     "s2": "B04_mean",
     "bs": "VV_mean",
     "c6": "VV_mean",
+    "ls": "red_mean",
     "sc": "SC_mean",
+    "observations": "ndvi",
     "s2_long": "mean",
     "bs_long": "mean",
     "c6_long": "mean",
+    "ls_long": "mean",
     "extractions": "rows",
     "markers": "value_1",
     "weather": "tmin",
@@ -270,8 +281,8 @@ def test_every_view_is_that_of_the_whole_lake_for_the_granted_area(asked):
 
 def test_of_scenes_those_are_seen_that_meet_parcels_of_the_area_or_were_extracted_there(asked):
     *_, reader = asked
-    assert sorted(reader.rows("from scenes")["id"].to_pylist()) == ["A", "B", "C", "R"]
-    assert sorted(reader.rows("from scenes", ("be",))["id"].to_pylist()) == ["A", "B", "R", f"{SECRET}scene"]
+    assert sorted(reader.rows("from scenes")["id"].to_pylist()) == ["A", "B", "C", "L", "R"]
+    assert sorted(reader.rows("from scenes", ("be",))["id"].to_pylist()) == ["A", "B", "L", "R", f"{SECRET}scene"]
     assert reader.rows("from scenes", ("nowhere",)).num_rows == 0
 
 
