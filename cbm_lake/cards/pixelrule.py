@@ -22,7 +22,7 @@ METHODS: Final = ("centre", "coverage")
 WIDEST_BUFFER: Final = 100.0
 """The widest inner buffer in metres: it leaves nothing of a parcel that is narrower than 200 m."""
 
-_INSIDE = re.compile(r"(?P<method>\w+)(?:, (?P<small>too small for )?(?P<metres>[\d.e-]+) m inside)?")
+_INSIDE = re.compile(r"(?P<method>\w+)(?:, (?P<small>too small for )?(?P<metres>[\d.]+(?:e-\d+)?) m inside)?")
 
 
 @dataclass(frozen=True)
