@@ -21,6 +21,7 @@ from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.geo.inside import shrunk
 from cbm_lake.lake import Lake
+from cbm_lake.lake.check.remedies import Remedies
 
 ALL = {"start": "2024-01-01", "end": "2024-12-31"}
 BANDS = ("B04", "B11")
@@ -219,6 +220,15 @@ def test_what_was_killed_before_the_ledger_knew_is_replaced(season, tmp_path, mo
     rows = lake.sql("select count(*) n, count(distinct (scene, pid)) pairs from s2").to_pylist()[0]
     assert rows["n"] == rows["pairs"] > 0
     assert DeltaTable(f"{lake.url}/signatures/s2").to_pyarrow_table().num_rows == rows["n"]
+
+
+def test_advice_to_extract_again_names_the_rule():
+    row = {"card": "s2", "scene": "A", "aoi": "ms", "year": 2024, "ptype": "", "bands": ["B04"], "cube": True}
+    rules = {"centre": "", "coverage": " --rule coverage", INSIDE: " --inner-buffer 5"}
+    rules["coverage, 7.5 m inside"] = " --rule coverage --inner-buffer 7.5"
+    for rule, words in rules.items():
+        advice = Remedies([{**row, "rule": rule, "slots": None, "day": "2024-05-01"}]).of_scene("s2", "A")
+        assert f"--bands B04{words} --again`" in advice
 
 
 # -- the rule as text -------------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, queries
 from cbm_lake.lake.database import rows as rows_of
+from cbm_lake.lake.keys import ParcelKey
+from cbm_lake.parcel.sources import LakeSource, Statistics, wire
 from cbm_lake.zonal import finer
 
 ALL = {"start": "2024-01-01", "end": "2024-12-31"}
@@ -245,6 +247,17 @@ def test_long_rows_look_ups_and_get_have_them_as_a_band(lake, monkeypatch, tmp_p
         assert (frame["p25"] <= frame["p75"]).all()
     with pytest.raises(InvalidInputError, match="lacks a band of ndvi"):
         get.time_series.by_pid("utm", 2024, "square 8", tstype="bs", band="NDVI", lake=lake)
+
+
+def test_a_server_gives_them_as_a_band_to_figures(lake):
+    source, key = LakeSource(lake), ParcelKey("utm", 2024, "", "square 8")
+    parcel = source.parcel(key)
+    there = wire.series(parcel, cards.S2, source.answer(Statistics(key, "s2", "", scl=True)))
+    here = source.series(parcel, cards.S2)
+    expected = [(row["NDVI_count"], row["NDVI_p25"]) for row in here.table.to_pylist()]
+    assert [(row["NDVI_count"], row["NDVI_p25"]) for row in there.table.to_pylist()] == [
+        (count, pytest.approx(p25, rel=1e-6)) for count, p25 in expected
+    ]
 
 
 @pytest.mark.parametrize("pid", ["square 8", ["square 8", "square 7"]])
