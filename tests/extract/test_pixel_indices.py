@@ -20,7 +20,10 @@ from typer.testing import CliRunner
 from cbm_lake import cards, extract, get, show, zonal
 from cbm_lake.cli import app
 from cbm_lake.demo import sample
+from cbm_lake.demo.landscape import WEST
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.extract import jobparcels
+from cbm_lake.extract.pixelindices import PixelIndices
 from cbm_lake.lake import Lake, queries
 from cbm_lake.lake.database import rows as rows_of
 from cbm_lake.lake.keys import ParcelKey
@@ -135,6 +138,58 @@ def test_the_eight_equal_numpy_on_harmonised_pixels_of_one_grid(lake, name):
             without += expected["count"] < inside.sum()
     assert compared > 20
     assert without > 10
+
+
+class Bright:
+    """A part of the pixels of some parcels: those whose column is even, of every other parcel."""
+
+    def __init__(self, parcels):
+        self.parcels = np.arange(0, parcels, 2)
+
+    def pixels(self, index):
+        column = np.concatenate([np.arange(c, c + n) for c, n in zip(index.col, index.length, strict=True)])
+        ends = index.pixel_offsets
+        parts = [np.flatnonzero(column[ends[p] : ends[p + 1]] % 2 == 0) + ends[p] for p in self.parcels]
+        return np.concatenate(parts), np.append(0, np.cumsum([len(part) for part in parts]))
+
+    def masked(self, array, transform, nodata):
+        first = round((transform.c - WEST) / transform.a)
+        return np.where((np.arange(array.shape[1]) + first) % 2 == 0, array, nodata)
+
+
+@pytest.mark.parametrize("rule", ["centre", "coverage"])
+def test_they_can_be_of_a_part_of_the_pixels(season, tmp_path, monkeypatch, rule):
+    lake = ground.fill(tmp_path, season, {("utm", 2024): 32631}, cards=["s2"])
+    taken = {}
+    columns = PixelIndices.columns
+
+    def both(self, part=None):
+        shapes = ground.loaded(lake, "utm", 2024, ground.EPSG)
+        pids = jobparcels.pids(self.pools.job).to_pylist()
+        half = Bright(len(pids))
+        of_half = {name: values.to_pylist() for name, values in columns(self, half).items()}
+        job, keys = self.pools.job, [pids[number] for number in half.parcels]
+        taken[job.scene.id] = (keys, [shapes[pid] for pid in keys], of_half)
+        return columns(self, part)
+
+    monkeypatch.setattr(PixelIndices, "columns", both)
+    key = {"aoi": "utm", "year": 2024, "bands": ["B04"], "rule": rule}
+    extract.s2(**ALL, **key, indices="ndvi,ndmi", workers=0, lake=lake)
+    for scene, (_, shapes, of_half) in taken.items():
+        for name in ("ndvi", "ndmi"):
+            values, transform = index_pixels(lake, scene, name)
+            values[:, 1::2] = np.nan
+            (left, top), (right, bottom) = transform * (0, 0), transform * values.shape[::-1]
+            source = NumPyRasterSource(values, left, bottom, right, top)
+            frame = gpd.GeoDataFrame(geometry=shapes, crs=ground.EPSG)
+            if rule == "centre":
+                masks = [rasterize([shape], values.shape, transform=transform).astype(bool) for shape in shapes]
+                expected = [of_numpy(values[inside])["mean"] for inside in masks]
+            else:
+                expected = exact_extract(source, frame, ["mean"], output="pandas")["mean"].to_list()
+            for mine, other in zip(of_half[f"{name.upper()}_mean"], expected, strict=True):
+                assert (mine or 0) == pytest.approx(0 if other is None or np.isnan(other) else other, rel=1e-4)
+    assert taken
 
 
 def test_with_an_inner_buffer_they_are_of_the_same_pixels_as_the_bands(lake):
