@@ -121,11 +121,20 @@ def _vote(sums: Floats) -> tuple[Floats, float]:
     for _ in range(8):
         given = weights / variance
         normal = np.array([[given @ xx, given @ xy], [given @ xy, given @ yy]])
-        step = np.linalg.lstsq(normal, -np.array([given @ xr, given @ yr]), rcond=None)[0]
+        step = solved(normal, -given @ xr, -given @ yr)
         across, along = xr + xx * step[0] + xy * step[1], yr + xy * step[0] + yy * step[1]
         misfit = np.hypot(across / np.sqrt(xx * variance), along / np.sqrt(yy * variance))
         weights = np.minimum(1, _HUBER * np.median(misfit) / 1.18 / np.maximum(misfit, 1e-9))
     return step, _scatter(given, across, along, normal)
+
+
+def solved(normal: Floats, right: float, down: float) -> Floats:
+    """The solution of two normal equations; zero where they have none, as without any texture."""
+    (a, b), (_, d) = normal
+    determinant = a * d - b * b
+    if determinant <= 1e-12 * a * d:
+        return np.zeros(2)
+    return np.array([d * right - b * down, a * down - b * right]) / determinant
 
 
 def _scatter(weights: Floats, across: Floats, along: Floats, normal: Floats) -> float:

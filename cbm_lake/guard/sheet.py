@@ -39,7 +39,7 @@ SIZES: Final = ((1, 8), (9, 20), (21, 50), (51, 150), (151, None))
 _WINDOWS: Final = 2
 _PARCELS: Final = 1500
 """Most parcels of a window."""
-_TILES: Final = 96
+_TILES: Final = 64
 """Most tiles of the sample: the error of a displacement is far below its floor with fewer."""
 _ROOM: Final = 16
 """Pixels round the parcels."""
@@ -98,9 +98,17 @@ class Sheet:
         return np.concatenate(parts) if parts else np.zeros((0, 2), np.int64)
 
     @cached_property
-    def index(self) -> zonal.SpanIndex:
-        """The pixels of each parcel."""
-        return zonal.build_index(self.shapes, Affine(1, 0, 0, 0, 1, 0), self.shape)
+    def pixels(self) -> tuple[Ints, Ints, Ints, Ints]:
+        """Row, column and parcel of each pixel of parcels that do not touch the image's edge, and their counts."""
+        index = zonal.build_index(self.shapes, Affine(1, 0, 0, 0, 1, 0), self.shape)
+        span = np.repeat(np.arange(len(index.length)), index.length)
+        col = index.col[span] + np.arange(len(span)) - (np.cumsum(index.length) - index.length)[span]
+        row, counts = index.row[span].astype(np.int64), np.diff(index.pixel_offsets)
+        parcel = np.repeat(np.arange(len(counts)), counts)
+        inside = (row > 0) & (col > 0) & (row < self.shape[0] - 1) & (col < self.shape[1] - 1)
+        whole = np.bincount(parcel, inside, len(counts)) == counts
+        used = whole[parcel]
+        return row[used], col[used], parcel[used], np.where(whole, counts, 0)
 
     def read(self, reader: Reader, scene: Scene) -> Look:
         """The sample in a scene.
@@ -132,20 +140,14 @@ class Sheet:
 
     def slopes(self, look: Look) -> list[dict[str, float | int | None]]:
         """How fast the mean NDVI of parcels changes with a shift, by size class; see schemas.SHIFTS, but per pixel."""
-        total = np.maximum(look.red + look.nir, 1)
-        ndvi, index = (look.nir - look.red) / total, self.index
-        span = np.repeat(np.arange(len(index.length)), index.length)
-        col = index.col[span] + np.arange(len(span)) - (np.cumsum(index.length) - index.length)[span]
-        row, counts = index.row[span], np.diff(index.pixel_offsets)
-        inside = (row > 0) & (col > 0) & (row < self.shape[0] - 1) & (col < self.shape[1] - 1)
-        row, col = np.where(inside, row, 1), np.where(inside, col, 1)
+        ndvi = (look.nir - look.red) / np.maximum(look.red + look.nir, 1)
+        row, col, parcel, counts = self.pixels
         right = 0.5 * (ndvi[row, col + 1] - ndvi[row, col - 1])
         down = 0.5 * (ndvi[row + 1, col] - ndvi[row - 1, col])
-        parcel = np.repeat(np.arange(len(counts)), counts)
-        clear = np.bincount(parcel, inside & look.clear[row, col], len(counts)) == counts
+        clear = np.bincount(parcel, look.clear[row, col], len(counts)) == counts
         sums = [np.bincount(parcel, values, len(counts)) for values in (right, down)]
         steep = np.sqrt(0.5 * (sums[0] ** 2 + sums[1] ** 2)) / np.maximum(counts, 1)
-        return [_slope(fewest, most, counts, steep[:], clear) for fewest, most in SIZES]
+        return [_slope(fewest, most, counts, steep, clear) for fewest, most in SIZES]
 
 
 def _slope(

@@ -38,7 +38,7 @@ from cbm_lake.rasters import Grid
 
 log = logging.getLogger(__name__)
 
-_BACK: Final = (1, 2, 5)
+_BACK: Final = (1, 3)
 """Which earlier clear scenes a scene is registered to: near ones, which look alike, and one farther back."""
 _PIXEL: Final = 10.0
 """Metres: pixels that a shift is measured on."""
