@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cbm_lake.cards.card import Card
 from cbm_lake.cards.sentinel2 import S2
+from cbm_lake.errors import InvalidInputError, quoted
 
 SCALE: Final = 1e-4
 """Reflectance of one DN, offset removed, as the views and the chips have it."""
@@ -78,6 +79,11 @@ class Index:
         """Its bands of a card, by wavelength; none where the card lacks one."""
         bands = [card.band_named(role) for role in self.roles]
         return tuple(band for band in bands if band) if all(bands) else ()
+
+    @property
+    def column(self) -> str:
+        """How columns of its statistics, pixel by pixel, begin, and what it is called among bands: NDVI."""
+        return self.name.upper()
 
     @property
     def has_constant(self) -> bool:
@@ -205,3 +211,39 @@ _LISTED: Final = (
 _BY_NAME: Final = {index.name: index for index in _LISTED}
 INDICES: Final[Mapping[str, Index]] = MappingProxyType(_BY_NAME)
 """Indices by name."""
+
+
+def check(names: str | Iterable[str], card: Card) -> tuple[str, ...]:
+    """The indices of those names, each once, in the order of `INDICES`.
+
+    Args:
+        names: as a list, or as text with commas; in upper or lower case.
+        card: of whose bands they are to be computed.
+
+    Raises:
+        InvalidInputError: one of them is no index, or the card lacks a band of it.
+    """
+    if not isinstance(names, str | Iterable):
+        raise InvalidInputError(f"there is no index {quoted(names)}; choose from {', '.join(INDICES)}")
+    asked = [name.strip() for name in names.split(",") if name.strip()] if isinstance(names, str) else list(names)
+    unknown = [name for name in asked if not isinstance(name, str) or name.lower() not in INDICES]
+    if unknown:
+        raise InvalidInputError(
+            f"there is no index {', '.join(map(quoted, unknown))}; choose from {', '.join(INDICES)}"
+        )
+    lower = {name.lower() for name in asked}
+    possible = [index.name for index in INDICES.values() if index.bands_of(card)]
+    if lower - {*possible}:
+        instead = f"choose from {', '.join(possible)}" if possible else "indices are of reflectance"
+        raise InvalidInputError(f"card {card.name} lacks a band of {', '.join(sorted(lower - {*possible}))}; {instead}")
+    return tuple(name for name in INDICES if name in lower)
+
+
+def bands_of(names: Iterable[str], card: Card) -> tuple[str, ...]:
+    """The bands of a card that indices are computed of, each once."""
+    return tuple(dict.fromkeys(band for name in names for band in INDICES[name].bands_of(card)))
+
+
+def named(column: str) -> Index | None:
+    """The index that is called so among bands (NDVI), in upper or lower case; None where there is none."""
+    return INDICES.get(column.strip().lower())

@@ -34,7 +34,9 @@ class Options(TypedDict, total=False):
     bands: Iterable[str] | None
     cube: bool
     rule: str
+    inner_buffer: float
     statistics: str | Iterable[str]
+    indices: str | Iterable[str]
     again: bool
     workers: int | None
     scheduler: Scheduler
@@ -82,7 +84,9 @@ def extract(
     bands: Iterable[str] | None = None,
     cube: bool = True,
     rule: str = "centre",
+    inner_buffer: float = 0,
     statistics: str | Iterable[str] = (),
+    indices: str | Iterable[str] = (),
     again: bool = False,
     workers: int | None = None,
     scheduler: Scheduler = None,
@@ -105,9 +109,18 @@ def extract(
             signature has (count, mean, std, min, max, p25, p50, p75); the tables of the card get columns for them,
             which are null in all rows that were extracted without. What a scene has stays: it is extracted again with
             what is new.
+        indices: names of `cbm_lake.cards.INDICES`, such as ndvi and ndmi, whose statistics are also computed of the
+            index of each pixel, as columns NDVI_count, NDVI_mean, …, NDVI_p75 (dimensionless). Their bands come along.
+            Pixels are harmonised first; one has no index where a band has no data or the denominator is not positive.
+            Where bands have pixels of several sizes, the smaller ones are averaged to the largest. What a scene has
+            stays.
         again: also what is done: signatures take the place of those that are there, say since a file of them was lost.
             Pixels that the cube has come from the cube; with cube=False all are read from the scenes.
         rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
+        inner_buffer: width in metres, 0 to 100, of a margin inside the parcels' boundaries, and round their holes,
+            whose pixels do not count. It is part of the rule: a row says "centre, 5 m inside", and what was extracted
+            by another rule is extracted again. A parcel of which fewer than 8 pixels would be left, on the grid of the
+            finest bands, or none on another grid, counts as a whole: "centre, too small for 5 m inside".
         workers: processes on this machine; None is one per core as far as free memory goes, 0 is this process itself.
             Where memory might not be enough for that, 0 is one process beside it, so that a scene that runs out of
             memory costs itself only.
@@ -118,7 +131,8 @@ def extract(
         progress: called after each scene.
 
     Raises:
-        InvalidInputError: unknown card, band, rule or statistic, or dates reversed.
+        InvalidInputError: unknown card, band, rule, statistic or index, an inner buffer that cannot be, or dates
+            reversed.
         NotFoundError: no such parcels, or no scene covers them in that time.
         SourceError: some scenes failed; all others are done, and the next run tries those again. Scenes that only fail
             as they did at an earlier run, of the same cause, are one warning and `still_failing` of the result.
@@ -134,11 +148,15 @@ def extract(
         bands=bands,
         cube=cube,
         rule=rule,
+        inner_buffer=inner_buffer,
         statistics=statistics,
+        indices=indices,
         again=again,
         lake=lake,
     )
     done = run(todo, workers=workers, scheduler=scheduler, patience=patience, progress=progress)
     if done.still_failing:
         log.warning("%s", as_before(done.still_failing))
+    if done.too_small:
+        log.warning("%s", done.too_small)
     return done

@@ -1,7 +1,14 @@
-"""The parcels of a job: identifiers, geometries and pixel index, which workers cache between scenes."""
+"""The parcels of a job: identifiers, geometries, pixel index and rule, which workers cache between scenes.
+
+With an inner buffer, geometries and index are those of parcels without their margin; of a parcel that is too small for
+it they are those of the whole parcel.
+"""
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
+from itertools import chain
 from typing import TypeAlias
 
 import numpy as np
@@ -11,15 +18,22 @@ import pyarrow.compute as pc
 import shapely
 
 from cbm_lake import zonal
+from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.errors import SourceError
+from cbm_lake.extract import innerbuffer
 from cbm_lake.extract.jobs import Job
+from cbm_lake.geo.inside import shrunk
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.rasters import Grid
+
+log = logging.getLogger(__name__)
 
 Numbers: TypeAlias = npt.NDArray[np.number]
 Shapes: TypeAlias = npt.NDArray[np.object_]
 """Geometries of shapely."""
+Flags: TypeAlias = npt.NDArray[np.bool_]
 Selection: TypeAlias = "tuple[slice | Numbers, pa.ChunkedArray]"
 """Rows in the parcel file, and the identifiers of these parcels."""
 _BYTES_OF_SHAPE = 200
@@ -34,6 +48,25 @@ def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Shapes:
     return np.asarray(reprojected(shapes, stored_epsg, epsg))
 
 
+def index_grids(lake: Lake, parcels: ParcelSet, grids: set[Grid], inner_buffer: float) -> None:
+    """Build and store the pixel index of every grid that has none, or one of version 0.1, which knows no `whole`.
+
+    Args:
+        lake: where they are stored.
+        parcels: whose pixels.
+        grids: of rasters.
+        inner_buffer: width in metres of the margin inside the parcels that does not count; each has an index.
+    """
+    rule = PixelRule(inner_buffer=inner_buffer)
+    for grid in sorted(grids, key=lambda grid: grid.name):
+        stored = lake.index(parcels, rule.index_name(grid.name))
+        if stored is None or "whole" not in stored.column_names:
+            log.info("indexing the pixels of parcels %s (%s) on grid %s", parcels.name, rule, grid.name)
+            shapes = geometries(lake, parcels, grid.epsg)
+            index = innerbuffer.build_index(shapes, grid, inner_buffer)
+            lake.write_index(parcels, rule.index_name(grid.name), index.to_table())
+
+
 def pids(job: Job) -> pa.ChunkedArray:
     """The pids of the parcels that a job extracts: those that changed since its base, or all."""
     return _selected(job)[1]
@@ -43,8 +76,8 @@ def shapes(job: Job, epsg: int) -> Shapes:
     """The geometries of the same parcels, in a coordinate system."""
     opened = open_lake(job.lake)
     return opened.caches.extraction.get(
-        ("geometries", job.parcels, _since(job), epsg),
-        lambda: geometries(opened, job.parcels, epsg)[_selected(job)[0]],
+        ("geometries", epsg, *key(job)),
+        lambda: _read_shapes(job, epsg)[_selected(job)[0]],
         lambda moved: int(16 * shapely.get_num_coordinates(moved).sum()) + _BYTES_OF_SHAPE * len(moved),
     )
 
@@ -52,10 +85,51 @@ def shapes(job: Job, epsg: int) -> Shapes:
 def index(job: Job, grid: str) -> zonal.SpanIndex:
     """The stored pixel index of the same parcels on the grid of that name."""
     return open_lake(job.lake).caches.extraction.get(
-        ("index", job.parcels, _since(job), grid),
+        ("index", grid, *key(job)),
         lambda: _read_index(job, grid),
         lambda spans: 2 * (spans.offsets.nbytes + spans.row.nbytes + spans.col.nbytes + spans.length.nbytes),
     )
+
+
+def rules(job: Job) -> pa.Array:
+    """The pixel rule of each of the same parcels, as text."""
+    rows, identifiers = _selected(job)
+    if not job.inner_buffer:
+        return pa.repeat(str(job.pixel_rule), len(identifiers))
+    small = pa.array(too_small(job)[rows])
+    return pc.if_else(small, str(job.pixel_rule.of_small), str(job.pixel_rule))
+
+
+def too_small(job: Job) -> Flags:
+    """Mask of the parcels of the set, changed or not, that are too small for the job's inner buffer."""
+    return open_lake(job.lake).caches.extraction.get(
+        ("too small", job.parcels, *_of_buffer(job)), lambda: _too_small(job), lambda small: int(small.nbytes)
+    )
+
+
+def _too_small(job: Job) -> Flags:
+    plain, grids = replace(job, inner_buffer=0.0), _by_fineness(job)
+    whole, inside = ([innerbuffer.pixels_of(_stored(one, grid)) for grid in chain(*grids)] for one in (plain, job))
+    return innerbuffer.too_small(whole, inside, finest=len(grids[0]))
+
+
+def key(job: Job) -> tuple[object, ...]:
+    """What the parcels of a job and their outlines are: equal for jobs that share them."""
+    return (job.parcels, _since(job), *_of_buffer(job))
+
+
+def _of_buffer(job: Job) -> tuple[object, ...]:
+    """What decides, besides the parcels, which of them count without their margin; nothing without a buffer."""
+    return (job.inner_buffer, *_by_fineness(job)) if job.inner_buffer else ()
+
+
+def _by_fineness(job: Job) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the grids of the job's finest bands, and of its other grids."""
+    bands = {job.rasters[band].grid for band in job.bands}
+    finest = min(grid.pixel_area for grid in bands)
+    fine = {grid.name for grid in bands if grid.pixel_area == finest}
+    others = {raster.grid.name for raster in job.rasters.values()} - fine
+    return tuple(sorted(fine)), tuple(sorted(others))
 
 
 def _since(job: Job) -> tuple[str, ...]:
@@ -80,9 +154,26 @@ def _changed(lake: Lake, parcels: ParcelSet, since: tuple[str, ...]) -> Selectio
     return rows, identifiers.take(rows)
 
 
+def _read_shapes(job: Job, epsg: int) -> Shapes:
+    whole = geometries(open_lake(job.lake), job.parcels, epsg)
+    if not job.inner_buffer:
+        return whole
+    return np.where(too_small(job), whole, shrunk(whole, epsg, job.inner_buffer))
+
+
 def _read_index(job: Job, grid: str) -> zonal.SpanIndex:
-    table = open_lake(job.lake).index(job.parcels, grid)
+    table, (rows, _) = _stored(job, grid), _selected(job)
+    numbers = np.arange(table.num_rows)
+    if job.inner_buffer:
+        numbers[too_small(job)] += table.num_rows
+        table = pa.concat_tables([table, _stored(replace(job, inner_buffer=0.0), grid)])
+    numbers = numbers[rows]
+    return zonal.SpanIndex.from_table(table.take(numbers) if len(numbers) < table.num_rows else table)
+
+
+def _stored(job: Job, grid: str) -> pa.Table:
+    """The stored index of all parcels on a grid, without their margin where the job has a buffer."""
+    table = open_lake(job.lake).index(job.parcels, job.pixel_rule.index_name(grid))
     if table is None:
         raise SourceError(f"the pixel index of {job.parcels.name} on grid {grid} has gone; run again")
-    rows, _ = _selected(job)
-    return zonal.SpanIndex.from_table(table.take(rows) if _since(job) else table)
+    return table

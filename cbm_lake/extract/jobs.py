@@ -8,15 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.lake.records import StoredBlock
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Raster
 
 Progress = Callable[[int, int], None]
 """Called with the number finished and the total."""
-
-RULES = ("centre", "coverage")
-"""centre: a pixel belongs to a parcel when its centre is inside; coverage: pixels weigh by the part that is inside."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,7 @@ class Job:
     parcels: ParcelSet
     bands: tuple[str, ...]
     rule: str
+    """One of `pixelrule.METHODS`; with the inner buffer it is `pixel_rule`."""
     rasters: dict[str, Raster]
     """Every band, and the classification, by name."""
     slots: dict[str, int] | None = None
@@ -90,6 +89,15 @@ class Job:
     """Of the attempts that failed since the scene was last done; see `causes.cause`."""
     statistics: tuple[str, ...] = ()
     """The requested optional statistics."""
+    inner_buffer: float = 0.0
+    """Width in metres of the margin inside parcels whose pixels do not count."""
+    indices: tuple[str, ...] = ()
+    """Names of the indices that are computed pixel by pixel."""
+
+    @property
+    def pixel_rule(self) -> PixelRule:
+        """Which pixels belong to a parcel."""
+        return PixelRule(self.rule, self.inner_buffer)
 
     @property
     def extraction(self) -> int:
@@ -99,10 +107,11 @@ class Job:
         version of the parcels has come back, is not taken for what was done then.
         """
         parcels = [self.parcels.aoi, self.parcels.year, self.parcels.ptype, self.parcels.version]
-        work = [self.bands, self.rule, self.base.extraction if self.base else None, self.after]
+        work = [self.bands, str(self.pixel_rule), self.base.extraction if self.base else None, self.after]
         revision = [self.scene.revision] if self.scene.revision else []
         statistics = [self.statistics] if self.statistics else []
-        identity = json.dumps([self.card, *parcels, self.scene.id, *work, *revision, *statistics])
+        indices = [{"indices": self.indices}] if self.indices else []
+        identity = json.dumps([self.card, *parcels, self.scene.id, *work, *revision, *statistics, *indices])
         return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8]) >> 1
 
     @property
@@ -149,6 +158,27 @@ class Plan:
     """Scenes whose rasters cannot even be opened."""
     lake: str = ""
     """Where the lake is."""
+    too_small: TooSmall | None = None
+    """Parcels that are too small for the inner buffer; None where there are none, or it was not looked at."""
+
+
+@dataclass(frozen=True)
+class TooSmall:
+    """Parcels of which too few pixels would be left inside the inner buffer, so that they count as a whole."""
+
+    parcels: int
+    of: int
+    """Parcels of the set."""
+    inner_buffer: float
+    """In metres."""
+
+    def __str__(self) -> str:
+        rule = PixelRule(inner_buffer=self.inner_buffer)
+        inside = str(rule).partition(", ")[2]
+        return (
+            f"{self.parcels:,} of {self.of:,} parcels are too small for an inner buffer ({inside}): they count as a "
+            f"whole, and their rows say so (rule: {rule.of_small})"
+        )
 
 
 @dataclass(frozen=True)
@@ -164,6 +194,8 @@ class Extracted:
     outcomes: tuple[Outcome, ...] = field(repr=False, default=())
     still_failing: tuple[Outcome, ...] = ()
     """Scenes that failed on what stopped them in an earlier run, too."""
+    too_small: TooSmall | None = None
+    """Parcels that are too small for the inner buffer, where any scene was extracted with one."""
 
     @property
     def emptied(self) -> tuple[Outcome, ...]:

@@ -10,12 +10,16 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import NotRequired, TypedDict
 
-from cbm_lake import cards, zonal
+import numpy as np
+
+from cbm_lake import cards
+from cbm_lake.cards import indices as pixel_indices
+from cbm_lake.cards.pixelrule import METHODS, checked_buffer
 from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
+from cbm_lake.extract import jobparcels
 from cbm_lake.extract.causes import cause
-from cbm_lake.extract.jobparcels import geometries
-from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
+from cbm_lake.extract.jobs import Base, Block, Job, Outcome, Plan, Progress, Scene, TooSmall
 from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
@@ -55,6 +59,8 @@ class LatestExtraction(TypedDict):
     bands: NotRequired[list[str]]
     statistics: NotRequired[list[str] | None]
     """Beside those that every signature has."""
+    indices: NotRequired[list[str] | None]
+    """Computed pixel by pixel."""
     rule: NotRequired[str]
     boa_offset: NotRequired[int | None]
     cube: NotRequired[bool]
@@ -79,6 +85,10 @@ class Asked:
     cube: bool
     again: bool
     """Whether also what is done."""
+    inner_buffer: float = 0.0
+    """Width in metres of the margin inside parcels whose pixels do not count."""
+    indices: tuple[str, ...] = ()
+    """Indices that are computed pixel by pixel."""
 
 
 def plan(
@@ -92,7 +102,9 @@ def plan(
     bands: Iterable[str] | None = None,
     cube: bool = True,
     rule: str = "centre",
+    inner_buffer: float = 0,
     statistics: str | Iterable[str] = (),
+    indices: str | Iterable[str] = (),
     again: bool = False,
     dry: bool = False,
     lake: Lake | None = None,
@@ -105,13 +117,16 @@ def plan(
     """
     lake = lake_or_default(lake)
     kind = cards.get(card)
+    of_pixels = pixel_indices.check(indices, kind)
     checked = kind.check_bands(_names(bands) if bands is not None else kind.default_bands)
-    if rule not in RULES:
-        raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(RULES)}")
+    checked = kind.check_bands((*checked, *pixel_indices.bands_of(of_pixels, kind)))
+    if rule not in METHODS:
+        raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(METHODS)}")
+    margin = checked_buffer(inner_buffer)
     first, last = days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
-    asked = Asked(bands=checked, rule=rule, statistics=optional(statistics), cube=cube, again=again)
+    asked = Asked(checked, rule, optional(statistics), cube, again, margin, of_pixels)
     drafts = _drafts(lake, kind, rows, parcels, asked)
     remembered = {} if again else _known_rasters(lake, drafts)
     jobs, failed = _inspect(kind, drafts, remembered, progress)
@@ -121,7 +136,16 @@ def plan(
         failed = [(job, record(job, datetime.now(UTC), outcome)) for job, outcome in failed]
     count = lake.read_parcels(parcels, ["id"]).num_rows
     outcomes = tuple(outcome for _, outcome in failed)
-    return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes, lake.url)
+    small = None if dry else _too_small(jobs, count)
+    return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes, lake.url, small)
+
+
+def _too_small(jobs: list[Job], parcels: int) -> TooSmall | None:
+    """The parcels that are too small for the inner buffer in any scene; None where there are none."""
+    of_grids = {frozenset(raster.grid for raster in job.rasters.values()): job for job in jobs if job.inner_buffer}
+    masks = [jobparcels.too_small(job) for job in of_grids.values()]
+    number = int(np.logical_or.reduce(masks).sum()) if masks else 0
+    return TooSmall(number, parcels, jobs[0].inner_buffer) if number else None
 
 
 def _names(bands: Iterable[str]) -> tuple[str, ...]:
@@ -187,7 +211,8 @@ def _drafts(
         statistics = optional((*asked.statistics, *((entry["statistics"] or ()) if extraction else ())))
         job = Job(lake.url, kind.name, scene, parcels, bands, asked.rule, {}, after=entry["attempt"])
         job = replace(job, before=entry["signatures"], causes=tuple(sorted(causes.get(row["id"], ()))))
-        job = replace(job, statistics=statistics)
+        indices = pixel_indices.check((*asked.indices, *((entry["indices"] or ()) if extraction else ())), kind)
+        job = replace(job, statistics=statistics, inner_buffer=asked.inner_buffer, indices=indices)
         same = not asked.again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
         if same and extraction is not None and _is_covered(job, entry):
             if not changes.since(entry["versions"]) and (entry["cube"] or not asked.cube):
@@ -202,9 +227,10 @@ def _drafts(
 def _is_covered(job: Job, entry: LatestExtraction) -> bool:
     """Whether an existing extraction of a scene covers what a job requests, by the same rule."""
     return (
-        entry["rule"] == job.rule
+        entry["rule"] == str(job.pixel_rule)
         and set(job.bands) == set(entry["bands"])
         and set(job.statistics) == set(entry["statistics"] or ())
+        and set(job.indices) == set(entry["indices"] or ())
     )
 
 
@@ -307,25 +333,19 @@ def _prepare(
     lake: Lake, card: str, parcels: ParcelSet, jobs: list[Job], remembered: dict[str, Raster], *, cube: bool
 ) -> list[Job]:
     """Make what the jobs need: tables, pixel indexes, and places in the cubes, which the jobs then know."""
-    lake.prepare(card, optional(name for job in jobs for name in job.statistics))
+    lake.prepare(card, optional(name for job in jobs for name in job.statistics), _indices_of(card, jobs))
     rasters = {raster.href: raster for job in jobs for raster in job.rasters.values()}
     headers = {href: replace(raster, encoding=None).to_json() for href, raster in rasters.items()}
     before = {href: raster.to_json() for href, raster in remembered.items()}
     lake.remember_rasters({href: header for href, header in headers.items() if before.get(href) != header})
-    _index_grids(lake, parcels, {raster.grid for raster in rasters.values()})
+    grids = {raster.grid for raster in rasters.values()}
+    for margin in sorted({0.0, *(job.inner_buffer for job in jobs)}):
+        jobparcels.index_grids(lake, parcels, grids, margin)
     return _reserve(lake, card, jobs) if cube else jobs
 
 
-def _index_grids(lake: Lake, parcels: ParcelSet, grids: set[Grid]) -> None:
-    """Build the pixel index of every grid that has none in the lake, or one of version 0.1, which knows no `whole`."""
-    for grid in sorted(grids, key=lambda grid: grid.name):
-        stored = lake.index(parcels, grid.name)
-        if stored is None or "whole" not in stored.column_names:
-            log.info("indexing the pixels of parcels %s on grid %s", parcels.name, grid.name)
-            shapes = geometries(lake, parcels, grid.epsg)
-            index = zonal.build_index(shapes, grid.transform, grid.shape)
-            index = replace(index, whole=zonal.count_whole(shapes, index))
-            lake.write_index(parcels, grid.name, index.to_table())
+def _indices_of(card: str, jobs: list[Job]) -> tuple[str, ...]:
+    return pixel_indices.check([name for job in jobs for name in job.indices], cards.get(card))
 
 
 def _reserve(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:

@@ -108,7 +108,8 @@ def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:
         already = f". {as_before(still)}" if still else ""
         count = f"{len(failed)} of {len(outcomes)} scenes failed, {done} are done"
         raise SourceError(f"{count}; run again to retry. {listed(failed)}{already}")
-    return Extracted(done, sum(outcome.rows for outcome in outcomes), todo.done, tuple(outcomes), still)
+    rows = sum(outcome.rows for outcome in outcomes)
+    return Extracted(done, rows, todo.done, tuple(outcomes), still, todo.too_small)
 
 
 def _outcomes(todo: Plan, workers: int | None, scheduler: Scheduler, patience: float) -> Iterator[Outcome]:

@@ -19,13 +19,14 @@ from affine import Affine
 
 from cbm_lake import cards, zonal
 from cbm_lake.errors import LakeError, SourceError
-from cbm_lake.extract import jobparcels
+from cbm_lake.extract import jobparcels, pixelindices
 from cbm_lake.extract.causes import cause
-from cbm_lake.extract.jobparcels import Numbers, Shapes
+from cbm_lake.extract.jobparcels import Numbers
 from cbm_lake.extract.jobs import Block, Job, Outcome
+from cbm_lake.extract.pixelindices import PixelIndices, gathering
 from cbm_lake.lake import open_lake, schemas
 from cbm_lake.lake.records import LedgerEntry
-from cbm_lake.rasters import Grid, PixelArray, Raster, Window, encoding
+from cbm_lake.rasters import Grid, PixelArray, Window, encoding
 from cbm_lake.rasters.blocks import CubeSource, sync_blocks
 from cbm_lake.rasters.readers import Source, source
 from cbm_lake.storage import stores
@@ -96,7 +97,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
         "extraction": job.extraction,
         "base": job.base.extraction if job.base else None,
         "bands": list(job.bands),
-        "rule": job.rule,
+        "rule": str(job.pixel_rule),
         "boa_offset": job.scene.boa_offset,
         "cube": job.slots is not None and outcome.problem is None,
         "status": "failed" if outcome.problem else "done",
@@ -111,6 +112,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
         "blocks": None if outcome.blocks is None else [block.record() for block in outcome.blocks],
         "pixels": job.pixels,
         "statistics": list(job.statistics) or None,
+        "indices": list(job.indices) or None,
     }
 
 
@@ -121,14 +123,17 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
     """The wide rows of the parcels that have at least one valid pixel, ordered by pid; and how many were discarded."""
     columns: Columns = {}
     discarded = 0
+    indices = PixelIndices(job)
     for band, pixels in _read(job):
         if band in job.bands:
-            statistics, wrong = _band(job, band, pixels)
+            statistics, wrong = _band(job, band, pixels, indices)
             columns |= statistics
             discarded += wrong
         else:
             columns |= _classes(job, band, pixels)
+    columns |= indices.columns()
     columns["pid"] = jobparcels.pids(job)
+    columns["rule"] = jobparcels.rules(job)
     columns["share"] = _share(job, columns)
     if job.rule == "coverage":
         columns["covered"] = np.max([np.asarray(columns[f"{band}_covered"]) for band in job.bands], axis=0)
@@ -146,11 +151,10 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
         "scene": job.scene.id,
         "obstime": job.scene.obstime,
         "reference": job.scene.reference,
-        "rule": job.rule,
         "extraction": job.extraction,
     }
     arrays = []
-    schema = schemas.signatures(job.card, job.statistics)
+    schema = schemas.signatures(job.card, job.statistics, job.indices)
     for item in schema:
         if item.name in table.column_names:
             arrays.append(table[item.name].cast(item.type))
@@ -159,7 +163,7 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
     return pa.table(arrays, schema=schema)
 
 
-def _band(job: Job, band: str, pixels: Blocks) -> tuple[Columns, int]:
+def _band(job: Job, band: str, pixels: Blocks, indices: PixelIndices) -> tuple[Columns, int]:
     """The statistics of one band, with the pixels covered, not rounded; and how many pixels were discarded.
 
     Offset and scale are applied to what is computed of pixels, which is exact and clips no dark pixel, and before
@@ -168,10 +172,10 @@ def _band(job: Job, band: str, pixels: Blocks) -> tuple[Columns, int]:
     raster, card = job.rasters[band], cards.get(job.card)
     names = (*cards.statistics.STORED, *job.statistics)
     if job.rule == "coverage":
-        table, discarded = _covered(job, band, pixels, names)
+        table, discarded = _covered(job, band, pixels, names, indices)
     else:
         index = jobparcels.index(job, raster.grid.name)
-        pool = _pool(job, band, index, pixels)
+        pool = indices.pools.add(band, _pool(job, band, gathering(job, band).spans, pixels))
         discarded = _checked(job, band, pool)
         whole = _whole(job, raster.grid).astype(np.int64, copy=False)
         convert = partial(_in_unit, job, card)
@@ -277,8 +281,9 @@ def _windows(job: Job, band: str) -> list[Window]:
     """The blocks of a band that hold parcels; by the coverage rule all round them."""
     raster = job.rasters[band]
     if job.rule == "coverage" and band in job.bands:
-        return list(_blocks(_around(jobparcels.shapes(job, raster.grid.epsg), raster), raster.block))
-    return list(jobparcels.index(job, raster.grid.name).blocks(raster.block))
+        return list(_blocks(_around(job, band), raster.block))
+    spans = gathering(job, band).spans if band in job.bands else jobparcels.index(job, raster.grid.name)
+    return list(spans.blocks(raster.block))
 
 
 def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelArray:
@@ -291,18 +296,21 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelA
     return pool
 
 
-def _covered(job: Job, band: str, pixels: Blocks, statistics: tuple[str, ...]) -> tuple[pa.Table, int]:
+def _covered(
+    job: Job, band: str, pixels: Blocks, statistics: tuple[str, ...], indices: PixelIndices
+) -> tuple[pa.Table, int]:
     """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
 
     count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
     """
     raster = job.rasters[band]
     shapes = jobparcels.shapes(job, raster.grid.epsg)
-    around = _around(shapes, raster)
+    around = _around(job, band)
     array = np.zeros((around.height, around.width), raster.pixel_dtype)
     for window, values in zip(_blocks(around, raster.block), pixels, strict=True):
         array[window.relative_to(around).slices] = values
     discarded = _checked(job, band, array)
+    indices.arrays.add(band, array, around)
     transform = raster.grid.transform * Affine.translation(around.col, around.row)
     card = cards.get(job.card)
     convert = partial(_in_unit, job, card)
@@ -313,13 +321,15 @@ def _covered(job: Job, band: str, pixels: Blocks, statistics: tuple[str, ...]) -
     return table.set_column(table.column_names.index("count"), "count", pa.array(count)), discarded
 
 
-def _around(shapes: Shapes, raster: Raster) -> Window:
-    """The blocks of the raster round all shapes; one block where they lie outside it."""
-    west, south, east, north = shapely.total_bounds(shapes)
+def _around(job: Job, band: str) -> Window:
+    """The blocks of a band's raster round all parcels; one block where they lie outside it."""
+    raster = job.rasters[band]
+    west, south, east, north = shapely.total_bounds(jobparcels.shapes(job, raster.grid.epsg))
     to_pixels = ~raster.grid.transform
     corners = np.nan_to_num([to_pixels * (west, north), to_pixels * (east, south)])[:, ::-1]  # row, column
     block, shape = np.array(raster.block), np.array(raster.grid.shape)
-    first, last = np.clip(corners, 0, shape - 1).astype(int) // block
+    beyond = pixelindices.margin(job, band) * np.array([[-1], [1]])
+    first, last = np.clip(corners + beyond, 0, shape - 1).astype(int) // block
     start = first * block
     size = np.minimum((last + 1) * block, shape) - start
     return Window(*start.tolist(), *size.tolist())

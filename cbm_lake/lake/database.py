@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import damaged, derived, lookup, queries, schemas, sums, tables, unions
+from cbm_lake.lake import damaged, derived, lookup, queries, schemas, sums, tables, templates, unions
 from cbm_lake.lake.settling import Judge
 from cbm_lake.lake.snapshots import Snapshot, aoi_and_year
 from cbm_lake.storage.access import is_remote
@@ -130,7 +130,7 @@ class Database:
             outdated = rows(cursor, queries.get("lookup.outdated").sql, {})["pid"].to_pylist()
             files = self._files[f"signatures_{card}"]
             judged = counting.combine_chunks(), frozenset(outdated)
-            self._card_files[card] = lookup.CardFiles(self._store, files, *judged, self._statistics[card])
+            self._card_files[card] = lookup.CardFiles(self._store, files, *judged, self._further[card])
         return lookup.series(card, self._card_files[card], params)
 
     def _begin(self) -> None:
@@ -197,11 +197,11 @@ class Database:
             )
 
     @cached_property
-    def _statistics(self) -> dict[str, tuple[str, ...]]:
-        """The optional statistics in the table of each card."""
+    def _further(self) -> dict[str, templates.Further]:
+        """The optional statistics, and the indices of pixels, in the table of each card."""
         opened = self.snapshot.tables
         return {
-            card: tables.statistics_of(self._tables[f"signatures_{card}"], opened.get(f"signatures_{card}"))
+            card: tables.further_of(self._tables[f"signatures_{card}"], opened.get(f"signatures_{card}"))
             for card in cards.CARDS
         }
 
@@ -210,7 +210,7 @@ class Database:
         schema, of = self._tables[name].schema, name.removeprefix("signatures_")
         if of not in tables.SIGNATURES or of == name:
             return schema
-        return pa.schema([*schema, *tables.columns_of(of, self._statistics[tables.SIGNATURES[of]])])
+        return pa.schema([*schema, *tables.columns_of(of, self._further[tables.SIGNATURES[of]])])
 
     def _refuse(self, name: str, files: Sequence[str], schema: pa.Schema, advice: str, error: duckdb.Error) -> None:
         """Make a view that says which of its files cannot be read; raise the error where all can be."""
@@ -239,7 +239,7 @@ class Database:
                 if name.startswith("signatures_") and self._files[name]:
                     empty = self._schema(name).empty_table()
                     self._connection.from_arrow(empty).create(f"no_{name}")
-            for definition in derived.definitions(self._statistics, self._used()):
+            for definition in derived.definitions(self._further, self._used()):
                 if definition.name >= _OF_SIGNATURES:
                     self._define(definition)
             self._attributes()

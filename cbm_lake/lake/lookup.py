@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cbm_lake import cards
-from cbm_lake.lake import schemas
+from cbm_lake.lake import schemas, templates
 from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.store import Store, translated
 
@@ -43,8 +43,8 @@ class CardFiles:
     """The extractions whose rows count."""
     outdated: frozenset[str]
     """Parcels of which only some rows of an extraction count."""
-    statistics: tuple[str, ...] = ()
-    """The optional statistics in the table."""
+    further: templates.Further = templates.NOTHING
+    """The optional statistics, and the indices of pixels, in the table."""
 
 
 def of_parcel(files: Sequence[DataFile], params: Mapping[str, object]) -> list[DataFile]:
@@ -68,10 +68,10 @@ def series(card: str, source: CardFiles, params: dict[str, Any]) -> pa.Table | N
         return None
     groups = [group for file in files for group in _groups(source.store, file.path, params["pid"])]
     parts = [_of(group, params["pid"]) for group in groups]  # columns of a later version are null in older files
-    wide = pa.concat_tables([_empty(card, source.statistics), *parts], promote_options="default")
+    wide = pa.concat_tables([_empty(card, source.further), *parts], promote_options="default")
     counts = pc.and_(pc.equal(wide["ptype"], params["ptype"]), pc.is_in(wide["extraction"], source.counting))
     counting = wide if pc.all(counts).as_py() else wide.filter(counts)
-    return _long(card, counting, params["bands"], source.statistics)
+    return _long(card, counting, params["bands"], source.further)
 
 
 def _of(group: pa.Table, pid: str) -> pa.Table:
@@ -128,9 +128,9 @@ def _read_group(store: Store, path: str, number: int) -> pa.Table:
 
 
 @lru_cache
-def _empty(card: str, statistics: tuple[str, ...]) -> pa.Table:
+def _empty(card: str, further: templates.Further) -> pa.Table:
     """An empty table with the columns of a card's files."""
-    schema = schemas.signatures(card, statistics)
+    schema = schemas.signatures(card, *further)
     return pa.schema([field for field in schema if field.name not in ("aoi", "year")]).empty_table()
 
 
@@ -148,10 +148,10 @@ def _columns_of(statistics: tuple[str, ...]) -> list[tuple[str, pa.DataType]]:
     return [(name, pa.type_for_alias(cards.STATISTICS[name].dtype)) for name in statistics]
 
 
-def _long(card: str, wide: pa.Table, bands: Sequence[str] | None, statistics: tuple[str, ...]) -> pa.Table:
+def _long(card: str, wide: pa.Table, bands: Sequence[str] | None, further: templates.Further) -> pa.Table:
     """Melt wide rows into long ones, by time and band; bands without pixels in a scene are left out."""
-    schema = _answer(card, statistics)
-    asked = [band for band in cards.CARD_BANDS[card] if bands is None or band in bands]
+    schema, statistics = _answer(card, further.statistics), further.statistics
+    asked = [band for band in templates.measured(card, further.indices) if bands is None or band in bands]
     if not asked or not wide.num_rows:
         return schema.empty_table()
     repeated = {"obsid": wide["scene"], "reference": wide["reference"]}

@@ -87,11 +87,11 @@ def definitions(statistics: templates.Statistics = templates.NONE) -> tuple[Quer
     Args:
         statistics: the optional statistics in the table of each card.
     """
-    return _definitions(tuple(sorted((card, names) for card, names in statistics.items() if names)))
+    return _definitions(tuple(sorted((card, further) for card, further in statistics.items() if any(further))))
 
 
 @lru_cache(32)
-def _definitions(statistics: tuple[tuple[str, tuple[str, ...]], ...]) -> tuple[Query, ...]:
+def _definitions(statistics: tuple[tuple[str, templates.Further], ...]) -> tuple[Query, ...]:
     return tuple(query for folder in VIEWS for query in _folder(folder, dict(statistics)))
 
 

@@ -107,7 +107,7 @@ class LedgerEntry(TypedDict):
     """The extraction whose signatures still hold for the parcels that this one leaves out."""
     bands: NotRequired[list[str] | None]
     rule: str
-    """centre or coverage."""
+    """As `cards.pixelrule` writes it: centre, 5 m inside."""
     boa_offset: NotRequired[int | None]
     """DN that was added."""
     cube: bool
@@ -132,6 +132,8 @@ class LedgerEntry(TypedDict):
     """Digest of the stamps of its files."""
     statistics: NotRequired[list[str] | None]
     """Beside those that every signature has; None is none."""
+    indices: NotRequired[list[str] | None]
+    """Those that were computed pixel by pixel; None is none."""
     sequence: NotRequired[int | None]
     """The number of the commit, filled in by the table."""
 

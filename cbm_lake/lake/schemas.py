@@ -94,7 +94,7 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("extraction", pa.int64(), nullable=False),  # number of what was done; its signatures carry it
         pa.field("base", pa.int64()),  # extraction whose signatures still hold for the parcels left out, or null
         pa.field("bands", pa.list_(pa.string())),
-        pa.field("rule", pa.string(), nullable=False),  # centre or coverage
+        pa.field("rule", pa.string(), nullable=False),  # as `cards.pixelrule` writes it: centre, 5 m inside
         pa.field("boa_offset", pa.int32()),  # DN that was added
         pa.field("cube", pa.bool_(), nullable=False),  # whether the scene stands in the cube
         pa.field("status", pa.string(), nullable=False),  # done or failed
@@ -109,6 +109,7 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("blocks", pa.list_(_BLOCK)),  # of the cubes that hold its pixels; null in entries of version 0.1
         pa.field("pixels", pa.string()),  # digest of the stamps of its files; null in entries of version 0.1
         pa.field("statistics", pa.list_(pa.string())),  # beside those that every signature has; null is none
+        pa.field("indices", pa.list_(pa.string())),  # that were computed pixel by pixel; null is none
         _SEQUENCE,
     ]
 )
@@ -345,18 +346,26 @@ _COVERED: Final = pa.field("covered", pa.float64())
 """By the rule coverage: the sum of the shares of pixels, of the band that has most; null by the rule centre."""
 
 
-def signatures(card: str, statistics: Iterable[str] = ()) -> pa.Schema:
+def signatures(card: str, statistics: Iterable[str] = (), indices: Iterable[str] = ()) -> pa.Schema:
     """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year.
 
     Args:
         card: its name.
         statistics: the optional ones.
+        indices: those that are computed pixel by pixel, by their names.
     """
     bands = cards.CARD_BANDS[card]
     classification = cards.get(card).classification
     classes = [pa.field(column, pa.int32()) for column in classification.columns] if classification else []
-    stored, others = statistic_columns(bands, cards.statistics.STORED), statistic_columns(bands, statistics)
+    stored, others = statistic_columns(bands, cards.statistics.STORED), optional_columns(bands, statistics, indices)
     return pa.schema([*_OF_ROW, *stored, *classes, _SHARE, _COVERED, *others])
+
+
+def optional_columns(bands: Iterable[str], statistics: Iterable[str], indices: Iterable[str]) -> list[pa.Field]:
+    """The columns of optional statistics of bands, and of all statistics of indices: NDVI_count, NDVI_mean, …"""
+    further, names = tuple(statistics), [cards.INDICES[name].column for name in indices]
+    of_indices = statistic_columns(names, (*cards.statistics.STORED, *further))
+    return [*statistic_columns(bands, further), *of_indices]
 
 
 def statistic_columns(bands: Iterable[str], statistics: Iterable[str]) -> list[pa.Field]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from deltalake import DeltaTable
 from cbm_lake import cards
 from cbm_lake.lake import schemas
 from cbm_lake.lake.settling import Pair
+from cbm_lake.lake.templates import Further
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
@@ -27,7 +27,7 @@ _OF_SIGNATURES: dict[str, Any] = {
 def of(store: Store) -> dict[str, Table]:
     """Every Delta table of a lake by the name of its view; the ledger, which speaks of the others, first."""
     schema = {**{card: schemas.signatures(card) for card in cards.CARDS}, "sc": schemas.SC}
-    optional = {name: pa.schema(columns_of(name, cards.statistics.OPTIONAL)) for name in SIGNATURES}
+    optional = {name: pa.schema(columns_of(name, _every(name))) for name in SIGNATURES}
     return {
         "ledger": Table(store, "extractions", schemas.EXTRACTIONS, keys=("scene", "aoi", "finished", "sequence")),
         **{
@@ -56,15 +56,24 @@ def of(store: Store) -> dict[str, Table]:
     }
 
 
-def columns_of(name: str, statistics: Iterable[str]) -> list[pa.Field]:
-    """The columns of statistics in a table of signatures, one of `SIGNATURES`."""
-    return schemas.statistic_columns(cards.CARD_BANDS[name] if name in cards.CARDS else ["SC"], statistics)
+def columns_of(name: str, further: Further) -> list[pa.Field]:
+    """The optional columns of a table of signatures, one of `SIGNATURES`."""
+    bands = cards.CARD_BANDS[name] if name in cards.CARDS else ["SC"]
+    return schemas.optional_columns(bands, further.statistics, further.indices if name in cards.CARDS else ())
 
 
-def statistics_of(table: Table, snapshot: DeltaTable | None) -> tuple[str, ...]:
-    """The optional statistics in a snapshot of a table of signatures."""
+def _every(name: str) -> Further:
+    """All that signatures of a card may have beside what all have."""
+    card = cards.get(SIGNATURES[name])
+    return Further(cards.statistics.OPTIONAL, tuple(n for n, index in cards.INDICES.items() if index.bands_of(card)))
+
+
+def further_of(table: Table, snapshot: DeltaTable | None) -> Further:
+    """The optional statistics, and the indices of pixels, in a snapshot of a table of signatures."""
     columns = table.optional_columns(snapshot)
-    return tuple(name for name in cards.statistics.OPTIONAL if any(column.endswith(f"_{name}") for column in columns))
+    statistics = (name for name in cards.statistics.OPTIONAL if any(column.endswith(f"_{name}") for column in columns))
+    indices = (name for name, index in cards.INDICES.items() if f"{index.column}_count" in columns)
+    return Further(tuple(statistics), tuple(indices))
 
 
 def pairs(by_name: dict[str, Table], card: str | None = None) -> list[Pair]:

@@ -8,9 +8,10 @@ counts rather than that of its kind. In the text stand for the card
     {card} {title} {measured} {measure} {classes} {last} {key_band} {pixels}
 
 and `<<band: {band}_count>>` is what stands behind the colon for each band, with commas between: likewise for each
-`statistic` (in a view those that the lake's tables have), `series` (the statistics that every signature has, in the
-order of a time series), `class` (with {place}, which is its number in a list) and `card`. `<<card union all: …>>` puts
-other words than commas between. What begins a line ends each time with the line.
+`measured` (the bands, and as {band} also the indices of pixels that the lake's tables have), `statistic` (in a view
+those that the lake's tables have), `series` (the statistics that every signature has, in the order of a time series),
+`class` (with {place}, which is its number in a list) and `card`. `<<card union all: …>>` puts other words than commas
+between. What begins a line ends each time with the line.
 """
 
 from __future__ import annotations
@@ -18,13 +19,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from cbm_lake import cards
 from cbm_lake.cards import Card
 
-Statistics: TypeAlias = Mapping[str, tuple[str, ...]]
-"""The optional statistics in the table of each card, by its name."""
+
+class Further(NamedTuple):
+    """What a table of signatures has beside what all have."""
+
+    statistics: tuple[str, ...] = ()
+    """The optional statistics."""
+    indices: tuple[str, ...] = ()
+    """The indices that were computed pixel by pixel, by their names."""
+
+
+NOTHING: Final = Further()
+Statistics: TypeAlias = Mapping[str, Further]
+"""What the table of each card has beside what all have, by the card's name."""
 NONE: Final[Statistics] = MappingProxyType({})
 KINDS: Final[Mapping[str, Callable[[Card], bool]]] = {
     "card": lambda card: True,
@@ -38,6 +50,11 @@ _EACH = re.compile(r"<<(?P<over>\w+)(?P<between>[^:<>]*): (?P<body>(?:(?!<<).)*?
 """The innermost repetition."""
 
 
+def measured(card: str, indices: Iterable[str]) -> list[str]:
+    """The bands of a card and indices of pixels, as columns of signatures begin: B02, …, NDVI."""
+    return [*cards.CARD_BANDS[card], *(cards.INDICES[name].column for name in indices)]
+
+
 def is_template(name: str, text: str) -> bool:
     """Whether a file of sql/ is one."""
     return "<<" in text or _IN_NAME.search(name) is not None
@@ -49,15 +66,15 @@ def rendered(name: str, text: str, statistics: Statistics = NONE) -> Iterator[tu
     Args:
         name: of the file, without its extension.
         text: of the file.
-        statistics: the optional ones of each card.
+        statistics: what each card has beside what all have.
     """
     of = _IN_NAME.search(name)
     if of is None:
-        yield name, _filled(text, None, ())
+        yield name, _filled(text, None, NOTHING)
         return
     for card in cards.CARDS.values():
         if card.name == of["kind"] or (of["kind"] in KINDS and KINDS[of["kind"]](card)):
-            yield _IN_NAME.sub(card.name, name), _filled(text, card, statistics.get(card.name, ()))
+            yield _IN_NAME.sub(card.name, name), _filled(text, card, statistics.get(card.name, NOTHING))
 
 
 def is_general(name: str) -> bool:
@@ -66,32 +83,34 @@ def is_general(name: str) -> bool:
     return of is not None and of["kind"] in KINDS
 
 
-def _filled(text: str, card: Card | None, statistics: Iterable[str]) -> str:
+def _filled(text: str, card: Card | None, further: Further) -> str:
     """A template with everything put in, from the innermost repetition outwards."""
     while (match := _EACH.search(text)) is not None:
-        text = text[: match.start()] + _repeated(text, match, card, statistics) + text[match.end() :]
+        text = text[: match.start()] + _repeated(text, match, card, further) + text[match.end() :]
     return _put(text, _words(card)) if card else text
 
 
-def _repeated(text: str, match: re.Match[str], card: Card | None, statistics: Iterable[str]) -> str:
+def _repeated(text: str, match: re.Match[str], card: Card | None, further: Further) -> str:
     line = text.rfind("\n", 0, match.start()) + 1
     indent = text[line : match.start()]
     between = f"\n{indent}{match['between'].strip()}\n{indent}" if match["between"].strip() else ", "
     if between == ", " and not indent.strip():
         between = f",\n{indent}"
-    return between.join(_put(match["body"], words) for words in _each(match["over"], card, statistics))
+    return between.join(_put(match["body"], words) for words in _each(match["over"], card, further))
 
 
-def _each(over: str, card: Card | None, statistics: Iterable[str]) -> Iterator[Mapping[str, str]]:
+def _each(over: str, card: Card | None, further: Further) -> Iterator[Mapping[str, str]]:
     """The words for each band, statistic or class of a card, or for each card."""
     if over == "card":
         yield from (_words(one) for one in cards.CARDS.values())
     elif over == "statistic":
-        yield from ({"statistic": name} for name in (*cards.statistics.STORED, *statistics))
+        yield from ({"statistic": name} for name in (*cards.statistics.STORED, *further.statistics))
     elif over == "series":
         yield from ({"statistic": name} for name in cards.statistics.SERIES)
     elif card and over == "band":
         yield from ({"band": band.name} for band in card.bands)
+    elif card and over == "measured":
+        yield from ({"band": name} for name in measured(card.name, further.indices))
     elif card and card.classification and over == "class":
         yield from ({"class": str(value), "place": str(value + 1)} for value in card.classification.classes)
     else:

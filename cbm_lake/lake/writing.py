@@ -22,6 +22,7 @@ from cbm_lake.lake.pixels import Pixels
 from cbm_lake.lake.records import FileEntry, LedgerEntry
 from cbm_lake.lake.slots import SlotContent, lost, reserved
 from cbm_lake.lake.snapshots import ParcelSet, Snapshot, Snapshots
+from cbm_lake.lake.templates import Further
 from cbm_lake.lake.upkeep import Upkeep
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store, Written
@@ -125,15 +126,16 @@ class Writing(Pixels):
         self._check_present()
         manifest.forget(self._tables["files"], name)
 
-    def prepare(self, card: str, statistics: Iterable[str] = ()) -> None:
+    def prepare(self, card: str, statistics: Iterable[str] = (), indices: Iterable[str] = ()) -> None:
         """Create the tables that extraction writes to, so that workers find them.
 
         Args:
             card: its name.
             statistics: the optional statistics to be written: the table gets their columns.
+            indices: the indices of pixels whose statistics are to be written.
         """
         self._check_present()
-        columns = [field.name for field in tables.columns_of(card, statistics)]
+        columns = [field.name for field in tables.columns_of(card, Further(tuple(statistics), tuple(indices)))]
         self._tables[f"signatures_{card}"].create(columns)
         for name in ("ledger", "slots", "rasters"):
             self._tables[name].create()

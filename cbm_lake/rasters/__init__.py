@@ -74,6 +74,11 @@ class Grid:
         return f"{self.epsg}_{pixel}m_{_exact(t.c)}_{_exact(t.f)}_{self.shape[0]}x{self.shape[1]}"
 
     @property
+    def pixel_area(self) -> float:
+        """Area of a pixel in units of the coordinate system."""
+        return abs(self.transform.a * self.transform.e)
+
+    @property
     def bounds(self) -> tuple[float, float, float, float]:
         """Left, bottom, right, top."""
         t, (rows, columns) = self.transform, self.shape

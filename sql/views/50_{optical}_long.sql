@@ -3,7 +3,7 @@ create view {card}_long as
 select aoi, year, ptype, pid, scene as obsid, obstime, reference, share, {classes}, unnest(bands, recursive := true)
 from (
     select *, [
-        <<band: {'band': '{band}', <<statistic: '{statistic}': {band}_{statistic}>>}>>
+        <<measured: {'band': '{band}', <<statistic: '{statistic}': {band}_{statistic}>>}>>
     ].list_filter(lambda item: item.count is not null) as bands
     from {card}
 )
