@@ -30,6 +30,9 @@ def _extract(  # noqa: PLR0917 - options
     statistics: Annotated[
         str, typer.Option("--statistics", help="p10,p90,valid_share: further ones, beside those that always come.")
     ] = "",
+    shifted: Annotated[
+        bool, typer.Option("--correct-shift", help="Move parcels with the scenes that the shift guard calls shifted.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what is done; it is replaced.")] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes here; one per core without it, 0 is none.")
@@ -56,6 +59,7 @@ def _extract(  # noqa: PLR0917 - options
             cube=cube,
             rule=rule,
             statistics=statistics,
+            shifted=shifted,
             again=again,
             dry=dry_run,
             progress=progress,

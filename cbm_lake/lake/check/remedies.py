@@ -10,6 +10,7 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
+from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.lake import queries
 from cbm_lake.lake.check.looking import Row
 
@@ -86,5 +87,7 @@ def _commands(rows: list[Row]) -> Iterable[str]:
         words += ["--aoi", run.aoi, "--year", str(run.year)]
         words += ["--ptype", run.ptype] if run.ptype else []
         words += ["--bands", ",".join(run.bands)] if run.bands else []
-        words += ["--rule", run.rule] if run.rule != "centre" else []
+        rule = PixelRule.parse(run.rule)
+        words += ["--rule", rule.method] if rule.method != "centre" else []
+        words += ["--inner-buffer", f"{rule.inner_buffer:g}"] if rule.inner_buffer else []
         yield shlex.join([*words, "--again", *([] if run.cube else ["--no-cube"])])
