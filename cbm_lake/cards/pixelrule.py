@@ -60,7 +60,7 @@ class PixelRule:
         return replace(self, too_small=bool(self.inner_buffer))
 
     def index_name(self, grid: str) -> str:
-        """The name of the pixel index of a parcel set on a grid: one for each inner buffer and shift, whatever the method."""
+        """The name of the pixel index of a parcel set on a grid: one for each buffer and shift, whatever the method."""
         inside = f"_{self._margin}m_inside" if self.inner_buffer else ""
         moved = "_moved_{:+.1f}_{:+.1f}m".format(*self.moved) if any(self.moved) else ""
         return f"{grid}{inside}{moved}"

@@ -41,7 +41,9 @@ def known(lake: Lake, card: Card, parcels: ParcelSet) -> dict[str, tuple[float, 
             card.name,
             parcels.name,
         )
-    return {row["scene"]: (_rounded(row["east"]), _rounded(row["north"])) for row in rows if row["verdict"] == "shifted"}
+    return {
+        row["scene"]: (_rounded(row["east"]), _rounded(row["north"])) for row in rows if row["verdict"] == "shifted"
+    }
 
 
 def _rounded(metres: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cbm_lake.guard.offsets import OFFSET, Finding, clear, judged, scenes, suspects
 from cbm_lake.guard.geolocation import shift_errors, shifts
+from cbm_lake.guard.offsets import OFFSET, Finding, clear, judged, scenes, suspects
 
 __all__ = ["OFFSET", "Finding", "clear", "judged", "scenes", "shift_errors", "shifts", "suspects"]

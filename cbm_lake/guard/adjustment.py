@@ -1,7 +1,7 @@
-"""Positions of the scenes of a season out of displacements between pairs of them: a network, adjusted by least squares.
+"""Positions of the scenes of a season out of displacements between pairs: a network, adjusted by least squares.
 
-Each pair says s_i - s_j = d. Weights are inverse squares of the pairs' errors, lowered for pairs that fit badly (Huber);
-the errors of the positions are scaled by how well pairs fit. Zero is the median of all positions, where most scenes of
+Each pair says s_i - s_j = d. Weights are inverse squares of the pairs' errors, lowered for pairs that fit badly
+(Huber); the errors of the positions are scaled by how well pairs fit. Zero is the median of all positions, where most scenes of
 the season lie: its own error is that of a median, 1.2533 x 1.4826 x MAD / sqrt(n).
 """
 

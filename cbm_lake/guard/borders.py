@@ -1,15 +1,16 @@
 """The displacement of an image against the declared borders: edges between neighbouring parcels that differ.
 
 Near the border of two parcels A and B a pixel mixes both: I = b + (a - b) F(s), where a and b are the means of the
-parcels' inner pixels, s is the distance of the pixel's centre from the border (positive in A), and F the response of the
-sensor to an edge, here that of a Gaussian point spread. An image that is displaced by d has F(s - n . d), with the
-border's normal n: least squares over all pixels near borders give d. Each border has one vote, so that a border that was
-drawn wrongly, or a hedge on it, is one among many; weights are iterated (Huber), and the standard error is that of the
-scatter of borders. Half of what lies between two parcels (a track, a ditch) is given to each.
+parcels' inner pixels, s is the distance of the pixel's centre from the border (positive in A), and F the response of
+the sensor to an edge, here that of a Gaussian point spread. An image that is displaced by d has F(s - n . d), with the
+border's normal n: least squares over all pixels near borders give d. Each border has one vote, so that a border that
+was drawn wrongly, or a hedge on it, is one among many; weights are iterated (Huber), and the standard error is that of
+the scatter of borders. Half of what lies between two parcels (a track, a ditch) is given to each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
@@ -18,7 +19,8 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 
-from cbm_lake.guard.registration import Mask, solved
+from cbm_lake.guard.registration import solved
+from cbm_lake.guard.tilesums import Mask
 from cbm_lake.zonal import build_index
 from cbm_lake.zonal.compiled import Floats, Ints
 
@@ -158,10 +160,8 @@ def _near(shapes: Shapes, points: _Points, shape: tuple[int, int]) -> Borders:
     row, col = _pixels_around(points.xy, shape)
     centres = np.column_stack([col, row]) + 0.5
     if not len(points.xy):
-        empty = np.zeros(0, np.int64)
-        return Borders(
-            empty, empty, *(np.zeros(0) for _ in range(3)), empty, empty, empty, _inner(shapes, shape), len(shapes)
-        )
+        whole, real = np.zeros(0, np.int64), np.zeros(0)
+        return Borders(whole, whole, real, real, real, whole, whole, whole, _inner(shapes, shape), len(shapes))
     distance, nearest = KDTree(points.xy).query(centres, distance_upper_bound=_REACH)
     there = np.isfinite(distance)
     row, col, centres, nearest = row[there], col[there], centres[there], nearest[there]
@@ -192,7 +192,8 @@ def _pixels_around(xy: Floats, shape: tuple[int, int]) -> tuple[Ints, Ints]:
     col, row = np.floor(xy).astype(np.int64).T
     inside = (row >= 0) & (row < shape[0]) & (col >= 0) & (col < shape[1])
     near[row[inside], col[inside]] = True
-    return np.nonzero(ndimage.binary_dilation(near, np.ones((3, 3)), iterations=int(np.ceil(_REACH))))
+    rows, cols = np.nonzero(ndimage.binary_dilation(near, np.ones((3, 3)), iterations=int(np.ceil(_REACH))))
+    return rows.astype(np.int64), cols.astype(np.int64)
 
 
 def _inner(shapes: Shapes, shape: tuple[int, int]) -> tuple[Ints, Ints, Ints]:
@@ -221,7 +222,7 @@ class _Sample(NamedTuple):
 
 
 def vote(
-    images: list[Image], clear: Mask, borders: Borders, start: tuple[float, float] = (0.0, 0.0)
+    images: Sequence[Image], clear: Mask, borders: Borders, start: tuple[float, float] = (0.0, 0.0)
 ) -> Votes | None:
     """By how much images of one scene are displaced against the borders; None where too few differ and are clear.
 
@@ -252,7 +253,7 @@ def _sample(image: Image, clear: Mask, borders: Borders, moved: tuple[int, int])
     spread = np.maximum(np.maximum(spreads[borders.first], spreads[borders.second]), 1)
     counts = inside & clear[row, col] & (np.abs(contrast) > _CONTRAST * spread)
     contrast, spread = contrast[counts], spread[counts]
-    value = (image[row, col][counts] - means[borders.second][counts]) / contrast
+    value = (image[row, col][counts].astype(np.float64) - means[borders.second][counts]) / contrast
     weight = np.minimum((contrast / spread) ** 2, 25)
     return _Sample(
         value, weight, borders.distance[counts], borders.right[counts], borders.down[counts], borders.border[counts]
@@ -271,9 +272,7 @@ def _means(image: Image, clear: Mask, borders: Borders, moved: tuple[int, int]) 
     row, col, inside = _moved(borders.inner[0], borders.inner[1], moved, clear.shape)
     counts = inside & clear[row, col]
     values, parcel = image[row, col][counts].astype(np.float64), borders.inner[2][counts]
-    n, total, squares = (
-        np.bincount(parcel, weights, borders.parcels) for weights in (None, values, values * values)
-    )
+    n, total, squares = (np.bincount(parcel, weights, borders.parcels) for weights in (None, values, values * values))
     n = np.where(n < _FEWEST_INNER, np.nan, n)
     return total / n, np.sqrt(np.maximum(squares / n - (total / n) ** 2, 0))
 

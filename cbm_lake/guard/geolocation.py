@@ -221,7 +221,7 @@ def _measured(season: _Season, scene: Scene, look: Look) -> Measured:
     if look.share < CLEAR:
         return about
     votes = _votes(sheet, look)
-    slopes = [{**one, "median": _each(one["median"], pixel), "p90": _each(one["p90"], pixel)} for one in sheet.slopes(look)]
+    slopes = [one | {name: _each(one[name], pixel) for name in ("median", "p90")} for one in sheet.slopes(look)]
     return replace(
         about,
         borders=_offset(votes, pixel) if votes else None,

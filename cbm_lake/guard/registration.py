@@ -3,8 +3,8 @@
 Both images are blurred. In a tile, scene S and reference R are taken to be S(p) = a R(p - d) + b, with gain a and
 offset b of the tile's own, so that growth and harvest of single fields move no result; to first order
 S - (a R + b) = -d . gradient, with the mean of both gradients, which makes the next order vanish (the iteration of
-Lucas and Kanade 1981, Proc. IJCAI, 674-679, here with a symmetric gradient). Tiles vote by iterated weights (Huber); the
-standard error is that of their scatter.
+Lucas and Kanade 1981, Proc. IJCAI, 674-679, here with a symmetric gradient). Tiles vote by iterated weights (Huber);
+the standard error is that of their scatter.
 """
 
 from __future__ import annotations
@@ -12,23 +12,16 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from cbm_lake.zonal.compiled import Floats, Ints, compiled
+from cbm_lake.guard.tilesums import REACH, TILE, Image, Mask, sum_tiles
+from cbm_lake.zonal.compiled import Floats, Ints
 
-Image = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-
-TILE: Final = 32
-"""Pixels a side."""
 MARGIN: Final = 10
 """Pixels that a tile lies inside its image: the reach of the blur, of gradients and of the greatest displacement."""
 FEWEST: Final = 6
 """Tiles that an estimate needs."""
 _BLUR: Final = 0.8
 """Standard deviation in pixels."""
-_REACH: Final = 4
-"""Pixels to either side over which is blurred."""
 _FARTHEST: Final = 4.0
 """Largest displacement in pixels that is looked for."""
 _STEPS: Final = 5
@@ -62,7 +55,7 @@ def tiles(shape: tuple[int, int], most: int) -> Ints:
     corners = np.stack(np.meshgrid(rows, cols, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.int64)
     if len(corners) <= most:
         return corners
-    return corners[np.linspace(0, len(corners) - 1, most).round().astype(int)]
+    return np.asarray(corners[np.linspace(0, len(corners) - 1, most).round().astype(int)])
 
 
 def blurred(image: Image) -> Image:
@@ -74,9 +67,7 @@ def blurred(image: Image) -> Image:
     return np.asarray(ndimage.correlate1d(across, taps, axis=0, mode="nearest"), np.float32)
 
 
-def register(
-    image: Image, clear: Mask, reference: Image, reference_clear: Mask, corners: Ints
-) -> Displacement | None:
+def register(image: Image, clear: Mask, reference: Image, reference_clear: Mask, corners: Ints) -> Displacement | None:
     """By how much an image is displaced against a reference; None where too few tiles are clear and alike.
 
     Args:
@@ -91,7 +82,7 @@ def register(
         whole = np.rint(moved).astype(np.int64)
         taps = _taps(moved[0] - whole[0]), _taps(moved[1] - whole[1])
         sums = np.zeros((len(corners), 8))
-        _sum_tiles(image, clear, reference, reference_clear, corners, whole, taps[0], taps[1], sums)
+        sum_tiles(image, clear, reference, reference_clear, corners, whole, taps, sums)
         alike = sums[(sums[:, 0] >= _CLEAR * TILE**2) & (sums[:, 1] >= _ALIKE)]
         if len(alike) < FEWEST:
             return None
@@ -106,7 +97,7 @@ def register(
 
 def _taps(offset: float) -> Floats:
     """Weights of the blur about a point that lies `offset` pixels off the middle one."""
-    weights = np.exp(-((np.arange(-_REACH, _REACH + 1) - offset) ** 2) / (2 * _BLUR**2))
+    weights = np.exp(-((np.arange(-REACH, REACH + 1) - offset) ** 2) / (2 * _BLUR**2))
     return np.asarray(weights / weights.sum(), np.float64)
 
 
@@ -134,7 +125,7 @@ def solved(normal: Floats, right: float, down: float) -> Floats:
     determinant = a * d - b * b
     if determinant <= 1e-12 * a * d:
         return np.zeros(2)
-    return np.array([d * right - b * down, a * down - b * right]) / determinant
+    return np.asarray(np.array([d * right - b * down, a * down - b * right]) / determinant)
 
 
 def _scatter(weights: Floats, across: Floats, along: Floats, normal: Floats) -> float:
@@ -143,61 +134,3 @@ def _scatter(weights: Floats, across: Floats, along: Floats, normal: Floats) -> 
     inverse = np.linalg.pinv(normal)
     covariance = inverse @ (votes.T @ votes) @ inverse * len(votes) / (len(votes) - 2)
     return float(np.sqrt(np.trace(covariance) / 2))
-
-
-@compiled
-def _sum_tiles(  # type: ignore[no-untyped-def]  # noqa: ANN202, PLR0917, C901
-    image, clear, reference, reference_clear, corners, whole, taps_x, taps_y, sums
-):
-    """Of each tile: clear pixels, correlation, variance of the residual, and the sums xx, yy, xy, xr, yr over gradients
-    x and y and the residual r.
-    """
-    size, reach = TILE, _REACH
-    across = np.empty((size + 2 + 2 * reach, size + 2))
-    moved = np.empty((size + 2, size + 2))
-    for tile in range(len(corners)):
-        top, left = corners[tile, 0] - 1, corners[tile, 1] - 1
-        for i in range(size + 2 + 2 * reach):
-            for j in range(size + 2):
-                total = 0.0
-                for k in range(2 * reach + 1):
-                    total += taps_x[k] * image[top + whole[1] - reach + i, left + whole[0] - reach + j + k]
-                across[i, j] = total
-        for i in range(size + 2):
-            for j in range(size + 2):
-                total = 0.0
-                for k in range(2 * reach + 1):
-                    total += taps_y[k] * across[i + k, j]
-                moved[i, j] = total
-        n = 0
-        s = r = ss = rr = sr = 0.0
-        for i in range(1, size + 1):
-            for j in range(1, size + 1):
-                if clear[top + i + whole[1], left + j + whole[0]] and reference_clear[top + i, left + j]:
-                    n += 1
-                    a, b = moved[i, j], float(reference[top + i, left + j])
-                    s, r, ss, rr, sr = s + a, r + b, ss + a * a, rr + b * b, sr + a * b
-        sums[tile, 0] = n
-        if n < 2:
-            continue
-        s, r = s / n, r / n
-        ss, rr, sr = ss - n * s * s, rr - n * r * r, sr - n * s * r
-        if ss <= 0 or rr <= 0:
-            continue
-        sums[tile, 1] = sr / np.sqrt(ss * rr)
-        gain = np.sqrt(ss / rr)
-        squares = xx = yy = xy = xr = yr = 0.0
-        for i in range(1, size + 1):
-            for j in range(1, size + 1):
-                row, col = top + i, left + j
-                if clear[row + whole[1], col + whole[0]] and reference_clear[row, col]:
-                    gx = 0.25 * (moved[i, j + 1] - moved[i, j - 1])
-                    gy = 0.25 * (moved[i + 1, j] - moved[i - 1, j])
-                    gx += 0.25 * gain * (reference[row, col + 1] - reference[row, col - 1])
-                    gy += 0.25 * gain * (reference[row + 1, col] - reference[row - 1, col])
-                    residual = moved[i, j] - s - gain * (reference[row, col] - r)
-                    squares += residual * residual
-                    xx, yy, xy = xx + gx * gx, yy + gy * gy, xy + gx * gy
-                    xr, yr = xr + gx * residual, yr + gy * residual
-        sums[tile, 2] = squares / n + 1e-6 * ss / n
-        sums[tile, 3], sums[tile, 4], sums[tile, 5], sums[tile, 6], sums[tile, 7] = xx, yy, xy, xr, yr

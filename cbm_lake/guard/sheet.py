@@ -19,7 +19,8 @@ from cbm_lake import zonal
 from cbm_lake.geo.areas import DEGREES
 from cbm_lake.geo.reprojection import reprojected, transformer
 from cbm_lake.guard.borders import Borders, Shapes, trace
-from cbm_lake.guard.registration import TILE, Image, Mask, blurred, tiles
+from cbm_lake.guard.registration import blurred, tiles
+from cbm_lake.guard.tilesums import Image, Mask
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcel.chips.pixels import Reader
@@ -92,7 +93,7 @@ class Sheet:
         """Upper left corners of the tiles, (n, 2)."""
         most = _TILES // max(len(self.windows), 1)
         parts = [
-            tiles((window.height, window.width), most) + (top, 0)
+            tiles((window.height, window.width), most) + np.array([top, 0])
             for window, top in zip(self.windows, self.tops, strict=True)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, 2), np.int64)
@@ -122,7 +123,7 @@ class Sheet:
         for (red, nir, part), window, top in zip(parts, self.windows, self.tops, strict=True):
             place = slice(top, top + window.height), slice(0, window.width)
             bands[0][place], bands[1][place], clear[place] = red, nir, part
-        return Look(*bands, clear)
+        return Look(bands[0], bands[1], clear)
 
     def _part(self, reader: Reader, scene: Scene, window: Window) -> tuple[Image, Image, Mask]:
         from scipy import ndimage
@@ -150,9 +151,7 @@ class Sheet:
         return [_slope(fewest, most, counts, steep, clear) for fewest, most in SIZES]
 
 
-def _slope(
-    fewest: int, most: int | None, counts: Ints, steep: Floats, clear: Mask
-) -> dict[str, float | int | None]:
+def _slope(fewest: int, most: int | None, counts: Ints, steep: Floats, clear: Mask) -> dict[str, float | int | None]:
     of_class = steep[clear & (counts >= fewest) & (counts <= (most or counts.max(initial=0)))]
     median, p90 = np.quantile(of_class, [0.5, 0.9]) if len(of_class) else (None, None)
     return {"fewest": fewest, "most": most, "parcels": len(of_class), "median": median, "p90": p90}
@@ -198,7 +197,7 @@ def _laid_out(shapes: Shapes, window: Window, top: int) -> Shapes:
     box = shapely.box(window.col, window.row, window.col + window.width, window.row + window.height)
     cut = shapely.intersection(shapes, box)
     cut = cut[shapely.area(cut) > 0]
-    return np.asarray(shapely.transform(cut, lambda xy: xy + (-window.col, top - window.row)))
+    return np.asarray(shapely.transform(cut, lambda xy: xy + np.array([-window.col, top - window.row])))
 
 
 def _crowded(centres: Floats, grid: Grid) -> list[Ints]:

@@ -2,14 +2,14 @@
 
 Positions of the scenes come from the network of their pairs, with zero where most scenes lie. The borders' votes differ
 from them by one displacement of the whole season, the frame: the median of the differences. What borders say of a scene
-without it, and its position in the network, are two estimates of the same shift. Where they agree their mean, weighed by
-inverse squares of the errors, is the scene's shift.
+without it, and its position in the network, are two estimates of the same shift. Where they agree their mean, weighed
+by inverse squares of the errors, is the scene's shift.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -19,8 +19,8 @@ from cbm_lake.guard import adjustment, borders, registration
 from cbm_lake.zonal.compiled import Floats
 
 LEAST: Final = 3.0
-"""Metres from which a scene is shifted: 0.3 pixels, which the mission asks of the registration of its own scenes to each
-other (ESA, Sentinel-2 Mission Requirements: 95 % of refined products)."""
+"""Metres from which a scene is shifted: 0.3 pixels, the mission's requirement on the registration of scenes of several
+dates (ESA, Sentinel-2 L1C Data Quality Report, multi-temporal registration)."""
 _SURE: Final = 4.0
 """Standard errors by which a shift must differ from zero."""
 _COARSE: Final = 1.5
@@ -102,7 +102,9 @@ def judge(season: Sequence[Measured]) -> list[Judged]:
     compared = int(np.isfinite(positions.error).sum())
     frame = _frame(season, positions.xy)
     others = [
-        Offset(*map(float, xy), float(np.hypot(error, positions.frame_error))) if np.isfinite(error) else None
+        Offset(float(xy[0]), float(xy[1]), float(np.hypot(error, positions.frame_error)))
+        if np.isfinite(error)
+        else None
         for xy, error in zip(positions.xy, positions.error, strict=True)
     ]
     return [_verdict(one, other, compared, frame) for one, other in zip(season, others, strict=True)]
@@ -127,18 +129,14 @@ def _verdict(one: Measured, others: Offset | None, compared: int, frame: Offset 
     shift = _mean(by_borders, others)
     size, apart = np.hypot(shift.east, shift.north), np.hypot(*np.subtract(by_borders[:2], others[:2]))
     said = f"borders {by_borders}, other scenes {others}"
-    judged = Judged(one, "undecided", "", shift, others, compared, frame)
+    judged = Judged(one, "ok", said, shift, others, compared, frame)
     if apart > _APART * np.hypot(by_borders.error, others.error):
-        return Judged(one, "undecided", f"borders and other scenes contradict each other: {said}", None, others, compared, frame)
+        reason = f"borders and other scenes contradict each other: {said}"
+        return replace(judged, verdict="undecided", reason=reason, offset=None)
     if shift.error > _COARSE:
-        return _with(judged, "undecided", f"the standard error of {shift.error:.1f} m is too large for a verdict: {said}")
-    if size >= LEAST and size >= _SURE * shift.error:
-        return _with(judged, "shifted", said)
-    return _with(judged, "ok", said)
-
-
-def _with(judged: Judged, verdict: str, reason: str) -> Judged:
-    return Judged(judged.measured, verdict, reason, judged.offset, judged.scenes, judged.compared, judged.frame)
+        reason = f"the standard error of {shift.error:.1f} m is too large for a verdict: {said}"
+        return replace(judged, verdict="undecided", reason=reason)
+    return replace(judged, verdict="shifted") if size >= max(LEAST, _SURE * shift.error) else judged
 
 
 def _mean(first: Offset, second: Offset) -> Offset:
