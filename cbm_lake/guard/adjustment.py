@@ -1,8 +1,8 @@
 """Positions of the scenes of a season out of displacements between pairs: a network, adjusted by least squares.
 
 Each pair says s_i - s_j = d. Weights are inverse squares of the pairs' errors, lowered for pairs that fit badly
-(Huber); the errors of the positions are scaled by how well pairs fit. Zero is the median of all positions, where most scenes of
-the season lie: its own error is that of a median, 1.2533 x 1.4826 x MAD / sqrt(n).
+(Huber); the errors of the positions are scaled by how well pairs fit. Zero is the median of all positions, where most
+scenes of the season lie: its own error is that of a median, 1.2533 x 1.4826 x MAD / sqrt(n).
 """
 
 from __future__ import annotations

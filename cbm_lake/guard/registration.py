@@ -27,7 +27,7 @@ _FARTHEST: Final = 4.0
 _STEPS: Final = 5
 _ENOUGH: Final = 0.005
 """Pixels by which the last step may change the result."""
-_ALIKE: Final = 0.6
+_ALIKE: Final = 0.5
 """Smallest correlation of a tile that votes."""
 _CLEAR: Final = 0.5
 """Smallest clear share of a tile that votes."""

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from cbm_lake.guard import adjustment, borders, registration
+from cbm_lake.guard import adjustment, borders, registration, tilesums
 from cbm_lake.zonal.compiled import Floats
 
 LEAST: Final = 3.0
@@ -159,5 +159,5 @@ def _missing(one: Measured, others: Offset | None, compared: int, frame: Offset 
         least = adjustment.FEWEST - 1
         return f"fewer than {least} other clear scenes of the season look like this one; a shift cannot be confirmed"
     if others is None:
-        return f"fewer than {registration.FEWEST} tiles of {registration.TILE} pixels look as in other clear scenes"
+        return f"fewer than {registration.FEWEST} tiles of {tilesums.TILE} pixels look as in other clear scenes"
     return None if frame else f"fewer than {adjustment.FEWEST} scenes have borders that differ"
