@@ -4,6 +4,7 @@ centre                              pixels whose centre is inside the parcel
 coverage                            pixels weighted by the share of them that is inside
 centre, 5 m inside                  the same of the parcel without a margin of 5 m: its inner buffer
 centre, too small for 5 m inside    the whole parcel, since too few pixels would be left of it
+centre, moved +5.0 -1.5 m           the parcel moved eastwards and northwards, with the shift of the scene
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ METHODS: Final = ("centre", "coverage")
 WIDEST_BUFFER: Final = 100.0
 """The widest inner buffer in metres: it leaves nothing of a parcel that is narrower than 200 m."""
 
-_INSIDE = re.compile(r"(?P<method>\w+)(?:, (?P<small>too small for )?(?P<metres>[\d.]+(?:e-\d+)?) m inside)?")
+_INSIDE = re.compile(
+    r"(?P<method>\w+)(?:, (?P<small>too small for )?(?P<metres>[\d.]+(?:e-\d+)?) m inside)?"
+    r"(?:, moved (?P<east>[+-]\d+\.\d) (?P<north>[+-]\d+\.\d) m)?"
+)
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,14 @@ class PixelRule:
     """Width in metres of the margin inside the parcel's boundary, and round its holes, whose pixels do not count."""
     too_small: bool = False
     """Whether the parcel counts as a whole nevertheless, since too few pixels would be left of it."""
+    moved: tuple[float, float] = (0.0, 0.0)
+    """Metres eastwards and northwards, in tenths, by which the parcel is moved: the shift of the scene."""
 
     def __str__(self) -> str:
+        moved = ", moved {:+.1f} {:+.1f} m".format(*self.moved) if any(self.moved) else ""
         if not self.inner_buffer:
-            return self.method
-        return f"{self.method}, {'too small for ' if self.too_small else ''}{self._margin} m inside"
+            return f"{self.method}{moved}"
+        return f"{self.method}, {'too small for ' if self.too_small else ''}{self._margin} m inside{moved}"
 
     @property
     def _margin(self) -> str:
@@ -53,8 +60,10 @@ class PixelRule:
         return replace(self, too_small=bool(self.inner_buffer))
 
     def index_name(self, grid: str) -> str:
-        """The name of the pixel index of a parcel set on a grid: one for each inner buffer, whatever the method."""
-        return f"{grid}_{self._margin}m_inside" if self.inner_buffer else grid
+        """The name of the pixel index of a parcel set on a grid: one for each buffer and shift, whatever the method."""
+        inside = f"_{self._margin}m_inside" if self.inner_buffer else ""
+        moved = "_moved_{:+.1f}_{:+.1f}m".format(*self.moved) if any(self.moved) else ""
+        return f"{grid}{inside}{moved}"
 
     @classmethod
     def parse(cls, text: str) -> PixelRule:
@@ -67,7 +76,8 @@ class PixelRule:
         if not parts or parts["method"] not in METHODS:
             raise InvalidInputError(f"{quoted(text)} is no pixel rule, such as 'centre' or 'centre, 5 m inside'")
         metres = parts["metres"]
-        return cls(parts["method"], checked_buffer(float(metres)) if metres else 0.0, bool(parts["small"]))
+        moved = (float(parts["east"] or 0), float(parts["north"] or 0))
+        return cls(parts["method"], checked_buffer(float(metres)) if metres else 0.0, bool(parts["small"]), moved)
 
 
 def checked_buffer(inner_buffer: object) -> float:

@@ -36,6 +36,9 @@ def _extract(  # noqa: PLR0917 - options
     indices: Annotated[
         str, typer.Option("--indices", help="ndvi,ndmi,…: statistics also of the index of each pixel.")
     ] = "",
+    shifted: Annotated[
+        bool, typer.Option("--correct-shift", help="Move parcels with the scenes that the shift guard calls shifted.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what is done; it is replaced.")] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes here; one per core without it, 0 is none.")
@@ -64,6 +67,7 @@ def _extract(  # noqa: PLR0917 - options
             inner_buffer=inner_buffer,
             statistics=statistics,
             indices=indices,
+            shifted=shifted,
             again=again,
             dry=dry_run,
             progress=progress,

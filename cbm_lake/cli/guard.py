@@ -1,4 +1,4 @@
-"""cbm-lake guard: scenes whose reflectance offset was handled wrongly."""
+"""cbm-lake guard: scenes whose reflectance offset was handled wrongly, or that lie beside their place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, out, show
 
-app = typer.Typer(no_args_is_help=True, help="Find scenes whose reflectance offset was handled wrongly, by their data.")
+app = typer.Typer(no_args_is_help=True, help="Find scenes whose offset or location is wrong, by their data.")
 
 
 @app.command("check")
@@ -52,3 +52,40 @@ def guard_clear(
 
     guard.clear(scene, reason)
     out.print(f"{scene} counts again", soft_wrap=True)
+
+
+@app.command("shifts")
+def guard_shifts(
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    again: Annotated[bool, typer.Option("--again", help="Also measure scenes that were measured before.")] = False,
+    keep: Annotated[bool, typer.Option("--store/--no-store", help="Write what is new into the lake.")] = True,
+    every: Annotated[bool, typer.Option("--all", help="Show all columns.")] = False,
+    output: Shown = Format.table,
+) -> None:
+    """Estimate by how many metres each extracted Sentinel-2 scene is displaced; exit 1 where one is shifted."""
+    import pyarrow.compute as pc
+
+    from cbm_lake import guard
+
+    rows = guard.shifts(aoi, year, ptype, again=again, store=keep)
+    shown = rows if every or output is not Format.table else rows.select(_BRIEF)
+    show(shown, output)
+    verdicts = {row["values"]: row["counts"] for row in pc.value_counts(rows["verdict"]).to_pylist()}
+    if verdicts.get("shifted"):
+        undecided = f", {verdicts['undecided']} are undecided" if verdicts.get("undecided") else ""
+        advice = "extract again with --correct-shift to move their parcels with them"
+        out.print(f"{verdicts['shifted']} of {rows.num_rows} scenes are shifted{undecided}; {advice}", soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@app.command("shift-errors")
+def guard_shift_errors(aoi: Aoi, year: Year, ptype: Ptype = None, output: Shown = Format.csv) -> None:
+    """Show how far each parcel's NDVI may be off in each look by the scene's shift."""
+    from cbm_lake import guard
+
+    show(guard.shift_errors(aoi, year, ptype), output)
+
+
+_BRIEF = ["scene", "obstime", "verdict", "east", "north", "error", "borders", "scenes", "reason"]

@@ -37,6 +37,7 @@ class Options(TypedDict, total=False):
     inner_buffer: float
     statistics: str | Iterable[str]
     indices: str | Iterable[str]
+    shifted: bool
     again: bool
     workers: int | None
     scheduler: Scheduler
@@ -87,6 +88,7 @@ def extract(
     inner_buffer: float = 0,
     statistics: str | Iterable[str] = (),
     indices: str | Iterable[str] = (),
+    shifted: bool = False,
     again: bool = False,
     workers: int | None = None,
     scheduler: Scheduler = None,
@@ -114,6 +116,9 @@ def extract(
             Pixels are harmonised first; one has no index where a band has no data or the denominator is not positive.
             Where bands have pixels of several sizes, the smaller ones are averaged to the largest. What a scene has
             stays.
+        shifted: whether parcels are moved by the shift of each scene that `guard.shifts` called shifted (s2 only),
+            rounded to half a metre. It is part of the rule: a row says "centre, moved +5.0 -1.5 m" (east, north), and
+            scenes that were extracted otherwise are extracted again.
         again: also what is done: signatures take the place of those that are there, say since a file of them was lost.
             Pixels that the cube has come from the cube; with cube=False all are read from the scenes.
         rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
@@ -151,6 +156,7 @@ def extract(
         inner_buffer=inner_buffer,
         statistics=statistics,
         indices=indices,
+        shifted=shifted,
         again=again,
         lake=lake,
     )

@@ -21,7 +21,7 @@ import shapely
 from cbm_lake import zonal
 from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.errors import SourceError
-from cbm_lake.extract import innerbuffer
+from cbm_lake.extract import innerbuffer, shifting
 from cbm_lake.extract.jobs import Job, TooSmall
 from cbm_lake.geo.inside import shrunk
 from cbm_lake.geo.reprojection import reprojected
@@ -49,7 +49,9 @@ def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Shapes:
     return np.asarray(reprojected(shapes, stored_epsg, epsg))
 
 
-def index_grids(lake: Lake, parcels: ParcelSet, grids: set[Grid], inner_buffer: float) -> None:
+def index_grids(
+    lake: Lake, parcels: ParcelSet, grids: set[Grid], inner_buffer: float, moved: tuple[float, float] = (0.0, 0.0)
+) -> None:
     """Build and store the pixel index of every grid that has none, or one of version 0.1, which knows no `whole`.
 
     Args:
@@ -58,12 +60,12 @@ def index_grids(lake: Lake, parcels: ParcelSet, grids: set[Grid], inner_buffer: 
         grids: of rasters.
         inner_buffer: width in metres of the margin inside the parcels that does not count; each has an index.
     """
-    rule = PixelRule(inner_buffer=inner_buffer)
+    rule = PixelRule(inner_buffer=inner_buffer, moved=moved)
     for grid in sorted(grids, key=lambda grid: grid.name):
         stored = lake.index(parcels, rule.index_name(grid.name))
         if stored is None or "whole" not in stored.column_names:
             log.info("indexing the pixels of parcels %s (%s) on grid %s", parcels.name, rule, grid.name)
-            shapes = geometries(lake, parcels, grid.epsg)
+            shapes = shifting.moved(geometries(lake, parcels, grid.epsg), moved)
             index = innerbuffer.build_index(shapes, grid, inner_buffer)
             lake.write_index(parcels, rule.index_name(grid.name), index.to_table())
 
@@ -129,7 +131,8 @@ def key(job: Job) -> tuple[object, ...]:
 
 def _of_buffer(job: Job) -> tuple[object, ...]:
     """What decides, besides the parcels, which of them count without their margin; nothing without a buffer."""
-    return (job.inner_buffer, *_by_fineness(job)) if job.inner_buffer else ()
+    buffer = (job.inner_buffer, *_by_fineness(job)) if job.inner_buffer else ()
+    return (*buffer, job.moved) if any(job.moved) else buffer
 
 
 def _by_fineness(job: Job) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -164,7 +167,7 @@ def _changed(lake: Lake, parcels: ParcelSet, since: tuple[str, ...]) -> Selectio
 
 
 def _read_shapes(job: Job, epsg: int) -> Shapes:
-    whole = geometries(open_lake(job.lake), job.parcels, epsg)
+    whole = shifting.moved(geometries(open_lake(job.lake), job.parcels, epsg), job.moved)
     if not job.inner_buffer:
         return whole
     return np.where(too_small(job), whole, shrunk(whole, epsg, job.inner_buffer))

@@ -93,11 +93,13 @@ class Job:
     """Width in metres of the margin inside parcels whose pixels do not count."""
     indices: tuple[str, ...] = ()
     """Names of the indices that are computed pixel by pixel."""
+    moved: tuple[float, float] = (0.0, 0.0)
+    """Metres eastwards and northwards by which parcels are moved, see `shifting`."""
 
     @property
     def pixel_rule(self) -> PixelRule:
         """Which pixels belong to a parcel."""
-        return PixelRule(self.rule, self.inner_buffer)
+        return PixelRule(self.rule, self.inner_buffer, moved=self.moved)
 
     @property
     def extraction(self) -> int:

@@ -15,7 +15,7 @@ from cbm_lake.cards import indices as pixel_indices
 from cbm_lake.cards.pixelrule import METHODS, checked_buffer
 from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
-from cbm_lake.extract import jobparcels
+from cbm_lake.extract import jobparcels, shifting
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Base, Block, Job, Outcome, Plan, Progress, Scene
 from cbm_lake.extract.scene import record
@@ -87,6 +87,8 @@ class Asked:
     """Width in metres of the margin inside parcels whose pixels do not count."""
     indices: tuple[str, ...] = ()
     """Indices that are computed pixel by pixel."""
+    shifted: bool = False
+    """Whether parcels are moved with the scenes' shifts."""
 
 
 def plan(
@@ -103,6 +105,7 @@ def plan(
     inner_buffer: float = 0,
     statistics: str | Iterable[str] = (),
     indices: str | Iterable[str] = (),
+    shifted: bool = False,
     again: bool = False,
     dry: bool = False,
     lake: Lake | None = None,
@@ -124,7 +127,7 @@ def plan(
     first, last = days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
-    asked = Asked(checked, rule, optional(statistics), cube, again, margin, of_pixels)
+    asked = Asked(checked, rule, optional(statistics), cube, again, margin, of_pixels, shifted)
     drafts = _drafts(lake, kind, rows, parcels, asked)
     remembered = {} if again else _known_rasters(lake, drafts)
     jobs, failed = _inspect(kind, drafts, remembered, progress)
@@ -190,6 +193,7 @@ def _drafts(
         outcome = Outcome(failure["scene"], 0, failure["problem"])
         causes.setdefault(outcome.scene, set()).add(cause(outcome))
     changes = _Changes(lake, parcels)
+    shifts = shifting.known(lake, kind, parcels) if asked.shifted else {}
     drafts = []
     for row in rows:
         entry = entries.get(
@@ -203,6 +207,7 @@ def _drafts(
         job = replace(job, before=entry["signatures"], causes=tuple(sorted(causes.get(row["id"], ()))))
         indices = pixel_indices.check((*asked.indices, *((entry["indices"] or ()) if extraction else ())), kind)
         job = replace(job, statistics=statistics, inner_buffer=asked.inner_buffer, indices=indices)
+        job = replace(job, moved=shifts.get(scene.id, job.moved))
         same = not asked.again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
         if same and extraction is not None and _is_covered(job, entry):
             if not changes.since(entry["versions"]) and (entry["cube"] or not asked.cube):
@@ -328,9 +333,10 @@ def _prepare(
     headers = {href: replace(raster, encoding=None).to_json() for href, raster in rasters.items()}
     before = {href: raster.to_json() for href, raster in remembered.items()}
     lake.remember_rasters({href: header for href, header in headers.items() if before.get(href) != header})
-    grids = {raster.grid for raster in rasters.values()}
-    for margin in sorted({0.0, *(job.inner_buffer for job in jobs)}):
-        jobparcels.index_grids(lake, parcels, grids, margin)
+    for moved in sorted({job.moved for job in jobs}):
+        grids = {raster.grid for job in jobs if job.moved == moved for raster in job.rasters.values()}
+        for margin in sorted({0.0, *(job.inner_buffer for job in jobs)}):
+            jobparcels.index_grids(lake, parcels, grids, margin, moved)
     return _reserve(lake, card, jobs) if cube else jobs
 
 

@@ -170,6 +170,55 @@ SUSPECTS: Final = pa.schema(
 )
 """One row per verdict of the offset guard, or of a person; the latest decides, earlier ones stay."""
 
+_PAIR = pa.struct(
+    [
+        ("scene", pa.string()),
+        *((name, pa.float64()) for name in ("east", "north", "error")),  # metres
+        ("tiles", pa.int32()),
+    ]
+)
+"""By how much a scene lies off another one, with the standard error and the number of tiles that were compared."""
+_SLOPES = pa.struct(
+    [
+        ("fewest", pa.int32()),  # pixels of a parcel
+        ("most", pa.int32()),  # null: no upper bound
+        ("parcels", pa.int32()),  # that were measured
+        ("median", pa.float64()),  # NDVI for each metre of shift
+        ("p90", pa.float64()),
+    ]
+)
+"""How fast the mean NDVI of parcels of a size class changes with a shift: over directions the root mean square."""
+SHIFTS: Final = pa.schema(
+    [
+        pa.field("card", pa.string(), nullable=False),
+        pa.field("scene", pa.string(), nullable=False),
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),
+        pa.field("parcels", pa.string(), nullable=False),  # version of the parcel set
+        pa.field("revision", pa.string()),  # of the scene's catalogue entry
+        pa.field("obstime", _TIME, nullable=False),
+        pa.field("grid", pa.string()),  # of the pixels; null where they cannot be read
+        pa.field("pixel", pa.float64()),  # its side in metres
+        pa.field("verdict", pa.string(), nullable=False),  # ok, shifted or undecided
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("method", pa.string()),  # what east and north are from; null where they are
+        *(pa.field(name, pa.float64()) for name in ("east", "north", "error")),  # metres against the season's frame
+        pa.field("clear", pa.float64()),  # share of the sample that was clear
+        *(pa.field(f"borders_{name}", pa.float64()) for name in ("east", "north", "error")),  # against the borders
+        pa.field("borders", pa.int32()),  # that differ and were clear
+        *(pa.field(f"scenes_{name}", pa.float64()) for name in ("east", "north", "error")),  # against other scenes
+        pa.field("scenes", pa.int32()),  # of the season that were compared with each other
+        *(pa.field(f"frame_{name}", pa.float64()) for name in ("east", "north", "error")),  # season against borders
+        pa.field("pairs", pa.list_(_PAIR)),
+        pa.field("slopes", pa.list_(_SLOPES)),
+        pa.field("measured", _TIME, nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
+    ]
+)
+"""One row per estimate of a scene's shift over a parcel set; the latest counts, earlier ones stay."""
+
 EXCLUSIONS: Final = pa.schema(
     [
         pa.field("card", pa.string(), nullable=False),

@@ -41,6 +41,7 @@ def of(store: Store) -> dict[str, Table]:
             store, "qa/inspections", schemas.INSPECTIONS, keys=("sample_id", "pid", "inspected", "sequence")
         ),
         "suspects": Table(store, "suspects", schemas.SUSPECTS, keys=("scene", "found", "sequence")),
+        "measured_shifts": Table(store, "shifts", schemas.SHIFTS, keys=("scene", "measured", "sequence")),
         "exclusions": Table(store, "exclusions", schemas.EXCLUSIONS, keys=("scene", "decided", "sequence")),
         "obsids": Table(store, "obsids", schemas.OBSIDS, keys=("scene",)),
         "weather_days": Table(

@@ -206,6 +206,11 @@ class Writing(Pixels):
         for card in rows["card"].unique().to_pylist():
             self.settle(card)
 
+    def add_shifts(self, rows: pa.Table) -> None:
+        """Store estimates of scenes' shifts; see schemas.SHIFTS."""
+        self._check_present()
+        self._tables["measured_shifts"].append(rows)
+
     def add_exclusions(self, rows: pa.Table) -> None:
         """Store decisions to leave scenes out or to put them back; see schemas.EXCLUSIONS."""
         self._check_present()

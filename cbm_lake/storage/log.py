@@ -119,10 +119,10 @@ class Log:
         """
         if access.is_remote(self.store.url):
             return self._newest_remote(version)
-        if version < 0:
-            return None if self._folder.exists() else Newest(version, "")
         if Path(self.store.path(self.file(version + 1))).exists():
             return None
+        if version < 0:  # the folder alone may be there: a writer was killed before its first entry
+            return Newest(version, "")
         try:
             state = Path(self.store.path(self.file(version))).stat()
         except FileNotFoundError:

@@ -303,3 +303,14 @@ def test_a_table_whose_files_are_not_read_as_they_are_is_refused(filled):
     assert "signatures/s2" in told
     assert counted(filled, "parcels") == 2 * len(PIDS)
     assert any("deletionVectors" in row["what"] for row in check(Lake(filled.url)).to_pylist())
+
+
+@pytest.mark.parametrize("inside", [(), ("_delta_log",), ("_delta_log", ".00000000000000000000.json.tmp")])
+def test_a_table_of_which_a_killed_writer_made_no_more_than_the_folder_is_none_yet(filled, inside):
+    table = Path(filled.url, "aside_s2")
+    assert not table.exists()
+    Path(table, *inside[:1]).mkdir(parents=True)
+    if inside[1:]:
+        Path(table, *inside).write_bytes(b"{")
+    assert counted(filled, "s2") == 4 * len(PIDS)
+    assert Lake(filled.url).sql("from s2").num_rows == filled.sql("from s2").num_rows

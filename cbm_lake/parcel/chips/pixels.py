@@ -66,12 +66,18 @@ class Reader:
         self._several = False
         """Whether many scenes are read, so that the slots of all grids are asked for at once."""
 
-    def prepare(self, scenes: Sequence[Scene], bands: Collection[str]) -> None:
-        """Fetch the headers of several rasters from the lake at once; others are read from their files."""
+    def prepare(self, scenes: Sequence[Scene], bands: Collection[str], *, local: bool = False) -> None:
+        """Fetch the headers of several rasters from the lake at once; others are read from their files.
+
+        Args:
+            scenes: whose rasters.
+            bands: of which bands.
+            local: also those of files on this machine, where so many are read that one question to the lake is cheaper.
+        """
         self._several |= len(scenes) > 1
         hrefs = [href for scene in scenes for band, href in scene.hrefs if band in bands]
         # those on this machine are read sooner than asked for
-        distant = [href for href in hrefs if "://" in href and href not in self._headers]
+        distant = [href for href in hrefs if (local or "://" in href) and href not in self._headers]
         if not distant:
             return
         rows = self._lake.query("extractions.headers", hrefs=distant).to_pylist()
