@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from cbm_lake.extract.masks import Mask
 from cbm_lake.lake.records import StoredBlock
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Raster
@@ -90,6 +91,8 @@ class Job:
     """Of the attempts that failed since the scene was last done; see `causes.cause`."""
     statistics: tuple[str, ...] = ()
     """The requested optional statistics."""
+    mask: Mask | None = None
+    """What is left out of signatures of clear pixels alone; None where there are to be none."""
 
     @property
     def extraction(self) -> int:
@@ -102,13 +105,16 @@ class Job:
         work = [self.bands, self.rule, self.base.extraction if self.base else None, self.after]
         revision = [self.scene.revision] if self.scene.revision else []
         statistics = [self.statistics] if self.statistics else []
-        identity = json.dumps([self.card, *parcels, self.scene.id, *work, *revision, *statistics])
+        mask = [{"mask": str(self.mask)}] if self.mask else []
+        identity = json.dumps([self.card, *parcels, self.scene.id, *work, *revision, *statistics, *mask])
         return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8]) >> 1
 
     @property
     def pixels(self) -> str | None:
         """Digest of the stamps of its rasters: another one where a file has other content than before."""
         stamps = {name: raster.stamp for name, raster in self.rasters.items()}
+        if self.mask and self.mask.other and self.mask.other.raster:
+            stamps |= {"mask": self.mask.other.raster.stamp}
         return hashlib.sha256(json.dumps(stamps, sort_keys=True).encode()).hexdigest()[:16] if stamps else None
 
 
@@ -118,7 +124,7 @@ class Outcome:
 
     scene: str
     rows: int
-    """Signatures written; 0 is right for a scene without data over the parcels."""
+    """Signatures written, of all pixels; 0 is right for a scene without data over the parcels."""
     problem: str | None = None
     """Why it failed, or None."""
     reading: bool = False
@@ -133,6 +139,8 @@ class Outcome:
     """What is odd about it though it is done: it had signatures before and has none now."""
     blocks: tuple[Block, ...] | None = None
     """Blocks of the cubes that hold its pixels; None where it leaves the cubes alone."""
+    clear: int = 0
+    """Signatures of clear pixels alone, written beside those."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +172,11 @@ class Extracted:
     outcomes: tuple[Outcome, ...] = field(repr=False, default=())
     still_failing: tuple[Outcome, ...] = ()
     """Scenes that failed on what stopped them in an earlier run, too."""
+
+    @property
+    def clear(self) -> int:
+        """Signatures of clear pixels alone that were written now, beside `rows`."""
+        return sum(outcome.clear for outcome in self.outcomes)
 
     @property
     def emptied(self) -> tuple[Outcome, ...]:

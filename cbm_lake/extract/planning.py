@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypeAlias, TypedDict
 
 from cbm_lake import cards, zonal
 from cbm_lake.cards.statistics import optional
@@ -16,11 +16,12 @@ from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobparcels import geometries
 from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
+from cbm_lake.extract.masks import Catalogued, Mask
 from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
 from cbm_lake.lake import Lake, lake_or_default
-from cbm_lake.lake.records import SceneAsset
+from cbm_lake.lake.records import SceneAsset, SceneLink
 from cbm_lake.lake.slots import SlotContent
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Grid, Raster, encoding
@@ -41,6 +42,8 @@ class CataloguedScene(TypedDict):
     footprint: bytes
     """WKB, EPSG:4326."""
     assets: dict[str, SceneAsset | None]
+    source: str
+    links: list[SceneLink] | None
 
 
 class LatestExtraction(TypedDict):
@@ -62,8 +65,12 @@ class LatestExtraction(TypedDict):
     """Of the parcel set, for which it and what it builds upon were made."""
     started: NotRequired[datetime]
     pixels: NotRequired[str | None]
+    mask: NotRequired[str | None]
+    """Of its signatures of clear pixels; "" where there were to be none, None before there were any."""
 
 
+Draft: TypeAlias = tuple[Job, CataloguedScene]
+"""A job that has no rasters yet, and the catalogue entry of its scene."""
 _READERS = 16
 """Headers that are read concurrently, as they may be remote."""
 
@@ -79,6 +86,8 @@ class Asked:
     cube: bool
     again: bool
     """Whether also what is done."""
+    mask: Mask | None
+    """What is left out of signatures of clear pixels alone."""
 
 
 def plan(
@@ -94,6 +103,9 @@ def plan(
     rule: str = "centre",
     statistics: str | Iterable[str] = (),
     again: bool = False,
+    clear: bool = True,
+    dilate: int = 0,
+    mask: str | None = None,
     dry: bool = False,
     lake: Lake | None = None,
     progress: Progress | None = None,
@@ -111,7 +123,8 @@ def plan(
     first, last = days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
-    asked = Asked(bands=checked, rule=rule, statistics=optional(statistics), cube=cube, again=again)
+    masked = Mask.of(kind, clear=clear, dilate=dilate, mask=mask)
+    asked = Asked(bands=checked, rule=rule, statistics=optional(statistics), cube=cube, again=again, mask=masked)
     drafts = _drafts(lake, kind, rows, parcels, asked)
     remembered = {} if again else _known_rasters(lake, drafts)
     jobs, failed = _inspect(kind, drafts, remembered, progress)
@@ -166,8 +179,8 @@ def _drafts(
     rows: list[CataloguedScene],
     parcels: ParcelSet,
     asked: Asked,
-) -> list[tuple[Job, dict[str, str]]]:
-    """A job, still without rasters, and the hrefs by band, for every scene that is not done; again for every one."""
+) -> list[Draft]:
+    """A job, still without rasters, and its catalogue entry, for every scene that is not done; again for every one."""
     key = {"card": kind.name, **parcels.params}
     extracted: list[LatestExtraction] = lake.query("extractions.done", **key).to_pylist()
     entries = {row["scene"]: row for row in extracted}
@@ -187,7 +200,7 @@ def _drafts(
         statistics = optional((*asked.statistics, *((entry["statistics"] or ()) if extraction else ())))
         job = Job(lake.url, kind.name, scene, parcels, bands, asked.rule, {}, after=entry["attempt"])
         job = replace(job, before=entry["signatures"], causes=tuple(sorted(causes.get(row["id"], ()))))
-        job = replace(job, statistics=statistics)
+        job = replace(job, statistics=statistics, mask=asked.mask)
         same = not asked.again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
         if same and extraction is not None and _is_covered(job, entry):
             if not changes.since(entry["versions"]) and (entry["cube"] or not asked.cube):
@@ -195,7 +208,7 @@ def _drafts(
             if changes.few_since(entry["versions"]) and (entry["cube"] or not asked.cube):
                 made_for = tuple(sorted(entry["versions"]))
                 job = replace(job, base=Base(extraction, made_for, entry["started"], entry["pixels"]))
-        drafts.append((job, {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}))
+        drafts.append((job, row))
     return drafts
 
 
@@ -205,7 +218,16 @@ def _is_covered(job: Job, entry: LatestExtraction) -> bool:
         entry["rule"] == job.rule
         and set(job.bands) == set(entry["bands"])
         and set(job.statistics) == set(entry["statistics"] or ())
+        and _has_mask(entry, job.mask)
     )
+
+
+def _has_mask(entry: LatestExtraction, mask: Mask | None) -> bool:
+    """Whether an existing extraction has the clear pixels that are asked for.
+
+    The usual ones are not asked of what was extracted before there were any: a season would be extracted again.
+    """
+    return mask is None or entry["mask"] == str(mask) or (entry["mask"] is None and mask.is_usual)
 
 
 class _Changes:
@@ -236,20 +258,25 @@ class _Changes:
 # -- rasters --------------------------------------------------------------------------------------------------------
 
 
-def _known_rasters(lake: Lake, drafts: list[tuple[Job, dict[str, str]]]) -> dict[str, Raster]:
+def _hrefs(row: CataloguedScene) -> dict[str, str]:
+    """The hrefs of a scene's rasters by band."""
+    return {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}
+
+
+def _known_rasters(lake: Lake, drafts: list[Draft]) -> dict[str, Raster]:
     """The rasters, by href, whose headers the lake remembers."""
-    hrefs = [href for _, assets in drafts for href in assets.values()]
+    hrefs = [href for _, row in drafts for href in _hrefs(row).values()]
     rows = lake.query("extractions.headers", hrefs=hrefs).to_pylist()
     return {row["href"]: Raster.from_json(row["header"]) for row in rows}
 
 
 def _inspect(
-    kind: cards.Card, drafts: list[tuple[Job, dict[str, str]]], remembered: dict[str, Raster], progress: Progress | None
+    kind: cards.Card, drafts: list[Draft], remembered: dict[str, Raster], progress: Progress | None
 ) -> tuple[list[Job], list[tuple[Job, Outcome]]]:
     """Give every job its rasters: headers that are not known are read, many at a time."""
 
-    def complete(draft: tuple[Job, dict[str, str]]) -> Job | Outcome:
-        job, assets = draft
+    def complete(draft: Draft) -> Job | Outcome:
+        job, assets = draft[0], _hrefs(draft[1])
         missing = [name for name in job.bands if name not in assets]
         if missing:
             reason = f"scene {job.scene.id} has no asset {', '.join(missing)}; ask for other bands"
@@ -259,6 +286,7 @@ def _inspect(
         names = [name for name in (*job.bands, kind.class_band) if name in assets]
         try:
             rasters = {name: Raster.current(assets[name], remembered.get(assets[name])) for name in names}
+            job = replace(job, mask=job.mask and job.mask.with_raster(_catalogued(draft[1])))
             return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})
         except LakeError as error:
             return Outcome(job.scene.id, 0, str(error))
@@ -273,6 +301,10 @@ def _inspect(
             if progress:
                 progress(number, len(drafts))
     return jobs, failed
+
+
+def _catalogued(row: CataloguedScene) -> Catalogued:
+    return Catalogued(row["id"], row["reference"], row["source"], tuple(row["links"] or ()), row["assets"])
 
 
 def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:

@@ -132,6 +132,10 @@ class LedgerEntry(TypedDict):
     """Digest of the stamps of its files."""
     statistics: NotRequired[list[str] | None]
     """Beside those that every signature has; None is none."""
+    mask: NotRequired[str | None]
+    """Which pixels were left out of the signatures of clear pixels; "" is none, None before there were masks."""
+    clear: NotRequired[int | None]
+    """Signatures of clear pixels alone that were written."""
     sequence: NotRequired[int | None]
     """The number of the commit, filled in by the table."""
 
