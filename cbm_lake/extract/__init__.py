@@ -114,9 +114,9 @@ def extract(
         again: also what is done: signatures take the place of those that are there, say since a file of them was lost.
             Pixels that the cube has come from the cube; with cube=False all are read from the scenes.
         clear: also signatures of the clear pixels alone of partly clouded parcels, as further rows, whose `mask` says
-            what was left out: pixels in the card's screened classes (SCL 3, 8, 9, 10, 11) and those of no class, on the grid
-            of each band. Only where that changes a number and at least 8 clear pixels remain. `observations` counts a
-            look by them where enough of the parcel is clear. What was extracted before there were any stays as it is.
+            what was left out: pixels in the card's screened classes (SCL 3, 8, 9, 10, 11) and those of no class, on the
+            grid of each band. Only where that changes a number and at least 8 clear pixels remain. `observations`
+            counts a look by them where enough of the parcel is clear. What was extracted before there were any stays.
         dilate: by how many pixels of the classification clouds are grown to all sides first.
         mask: a further mask and which of its values hide the ground: "cloud_probability > 40", "cloud_mask != 0",
             "/data/masks = 1,3". Its name is that of an asset of the scenes' items, of a raster in their product

@@ -120,10 +120,10 @@ def plan(
     checked = kind.check_bands(_names(bands) if bands is not None else kind.default_bands)
     if rule not in RULES:
         raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(RULES)}")
+    masked = Mask.of(kind, clear=clear, dilate=dilate, mask=mask)
     first, last = days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
-    masked = Mask.of(kind, clear=clear, dilate=dilate, mask=mask)
     asked = Asked(bands=checked, rule=rule, statistics=optional(statistics), cube=cube, again=again, mask=masked)
     drafts = _drafts(lake, kind, rows, parcels, asked)
     remembered = {} if again else _known_rasters(lake, drafts)
