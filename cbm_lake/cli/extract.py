@@ -39,6 +39,14 @@ def _extract(  # noqa: PLR0917 - options
     shifted: Annotated[
         bool, typer.Option("--correct-shift", help="Move parcels with the scenes that the shift guard calls shifted.")
     ] = False,
+    clear: Annotated[bool, typer.Option(help="Also of the clear pixels alone of partly clouded parcels.")] = True,
+    dilate: Annotated[int, typer.Option("--dilate", min=0, help="Grow clouds by so many pixels of the classes.")] = 0,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            "--mask", help="Further mask, 'cloud > 40' or '/data/masks = 1': asset or folder, and its values."
+        ),
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Also what is done; it is replaced.")] = False,
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes here; one per core without it, 0 is none.")
@@ -69,6 +77,9 @@ def _extract(  # noqa: PLR0917 - options
             indices=indices,
             shifted=shifted,
             again=again,
+            clear=clear,
+            dilate=dilate,
+            mask=mask,
             dry=dry_run,
             progress=progress,
         )
@@ -125,7 +136,8 @@ def _planned(todo: Plan, workers: int | None) -> None:
 def _extracted(done: Extracted) -> None:
     from cbm_lake.extract.causes import as_before
 
-    out.print(f"{done.scenes} scenes extracted, {done.rows:,} signatures written")
+    beside = f", and {done.clear:,} of clear pixels alone" if done.clear else ""
+    out.print(f"{done.scenes} scenes extracted, {done.rows:,} signatures written{beside}")
     if done.discarded:
         out.print(f"{done.discarded:,} pixels were no measurement (below 0, or reflectance above 3.2767): nodata")
     if done.too_small:

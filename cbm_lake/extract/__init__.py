@@ -39,6 +39,9 @@ class Options(TypedDict, total=False):
     indices: str | Iterable[str]
     shifted: bool
     again: bool
+    clear: bool
+    dilate: int
+    mask: str | None
     workers: int | None
     scheduler: Scheduler
     patience: float
@@ -90,6 +93,9 @@ def extract(
     indices: str | Iterable[str] = (),
     shifted: bool = False,
     again: bool = False,
+    clear: bool = True,
+    dilate: int = 0,
+    mask: str | None = None,
     workers: int | None = None,
     scheduler: Scheduler = None,
     patience: float = PATIENCE,
@@ -121,6 +127,16 @@ def extract(
             scenes that were extracted otherwise are extracted again.
         again: also what is done: signatures take the place of those that are there, say since a file of them was lost.
             Pixels that the cube has come from the cube; with cube=False all are read from the scenes.
+        clear: also signatures of the clear pixels alone of partly clouded parcels, as further rows, whose `mask` says
+            what was left out: pixels in the card's screened classes (SCL 3, 8, 9, 10, 11) and those of no class, on the
+            grid of each band. Only where that changes a number and at least 8 clear pixels remain. `observations`
+            counts a look by them where enough of the parcel is clear. What was extracted before there were any stays.
+        dilate: by how many pixels of the classification clouds are grown to all sides first.
+        mask: a further mask and which of its values hide the ground: "cloud_probability > 40", "cloud_mask != 0",
+            "/data/masks = 1,3". Its name is that of an asset of the scenes' items, of a raster in their product
+            folders, or of a folder with a raster for each scene, whose name contains that of the scene or product.
+            What it does not know (no data, beside it) counts as masked. A scene without one fails. What was extracted
+            with another mask is extracted again.
         rule: "centre" (as rasterstats) or "coverage" (weighted by the covered part; needs the extra `exact`).
         inner_buffer: width in metres, 0 to 100, of a margin inside the parcels' boundaries, and round their holes,
             whose pixels do not count. It is part of the rule: a row says "centre, 5 m inside", and what was extracted
@@ -158,6 +174,9 @@ def extract(
         indices=indices,
         shifted=shifted,
         again=again,
+        clear=clear,
+        dilate=dilate,
+        mask=mask,
         lake=lake,
     )
     done = run(todo, workers=workers, scheduler=scheduler, patience=patience, progress=progress)

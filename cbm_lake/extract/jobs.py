@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cbm_lake.cards.pixelrule import PixelRule
+from cbm_lake.extract.masks import Mask
 from cbm_lake.lake.records import StoredBlock
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Raster
@@ -95,6 +96,8 @@ class Job:
     """Names of the indices that are computed pixel by pixel."""
     moved: tuple[float, float] = (0.0, 0.0)
     """Metres eastwards and northwards by which parcels are moved, see `shifting`."""
+    mask: Mask | None = None
+    """What is left out of signatures of clear pixels alone; None where there are to be none."""
 
     @property
     def pixel_rule(self) -> PixelRule:
@@ -113,13 +116,17 @@ class Job:
         revision = [self.scene.revision] if self.scene.revision else []
         statistics = [self.statistics] if self.statistics else []
         indices = [{"indices": self.indices}] if self.indices else []
-        identity = json.dumps([self.card, *parcels, self.scene.id, *work, *revision, *statistics, *indices])
+        mask = [{"mask": str(self.mask)}] if self.mask else []
+        further = [*revision, *statistics, *indices, *mask]
+        identity = json.dumps([self.card, *parcels, self.scene.id, *work, *further])
         return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8]) >> 1
 
     @property
     def pixels(self) -> str | None:
         """Digest of the stamps of its rasters: another one where a file has other content than before."""
         stamps = {name: raster.stamp for name, raster in self.rasters.items()}
+        if self.mask and self.mask.other and self.mask.other.raster:
+            stamps |= {"mask": self.mask.other.raster.stamp}
         return hashlib.sha256(json.dumps(stamps, sort_keys=True).encode()).hexdigest()[:16] if stamps else None
 
 
@@ -129,7 +136,7 @@ class Outcome:
 
     scene: str
     rows: int
-    """Signatures written; 0 is right for a scene without data over the parcels."""
+    """Signatures written, of all pixels; 0 is right for a scene without data over the parcels."""
     problem: str | None = None
     """Why it failed, or None."""
     reading: bool = False
@@ -144,6 +151,8 @@ class Outcome:
     """What is odd about it though it is done: it had signatures before and has none now."""
     blocks: tuple[Block, ...] | None = None
     """Blocks of the cubes that hold its pixels; None where it leaves the cubes alone."""
+    clear: int = 0
+    """Signatures of clear pixels alone, written beside those."""
 
 
 @dataclass(frozen=True)
@@ -198,6 +207,11 @@ class Extracted:
     """Scenes that failed on what stopped them in an earlier run, too."""
     too_small: TooSmall | None = None
     """Parcels that are too small for the inner buffer, where any scene was extracted with one."""
+
+    @property
+    def clear(self) -> int:
+        """Signatures of clear pixels alone that were written now, beside `rows`."""
+        return sum(outcome.clear for outcome in self.outcomes)
 
     @property
     def emptied(self) -> tuple[Outcome, ...]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypeAlias, TypedDict
 
 from cbm_lake import cards
 from cbm_lake.cards import indices as pixel_indices
@@ -17,16 +17,16 @@ from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract import jobparcels, shifting
 from cbm_lake.extract.causes import cause
-from cbm_lake.extract.jobs import Base, Block, Job, Outcome, Plan, Progress, Scene
+from cbm_lake.extract.jobs import Base, Job, Outcome, Plan, Progress, Scene
+from cbm_lake.extract.masks import Catalogued, Mask
+from cbm_lake.extract.reserving import reserve
 from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
 from cbm_lake.lake import Lake, lake_or_default
-from cbm_lake.lake.records import SceneAsset
-from cbm_lake.lake.slots import SlotContent
+from cbm_lake.lake.records import SceneAsset, SceneLink
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.rasters import Grid, Raster, encoding
-from cbm_lake.rasters.cube import Cube, Slot
+from cbm_lake.rasters import Raster, encoding
 from cbm_lake.storage import stores
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class CataloguedScene(TypedDict):
     footprint: bytes
     """WKB, EPSG:4326."""
     assets: dict[str, SceneAsset | None]
+    source: str
+    links: list[SceneLink] | None
 
 
 class LatestExtraction(TypedDict):
@@ -66,8 +68,12 @@ class LatestExtraction(TypedDict):
     """Of the parcel set, for which it and what it builds upon were made."""
     started: NotRequired[datetime]
     pixels: NotRequired[str | None]
+    mask: NotRequired[str | None]
+    """Of its signatures of clear pixels; "" where there were to be none, None before there were any."""
 
 
+Draft: TypeAlias = tuple[Job, CataloguedScene]
+"""A job that has no rasters yet, and the catalogue entry of its scene."""
 _READERS = 16
 """Headers that are read concurrently, as they may be remote."""
 
@@ -89,6 +95,8 @@ class Asked:
     """Indices that are computed pixel by pixel."""
     shifted: bool = False
     """Whether parcels are moved with the scenes' shifts."""
+    mask: Mask | None = None
+    """What is left out of signatures of clear pixels alone."""
 
 
 def plan(
@@ -107,6 +115,9 @@ def plan(
     indices: str | Iterable[str] = (),
     shifted: bool = False,
     again: bool = False,
+    clear: bool = True,
+    dilate: int = 0,
+    mask: str | None = None,
     dry: bool = False,
     lake: Lake | None = None,
     progress: Progress | None = None,
@@ -123,11 +134,12 @@ def plan(
     checked = kind.check_bands((*checked, *pixel_indices.bands_of(of_pixels, kind)))
     if rule not in METHODS:
         raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(METHODS)}")
+    masked = Mask.of(kind, clear=clear, dilate=dilate, mask=mask)
     margin = checked_buffer(inner_buffer)
     first, last = days(start, end)
     parcels = lake.parcel_set(aoi, year, ptype)
     rows = _covering_scenes(lake, kind.name, first, last, parcels)
-    asked = Asked(checked, rule, optional(statistics), cube, again, margin, of_pixels, shifted)
+    asked = Asked(checked, rule, optional(statistics), cube, again, margin, of_pixels, shifted, masked)
     drafts = _drafts(lake, kind, rows, parcels, asked)
     remembered = {} if again else _known_rasters(lake, drafts)
     jobs, failed = _inspect(kind, drafts, remembered, progress)
@@ -183,8 +195,8 @@ def _drafts(
     rows: list[CataloguedScene],
     parcels: ParcelSet,
     asked: Asked,
-) -> list[tuple[Job, dict[str, str]]]:
-    """A job, still without rasters, and the hrefs by band, for every scene that is not done; again for every one."""
+) -> list[Draft]:
+    """A job, still without rasters, and its catalogue entry, for every scene that is not done; again for every one."""
     key = {"card": kind.name, **parcels.params}
     extracted: list[LatestExtraction] = lake.query("extractions.done", **key).to_pylist()
     entries = {row["scene"]: row for row in extracted}
@@ -206,7 +218,7 @@ def _drafts(
         job = Job(lake.url, kind.name, scene, parcels, bands, asked.rule, {}, after=entry["attempt"])
         job = replace(job, before=entry["signatures"], causes=tuple(sorted(causes.get(row["id"], ()))))
         indices = pixel_indices.check((*asked.indices, *((entry["indices"] or ()) if extraction else ())), kind)
-        job = replace(job, statistics=statistics, inner_buffer=asked.inner_buffer, indices=indices)
+        job = replace(job, statistics=statistics, inner_buffer=asked.inner_buffer, indices=indices, mask=asked.mask)
         job = replace(job, moved=shifts.get(scene.id, job.moved))
         same = not asked.again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
         if same and extraction is not None and _is_covered(job, entry):
@@ -215,7 +227,7 @@ def _drafts(
             if changes.few_since(entry["versions"]) and (entry["cube"] or not asked.cube):
                 made_for = tuple(sorted(entry["versions"]))
                 job = replace(job, base=Base(extraction, made_for, entry["started"], entry["pixels"]))
-        drafts.append((job, {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}))
+        drafts.append((job, row))
     return drafts
 
 
@@ -226,7 +238,16 @@ def _is_covered(job: Job, entry: LatestExtraction) -> bool:
         and set(job.bands) == set(entry["bands"])
         and set(job.statistics) == set(entry["statistics"] or ())
         and set(job.indices) == set(entry["indices"] or ())
+        and _has_mask(entry, job.mask)
     )
+
+
+def _has_mask(entry: LatestExtraction, mask: Mask | None) -> bool:
+    """Whether an existing extraction has the clear pixels that are asked for.
+
+    The usual ones are not asked of what was extracted before there were any: a season would be extracted again.
+    """
+    return mask is None or entry["mask"] == str(mask) or (entry["mask"] is None and mask.is_usual)
 
 
 class _Changes:
@@ -257,20 +278,25 @@ class _Changes:
 # -- rasters --------------------------------------------------------------------------------------------------------
 
 
-def _known_rasters(lake: Lake, drafts: list[tuple[Job, dict[str, str]]]) -> dict[str, Raster]:
+def _hrefs(row: CataloguedScene) -> dict[str, str]:
+    """The hrefs of a scene's rasters by band."""
+    return {name: asset["href"] for name, asset in row["assets"].items() if asset and asset["href"]}
+
+
+def _known_rasters(lake: Lake, drafts: list[Draft]) -> dict[str, Raster]:
     """The rasters, by href, whose headers the lake remembers."""
-    hrefs = [href for _, assets in drafts for href in assets.values()]
+    hrefs = [href for _, row in drafts for href in _hrefs(row).values()]
     rows = lake.query("extractions.headers", hrefs=hrefs).to_pylist()
     return {row["href"]: Raster.from_json(row["header"]) for row in rows}
 
 
 def _inspect(
-    kind: cards.Card, drafts: list[tuple[Job, dict[str, str]]], remembered: dict[str, Raster], progress: Progress | None
+    kind: cards.Card, drafts: list[Draft], remembered: dict[str, Raster], progress: Progress | None
 ) -> tuple[list[Job], list[tuple[Job, Outcome]]]:
     """Give every job its rasters: headers that are not known are read, many at a time."""
 
-    def complete(draft: tuple[Job, dict[str, str]]) -> Job | Outcome:
-        job, assets = draft
+    def complete(draft: Draft) -> Job | Outcome:
+        job, assets = draft[0], _hrefs(draft[1])
         missing = [name for name in job.bands if name not in assets]
         if missing:
             reason = f"scene {job.scene.id} has no asset {', '.join(missing)}; ask for other bands"
@@ -280,6 +306,7 @@ def _inspect(
         names = [name for name in (*job.bands, kind.class_band) if name in assets]
         try:
             rasters = {name: Raster.current(assets[name], remembered.get(assets[name])) for name in names}
+            job = replace(job, mask=job.mask and job.mask.with_raster(_catalogued(draft[1])))
             return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})
         except LakeError as error:
             return Outcome(job.scene.id, 0, str(error))
@@ -294,6 +321,10 @@ def _inspect(
             if progress:
                 progress(number, len(drafts))
     return jobs, failed
+
+
+def _catalogued(row: CataloguedScene) -> Catalogued:
+    return Catalogued(row["id"], row["reference"], row["source"], tuple(row["links"] or ()), row["assets"])
 
 
 def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:
@@ -337,63 +368,8 @@ def _prepare(
         grids = {raster.grid for job in jobs if job.moved == moved for raster in job.rasters.values()}
         for margin in sorted({0.0, *(job.inner_buffer for job in jobs)}):
             jobparcels.index_grids(lake, parcels, grids, margin, moved)
-    return _reserve(lake, card, jobs) if cube else jobs
+    return reserve(lake, card, jobs) if cube else jobs
 
 
 def _indices_of(card: str, jobs: list[Job]) -> tuple[str, ...]:
     return pixel_indices.check([name for job in jobs for name in job.indices], cards.get(card))
-
-
-def _reserve(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:
-    """Give every job its slot in the cube of each of its grids, before any worker starts."""
-    by_grid: dict[Grid, list[Job]] = {}
-    for job in jobs:
-        for grid in {raster.grid for raster in job.rasters.values()}:
-            by_grid.setdefault(grid, []).append(job)
-    numbers: dict[str, dict[str, int]] = {}
-    for grid, users in by_grid.items():
-        bands = {name for job in users for name, raster in job.rasters.items() if raster.grid == grid}
-        dtypes = {name: cards.get(card).cube_dtype(name) for name in sorted(bands)}
-        numbers[grid.name] = _make_room(lake, card, grid, dtypes, users)
-    return _with_blocks(lake, card, [_with_slots(job, numbers) for job in jobs])
-
-
-def _make_room(lake: Lake, card: str, grid: Grid, dtypes: dict[str, str], jobs: list[Job]) -> dict[str, int]:
-    """The slot of each scene by its id; the cube is as long as the list of slots, whoever else lengthens it."""
-    cube = Cube(lake.cube_url(card, grid.name))
-    contents = [_content(job, grid) for job in jobs]
-    reserved = lake.reserve_slots(card, grid.name, contents, cube.length())
-    while True:
-        slots = [Slot(row["scene"], row["obstime"], row["boa_offset"]) for row in reserved.to_pylist()]
-        counting = lake.query("cube.slots", card=card, grid=grid.name, aoi=None, year=None)["slot"].to_pylist()
-        cube.extend(grid, dtypes, slots, set(counting), cards.get(card))
-        again = lake.reserve_slots(card, grid.name, contents)
-        if again.num_rows == reserved.num_rows:  # nobody who knew of fewer slots can have written after this
-            rows = again.to_pylist()
-            return {content.scene: content.find(rows) for content in contents}
-        reserved = again
-
-
-def _content(job: Job, grid: Grid) -> SlotContent:
-    """The part of a job's scene that belongs in the cube of a grid."""
-    stamps = {name: raster.stamp for name, raster in job.rasters.items() if raster.grid == grid}
-    return SlotContent(job.scene.id, job.scene.obstime, job.scene.boa_offset, stamps, job.scene.revision)
-
-
-def _with_blocks(lake: Lake, card: str, jobs: list[Job]) -> list[Job]:
-    """The jobs with the blocks that earlier extractions wrote at their slots."""
-    scenes = sorted({job.scene.id for job in jobs if job.after})
-    written: dict[tuple[str, int], list[Block]] = {}
-    for row in lake.query("cube.blocks", card=card, scenes=scenes).to_pylist() if scenes else []:
-        written.setdefault((row["grid"], row.pop("slot")), []).append(Block(**row))
-    return [
-        replace(
-            job, blocks=tuple(block for position in (job.slots or {}).items() for block in written.get(position, ()))
-        )
-        for job in jobs
-    ]
-
-
-def _with_slots(job: Job, numbers: dict[str, dict[str, int]]) -> Job:
-    names = {raster.grid.name for raster in job.rasters.values()}
-    return replace(job, slots={name: numbers[name][job.scene.id] for name in names})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,16 +19,16 @@ from affine import Affine
 
 from cbm_lake import cards, zonal
 from cbm_lake.errors import LakeError, SourceError
-from cbm_lake.extract import jobparcels, pixelindices
+from cbm_lake.extract import blocks as job_blocks
+from cbm_lake.extract import clear, jobparcels, pixelindices, pixelsources
 from cbm_lake.extract.causes import cause
+from cbm_lake.extract.clear import ClearPart
 from cbm_lake.extract.jobparcels import Numbers
-from cbm_lake.extract.jobs import Block, Job, Outcome
+from cbm_lake.extract.jobs import Job, Outcome
 from cbm_lake.extract.pixelindices import PixelIndices, gathering
 from cbm_lake.lake import open_lake, schemas
 from cbm_lake.lake.records import LedgerEntry
-from cbm_lake.rasters import Grid, PixelArray, Window, encoding
-from cbm_lake.rasters.blocks import CubeSource, sync_blocks
-from cbm_lake.rasters.readers import Source, source
+from cbm_lake.rasters import Grid, PixelArray, encoding
 from cbm_lake.storage import stores
 from cbm_lake.zonal.compiled import Floats
 
@@ -44,13 +44,16 @@ def extract_scene(job: Job) -> Outcome:
     lake = open_lake(job.lake)
     try:
         rows, discarded = _signatures(job)
-        blocks = _stored_blocks(job)
+        blocks = pixelsources.stored_blocks(job)
         lake.write_signatures(job.card, rows, job.extraction)
     except LakeError as error:
         outcome = Outcome(job.scene.id, 0, str(error), reading=isinstance(error, SourceError))
     else:
         warning = _emptied(job) if job.before and not job.base and not rows.num_rows else None
-        outcome = Outcome(job.scene.id, rows.num_rows, discarded=discarded, warning=warning, blocks=blocks)
+        part = rows.num_rows - rows["mask"].null_count
+        outcome = Outcome(
+            job.scene.id, rows.num_rows - part, discarded=discarded, warning=warning, blocks=blocks, clear=part
+        )
     return record(job, started, outcome)
 
 
@@ -113,6 +116,8 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
         "pixels": job.pixels,
         "statistics": list(job.statistics) or None,
         "indices": list(job.indices) or None,
+        "mask": None if cards.get(job.card).classification is None else str(job.mask or ""),
+        "clear": outcome.clear or None,
     }
 
 
@@ -120,29 +125,54 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
 
 
 def _signatures(job: Job) -> tuple[pa.Table, int]:
-    """The wide rows of the parcels that have at least one valid pixel, ordered by pid; and how many were discarded."""
+    """The wide rows of the parcels that have at least one valid pixel, ordered by pid; and how many were discarded.
+
+    Behind those of all pixels stand, for partly masked parcels, those of their clear pixels alone; see `clear`.
+    """
     columns: Columns = {}
+    clear_columns: Columns = {}
     discarded = 0
     indices = PixelIndices(job)
-    for band, pixels in _read(job):
-        if band in job.bands:
-            statistics, wrong = _band(job, band, pixels, indices)
-            columns |= statistics
-            discarded += wrong
-        else:
-            columns |= _classes(job, band, pixels)
+    part: ClearPart | None = None
+    rasters = _read(job)
+    if len(job.rasters) > len(job.bands):
+        name, pixels = next(rasters)
+        classes = _assembled(job, name, pixels)
+        part = clear.of(job, classes)
+        columns, clear_columns = _classes(job, name, classes, part)
+    else:
+        part = clear.of(job, None)
+    for band, pixels in rasters:
+        statistics, of_clear, wrong = _band(job, band, pixels, part, indices)
+        columns |= statistics
+        clear_columns |= of_clear
+        discarded += wrong
     columns |= indices.columns()
-    columns["pid"] = jobparcels.pids(job)
-    columns["rule"] = jobparcels.rules(job)
-    columns["share"] = _share(job, columns)
+    pids = jobparcels.pids(job)
+    whole = _rows(job, columns, pids)
+    table = whole.filter(pa.array(np.any([np.asarray(whole[f"{band}_count"]) > 0 for band in job.bands], axis=0)))
+    rows = _with_keys(table.take(pc.sort_indices(table["pid"])), job)
+    if part is None:
+        return rows, discarded
+    clear_columns |= indices.columns(part)
+    table = _rows(job, clear_columns, pids.take(part.parcels), part.parcels)
+    table = table.filter(clear.kept(job, part, columns, clear_columns, _finest(job, clear_columns, part.parcels)[0]))
+    return pa.concat_tables(
+        [rows, _with_keys(table.take(pc.sort_indices(table["pid"])), job, str(job.mask))]
+    ), discarded
+
+
+def _rows(job: Job, columns: Columns, pids: pa.ChunkedArray, parcels: Numbers | None = None) -> pa.Table:
+    """The columns of all parcels, or of those with some numbers, with what follows from those of all bands."""
+    rules = jobparcels.rules(job)
+    columns = {**columns, "pid": pids, "share": _share(job, columns, parcels)}
+    columns["rule"] = rules if parcels is None else rules.take(parcels)
     if job.rule == "coverage":
         columns["covered"] = np.max([np.asarray(columns[f"{band}_covered"]) for band in job.bands], axis=0)
-    counted = np.any([np.asarray(columns[f"{band}_count"]) > 0 for band in job.bands], axis=0)
-    table = pa.table(columns).filter(pa.array(counted))
-    return _with_keys(table.take(pc.sort_indices(table["pid"])), job), discarded
+    return pa.table(columns)
 
 
-def _with_keys(table: pa.Table, job: Job) -> pa.Table:
+def _with_keys(table: pa.Table, job: Job, mask: str | None = None) -> pa.Table:
     """The rows in the schema of the card's signatures; bands that were not requested are null."""
     keys = {
         "aoi": job.parcels.aoi,
@@ -153,6 +183,7 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
         "reference": job.scene.reference,
         "rule": str(job.pixel_rule),
         "extraction": job.extraction,
+        "mask": mask,
     }
     arrays = []
     schema = schemas.signatures(job.card, job.statistics, job.indices)
@@ -164,32 +195,44 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
     return pa.table(arrays, schema=schema)
 
 
-def _band(job: Job, band: str, pixels: Blocks, indices: PixelIndices) -> tuple[Columns, int]:
-    """The statistics of one band, with the pixels covered, not rounded; and how many pixels were discarded.
+def _band(
+    job: Job, band: str, pixels: Blocks, part: ClearPart | None, indices: PixelIndices
+) -> tuple[Columns, Columns, int]:
+    """The statistics of one band, of all pixels and of the clear ones; and how many pixels were discarded.
 
-    Offset and scale are applied to what is computed of pixels, which is exact and clips no dark pixel, and before
-    formulas over it.
+    With the pixels covered, not rounded. Offset and scale are applied to what is computed of pixels, which is exact and
+    clips no dark pixel, and before formulas over it.
     """
     raster, card = job.rasters[band], cards.get(job.card)
     names = (*cards.statistics.STORED, *job.statistics)
     if job.rule == "coverage":
-        table, discarded = _covered(job, band, pixels, names, indices)
+        tables, discarded = _covered(job, band, pixels, names, part, indices)
     else:
         index = jobparcels.index(job, raster.grid.name)
         pool = indices.pools.add(band, _pool(job, band, gathering(job, band).spans, pixels))
         discarded = _checked(job, band, pool)
         whole = _whole(job, raster.grid).astype(np.int64, copy=False)
-        convert = partial(_in_unit, job, card)
-        offsets = index.pixel_offsets
-        table = zonal.pool_statistics(pool, offsets, card.nodata, statistics=names, whole=whole, convert=convert)
-    statistics = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
+        describe = partial(
+            zonal.pool_statistics, nodata=card.nodata, statistics=names, convert=partial(_in_unit, job, card)
+        )
+        tables = [describe(pool, index.pixel_offsets, whole=whole)]
+        if part:
+            positions, ends = part.pixels(index)
+            tables.append(describe(pool[positions], ends, whole=whole[part.parcels]))
+    of_all, *of_clear = (_named(job, band, table, names) for table in tables)
+    return of_all, of_clear[0] if of_clear else {}, discarded
+
+
+def _named(job: Job, band: str, table: pa.Table, names: Sequence[str]) -> Columns:
+    """The statistics of a band under the names of signatures; null where no pixel counts."""
+    statistics: Columns = {f"{band}_covered": table["covered" if job.rule == "coverage" else "count"]}
     counted = pc.greater(table["count"], 0)
     for name in names:
         values = table[name]
         statistics[f"{band}_{name}"] = (
             _defined(values) if cards.STATISTICS[name].counts else pc.if_else(counted, values, None)
         )
-    return statistics, discarded
+    return statistics
 
 
 def _defined(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -218,20 +261,32 @@ def _checked(job: Job, band: str, pixels: PixelArray) -> int:
     return encoding.without_negative(pixels)
 
 
-def _share(job: Job, columns: Columns) -> pa.Array:
+def _share(job: Job, columns: Columns, parcels: Numbers | None = None) -> pa.Array:
     """The share of each whole parcel that was counted, 0 to 1, float32: pixels of its fullest band ÷ those it has.
 
     Bands of the finest grid on which a parcel has pixels decide: of 10 m rather than of 20 m. What lies beyond the
-    raster's edge, has no data or was discarded was not seen.
+    raster's edge, has no data, was discarded or is left out was not seen.
     """
-    share = np.full(len(columns["pid"]), np.nan, np.float32)
+    counted, whole = _finest(job, columns, parcels)
+    share = np.full(len(whole), np.nan, np.float32)
+    np.divide(counted, whole, out=share, where=whole > 0, casting="same_kind")
+    return pa.array(np.minimum(share, 1), from_pandas=True)
+
+
+def _finest(job: Job, columns: Columns, parcels: Numbers | None = None) -> tuple[Numbers, Numbers]:
+    """The pixels counted of each parcel, or of those with some numbers, in its fullest band, and those that it has.
+
+    Of the finest grid on which it has any; 0 where it has none.
+    """
+    selected = slice(None) if parcels is None else parcels
+    number, pixels = np.zeros((2, len(columns[f"{job.bands[0]}_covered"])))
     grids = {job.rasters[band].grid for band in job.bands}
     for grid in sorted(grids, key=lambda grid: (-_pixel_area(grid), grid.name)):
         bands = [band for band in job.bands if job.rasters[band].grid == grid]
         counted = np.max([np.asarray(columns[f"{band}_covered"]) for band in bands], axis=0)
-        whole = _whole(job, grid)
-        np.divide(counted, whole, out=share, where=whole > 0, casting="same_kind")
-    return pa.array(np.minimum(share, 1), from_pandas=True)
+        whole = _whole(job, grid)[selected]
+        number, pixels = np.where(whole > 0, counted, number), np.where(whole > 0, whole, pixels)
+    return number, pixels
 
 
 def _pixel_area(grid: Grid) -> float:
@@ -247,22 +302,38 @@ def _whole(job: Job, grid: Grid) -> Numbers:
     return np.zeros(index.n_parcels, np.int64) if index.whole is None else index.whole
 
 
-def _classes(job: Job, band: str, pixels: Blocks) -> Columns:
-    """How many pixels of each parcel are of each class."""
+def _assembled(job: Job, band: str, pixels: Blocks) -> PixelArray:
+    """The classification on its whole grid, 0 where it is not read."""
+    raster = job.rasters[band]
+    array = np.zeros(raster.grid.shape, raster.pixel_dtype)
+    for window, values in zip(job_blocks.windows(job, band), pixels, strict=True):
+        array[window.slices] = values
+    return array
+
+
+def _classes(job: Job, band: str, classes: PixelArray, part: ClearPart | None) -> tuple[Columns, Columns]:
+    """How many pixels of each parcel are of each class, of all and of the clear ones."""
     index = jobparcels.index(job, job.rasters[band].grid.name)
     kinds = cards.get(job.card).classification
     assert kinds is not None  # noqa: S101 - a band without statistics is the classification
-    table = zonal.pool_histogram(_pool(job, band, index, pixels), index.pixel_offsets, kinds.classes)
-    return {column: table[str(value)] for column, value in zip(kinds.columns, kinds.classes, strict=True)}
+    pool = zonal.pool_of(index, classes)
+    tables = [zonal.pool_histogram(pool, index.pixel_offsets, kinds.classes)]
+    if part:
+        positions, ends = part.pixels(index)
+        tables.append(zonal.pool_histogram(pool[positions], ends, kinds.classes))
+    named = [
+        {name: table[str(value)] for name, value in zip(kinds.columns, kinds.classes, strict=True)} for table in tables
+    ]
+    return named[0], named[1] if part else {}
 
 
 # -- pixels -------------------------------------------------------------------------------------------------------
 
 
 def _read(job: Job) -> Iterator[tuple[str, Blocks]]:
-    """Every band and classification with the pixels of its blocks; the next one is prefetched meanwhile."""
+    """The classification and every band with the pixels of its blocks; the next one is prefetched meanwhile."""
     classification = next((name for name in job.rasters if name not in job.bands), None)
-    names = [*job.bands, *([classification] if classification else [])]
+    names = [*([classification] if classification else []), *job.bands]  # which says what is clear of the bands
     with ThreadPoolExecutor(1, "ahead") as ahead:
         coming: Future[Blocks] | None = None
         for name, following in zip(names, [*names[1:], None], strict=True):
@@ -274,17 +345,8 @@ def _read(job: Job) -> Iterator[tuple[str, Blocks]]:
 
 def _begun(job: Job, band: str) -> Blocks:
     """The pixels of a band's blocks, of which the first are read."""
-    pixels = _source(job, band).read(_windows(job, band))
+    pixels = pixelsources.of_band(job, band).read(job_blocks.windows(job, band))
     return chain(list(islice(pixels, 1)), pixels)
-
-
-def _windows(job: Job, band: str) -> list[Window]:
-    """The blocks of a band that hold parcels; by the coverage rule all round them."""
-    raster = job.rasters[band]
-    if job.rule == "coverage" and band in job.bands:
-        return list(_blocks(_around(job, band), raster.block))
-    spans = gathering(job, band).spans if band in job.bands else jobparcels.index(job, raster.grid.name)
-    return list(spans.blocks(raster.block))
 
 
 def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelArray:
@@ -298,77 +360,36 @@ def _pool(job: Job, band: str, index: zonal.SpanIndex, pixels: Blocks) -> PixelA
 
 
 def _covered(
-    job: Job, band: str, pixels: Blocks, statistics: tuple[str, ...], indices: PixelIndices
-) -> tuple[pa.Table, int]:
-    """The statistics by the coverage rule, and how many pixels round the parcels were discarded.
-
-    count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
-    """
-    raster = job.rasters[band]
+    job: Job, band: str, pixels: Blocks, statistics: tuple[str, ...], part: ClearPart | None, indices: PixelIndices
+) -> tuple[list[pa.Table], int]:
+    """The statistics by the coverage rule, of all pixels and of the clear ones; and how many pixels were discarded."""
+    raster, card = job.rasters[band], cards.get(job.card)
     shapes = jobparcels.shapes(job, raster.grid.epsg)
-    around = _around(job, band)
+    around = job_blocks.around(shapes, raster, pixelindices.margin(job, band))
     array = np.zeros((around.height, around.width), raster.pixel_dtype)
-    for window, values in zip(_blocks(around, raster.block), pixels, strict=True):
+    for window, values in zip(job_blocks.blocks_of(around, raster.block), pixels, strict=True):
         array[window.relative_to(around).slices] = values
     discarded = _checked(job, band, array)
     indices.arrays.add(band, array, around)
     transform = raster.grid.transform * Affine.translation(around.col, around.row)
+    describe = partial(_of_covered, job, statistics, transform)
+    tables = [describe(shapes, array)]
+    if part:
+        tables.append(describe(shapes[part.parcels], part.masked(array, transform, card.nodata)))
+    return tables, discarded
+
+
+def _of_covered(
+    job: Job, statistics: tuple[str, ...], transform: Affine, shapes: jobparcels.Shapes, array: PixelArray
+) -> pa.Table:
+    """The statistics of an array by the coverage rule.
+
+    count is the sum of covered parts, rounded, and at least 1 where there is any; covered is the sum itself.
+    """
     card = cards.get(job.card)
     convert = partial(_in_unit, job, card)
     table = zonal.coverage_statistics(shapes, array, transform, card.nodata, statistics=statistics, convert=convert)
     table = table.append_column("covered", table["count"])
     covered = np.asarray(table["count"])
     count = np.where(covered > 0, np.maximum(np.rint(covered), 1), 0)
-    return table.set_column(table.column_names.index("count"), "count", pa.array(count)), discarded
-
-
-def _around(job: Job, band: str) -> Window:
-    """The blocks of a band's raster round all parcels; one block where they lie outside it."""
-    raster = job.rasters[band]
-    west, south, east, north = shapely.total_bounds(jobparcels.shapes(job, raster.grid.epsg))
-    to_pixels = ~raster.grid.transform
-    corners = np.nan_to_num([to_pixels * (west, north), to_pixels * (east, south)])[:, ::-1]  # row, column
-    block, shape = np.array(raster.block), np.array(raster.grid.shape)
-    beyond = pixelindices.margin(job, band) * np.array([[-1], [1]])
-    first, last = np.clip(corners + beyond, 0, shape - 1).astype(int) // block
-    start = first * block
-    size = np.minimum((last + 1) * block, shape) - start
-    return Window(*start.tolist(), *size.tolist())
-
-
-def _blocks(around: Window, block: tuple[int, int]) -> Iterator[Window]:
-    """The blocks of a window that begins at a block, in row-major order."""
-    bottom, right = around.row + around.height, around.col + around.width
-    for row in range(around.row, bottom, block[0]):
-        for col in range(around.col, right, block[1]):
-            yield Window(row, col, min(block[0], bottom - row), min(block[1], right - col))
-
-
-def _source(job: Job, band: str) -> Source:
-    """Where a band's blocks come from: the file, or the cube, which fetches from the file what it lacks."""
-    raster = job.rasters[band]
-    return source(raster, job.threads) if job.slots is None else _cube_source(job, band, job.slots[raster.grid.name])
-
-
-def _cube_source(job: Job, band: str, slot: int) -> CubeSource:
-    raster = job.rasters[band]
-    written: dict[tuple[int, int], set[int]] = {}
-    for block in job.blocks:
-        if (block.grid, block.band) == (raster.grid.name, band):
-            written.setdefault((block.row, block.col), set()).add(block.bytes)
-    cube = open_lake(job.lake).cube_url(job.card, raster.grid.name)
-    return CubeSource(cube, band, slot, raster, job.threads, written)
-
-
-def _stored_blocks(job: Job) -> tuple[Block, ...] | None:
-    """The blocks of the cubes that hold the job's pixels, which are then on the disk; None without a cube."""
-    if job.slots is None:
-        return None
-    blocks: list[Block] = []
-    files: list[str] = []
-    for band, raster in job.rasters.items():
-        written = _cube_source(job, band, job.slots[raster.grid.name]).written(_windows(job, band))
-        files += written
-        blocks += [Block(raster.grid.name, band, *corner, size) for corner, size in written.values()]
-    sync_blocks(files)
-    return tuple(blocks)
+    return table.set_column(table.column_names.index("count"), "count", pa.array(count))

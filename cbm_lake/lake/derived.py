@@ -11,11 +11,11 @@ from cbm_lake.cards.indices import Linear
 from cbm_lake.lake import queries, templates
 from cbm_lake.lake.queries import Query
 
-_OPTIONS: Final = ("most", "fewest", "least_seen")
+_OPTIONS: Final = ("most", "fewest", "least_seen", "least_clear")
 """Parameters of the rule; null means the lake's default."""
 _KEY: Final = ("aoi", "year", "ptype", "pid", "scene", "obstime")
 _WORTH: Final = (
-    "pixels, cloud, 1 - cloud as clear_share, share, observable, unknown, clouded, "
+    "pixels, cloud, clear_share, clear_part, share, observable, unknown, clouded, "
     "is_usable(observable, unknown, clouded) as usable, "
     "why_not(pixels, share, observable, unknown, clouded, fewest) as why_not"
 )
@@ -23,6 +23,7 @@ _CONSTANTS: Final = {
     "cloud_classes": (f"{list(CLOUD_CLASSES)}", "the scene classes (SCL) in which the ground is not seen"),
     "least_pixels": (f"{observation.LEAST_PIXELS}", "the fewest pixels of an observable parcel"),
     "least_share": (f"{observation.LEAST_SHARE}::float", "the least share of a parcel that a scene must have seen"),
+    "least_clear": (f"{observation.LEAST_CLEAR}::float", "the least share of a parcel whose clear pixels stand for it"),
     "most_cloud": (f"{observation.MOST_CLOUD}::double", "the greatest share of a parcel that may be clouded"),
 }
 """Macros without parameters: their values and descriptions."""

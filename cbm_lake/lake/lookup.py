@@ -70,6 +70,7 @@ def series(card: str, source: CardFiles, params: dict[str, Any]) -> pa.Table | N
     parts = [_of(group, params["pid"]) for group in groups]  # columns of a later version are null in older files
     wide = pa.concat_tables([_empty(card, source.further), *parts], promote_options="default")
     counts = pc.and_(pc.equal(wide["ptype"], params["ptype"]), pc.is_in(wide["extraction"], source.counting))
+    counts = pc.and_(counts, wide["mask"].is_null())
     counting = wide if pc.all(counts).as_py() else wide.filter(counts)
     return _long(card, counting, params["bands"], source.further)
 

@@ -134,6 +134,10 @@ class LedgerEntry(TypedDict):
     """Beside those that every signature has; None is none."""
     indices: NotRequired[list[str] | None]
     """Those that were computed pixel by pixel; None is none."""
+    mask: NotRequired[str | None]
+    """Which pixels were left out of the signatures of clear pixels; "" is none, None before there were masks."""
+    clear: NotRequired[int | None]
+    """Signatures of clear pixels alone that were written."""
     sequence: NotRequired[int | None]
     """The number of the commit, filled in by the table."""
 

@@ -99,7 +99,7 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("cube", pa.bool_(), nullable=False),  # whether the scene stands in the cube
         pa.field("status", pa.string(), nullable=False),  # done or failed
         pa.field("problem", pa.string()),  # why it failed, or what is odd about it though it is done
-        pa.field("rows", pa.int64(), nullable=False),  # signatures written
+        pa.field("rows", pa.int64(), nullable=False),  # signatures written, those of clear pixels alone not among them
         pa.field("started", _TIME, nullable=False),
         pa.field("finished", _TIME, nullable=False),
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
@@ -110,6 +110,8 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("pixels", pa.string()),  # digest of the stamps of its files; null in entries of version 0.1
         pa.field("statistics", pa.list_(pa.string())),  # beside those that every signature has; null is none
         pa.field("indices", pa.list_(pa.string())),  # that were computed pixel by pixel; null is none
+        pa.field("mask", pa.string()),  # as in signatures; "" where none was asked for, null before masks and of radar
+        pa.field("clear", pa.int64()),  # signatures of clear pixels alone, written beside `rows`; null is none
         _SEQUENCE,
     ]
 )
@@ -345,9 +347,14 @@ _SHARE: Final = pa.field("share", pa.float32())
 _COVERED: Final = pa.field("covered", pa.float64())
 """By the rule coverage: the sum of the shares of pixels, of the band that has most; null by the rule centre."""
 
+_MASK: Final = pa.field("mask", pa.string())
+"""What was masked in a row of clear pixels alone, a further one beside that of all pixels, whose mask is null."""
+
 
 def signatures(card: str, statistics: Iterable[str] = (), indices: Iterable[str] = ()) -> pa.Schema:
     """The schema of a card's signatures: one wide row per parcel and scene, partitioned by aoi and year.
+
+    Parcels that are partly masked have a second one, of their clear pixels alone; see `_MASK`.
 
     Args:
         card: its name.
@@ -358,7 +365,7 @@ def signatures(card: str, statistics: Iterable[str] = (), indices: Iterable[str]
     classification = cards.get(card).classification
     classes = [pa.field(column, pa.int32()) for column in classification.columns] if classification else []
     stored, others = statistic_columns(bands, cards.statistics.STORED), optional_columns(bands, statistics, indices)
-    return pa.schema([*_OF_ROW, *stored, *classes, _SHARE, _COVERED, *others])
+    return pa.schema([*_OF_ROW, *stored, *classes, _SHARE, _COVERED, _MASK, *others])
 
 
 def optional_columns(bands: Iterable[str], statistics: Iterable[str], indices: Iterable[str]) -> list[pa.Field]:

@@ -7,9 +7,9 @@ the tables keep all of it.
     set aside:   1 add to set_aside   2 take out of signatures
     bring back:  1 add to signatures  2 take out of set_aside
 
-No row is lost wherever that is interrupted, and duplicates are identified by extraction and parcel. What is done to
-signatures is one numbered commit on the very snapshot that was opened before the ledger was read: of two who settle at
-once one starts again, with what counts by then. Its number, for each area and year, is `settling.state`: while that
+No row is lost wherever that is interrupted, and duplicates are identified by extraction, parcel and mask. What is done
+to signatures is one numbered commit on the very snapshot that was opened before the ledger was read: of two who settle
+at once one starts again, with what counts by then. Its number, for each area and year, is `settling.state`: while that
 stays the same, only files of a single extraction can be affected, and the log lists them.
 """
 
@@ -33,6 +33,8 @@ from cbm_lake.storage.delta import Exchange, Table
 
 _ATTEMPTS = 20
 """How often it is tried while others write."""
+_KEYS = ["extraction", "pid", "mask"]
+"""What no two rows of a table have in common."""
 _ROWS = 65_536
 """Rows of a file that are set aside or brought back."""
 
@@ -154,12 +156,11 @@ class Judge:
         """The rows that count of the files set aside, each once, but for those that stand there already."""
         rows = joined([self.split(self._pair.aside, file)[0] for file in plan.back])
         extractions = pc.unique(rows["extraction"].combine_chunks())
-        keys = rows.select(["extraction", "pid"]).append_column("row", pa.array(range(rows.num_rows), pa.int64()))
-        once = keys.group_by(["extraction", "pid"]).aggregate([("row", "min")])
+        once = _keys(rows).group_by(_KEYS).aggregate([("row", "min")])
         files = [file.path for file in plan.counting if _overlaps(file, extractions)]
         if files:
             standing = self._ask("standing", files=files, extractions=extractions.to_pylist())
-            once = once.join(standing, ["extraction", "pid"], join_type="left anti")
+            once = once.join(standing, _KEYS, join_type="left anti")
         return rows.take(once["row_min"]).sort_by([("pid", "ascending"), ("obstime", "ascending")])
 
     def _ask(self, step: str, **params: object) -> pa.Table:
@@ -246,6 +247,14 @@ def _flush(away: Exchange, waiting: list[pa.Table], beside: DataFile) -> None:
     rows = joined(waiting) if waiting else None
     if rows is not None and rows.num_rows:
         away.add([rows.sort_by([("extraction", "ascending"), ("pid", "ascending")])], beside)
+
+
+def _keys(rows: pa.Table) -> pa.Table:
+    """The keys of rows and their numbers; the mask of one of all pixels is "" here, for null equals nothing."""
+    number = rows.num_rows
+    mask = rows["mask"].fill_null("") if "mask" in rows.column_names else pa.repeat("", number)
+    columns = [rows["extraction"], rows["pid"], mask, pa.array(range(number), pa.int64())]
+    return pa.table(columns, [*_KEYS, "row"])
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:

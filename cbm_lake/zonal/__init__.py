@@ -18,8 +18,8 @@ from affine import Affine
 
 from cbm_lake.cards.statistics import STORED
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.zonal import centre, values
-from cbm_lake.zonal.centre import SCL_CLASSES, histogram, pool_histogram, pool_statistics, statistics
+from cbm_lake.zonal import centre, masks, values
+from cbm_lake.zonal.centre import SCL_CLASSES, histogram, pool_histogram, pool_of, pool_statistics, statistics
 from cbm_lake.zonal.columns import Columns
 from cbm_lake.zonal.coverage import coverage_statistics
 from cbm_lake.zonal.polygons import Geometries, as_shapely
@@ -36,6 +36,7 @@ __all__ = [
     "coverage_statistics",
     "histogram",
     "pool_histogram",
+    "pool_of",
     "pool_statistics",
     "statistics",
     "warm_up",
@@ -99,4 +100,5 @@ def warm_up(dtypes: Sequence[npt.DTypeLike] = tuple(values.KINDS)) -> float:
         plan.gather(array[:64, :64], 0, pool)
         if array.dtype.kind != "f":
             pool_histogram(pool, plan.offsets)
+            masks.warm_up(index)
     return time.perf_counter() - began

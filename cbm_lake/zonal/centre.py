@@ -107,10 +107,19 @@ def pool_statistics(
 
 def histogram(index: SpanIndex, array: Pixels, classes: Sequence[int] = SCL_CLASSES) -> pa.Table:
     """The number of pixels of each class in every parcel: one int32 column per class, named by its number."""
+    return pool_histogram(pool_of(index, array), index.pixel_offsets, classes)
+
+
+def pool_of(index: SpanIndex, array: Pixels) -> Pixels:
+    """The pool of the pixels of all parcels, from a whole band.
+
+    Raises:
+        InvalidInputError: the array has another shape than the index.
+    """
     _on_grid(index, array)
     pool = np.empty(index.pixel_count, array.dtype)
     ragged.copy_spans(frozen(array), frozen(index.row), frozen(index.col), frozen(index.length), pool)
-    return pool_histogram(pool, index.pixel_offsets, classes)
+    return pool
 
 
 def pool_histogram(pool: Pixels, offsets: Ints, classes: Sequence[int] = SCL_CLASSES) -> pa.Table:

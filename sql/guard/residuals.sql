@@ -15,9 +15,9 @@ stored as (
     from signatures_s2
     union all by name (
         select distinct on (extraction, pid) *
-        from aside_s2
+        from (from aside_s2 where mask is null)
         semi join counted using (extraction)
-        anti join signatures_s2 using (extraction, pid)
+        anti join (from signatures_s2 where mask is null) using (extraction, pid)
     )
 ),
 clear as (
@@ -25,7 +25,7 @@ clear as (
     from stored
     join counted using (extraction, scene)
     anti join outdated using (outlines, pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0 and scene not in (select unnest($left_out::varchar[]))
+    where mask is null and aoi = $aoi and year = $year and ptype = $ptype and hash(pid) % $step = 0 and scene not in (select unnest($left_out::varchar[]))
         and is_observable(s2_pixels(
             B02_count, B03_count, B04_count, B05_count, B06_count, B07_count, B08_count, B8A_count, B11_count, B12_count
         ), share)

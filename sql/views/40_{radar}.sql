@@ -4,7 +4,7 @@ create view {card} as
 select
     aoi::varchar as aoi, year::integer as year, ptype, pid, scene, obstime, reference, rule,
     is_observable({pixels}, share) as observable, share,
-    * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule, extraction, counts, outlines, share)
+    * exclude (aoi, year, ptype, pid, scene, obstime, reference, rule, extraction, mask, counts, outlines, share)
 from signatures_{card}
 join (select extraction as counts, outlines from counting where card = '{card}') on counts = extraction
 anti join outdated using (outlines, pid)
