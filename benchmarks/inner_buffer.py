@@ -50,11 +50,11 @@ def main() -> None:
     changes = rows.groupby(["size", "rule"], observed=True)["change"].describe(percentiles=[0.5, 0.9])
     print(f"change of NDVI under a shift of {options.shift:g} m")
     print(changes[["count", "50%", "90%", "max"]].round(3).to_string())
-    kept = rows[(rows["rule"] == "by the rule") & (rows["left"] >= LEAST_PIXELS)].assign(
+    large = rows[(rows["rule"] == "by the rule") & (rows["left"] >= LEAST_PIXELS)].assign(
         part=lambda row: row["left"] / row["pixels"]
     )
     print(f"\nNDVI of pixels of parcels without a margin of {options.metres:g} m, where 8 pixels are left")
-    print(kept.groupby("size", observed=True).agg(**_EFFECTS).round(3).to_string())
+    print(large.groupby("size", observed=True).agg(**_EFFECTS).round(3).to_string())
 
 
 _EFFECTS: dict[str, Any] = {

@@ -106,7 +106,7 @@ def gathering(job: Job, band: str) -> Gathering:
     return open_lake(job.lake).caches.extraction.get(
         ("averaged", *jobparcels.key(job), job.rasters[band].grid.name, *(grid.name for grid in coarser)),
         lambda: _gathering(job, band, own, coarser),
-        lambda made: 6 * made.spans.row.nbytes + 2 * made.spans.offsets.nbytes,
+        lambda plan: 6 * plan.spans.row.nbytes + 2 * plan.spans.offsets.nbytes,
     )
 
 
