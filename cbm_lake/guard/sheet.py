@@ -65,10 +65,15 @@ class Look:
         """The clear share of the pixels."""
         return float(self.clear.mean())
 
+    @property
+    def bands(self) -> tuple[Image, Image]:
+        """Both images."""
+        return self.red, self.nir
+
     @cached_property
-    def reference(self) -> Image:
-        """The image as others are registered to it."""
-        return blurred(self.red)
+    def references(self) -> tuple[Image, Image]:
+        """The images as others are registered to them."""
+        return blurred(self.red), blurred(self.nir)
 
 
 @dataclass(frozen=True)
