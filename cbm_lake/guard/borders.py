@@ -87,11 +87,6 @@ class Borders:
     """Row, column and parcel of each inner pixel."""
     parcels: int
 
-    @property
-    def count(self) -> int:
-        """How many borders there are, also between parcels that do not differ."""
-        return int(self.border.max()) + 1 if len(self.border) else 0
-
 
 class _Points(NamedTuple):
     """Points midway between two parcels, in pixels (right, down)."""

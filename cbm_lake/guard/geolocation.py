@@ -165,7 +165,7 @@ def _judged(
     unread: list[Measured] = []
     for scene, row in zip(scenes, rows, strict=True):
         stored = known.get(scene.id)
-        before = stored if stored and stored["revision"] == row["revision"] and stored["grid"] else None
+        before = stored if stored and stored["clear"] is not None and stored["revision"] == row["revision"] else None
         try:
             grid = _grid(reader, scene)
             if grid not in seasons:
@@ -217,7 +217,7 @@ def _measure(season: _Season, reader: Reader, scene: Scene, before: dict[str, An
 
 def _measured(season: _Season, scene: Scene, look: Look) -> Measured:
     sheet, pixel = season.sheet, season.grid.transform.a
-    about = Measured(scene.id, scene.obstime, season.grid.name, pixel, look.share, traced=sheet.borders.count)
+    about = Measured(scene.id, scene.obstime, season.grid.name, pixel, look.share)
     if look.share < CLEAR:
         return about
     votes = _votes(sheet, look)

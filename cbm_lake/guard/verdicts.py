@@ -63,8 +63,6 @@ class Measured:
     borders: Offset | None = None
     count: int = 0
     """Of borders that differ and are clear."""
-    traced: int = 0
-    """Borders of the sample, also those that do not differ; 0 where unknown."""
     pairs: tuple[Displaced, ...] = ()
     slopes: list[dict[str, float | int | None]] = field(default_factory=list)
     """NDVI per metre, by size class."""
@@ -165,8 +163,7 @@ def _missing(one: Measured, others: Offset | None, compared: int, frame: Offset 
     if one.clear is not None and one.clear < CLEAR:
         return f"clouded: {100 * one.clear:.0f} % of the sample is clear"
     if one.borders is None:
-        there = f" of {one.traced}" if one.traced else ""
-        return f"fewer than {borders.FEWEST} borders{there} lie between parcels that differ and are clear"
+        return f"fewer than {borders.FEWEST} borders lie between parcels that differ and are clear"
     if compared < adjustment.FEWEST:
         least = adjustment.FEWEST - 1
         return f"fewer than {least} other clear scenes of the season look like this one; a shift cannot be confirmed"
