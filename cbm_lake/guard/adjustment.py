@@ -2,7 +2,8 @@
 
 Each pair says s_i - s_j = d. Weights are inverse squares of the pairs' errors, lowered for pairs that fit badly
 (Huber); the errors of the positions are scaled by how well pairs fit. Zero is where most scenes of the season lie: the
-M-estimate of location of all positions (Huber 1964, Annals of Mathematical Statistics 35, 73-101).
+mean of all positions in Tukey's biweight, in which a displaced scene counts nothing (Beaton and Tukey 1974,
+Technometrics 16, 147-185).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from cbm_lake.zonal.compiled import Floats
 FEWEST: Final = 3
 """Scenes that have a common position."""
 _HUBER: Final = 1.5
+_FAR: Final = 3.0
+"""Standard deviations from which a scene counts nothing in where most lie."""
 _SPREAD: Final = 1.4826
 """Standard deviation in median absolute deviations."""
 
@@ -65,7 +68,7 @@ def centre(values: Floats) -> tuple[Floats, float]:
     middle = np.median(values, axis=0)
     spread = np.maximum(_SPREAD * np.median(np.abs(values - middle), axis=0), 1e-6)
     for _ in range(20):
-        weights = np.minimum(1, _HUBER * spread / np.maximum(np.abs(values - middle), 1e-9))
+        weights = np.maximum(1 - ((values - middle) / (_FAR * spread)) ** 2, 0) ** 2
         middle = (weights * values).sum(axis=0) / weights.sum(axis=0)
     return middle, float(spread.mean() / np.sqrt(len(values)))
 
