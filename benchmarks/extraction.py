@@ -39,6 +39,7 @@ from rasterio.warp import transform_bounds
 from benchmarks.tiles import EPSG, SIZE, fields, reflectance, write_cog, write_jp2
 from cbm_lake import cards, extract, parcels, zonal
 from cbm_lake.extract import jobparcels, scene
+from cbm_lake.extract.pixelindices import PixelIndices
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.rasters import Raster, Window
 from cbm_lake.rasters.readers import source
@@ -79,7 +80,7 @@ def row(folder: Path, count: int, bands: tuple[str, ...], assets: dict[str, str]
     content = Path(assets[bands[0]]).read_bytes()
     seconds, of_decode, of_floor = in_turn(
         repeat,
-        lambda: scene._band(job, bands[0], scene._begun(job, bands[0])),  # noqa: SLF001
+        lambda: scene._band(job, bands[0], scene._begun(job, bands[0]), PixelIndices(job)),  # noqa: SLF001
         lambda: decode_whole(assets[bands[0]]),
         lambda: inflate(job.rasters[bands[0]], index, content),
     )

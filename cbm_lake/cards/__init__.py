@@ -9,7 +9,7 @@ import re
 from types import MappingProxyType
 from typing import Final
 
-from cbm_lake.cards import statistics
+from cbm_lake.cards import indices, statistics
 from cbm_lake.cards.card import Band, Card, Classification, Mission, Quantity, Refusal
 from cbm_lake.cards.classes import CLASS_NAMES, CLASSES, CLOUD_CLASSES, Classes, scene_classes, screened, with_classes
 from cbm_lake.cards.indices import INDICES, Index
@@ -46,6 +46,7 @@ __all__ = [
     "band_called",
     "band_named",
     "get",
+    "indices",
     "scene_classes",
     "screened",
     "statistics",

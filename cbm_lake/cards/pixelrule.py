@@ -24,7 +24,7 @@ WIDEST_BUFFER: Final = 100.0
 """The widest inner buffer in metres: it leaves nothing of a parcel that is narrower than 200 m."""
 
 _INSIDE = re.compile(
-    r"(?P<method>\w+)(?:, (?P<small>too small for )?(?P<metres>[\d.e-]+) m inside)?"
+    r"(?P<method>\w+)(?:, (?P<small>too small for )?(?P<metres>[\d.]+(?:e-\d+)?) m inside)?"
     r"(?:, moved (?P<east>[+-]\d+\.\d) (?P<north>[+-]\d+\.\d) m)?"
 )
 

@@ -21,13 +21,27 @@ def estimate(
         int | None, typer.Option("--tiles", help="Sentinel-2 tiles; one for 100,000 parcels without it.")
     ] = None,
     cube: Annotated[bool, typer.Option(help="Also keep the pixels in cubes.")] = True,
+    indices: Annotated[int, typer.Option("--indices", help="Indices of each pixel, of how many.")] = 0,
+    inner_buffer: Annotated[
+        float, typer.Option("--inner-buffer", help="Metres inside the parcels' boundaries that do not count.")
+    ] = 0,
     output: Shown = Format.table,
 ) -> None:
     """Measure this machine for some 20 seconds and say what a season takes: time by stage, memory, storage."""
     from cbm_lake.extract.cost import estimate as calculate
 
     with bar("measuring this machine") as progress:
-        needs = calculate(parcels, scenes, bands, workers=workers, tiles=tiles, cube=cube, progress=progress)
+        needs = calculate(
+            parcels,
+            scenes,
+            bands,
+            workers=workers,
+            tiles=tiles,
+            cube=cube,
+            indices=indices,
+            inner_buffer=inner_buffer,
+            progress=progress,
+        )
     show(needs.to_table(), output)
     if output is Format.table:
         out.print(str(needs), soft_wrap=True)

@@ -27,8 +27,14 @@ def _extract(  # noqa: PLR0917 - options
     rule: Annotated[
         str, typer.Option("--rule", help="Which pixels belong to a parcel: centre or coverage.")
     ] = "centre",
+    inner_buffer: Annotated[
+        float, typer.Option("--inner-buffer", help="Metres inside the parcels' boundaries that do not count.")
+    ] = 0,
     statistics: Annotated[
         str, typer.Option("--statistics", help="p10,p90,valid_share: further ones, beside those that always come.")
+    ] = "",
+    indices: Annotated[
+        str, typer.Option("--indices", help="ndvi,ndmi,…: statistics also of the index of each pixel.")
     ] = "",
     shifted: Annotated[
         bool, typer.Option("--correct-shift", help="Move parcels with the scenes that the shift guard calls shifted.")
@@ -58,7 +64,9 @@ def _extract(  # noqa: PLR0917 - options
             bands=bands.split(",") if bands else None,
             cube=cube,
             rule=rule,
+            inner_buffer=inner_buffer,
             statistics=statistics,
+            indices=indices,
             shifted=shifted,
             again=again,
             dry=dry_run,
@@ -90,7 +98,9 @@ def _planned(todo: Plan, workers: int | None) -> None:
 
     for job in todo.jobs:
         which = "parcels that changed" if job.base else "all parcels"
-        out.print(f"{job.scene.obstime:%Y-%m-%d} {job.scene.id}: {', '.join(job.bands)}; {which}", soft_wrap=True)
+        measured = ", ".join((*job.bands, *(name.upper() for name in job.indices)))
+        rule = f" ({job.pixel_rule})" if job.inner_buffer or any(job.moved) else ""
+        out.print(f"{job.scene.obstime:%Y-%m-%d} {job.scene.id}: {measured}; {which}{rule}", soft_wrap=True)
     for outcome in todo.failed:
         err.print(f"cannot be done: {outcome.scene}: {outcome.problem}", style="yellow", markup=False, soft_wrap=True)
     full = [job for job in todo.jobs if not job.base]
@@ -105,6 +115,8 @@ def _planned(todo: Plan, workers: int | None) -> None:
                 workers=workers or 1,
                 tiles=max(tiles, 1),
                 cube=full[0].slots is not None,
+                indices=len(full[0].indices),
+                inner_buffer=full[0].inner_buffer,
                 progress=progress,
             )
         out.print(f"estimated for all parcels on whole tiles: {cost}", soft_wrap=True)
@@ -116,6 +128,8 @@ def _extracted(done: Extracted) -> None:
     out.print(f"{done.scenes} scenes extracted, {done.rows:,} signatures written")
     if done.discarded:
         out.print(f"{done.discarded:,} pixels were no measurement (below 0, or reflectance above 3.2767): nodata")
+    if done.too_small:
+        err.print(str(done.too_small), style="yellow", markup=False, highlight=False, soft_wrap=True)
     if done.still_failing:
         err.print(as_before(done.still_failing), style="yellow", markup=False, highlight=False, soft_wrap=True)
 

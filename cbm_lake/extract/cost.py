@@ -23,8 +23,11 @@ from affine import Affine
 from deltalake import DeltaTable
 
 from cbm_lake import cards, zonal
+from cbm_lake.cards.observation import LEAST_PIXELS
+from cbm_lake.cards.pixelrule import checked_buffer
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.extract.jobparcels import Shapes
+from cbm_lake.geo.inside import shrunk
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.rasters import CHUNK, Raster, Window
@@ -67,6 +70,10 @@ class Machine:
     """Per row and band, as stored."""
     pixel_bytes: float
     """Per pixel of a band in the cube, as stored."""
+    shrinking: float = 0.0
+    """Per parcel and grid: its geometry without the margin of an inner buffer."""
+    indices: float = 0.0
+    """Per pixel of a parcel and index: from the pixels of two bands to all eight statistics."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,8 @@ def estimate(
     tiles: int | None = None,
     pixels: float = 236,
     cube: bool = True,
+    indices: int = 0,
+    inner_buffer: float = 0,
     machine: Machine | None = None,
     progress: Progress | None = None,
 ) -> Estimate:
@@ -137,42 +146,55 @@ def estimate(
         tiles: Sentinel-2 tiles that the parcels lie on; None takes one for 100,000 parcels. All of a tile is read.
         pixels: pixels of 10 m in a parcel, on average; 236 is 2.4 ha.
         cube: whether pixels are stored in cubes.
+        indices: how many indices are computed pixel by pixel, of bands of 10 m.
+        inner_buffer: width in metres of the margin inside parcels that does not count; they are taken for squares.
         machine: what was measured before; None measures this one, which takes about 20 seconds.
         progress: called with how many stages are measured, and how many there are.
 
     Raises:
-        InvalidInputError: a number is not above 0.
+        InvalidInputError: a number is not above 0, or one of indices or an inner buffer that cannot be.
     """
     counts = {"parcels": parcels, "scenes": scenes, "bands": bands, "workers": workers, "pixels": pixels}
-    for name, value in {**counts, "tiles": 1 if tiles is None else tiles}.items():
+    for name, value in (counts | {"tiles": 1 if tiles is None else tiles}).items():
         if not (value > 0 and math.isfinite(value)):
             raise InvalidInputError(f"{name}={value} is no number above 0")
+    if not 0 <= indices <= len(cards.INDICES):
+        raise InvalidInputError(f"indices={indices} is no number of indices; there are {len(cards.INDICES)}")
     machine = machine or measure(progress)
     tiles = tiles or math.ceil(parcels / 100_000)
     fine, coarse = min(bands, _FINE), max(bands - _FINE, 0) + 1
     read = tiles * scenes * _TILE**2 * (fine + coarse / 4)
-    covered = parcels * scenes * pixels * (fine + coarse / 4)
-    cells = parcels * scenes * bands
+    inside, looks = _inside(pixels, checked_buffer(inner_buffer)), parcels * scenes
+    covered = looks * inside * (fine + coarse / 4)
+    cells = looks * (bands + indices)
+    indexing = 2 * machine.index + machine.shrinking if inner_buffer else machine.index
     seconds = {
-        "indexing": parcels * 2 * machine.index,
+        "indexing": parcels * 2 * indexing,
         "reading scenes": read * machine.reading,
         "keeping pixels": read * machine.keeping if cube else 0.0,
-        "statistics": covered * machine.statistics,
+        "statistics": covered * machine.statistics + looks * inside * indices * machine.indices,
         "writing signatures": cells * machine.writing,
         "compaction": cells * machine.compacting * workers,  # one process does it
     }
     return Estimate(
         tuple(Stage(name, value / workers / 3600) for name, value in seconds.items()),
-        _BASE_MEMORY + _worker_memory(parcels / tiles, bands, pixels),
+        _BASE_MEMORY + _worker_memory(parcels / tiles, bands, inside, indices),
         cells * machine.row_bytes,
         read * machine.pixel_bytes if cube else 0.0,
-        parcels * scenes,
+        looks,
     )
 
 
-def _worker_memory(parcels: float, bands: int, pixels: float) -> float:
-    """Bytes for a scene: the spans (32 each, 12 a parcel), one band's pool, all statistics, a row of shards."""
-    return parcels * (12 * 32 + pixels * 2 + bands * 8 * 8 * 2) + _TILE * 2048 * 2 * 2
+def _inside(pixels: float, margin: float) -> float:
+    """Pixels of 10 m of a square parcel without a margin in metres; all where fewer than an observable parcel has."""
+    inside = max(math.sqrt(pixels) - 2 * margin / 10, 0) ** 2
+    return inside if inside >= LEAST_PIXELS else pixels
+
+
+def _worker_memory(parcels: float, bands: int, pixels: float, indices: int) -> float:
+    """Bytes for a scene: the spans (32 each, 12 a parcel), the pools that are kept, all statistics, a row of shards."""
+    pools = 1 + min(bands, 2 * indices)
+    return parcels * (12 * 32 + pixels * 2 * pools + (bands + indices) * 8 * 8 * 2) + _TILE * 2048 * 2 * 2
 
 
 # -- measuring ----------------------------------------------------------------------------------------------------
@@ -191,6 +213,8 @@ def measure(progress: Progress | None = None) -> Machine:
             "reading": lambda: _reading(raster),
             "keeping": lambda: _keeping(raster, folder / "cube.zarr"),
             "statistics": lambda: _statistics(raster, index),
+            "shrinking": lambda: _repeated(lambda: shrunk(shapes, raster.grid.epsg, 5), len(shapes)),
+            "indices": lambda: _indices(index),
             "writing": lambda: _writing(Lake(str(folder / "lake"))),
             "compacting": lambda: _compacting(Lake(str(folder / "lake"))),
         }
@@ -245,6 +269,17 @@ def _statistics(raster: Raster, index: zonal.SpanIndex) -> float:
         zonal.pool_statistics(pool, index.pixel_offsets)
 
     return _repeated(gather, index.pixel_count)
+
+
+def _indices(index: zonal.SpanIndex) -> float:
+    rng = np.random.default_rng(2)
+    red, nir = (rng.integers(200, 4000, index.pixel_count).astype("uint16") for _ in range(2))
+
+    def describe() -> None:
+        bands = {"red": red.astype(np.float64), "nir": nir.astype(np.float64)}
+        zonal.pool_statistics(cards.INDICES["ndvi"].of(bands), index.pixel_offsets, None)
+
+    return _repeated(describe, index.pixel_count)
 
 
 def _writing(lake: Lake) -> float:

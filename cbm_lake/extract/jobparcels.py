@@ -7,6 +7,7 @@ it they are those of the whole parcel.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TypeAlias
@@ -21,7 +22,7 @@ from cbm_lake import zonal
 from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.errors import SourceError
 from cbm_lake.extract import innerbuffer, shifting
-from cbm_lake.extract.jobs import Job
+from cbm_lake.extract.jobs import Job, TooSmall
 from cbm_lake.geo.inside import shrunk
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, open_lake
@@ -107,6 +108,14 @@ def too_small(job: Job) -> Flags:
     return open_lake(job.lake).caches.extraction.get(
         ("too small", job.parcels, *_of_buffer(job)), lambda: _too_small(job), lambda small: int(small.nbytes)
     )
+
+
+def count_too_small(jobs: Sequence[Job], parcels: int) -> TooSmall | None:
+    """The parcels that are too small for the inner buffer in any scene; None where there are none."""
+    of_grids = {frozenset(raster.grid for raster in job.rasters.values()): job for job in jobs if job.inner_buffer}
+    masks = [too_small(job) for job in of_grids.values()]
+    number = int(np.logical_or.reduce(masks).sum()) if masks else 0
+    return TooSmall(number, parcels, jobs[0].inner_buffer) if number else None
 
 
 def _too_small(job: Job) -> Flags:

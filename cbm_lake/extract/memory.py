@@ -20,6 +20,8 @@ _TILES: Final = {False: 4, True: 10}
 """Arrays of a band's raster that are in memory at once; the decoder of JPEG 2000 has more of them."""
 _VALUE: Final = 250
 """Bytes for each parcel and band: pixels, statistics, and the rows as they are written."""
+_PER_INDEX: Final = 6
+"""For an index of pixels so many times that: the pools of its bands stay until all of them are read."""
 
 
 def free() -> int:
@@ -42,7 +44,7 @@ def needed(job: Job, parcels: int) -> int:
     """
     rasters = [(raster, raster.grid.shape[0] * raster.grid.shape[1] * 2) for raster in job.rasters.values()]
     tiles = max((_TILES[raster.href.endswith(".jp2")] * size for raster, size in rasters), default=0)
-    return _BASE + tiles + _VALUE * parcels * len(job.bands)
+    return _BASE + tiles + _VALUE * parcels * (len(job.bands) + _PER_INDEX * len(job.indices))
 
 
 def be_first() -> None:

@@ -8,13 +8,12 @@ The grid of an index is the coarsest of its bands' grids; the pixels of finer ba
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from affine import Affine
@@ -30,9 +29,22 @@ from cbm_lake.zonal import finer
 from cbm_lake.zonal.compiled import Floats, Ints
 
 Columns: TypeAlias = "dict[str, pa.ChunkedArray]"
-Mask: TypeAlias = npt.NDArray[np.bool_]
 _BATCH: Final = 1 << 20
 """Pixels, at least, of which an index is in memory at once."""
+
+
+class Part(Protocol):
+    """Some pixels of some parcels, such as the clear ones of those that are partly clouded."""
+
+    @property
+    def parcels(self) -> Ints:
+        """The numbers of these parcels."""
+
+    def pixels(self, index: zonal.SpanIndex) -> tuple[Ints, Ints]:
+        """The positions of the pixels in the pool of an index, and where those of each parcel begin and end."""
+
+    def masked(self, array: PixelArray, transform: Affine, nodata: float) -> PixelArray:
+        """An array with all other pixels nodata."""
 
 
 # -- grids ----------------------------------------------------------------------------------------------------------
@@ -94,7 +106,7 @@ def gathering(job: Job, band: str) -> Gathering:
     return open_lake(job.lake).caches.extraction.get(
         ("averaged", *jobparcels.key(job), job.rasters[band].grid.name, *(grid.name for grid in coarser)),
         lambda: _gathering(job, band, own, coarser),
-        lambda made: 6 * made.spans.row.nbytes + 2 * made.spans.offsets.nbytes,
+        lambda plan: 6 * plan.spans.row.nbytes + 2 * plan.spans.offsets.nbytes,
     )
 
 
@@ -141,23 +153,18 @@ class IndexPixels:
             others = others[sizes[-1] :]
         return own
 
-    def columns(self, masks: Mapping[str, Mask] | None = None) -> Columns:
-        """The statistics of every index, a value for each parcel.
-
-        Args:
-            masks: by the name of a grid, of the pixels of its pool those that count; all where it has none.
-        """
+    def columns(self, part: Part | None) -> Columns:
+        """The statistics of every index, a value for each parcel, or for those of a part of the pixels."""
         columns: Columns = {}
         for name in self.job.indices:
-            index = cards.INDICES[name]
-            columns |= self._statistics(index, (masks or {}).get(grid_of(self.job, index).name))
+            columns |= self._statistics(cards.INDICES[name], part)
         return columns
 
-    def values(self, index: Index, first: int = 0, last: int | None = None) -> Floats:
-        """The index of the pixels number `first` to `last` - 1 of the parcels' pool on its grid, NaN where none."""
+    def values(self, index: Index, pixels: slice | Ints) -> Floats:
+        """The index of pixels, by their positions in the parcels' pool on its grid; NaN where there is none."""
         grid = grid_of(self.job, index).name
         bands = zip(index.roles, of_bands(self.job, index), strict=True)
-        return index.of({role: self._harmonised(self.pools[band, grid][first:last]) for role, band in bands})
+        return index.of({role: self._harmonised(self.pools[band, grid][pixels]) for role, band in bands})
 
     def _harmonised(self, pixels: PixelArray) -> Floats:
         """Pixels in the unit of signatures, NaN where they have no data."""
@@ -165,19 +172,19 @@ class IndexPixels:
             pixels = np.where(pixels == cards.get(self.job.card).nodata, np.nan, pixels.astype(np.float64))
         return _measured(self.job, pixels)
 
-    def _statistics(self, index: Index, mask: Mask | None) -> Columns:
+    def _statistics(self, index: Index, part: Part | None) -> Columns:
         spans = jobparcels.index(self.job, grid_of(self.job, index).name)
-        ends = spans.pixel_offsets
+        whole = np.diff(spans.pixel_offsets) if spans.whole is None else spans.whole
+        positions, ends = (None, spans.pixel_offsets) if part is None else part.pixels(spans)
+        whole = whole if part is None else whole[part.parcels]
         names = (*cards.statistics.STORED, *self.job.statistics)
-        parts = []
+        tables = []
         for first, last in _batches(ends):
-            values = self.values(index, ends[first], ends[last])
-            if mask is not None:
-                values[~mask[ends[first] : ends[last]]] = np.nan
-            whole = np.diff(ends[first : last + 1]) if spans.whole is None else spans.whole[first:last]
+            pixels = slice(ends[first], ends[last])
+            values = self.values(index, pixels if positions is None else positions[pixels])
             offsets = ends[first : last + 1] - ends[first]
-            parts.append(zonal.pool_statistics(values, offsets, None, statistics=names, whole=whole))
-        return named(index, pa.concat_tables(parts))
+            tables.append(zonal.pool_statistics(values, offsets, None, statistics=names, whole=whole[first:last]))
+        return named(index, pa.concat_tables(tables))
 
 
 def _measured(job: Job, stored: Floats) -> Floats:
@@ -226,14 +233,14 @@ class IndexArrays:
         if _indices(self.job, band):
             self.arrays[band] = array, around
 
-    def columns(self) -> Columns:
-        """The statistics of every index, a value for each parcel; see `coverage_statistics`."""
+    def columns(self, part: Part | None) -> Columns:
+        """The statistics of every index, a value for each parcel, or for those of a part of the pixels."""
         columns: Columns = {}
         for name in self.job.indices:
-            columns |= self._statistics(cards.INDICES[name])
+            columns |= self._statistics(cards.INDICES[name], part)
         return columns
 
-    def _statistics(self, index: Index) -> Columns:
+    def _statistics(self, index: Index, part: Part | None) -> Columns:
         grid, bands = grid_of(self.job, index), of_bands(self.job, index)
         around = next(window for band, (_, window) in self._of(bands) if self.job.rasters[band].grid == grid)
         values = index.of(
@@ -241,6 +248,8 @@ class IndexArrays:
         )
         shapes = jobparcels.shapes(self.job, grid.epsg)
         transform = grid.transform * Affine.translation(around.col, around.row)
+        if part is not None:
+            shapes, values = shapes[part.parcels], part.masked(values, transform, np.nan)
         names = (*cards.statistics.STORED, *self.job.statistics)
         table = zonal.coverage_statistics(shapes, values, transform, None, statistics=names)
         covered = np.asarray(table["count"])
@@ -281,6 +290,6 @@ class PixelIndices:
     def __init__(self, job: Job) -> None:
         self.pools, self.arrays = IndexPixels(job), IndexArrays(job)
 
-    def columns(self, masks: Mapping[str, Mask] | None = None) -> Columns:
-        """The statistics of every index, a value for each parcel; see `IndexPixels.columns`."""
-        return self.arrays.columns() if self.arrays.arrays else self.pools.columns(masks)
+    def columns(self, part: Part | None = None) -> Columns:
+        """The statistics of every index, a value for each parcel, or for those of a part of the pixels."""
+        return self.arrays.columns(part) if self.arrays.arrays else self.pools.columns(part)

@@ -10,8 +10,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import NotRequired, TypedDict
 
-import numpy as np
-
 from cbm_lake import cards
 from cbm_lake.cards import indices as pixel_indices
 from cbm_lake.cards.pixelrule import METHODS, checked_buffer
@@ -19,7 +17,7 @@ from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.extract import jobparcels, shifting
 from cbm_lake.extract.causes import cause
-from cbm_lake.extract.jobs import Base, Block, Job, Outcome, Plan, Progress, Scene, TooSmall
+from cbm_lake.extract.jobs import Base, Block, Job, Outcome, Plan, Progress, Scene
 from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
@@ -139,16 +137,8 @@ def plan(
         failed = [(job, record(job, datetime.now(UTC), outcome)) for job, outcome in failed]
     count = lake.read_parcels(parcels, ["id"]).num_rows
     outcomes = tuple(outcome for _, outcome in failed)
-    small = None if dry else _too_small(jobs, count)
+    small = None if dry else jobparcels.count_too_small(jobs, count)
     return Plan(kind.name, parcels, count, tuple(jobs), len(rows) - len(drafts), outcomes, lake.url, small)
-
-
-def _too_small(jobs: list[Job], parcels: int) -> TooSmall | None:
-    """The parcels that are too small for the inner buffer in any scene; None where there are none."""
-    of_grids = {frozenset(raster.grid for raster in job.rasters.values()): job for job in jobs if job.inner_buffer}
-    masks = [jobparcels.too_small(job) for job in of_grids.values()]
-    number = int(np.logical_or.reduce(masks).sum()) if masks else 0
-    return TooSmall(number, parcels, jobs[0].inner_buffer) if number else None
 
 
 def _names(bands: Iterable[str]) -> tuple[str, ...]:

@@ -151,6 +151,7 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
         "scene": job.scene.id,
         "obstime": job.scene.obstime,
         "reference": job.scene.reference,
+        "rule": str(job.pixel_rule),
         "extraction": job.extraction,
     }
     arrays = []

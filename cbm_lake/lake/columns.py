@@ -41,9 +41,12 @@ _DESCRIPTIONS: Final = {
     "scene": Column("identifier of the scene"),
     "obstime": Column("time of the observation, UTC"),
     "reference": Column("name of the product"),
-    "rule": Column("which pixels count: centre (those whose centre is inside) or coverage (weighted by share)"),
+    "rule": Column(
+        "which pixels count: centre (those whose centre is inside) or coverage (weighted by share), and the margin "
+        "inside the boundary that does not; too small for it: the whole parcel counts"
+    ),
     "observable": Column("whether the parcel was seen by enough pixels"),
-    "share": Column("pixels counted divided by the pixels of the parcel", "1"),
+    "share": Column("pixels counted divided by those that the parcel has by its rule", "1"),
     "covered": Column("sum of the shares of pixels that count, by the rule coverage; null by the rule centre", "1"),
     "scl": Column("pixels of each scene class, 0 to 11"),
     "obsid": Column("identifier of the observation, as in the original library"),
@@ -103,6 +106,7 @@ _DESCRIPTIONS: Final = {
     "finished": Column("when the attempt ended, UTC"),
     "slots": Column("where the pixels are in the cubes"),
     "statistics": Column("statistics of the extraction beside those that every signature has"),
+    "indices": Column("indices of the extraction that were computed pixel by pixel"),
     "discarded": Column("pixels that cannot be reflectance, taken as nodata"),
     "pixels": Column("digest of what was in the scene's files"),
     "sequence": Column("which entry of the ledger is later"),
@@ -115,6 +119,7 @@ _BESIDE: Final = {
             "base",
             "bands",
             "statistics",
+            "indices",
             "cube",
             "slots",
             "started",
@@ -162,8 +167,8 @@ def describe(name: str, among: Collection[str]) -> Column | None:
     if "why_not" in among and (name in _OF_LOOKS or name in cards.INDICES):
         return _of_look(name)
     band, statistic = _of_statistic(name)
-    if statistic and band in {*cards.ASSETS, "SC"}:
-        return Column(f"{statistic.description} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
+    if statistic and (column := _of_pixels(band, statistic)):
+        return column
     if name == "version" and not _VERSIONED.isdisjoint(among):
         return Column("version of the parcel set" if "pid" in among else "version of cbm-lake")
     if name in _CLASS_COLUMNS:
@@ -174,6 +179,16 @@ def describe(name: str, among: Collection[str]) -> Column | None:
 def _of_look(name: str) -> Column:
     """A column of the view observations."""
     return _OF_LOOKS.get(name) or Column(f"{cards.INDICES[name].label} of the bands' means", "1")
+
+
+def _of_pixels(band: str, statistic: Statistic) -> Column | None:
+    """A statistic of a band, of scene classes as numbers, or of an index of pixels; None where it is of none."""
+    index = cards.indices.named(band)
+    if index and band == index.column:
+        return Column(f"{statistic.description} of the {index.label} of the parcel's pixels ({index.description})", "1")
+    if band not in {*cards.ASSETS, "SC"}:
+        return None
+    return Column(f"{statistic.description} of the parcel's pixels, {_quantity(band)}", _unit(band, statistic))
 
 
 def _quantity(band: str) -> str:

@@ -75,6 +75,13 @@ def band_curve(series: TimeSeries, band: str, screen: Classes) -> pd.DataFrame:
     return _curve(rows, values, _clouds(rows["classes"], screen))
 
 
+def pixel_index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFrame:
+    """Time series of an index of pixels: mean, with the quartiles as low and high; columns as of `ndvi_curve`."""
+    rows = series.rows([index.column])
+    values = [rows[f"{index.column}_{name}"].to_numpy() for name in ("mean", "p25", "p75")]
+    return _curve(rows, values, _clouds(rows["classes"], screen))
+
+
 def radar_curve(series: TimeSeries, band: str, *, decibel: bool) -> pd.DataFrame:
     """Time series of backscatter in dB (10 log10 of the linear mean and quartiles) or of coherence."""
     rows = series.rows([band])

@@ -38,11 +38,12 @@ def of_index(lake: Lake, parcel: Parcel, index: Index, screen: Classes) -> Line:
 
 
 def of_bands(lake: Lake, parcel: Parcel, bands: Sequence[str], screen: Classes, card: str = "s2") -> dict[str, Line]:
-    """Reference curves of reflectance from the crop's other parcels, by band; see `_line`."""
+    """Reference curves of reflectance, or of indices of pixels, from the crop's other parcels, by band; see `_line`."""
     how = {"bands": list(bands), "screen": list(scene_classes(screen))}
     rows = lake.query(f"time_series.crop_{card}", **_scope(parcel), **how).to_pandas()
-    rows[["mean", "std"]] /= 10_000
-    return {band: _line(parcel, rows[rows["band"] == band], palette.BANDS[band]) for band in bands}
+    rows.loc[rows["band"].isin(palette.BANDS), ["mean", "std"]] /= 10_000
+    colours = {band: palette.BANDS.get(band, palette.GREY) for band in bands}
+    return {band: _line(parcel, rows[rows["band"] == band], colour) for band, colour in colours.items()}
 
 
 def of_radar(lake: Lake, parcel: Parcel, card: str) -> dict[str, Line]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cbm_lake import cards
-from cbm_lake.cards import palette
+from cbm_lake.cards import Index, palette
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.show import computing, crops, style
 from cbm_lake.show.curves import Line, Panel
@@ -53,6 +54,58 @@ def radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | No
         )
         for band, curves_of in rows.items()
     ]
+
+
+@dataclass(frozen=True)
+class Screening:
+    """How observations of an optical card are drawn."""
+
+    card: cards.Card
+    screened: tuple[int, ...]
+    """Its classes that count as clouds."""
+    crop: bool = False
+    """With the mean of other parcels of the crop behind."""
+
+
+def measured(words: Sequence[str], card: cards.Card) -> tuple[tuple[str, ...], tuple[Index, ...]]:
+    """The bands of a card that are named, and the indices of pixels.
+
+    Raises:
+        InvalidInputError: a name is neither, or the card lacks a band of the index.
+    """
+    indices = [index for word in words if (index := cards.indices.named(word))]
+    names = cards.indices.check([index.name for index in indices], card)
+    others = tuple(cards.band_called(word, card) for word in words if not cards.indices.named(word))
+    return card.check_bands(others) if others or not names else (), tuple(cards.INDICES[name] for name in names)
+
+
+def reflectance(reading: Reading, parcels: Sequence[Parcel], bands: Sequence[str], screening: Screening) -> list[Panel]:
+    """The panels of an optical card's bands: all in one for a single parcel, else one per band."""
+    card = screening.card.name
+    series = [reading.series(parcel, card) for parcel in parcels]
+    rows = {band: [computing.band_curve(one, band, screening.screened) for one in series] for band in bands}
+    if len(parcels) == 1:
+        lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
+        others = crops.of_bands(reading.lake, parcels[0], bands, screening.screened, card) if screening.crop else {}
+        return [Panel("reflectance", lines, (0, 0.1), missing(card), crops=tuple(others.values()))]
+    absent = "this band was not extracted"
+    return [
+        Panel(f"reflectance, {band}", by_parcel(parcels, curves_of), (0, 0.1), absent, compared=True)
+        for band, curves_of in rows.items()
+    ]
+
+
+def of_pixels(reading: Reading, parcels: Sequence[Parcel], index: Index, screening: Screening) -> Panel:
+    """The panel of an index that was extracted pixel by pixel."""
+    card = screening.card.name
+    rows = [computing.pixel_index_curve(reading.series(one, card), index, screening.screened) for one in parcels]
+    unit, absent = f"{index.label} of pixels", f"cbm-lake extract {card} --indices {index.name} makes it"
+    if len(parcels) > 1:
+        return Panel(unit, by_parcel(parcels, rows), index.axis, absent, compared=True)
+    others = (
+        crops.of_bands(reading.lake, parcels[0], [index.column], screening.screened, card) if screening.crop else {}
+    )
+    return Panel(unit, (Line(unit, palette.NDVI, rows[0]),), index.axis, absent, crops=tuple(others.values()))
 
 
 def _weather_rows(rows: pd.DataFrame, value: str, low: str = "", high: str = "") -> pd.DataFrame:

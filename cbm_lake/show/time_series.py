@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from cbm_lake import cards
-from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, Index, band_called, palette
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, Index, palette
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.lake.options import checked_options
@@ -203,7 +203,9 @@ def s2(
 ) -> Figure | None:
     """Plot reflectance time series of Sentinel-2 bands, with quartiles; several parcels get one panel per band.
 
-    Args and errors are those of `ndvi`; bands are B02, …, B12, or those of another optical card (`cards.CARDS`).
+    Args and errors are those of `ndvi`; bands are B02, …, B12, or those of another optical card (`cards.CARDS`). NDVI,
+    NDMI, … are the indices that were extracted pixel by pixel (`extract` with indices=), each in a panel of its own:
+    their mean, and the quartiles of the parcel's pixels.
     """
     style.suffix(file, interactive=interactive)
     kind, reading = _optical(card), Reading.of(lake)
@@ -211,20 +213,12 @@ def s2(
     words = [bands] if isinstance(bands, str) else list(bands)
     if kind is not cards.S2 and words == ["B04", "B08"]:
         words = ["red", "nir"]
-    names = kind.check_bands(tuple(band_called(word, kind) for word in words))
+    bands_of, indices = series_panels.measured(words, kind)
+    names = (*bands_of, *(formula.column for formula in indices))
     parcels = _parcels(reading, aoi, year, pid, ptype, crop=crop)
-    series = [reading.series(parcel, card) for parcel in parcels]
-    rows = {band: [computing.band_curve(one, band, screened) for one in series] for band in names}
-    if len(parcels) == 1:
-        lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
-        others = tuple(crops.of_bands(reading.lake, parcels[0], names, screened, card).values()) if crop else ()
-        panels = [Panel("reflectance", lines, (0, 0.1), series_panels.missing(card), crops=others)]
-    else:
-        missing = "this band was not extracted"
-        panels = [
-            Panel(f"reflectance, {band}", series_panels.by_parcel(parcels, curves_of), (0, 0.1), missing, compared=True)
-            for band, curves_of in rows.items()
-        ]
+    screening = series_panels.Screening(kind, screened, crop=crop)
+    panels = series_panels.reflectance(reading, parcels, bands_of, screening) if bands_of else []
+    panels += [series_panels.of_pixels(reading, parcels, formula, screening) for formula in indices]
     subject = _Subject(parcels, f"{card} statistics of {', '.join(names)}")
     figure = _finish(panels, subject, file, interactive=interactive, debug=debug)
     return style.displayed(figure, view)

@@ -471,3 +471,32 @@ def test_the_catalogue_of_other_cards_has_none_of_its_assets(tmp_path):
     assert lake.sql("select count(assets.red) as n, count(assets.B04) as m from scenes").to_pylist() == [
         {"n": 0, "m": 1}
     ]
+
+
+def test_an_index_of_each_pixel_is_of_reflectance_within_an_inner_buffer(season, tmp_path):
+    lake, rasters = season
+    items, other = Path(lake.url).parents[1] / "items", open_lake(str(tmp_path / "lake"))
+    large = {f"{n}": shape for n, shape in enumerate(outlines()) if shape.buffer(-5).area > 20 * 900}
+    gpd.GeoDataFrame({"pid": [*large]}, geometry=[*large.values()], crs=32631).to_parquet(tmp_path / "parcels.parquet")
+    parcels.load(tmp_path / "parcels.parquet", "ls", 2024, pid="pid", lake=other)
+    card2db.items(items, card="ls", lake=other)
+    key = {"aoi": "ls", "year": 2024, "workers": 0, "lake": other}
+    extract.ls("2024-06-01", "2024-07-31", **key, indices="ndvi,evi", inner_buffer=5)
+    rows, place = by_day(other, "select * from ls"), Affine(30, 0, ORIGIN[0], 0, -30, ORIGIN[1])
+    for day, files in rasters.items():
+        red, nir, blue = (reflectance(files[band]) / 10_000 for band in ("red", "nir08", "blue"))
+        for name, above, below in (
+            ("NDVI", nir - red, nir + red),
+            ("EVI", 2.5 * (nir - red), nir + 6 * red - 7.5 * blue + 1),
+        ):
+            values = np.where(below > 0, above / np.where(below > 0, below, 1), -9e9)
+            shapes = [shape.buffer(-5) for shape in large.values()]
+            expected = zonal_stats(
+                shapes, np.nan_to_num(values, nan=-9e9), affine=place, nodata=-9e9, stats="count mean std"
+            )
+            for pid, numbers in zip(large, expected, strict=True):
+                row = rows[day, pid]
+                assert row["rule"] == "centre, 5 m inside"
+                assert row[f"{name}_count"] == numbers["count"]
+                assert row[f"{name}_mean"] == pytest.approx(numbers["mean"], rel=1e-4)
+                assert row[f"{name}_std"] == pytest.approx(numbers["std"], rel=1e-4)

@@ -1,6 +1,6 @@
 """What a season will cost: scaled as the work scales, and measured by doing it."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -48,6 +48,23 @@ def test_a_season_small_enough_for_pencil():
     )
 
 
+def test_indices_and_an_inner_buffer_cost_what_they_add():
+    machine = replace(MACHINE, shrinking=2e-5, indices=6e-8)
+    plain = cbm.estimate(100_000, 10, 4, machine=machine, pixels=225)
+    more = cbm.estimate(100_000, 10, 4, machine=machine, pixels=225, indices=2, inner_buffer=5)
+    before, after = ({stage.name: stage.hours * 3600 for stage in one.stages} for one in (plain, more))
+    assert after["indexing"] == pytest.approx(2 * before["indexing"] + 100_000 * 2 * 2e-5)
+    assert after["statistics"] == pytest.approx(1e6 * 14**2 * (4.25 * 7e-9 + 2 * 6e-8))
+    assert after["writing signatures"] == pytest.approx(before["writing signatures"] * 6 / 4)
+    assert more.worker_memory > plain.worker_memory
+
+
+@pytest.mark.parametrize("wrong", [{"indices": -1}, {"indices": 99}, {"inner_buffer": -5}, {"inner_buffer": 500}])
+def test_indices_and_buffers_that_cannot_be_are_refused(wrong):
+    with pytest.raises(InvalidInputError, match=f"{next(iter(wrong))}="):
+        cbm.estimate(1000, 10, machine=MACHINE, **wrong)
+
+
 NUMBERS = {"parcels": st.integers(1, 2_000_000), "scenes": st.integers(1, 200), "bands": st.integers(1, 10)}
 
 
@@ -85,7 +102,7 @@ def test_a_machine_is_measured_by_doing_the_work(monkeypatch):
     monkeypatch.setattr(module, "_ROWS", 1_000)
     seen = []
     machine = module.measure(lambda *step: seen.append(step))
-    assert seen == [(n, 6) for n in range(1, 7)]
+    assert seen == [(n, 8) for n in range(1, 9)]
     for item in fields(machine):
         assert 0 <= getattr(machine, item.name) < 1e3, item.name
     assert 1 < machine.row_bytes < 100

@@ -139,13 +139,14 @@ def test_without_control_groups_the_machine_counts(tmp_path, monkeypatch):
     assert memory.free() > 0
 
 
-def job(**raster):
+def job(indices=(), **raster):
     given = {"grid": SimpleNamespace(shape=(10_980, 10_980)), "href": "B04.tif", **raster}
-    return SimpleNamespace(rasters={"B04": SimpleNamespace(**given)}, bands=("B04",) * 10)
+    return SimpleNamespace(rasters={"B04": SimpleNamespace(**given)}, bands=("B04",) * 10, indices=indices)
 
 
 def test_what_a_scene_may_take_is_above_what_was_measured():
     assert memory.needed(job(), 500_000) > 2_600_000_000  # measured: 10 bands of a tile with half a million parcels
+    assert memory.needed(job(indices=("ndvi",)), 500_000) > memory.needed(job(), 500_000) + 700_000_000
     assert memory.needed(job(href="B04.jp2"), 1) > memory.needed(job(), 1)
     assert memory.needed(job(grid=SimpleNamespace(shape=(100, 100))), 1) < 1.1e9
 

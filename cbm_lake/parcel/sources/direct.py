@@ -354,6 +354,8 @@ def _bands(tstype: str, band: str) -> list[str] | None:
     name = cards.band_called(band, card)
     if card.migrated and name in _CLASSES:
         return [_CLASSES[0]]
+    if index := cards.indices.named(name):
+        return [index.column for _ in cards.indices.check([index.name], card)]
     return [*card.check_bands((name,))]
 
 

@@ -13,7 +13,7 @@ import shapely
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
-from cbm_lake.cards import Card, band_called, observation
+from cbm_lake.cards import INDICES, Card, band_called, observation
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import limits
 from cbm_lake.geo.areas import DEGREES
@@ -60,7 +60,8 @@ def series(parcel: Parcel, card: Card, answer: Columns) -> TimeSeries:
         scene |= {f"{band}_{name}": row[name] for name in _STATISTICS}
         if row.get("hist") and classification:
             scene[classification.column] = [row["hist"].get(str(value), 0) for value in classification.classes]
-    bands = [band for band in card.resolutions if any(name == band for _, name in counts)]
+    measured = (*card.resolutions, *(index.column for index in INDICES.values()))
+    bands = [band for band in measured if any(name == band for _, name in counts)]
     for scene in scenes.values():
         scene["why_not"] = _why_not(card, scene)
     fields = [("obstime", pa.timestamp("us", "UTC")), ("why_not", pa.string())]
