@@ -1,6 +1,6 @@
 """How well the shift guard recovers planted shifts, what that spares parcels, how often it is wrong, and what it costs.
 
-    python -m benchmarks.shifts [--demo]
+    python -m benchmarks.shifts [--demo] [--large]
         [--season "FOLDER/{sensor}_{date}_{tile}_{band}.tif" --parcels FILE --pid COLUMN]
 
 Shifts of 0.2 to 1 pixel in several directions are planted into one scene of a season at a time: its bands are resampled
@@ -22,9 +22,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import rasterio
+import shapely
+from affine import Affine
 from scipy import ndimage
 
 from cbm_lake import card2db, extract, guard, parcels
@@ -37,6 +40,16 @@ SCENES = 5
 SMALL = (9, 20)
 """Pixels of the parcels whose NDVI is compared."""
 BANDS = ("B04", "B08")
+PLAIN = (
+    ("B02", 1200, 300),
+    ("B03", 1500, 600),
+    ("B04", 2000, 350),
+    ("B05", 2200, 900),
+    ("B08", 2600, 4200),
+    ("B11", 3000, 1900),
+)
+"""Bands of the made-up season, with DN of soil and of plants."""
+LEFT, TOP = 500_000, 4_800_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,8 @@ class Season:
     lake: Lake
     aoi: str
     year: int
+    usual: tuple[str, ...]
+    """Bands that an extraction takes; those whose cost is compared."""
 
     def extract(self, first: object, last: object, *, shifted: bool, again: bool = True) -> None:
         """Take the statistics of the bands that NDVI needs."""
@@ -81,7 +96,7 @@ def real(folder: Path, pattern: str, outlines: str, pid: str) -> Season:
     lake = open_lake(folder / "lake")
     parcels.load(outlines, "real", 2018, pid=pid, lake=lake)
     card2db.files(str(target / source.name), offset=0, lake=lake)
-    return Season(source.parent.parent.name, lake, "real", 2018)
+    return Season(source.parent.parent.name, lake, "real", 2018, ("B02", "B03", "B04", "B08", "B8A", "B11"))
 
 
 def generated(folder: Path) -> Season:
@@ -92,7 +107,53 @@ def generated(folder: Path) -> Season:
     lake = open_lake(folder / "lake")
     parcels.load(str(written.parcels), "demo", 2024, pid="parcel_id", lake=lake)
     card2db.items(str(written.items["s2"]), lake=lake)
-    return Season("demo", lake, "demo", 2024)
+    return Season("demo", lake, "demo", 2024, ("B02", "B03", "B04", "B05", "B08", "B11"))
+
+
+def large(folder: Path, size: int = 2048, dates: int = 4) -> Season:
+    """A made-up season of a fifth of a tile, full of parcels of 1.3 ha, for the cost."""
+    rng = np.random.default_rng(0)
+    target = folder / "scenes"
+    target.mkdir(parents=True)
+    frame, labels = _chequered(size)
+    lasting = rng.uniform(0.1, 0.9, int(labels.max()) + 1)
+    for date in range(dates):
+        green = 0.75 * lasting + 0.25 * rng.uniform(0.1, 0.9, len(lasting))
+        for band, soil, plant in PLAIN:
+            values = (soil + (plant - soil) * green)[labels] + rng.normal(0, 20, labels.shape)
+            pixel = 20 if band in {"B05", "B11"} else 10
+            _written(target / f"S2A_2024040{date + 1}T104021_T31TEJ_{band}.tif", values, pixel)
+        _written(target / f"S2A_2024040{date + 1}T104021_T31TEJ_SCL.tif", np.full(labels.shape, 4), 20)
+    frame.to_parquet(folder / "parcels.parquet")
+    lake = open_lake(folder / "lake")
+    parcels.load(str(folder / "parcels.parquet"), "large", 2024, pid="pid", lake=lake)
+    card2db.files(str(target / "{sensor}_{date}_{tile}_{band}.tif"), offset=0, lake=lake)
+    return Season("large", lake, "large", 2024, tuple(band for band, _, _ in PLAIN))
+
+
+def _chequered(size: int) -> tuple[gpd.GeoDataFrame, np.ndarray]:
+    """Rectangles of 140 x 90 m on tilted rows, and the number of the one that each pixel is in."""
+    cos, sin = math.cos(0.4), math.sin(0.4)
+    y, x = np.mgrid[0:size, 0:size] * 10.0 + 5
+    along, down = np.floor((cos * x + sin * y) / 140), np.floor((cos * y - sin * x) / 90)
+    names, labels = np.unique(along * 10_000 + down, return_inverse=True)
+    i = np.rint(names / 10_000)
+    j = names - 10_000 * i
+    corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+    u, v = (140 * (i[:, None] + corners[:, 0]), 90 * (j[:, None] + corners[:, 1]))
+    xy = np.stack([LEFT + cos * u - sin * v, TOP - (sin * u + cos * v)], axis=-1)
+    frame = gpd.GeoDataFrame({"pid": [str(n) for n in range(len(xy))]}, geometry=shapely.polygons(xy), crs=32631)
+    return frame, labels.reshape(size, size)
+
+
+def _written(path: Path, values: np.ndarray, pixel: int) -> None:
+    step = pixel // 10
+    profile = {"driver": "COG", "count": 1, "dtype": "uint8" if "SCL" in path.name else "uint16", "nodata": 0}
+    pixels = values[::step, ::step]
+    where = {"crs": "EPSG:32631", "transform": Affine(pixel, 0, LEFT, 0, -pixel, TOP)}
+    profile |= where | {"height": pixels.shape[0], "width": pixels.shape[1], "compress": "deflate"}
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(np.rint(pixels).astype(profile["dtype"]), 1)
 
 
 @contextmanager
@@ -198,18 +259,11 @@ def _unshifted(season: Season, base: pd.DataFrame) -> list[str]:
 def cost(season: Season, repeats: int = 3) -> tuple[float, float]:
     """Processor seconds of measuring and of extracting all scenes, the least of some repetitions."""
     measuring, extracting = [], []
+    days = f"{season.year}-01-01", f"{season.year}-12-31"
     for _ in range(repeats):
         start = time.process_time()
-        extract.s2(
-            f"{season.year}-01-01",
-            f"{season.year}-12-31",
-            aoi=season.aoi,
-            year=season.year,
-            workers=0,
-            again=True,
-            cube=False,
-            lake=season.lake,
-        )
+        of = {"aoi": season.aoi, "year": season.year, "bands": list(season.usual), "workers": 0, "again": True}
+        extract.s2(*days, **of, lake=season.lake)  # type: ignore[arg-type]
         extracting.append(time.process_time() - start)
         start = time.process_time()
         season.shifts()
@@ -245,6 +299,11 @@ def show(season: Season) -> None:
     missed = rows[(rows["planted"] >= 0.5) & (rows["verdict"] != "shifted")]
     for row in missed.itertuples():
         print(f"missed: {row.scene[:46]} {row.planted} pixels: {row.verdict}: {row.reason}")
+    show_cost(season)
+
+
+def show_cost(season: Season) -> None:
+    """Print what measuring costs beside extracting."""
     measuring, extracting = cost(season)
     print(
         f"cost: {measuring:.2f} s of processor time for {extracting:.2f} s of extraction: {measuring / extracting:.1%}"
@@ -254,6 +313,7 @@ def show(season: Season) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--demo", action="store_true", help="the season of the demo")
+    parser.add_argument("--large", action="store_true", help="only the cost, of some 30,000 parcels")
     parser.add_argument("--season", help="pattern of the files of a real season")
     parser.add_argument("--parcels", help="file of its parcels")
     parser.add_argument("--pid", default="parcel_id", help="column of their identifiers")
@@ -263,6 +323,8 @@ def main() -> None:
         if asked.season:
             (Path(folder) / "real").mkdir()
             show(real(Path(folder) / "real", asked.season, asked.parcels, asked.pid))
+        if asked.large:
+            show_cost(large(Path(folder) / "large"))
         if asked.demo:
             show(generated(Path(folder) / "demo"))
 

@@ -110,7 +110,7 @@ def _planned(todo: Plan, workers: int | None) -> None:
     for job in todo.jobs:
         which = "parcels that changed" if job.base else "all parcels"
         measured = ", ".join((*job.bands, *(name.upper() for name in job.indices)))
-        rule = f" ({job.pixel_rule})" if job.inner_buffer else ""
+        rule = f" ({job.pixel_rule})" if job.inner_buffer or any(job.moved) else ""
         out.print(f"{job.scene.obstime:%Y-%m-%d} {job.scene.id}: {measured}; {which}{rule}", soft_wrap=True)
     for outcome in todo.failed:
         err.print(f"cannot be done: {outcome.scene}: {outcome.problem}", style="yellow", markup=False, soft_wrap=True)

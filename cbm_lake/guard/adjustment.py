@@ -1,8 +1,9 @@
 """Positions of the scenes of a season out of displacements between pairs: a network, adjusted by least squares.
 
 Each pair says s_i - s_j = d. Weights are inverse squares of the pairs' errors, lowered for pairs that fit badly
-(Huber); the errors of the positions are scaled by how well pairs fit. Zero is the median of all positions, where most
-scenes of the season lie: its own error is that of a median, 1.2533 x 1.4826 x MAD / sqrt(n).
+(Huber); the errors of the positions are scaled by how well pairs fit. Zero is where most scenes of the season lie: the
+mean of all positions in Tukey's biweight, in which a displaced scene counts nothing (Beaton and Tukey 1974,
+Technometrics 16, 147-185).
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from cbm_lake.zonal.compiled import Floats
 FEWEST: Final = 3
 """Scenes that have a common position."""
 _HUBER: Final = 1.5
-_MEDIAN: Final = 1.2533 * 1.4826
-"""Standard error of a median x sqrt(n), in median absolute deviations."""
+_FAR: Final = 3.0
+"""Standard deviations from which a scene counts nothing in where most lie."""
+_SPREAD: Final = 1.4826
+"""Standard deviation in median absolute deviations."""
 
 
 class Pair(NamedTuple):
@@ -38,9 +41,9 @@ class Positions(NamedTuple):
     xy: Floats
     """(scenes, 2): east, north."""
     error: Floats
-    """Standard error of either, (scenes,); without that of the median."""
+    """Standard error of either, (scenes,); without that of zero."""
     frame_error: float
-    """Standard error of the median of either."""
+    """Standard error of where zero lies, of either."""
 
 
 def adjusted(count: int, pairs: Sequence[Pair]) -> Positions:
@@ -55,15 +58,19 @@ def adjusted(count: int, pairs: Sequence[Pair]) -> Positions:
     for row, pair in zip(design, used, strict=True):
         row[number[pair.scene]], row[number[pair.other]] = 1, -1
     positions, variances = _solve(design, used)
-    positions -= np.median(positions, axis=0)
-    xy[connected], error[connected] = positions, np.sqrt(variances)
-    return Positions(xy, error, median_error(positions))
+    zero, zero_error = centre(positions)
+    xy[connected], error[connected] = positions - zero, np.sqrt(variances)
+    return Positions(xy, error, zero_error)
 
 
-def median_error(values: Floats) -> float:
-    """The standard error of the median of positions, (n, 2): the mean over both coordinates."""
-    deviations = np.abs(values - np.median(values, axis=0))
-    return float(_MEDIAN * np.median(deviations, axis=0).mean() / np.sqrt(len(values)))
+def centre(values: Floats) -> tuple[Floats, float]:
+    """Where most of some points, (n, 2), lie; and the standard error of either coordinate."""
+    middle = np.median(values, axis=0)
+    spread = np.maximum(_SPREAD * np.median(np.abs(values - middle), axis=0), 1e-6)
+    for _ in range(20):
+        weights = np.maximum(1 - ((values - middle) / (_FAR * spread)) ** 2, 0) ** 2
+        middle = (weights * values).sum(axis=0) / weights.sum(axis=0)
+    return middle, float(spread.mean() / np.sqrt(len(values)))
 
 
 def _connected(count: int, pairs: Sequence[Pair]) -> list[int]:

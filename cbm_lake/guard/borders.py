@@ -50,8 +50,10 @@ _CONTRAST: Final = 2.0
 """Smallest difference of the parcels at a border, in standard deviations of their inner pixels."""
 _STEPS: Final = 6
 _HUBER: Final = 1.3
-_MOST: Final = 300
+_MOST: Final = 150
 """Borders that are looked at; more tell hardly more."""
+FLOOR: Final = 0.05
+"""Standard error in pixels that no estimate is below: the point spread and the straightness of borders are assumed."""
 _FARTHEST: Final = 3.0
 """Largest displacement in pixels."""
 
@@ -86,11 +88,6 @@ class Borders:
     inner: tuple[Ints, Ints, Ints]
     """Row, column and parcel of each inner pixel."""
     parcels: int
-
-    @property
-    def count(self) -> int:
-        """How many borders there are, also between parcels that do not differ."""
-        return int(self.border.max()) + 1 if len(self.border) else 0
 
 
 class _Points(NamedTuple):
@@ -242,7 +239,7 @@ def vote(
     if estimate is None:
         return None
     moved, error = estimate
-    return Votes(float(moved[0]) + right, float(moved[1]) + down, error, len(numbers))
+    return Votes(float(moved[0]) + right, float(moved[1]) + down, max(error, FLOOR), len(numbers))
 
 
 def _sample(image: Image, clear: Mask, borders: Borders, moved: tuple[int, int]) -> _Sample:

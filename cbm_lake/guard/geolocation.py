@@ -26,7 +26,7 @@ from cbm_lake.errors import NotFoundError, SourceError
 from cbm_lake.files import clock
 from cbm_lake.guard import borders as declared
 from cbm_lake.guard.borders import Votes
-from cbm_lake.guard.registration import Displacement, register
+from cbm_lake.guard.registration import Displacement, register, together
 from cbm_lake.guard.sheet import CLASSES, NIR, RED, Look, Sheet, sample
 from cbm_lake.guard.verdicts import CLEAR, LEAST, Displaced, Judged, Measured, Offset, judge
 from cbm_lake.lake import Lake, lake_or_default, schemas
@@ -165,7 +165,7 @@ def _judged(
     unread: list[Measured] = []
     for scene, row in zip(scenes, rows, strict=True):
         stored = known.get(scene.id)
-        before = stored if stored and stored["revision"] == row["revision"] and stored["grid"] else None
+        before = stored if stored and stored["clear"] is not None and stored["revision"] == row["revision"] else None
         try:
             grid = _grid(reader, scene)
             if grid not in seasons:
@@ -217,7 +217,7 @@ def _measure(season: _Season, reader: Reader, scene: Scene, before: dict[str, An
 
 def _measured(season: _Season, scene: Scene, look: Look) -> Measured:
     sheet, pixel = season.sheet, season.grid.transform.a
-    about = Measured(scene.id, scene.obstime, season.grid.name, pixel, look.share, traced=sheet.borders.count)
+    about = Measured(scene.id, scene.obstime, season.grid.name, pixel, look.share)
     if look.share < CLEAR:
         return about
     votes = _votes(sheet, look)
@@ -238,11 +238,10 @@ def _each(value: float | None, pixel: float) -> float | None:
 
 def _votes(sheet: Sheet, look: Look) -> Votes | None:
     """What the borders say; looked at once more about a displacement of a pixel or more."""
-    bands = [look.red, look.nir]
-    votes = declared.vote(bands, look.clear, sheet.borders)
+    votes = declared.vote(look.bands, look.clear, sheet.borders)
     if votes is None or max(abs(votes.right), abs(votes.down)) <= _HALF:
         return votes
-    return declared.vote(bands, look.clear, sheet.borders, (votes.right, votes.down))
+    return declared.vote(look.bands, look.clear, sheet.borders, (votes.right, votes.down))
 
 
 def _pairs(season: _Season, look: Look, pixel: float) -> Iterator[Displaced]:
@@ -251,7 +250,11 @@ def _pairs(season: _Season, look: Look, pixel: float) -> Iterator[Displaced]:
         if back <= len(season.recent):
             other = season.recent[-back]
             seen = other.look
-            moved = register(look.red, look.clear, seen.reference, seen.clear, season.sheet.corners)
+            of_bands = [
+                register(band, look.clear, reference, seen.clear, season.sheet.corners)
+                for band, reference in zip(look.bands, seen.references, strict=True)
+            ]
+            moved = together([one for one in of_bands if one is not None])
             if moved is not None:
                 yield Displaced(other.scene, _offset(moved, pixel), moved.tiles)
 

@@ -9,6 +9,8 @@ the standard error is that of their scatter.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -33,7 +35,9 @@ _CLEAR: Final = 0.5
 """Smallest clear share of a tile that votes."""
 _HUBER: Final = 1.5
 FLOOR: Final = 0.03
-"""Standard error in pixels that no estimate is below: bands of one scene differ by that much."""
+"""Standard error in pixels that no estimate is below: visible bands of one scene differ by that much."""
+_ALONE: Final = 0.1
+"""Standard error in pixels of what one band says alone: red and near infrared differ by that much."""
 
 
 class Displacement(NamedTuple):
@@ -93,6 +97,21 @@ def register(image: Image, clear: Mask, reference: Image, reference_clear: Mask,
         if np.abs(step).max() < _ENOUGH:
             break
     return Displacement(float(moved[0]), float(moved[1]), max(error, FLOOR), len(alike))
+
+
+def together(bands: Sequence[Displacement]) -> Displacement | None:
+    """The displacement by all bands of a scene; None where there are none.
+
+    Shadows and harvests move the bands apart: by how much is in the error, as far as several bands tell.
+    """
+    if not bands:
+        return None
+    weights = np.array([band.error for band in bands]) ** -2.0
+    said = np.array([(band.right, band.down) for band in bands])
+    right, down = weights @ said / weights.sum()
+    apart = float(np.hypot(*np.ptp(said, axis=0))) / 2 if len(bands) > 1 else _ALONE
+    error = math.hypot(float(weights.sum() ** -0.5), apart)
+    return Displacement(float(right), float(down), error, max(band.tiles for band in bands))
 
 
 def _taps(offset: float) -> Floats:

@@ -1,4 +1,4 @@
-"""The sample of a grid that shifts are measured on: windows with many parcels, laid out below one another as one image.
+"""The sample of a grid that shifts are measured on: a window with many parcels, or several, one below another.
 
 Windows lie inside blocks of the cube, so that few are decoded. Parcels are in pixels of the image, cut to their window.
 """
@@ -37,8 +37,11 @@ SCREEN: Final = (0, 1, 3, 8, 9, 10, 11)
 """Scene classes that count as no ground: no data, saturated, cloud shadow, cloud, cirrus, snow."""
 SIZES: Final = ((1, 8), (9, 20), (21, 50), (51, 150), (151, None))
 """Size classes of parcels, in pixels."""
-_WINDOWS: Final = 2
-_PARCELS: Final = 1500
+_WINDOWS: Final = 3
+"""Most windows."""
+_ENOUGH: Final = 150
+"""Parcels with which no further window is taken: their borders say more than the error of what was declared."""
+_PARCELS: Final = 250
 """Most parcels of a window."""
 _TILES: Final = 64
 """Most tiles of the sample: the error of a displacement is far below its floor with fewer."""
@@ -65,10 +68,15 @@ class Look:
         """The clear share of the pixels."""
         return float(self.clear.mean())
 
+    @property
+    def bands(self) -> tuple[Image, Image]:
+        """Both images."""
+        return self.red, self.nir
+
     @cached_property
-    def reference(self) -> Image:
-        """The image as others are registered to it."""
-        return blurred(self.red)
+    def references(self) -> tuple[Image, Image]:
+        """The images as others are registered to them."""
+        return blurred(self.red), blurred(self.nir)
 
 
 @dataclass(frozen=True)
@@ -206,8 +214,9 @@ def _crowded(centres: Floats, grid: Grid) -> list[Ints]:
     across = -(-grid.shape[1] // CHUNK)
     block = (centres[inside, 1] // CHUNK * across + centres[inside, 0] // CHUNK).astype(np.int64)
     numbers, counts = np.unique(block, return_counts=True)
-    most = numbers[np.argsort(-counts, kind="stable")[:_WINDOWS]]
-    return [_middle(inside[block == number], centres) for number in most]
+    order = np.argsort(-counts, kind="stable")[:_WINDOWS]
+    needed = int(np.searchsorted(np.cumsum(counts[order]), _ENOUGH)) + 1
+    return [_middle(inside[block == number], centres) for number in numbers[order[:needed]]]
 
 
 def _middle(members: Ints, centres: Floats) -> Ints:

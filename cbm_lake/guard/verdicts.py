@@ -1,9 +1,10 @@
 """Verdicts on the shifts of a season's scenes: what borders say and what other scenes say, put together.
 
 Positions of the scenes come from the network of their pairs, with zero where most scenes lie. The borders' votes differ
-from them by one displacement of the whole season, the frame: the median of the differences. What borders say of a scene
-without it, and its position in the network, are two estimates of the same shift. Where they agree their mean, weighed
-by inverse squares of the errors, is the scene's shift.
+from them by one displacement of the whole season, the frame: where most of the differences lie. What borders say of a
+scene without it, and its position in the network, are two estimates of the same shift. Where they agree their mean,
+weighed by inverse squares of the errors, is the scene's shift. That zero is uncertain concerns both alike, and is added
+to the error of the mean.
 """
 
 from __future__ import annotations
@@ -62,8 +63,6 @@ class Measured:
     borders: Offset | None = None
     count: int = 0
     """Of borders that differ and are clear."""
-    traced: int = 0
-    """Borders of the sample, also those that do not differ; 0 where unknown."""
     pairs: tuple[Displaced, ...] = ()
     slopes: list[dict[str, float | int | None]] = field(default_factory=list)
     """NDVI per metre, by size class."""
@@ -89,6 +88,17 @@ class Judged:
     """Of the whole season against the borders."""
 
 
+class _Season(NamedTuple):
+    """What all scenes of a grid say together."""
+
+    compared: int
+    """Scenes that pairs connect."""
+    frame: Offset | None
+    """Of the season against the borders."""
+    zero_error: float
+    """Metres: standard error of where most scenes lie."""
+
+
 def judge(season: Sequence[Measured]) -> list[Judged]:
     """The verdicts on the scenes of one grid."""
     number = {one.scene: n for n, one in enumerate(season)}
@@ -102,12 +112,11 @@ def judge(season: Sequence[Measured]) -> list[Judged]:
     compared = int(np.isfinite(positions.error).sum())
     frame = _frame(season, positions.xy)
     others = [
-        Offset(float(xy[0]), float(xy[1]), float(np.hypot(error, positions.frame_error)))
-        if np.isfinite(error)
-        else None
-        for xy, error in zip(positions.xy, positions.error, strict=True)
+        Offset(float(east), float(north), float(error)) if np.isfinite(error) else None
+        for (east, north), error in zip(positions.xy, positions.error, strict=True)
     ]
-    return [_verdict(one, other, compared, frame) for one, other in zip(season, others, strict=True)]
+    seen = _Season(compared, frame, positions.frame_error)
+    return [_verdict(one, other, seen) for one, other in zip(season, others, strict=True)]
 
 
 def _frame(season: Sequence[Measured], positions: Floats) -> Offset | None:
@@ -117,16 +126,17 @@ def _frame(season: Sequence[Measured], positions: Floats) -> Offset | None:
         return None
     differences = np.array([(vote.east - xy[0], vote.north - xy[1]) for vote, xy in voted])
     drawn = float(np.median([vote.error for vote, _ in voted]))
-    middle = np.median(differences, axis=0)
-    return Offset(float(middle[0]), float(middle[1]), float(np.hypot(adjustment.median_error(differences), drawn)))
+    middle, error = adjustment.centre(differences)
+    return Offset(float(middle[0]), float(middle[1]), float(np.hypot(error, drawn)))
 
 
-def _verdict(one: Measured, others: Offset | None, compared: int, frame: Offset | None) -> Judged:
+def _verdict(one: Measured, others: Offset | None, season: _Season) -> Judged:
+    compared, frame, _ = season
     missing = _missing(one, others, compared, frame)
     if missing or one.borders is None or others is None or frame is None:
         return Judged(one, "undecided", missing or "nothing to compare with", None, others, compared, frame)
     by_borders = Offset(one.borders.east - frame.east, one.borders.north - frame.north, one.borders.error)
-    shift = _mean(by_borders, others)
+    shift = _mean(by_borders, others, season.zero_error)
     size, apart = np.hypot(shift.east, shift.north), np.hypot(*np.subtract(by_borders[:2], others[:2]))
     said = f"borders {by_borders}, other scenes {others}"
     judged = Judged(one, "ok", said, shift, others, compared, frame)
@@ -139,11 +149,11 @@ def _verdict(one: Measured, others: Offset | None, compared: int, frame: Offset 
     return replace(judged, verdict="shifted") if size >= max(LEAST, _SURE * shift.error) else judged
 
 
-def _mean(first: Offset, second: Offset) -> Offset:
-    """The mean of two estimates, weighed by inverse squares of their errors."""
+def _mean(first: Offset, second: Offset, shared: float) -> Offset:
+    """The mean of two estimates, weighed by inverse squares of their errors, with an error that both share."""
     weights = np.array([first.error, second.error]) ** -2.0
     east, north = weights @ np.array([first[:2], second[:2]]) / weights.sum()
-    return Offset(float(east), float(north), float(weights.sum() ** -0.5))
+    return Offset(float(east), float(north), float(np.hypot(weights.sum() ** -0.5, shared)))
 
 
 def _missing(one: Measured, others: Offset | None, compared: int, frame: Offset | None) -> str | None:
@@ -153,8 +163,7 @@ def _missing(one: Measured, others: Offset | None, compared: int, frame: Offset 
     if one.clear is not None and one.clear < CLEAR:
         return f"clouded: {100 * one.clear:.0f} % of the sample is clear"
     if one.borders is None:
-        there = f" of {one.traced}" if one.traced else ""
-        return f"fewer than {borders.FEWEST} borders{there} lie between parcels that differ and are clear"
+        return f"fewer than {borders.FEWEST} borders lie between parcels that differ and are clear"
     if compared < adjustment.FEWEST:
         least = adjustment.FEWEST - 1
         return f"fewer than {least} other clear scenes of the season look like this one; a shift cannot be confirmed"

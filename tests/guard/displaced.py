@@ -18,6 +18,7 @@ SIZE, FINER = 180, 8
 LEFT, TOP = 500_000, 4_800_000
 DATES = ("20240405", "20240420", "20240510", "20240525", "20240609")
 TIMES = "T104021"
+BANDS = ("B04", "B08")
 
 
 def fields(count=9, epsg=32631):
@@ -51,14 +52,15 @@ def write(path, values, pixel=10):
         file.write(values, 1)
 
 
-def scene_files(folder, date, number, moved, shapes, *, uniform=False, classes=4, pixel=10):
+def scene_files(folder, date, number, moved, shapes, *, uniform=False, classes=4, bands=BANDS):
     """The rasters of one scene."""
     rng = np.random.default_rng(number)
     lasting = np.random.default_rng(99).uniform(0.15, 0.9, len(shapes))  # soils and crops outlast a month
     greens = np.full(len(shapes), 0.5) if uniform else 0.75 * lasting + 0.25 * rng.uniform(0.15, 0.9, len(shapes))
-    for band, soil, plant in (("B04", 2200, 300), ("B08", 2500, 4500)):
+    for band, soil, plant in ((bands[0], 2200, 300), (bands[1], 2500, 4500)):
         values = soil + (plant - soil) * greens
         image = np.full((SIZE, SIZE), 1500, np.uint16) if uniform else drawn(shapes, values, moved, rng)
+        pixel = 10 if bands == BANDS else 20
         if pixel == 20:
             image = image.reshape(SIZE // 2, 2, SIZE // 2, 2).mean(axis=(1, 3)).astype(np.uint16)
         write(folder / f"S2A_{date}{TIMES}_T31TEJ_{band}.tif", image, pixel)
@@ -76,12 +78,12 @@ def season(lake, folder, moved=None, dates=DATES, shapes=None, **options):
         scene_files(folder, date, number, (moved or {}).get(number, (0, 0)), ground, **of_scene)
     frame.to_file(folder / "parcels.gpkg")
     parcels.load(str(folder / "parcels.gpkg"), "ms", 2024, pid="pid", lake=lake)
-    catalogued(lake, folder)
+    catalogued(lake, folder, bands=list(options.get("bands", BANDS)))
     return lake
 
 
 def catalogued(lake, folder, **options):
     """Catalogue the scenes of the folder and extract those that are new."""
     card2db.files(str(folder / "{sensor}_{date}_{tile}_{band}.tif"), offset=0, lake=lake)
-    taken = {"aoi": "ms", "year": 2024, "bands": ["B04", "B08"], "workers": 0, "lake": lake}
+    taken = {"aoi": "ms", "year": 2024, "bands": list(BANDS), "workers": 0, "lake": lake}
     return extract.s2("2024-01-01", "2024-12-31", **(taken | options))

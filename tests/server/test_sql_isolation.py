@@ -45,6 +45,9 @@ def put(lake, aoi, mark):
     lake.put(
         "weather_days", table(schemas.WEATHER, {**of_cell, "meteo_date": date(2024, 5, 1), "tmin": 1.5}), key["part"]
     )
+    shift = {"card": "s2", "scene": "A", "parcels": "v1", "obstime": NOW, "verdict": "ok", "measured": NOW}
+    shift |= {"aoi": aoi, "year": 2024, "ptype": "", "reason": f"{mark}reason", "version": "0.1"}
+    lake.add_shifts(table(schemas.SHIFTS, shift))
     box = {"west": 2.0, "south": 43.0, "east": 4.0, "north": 44.0}
     lake.put("weather_boxes", table(schemas.WEATHER_CELLS, {**of_cell, **box}), key["part"])
 

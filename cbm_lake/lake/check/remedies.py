@@ -90,4 +90,5 @@ def _commands(rows: list[Row]) -> Iterable[str]:
         rule = PixelRule.parse(run.rule)
         words += ["--rule", rule.method] if rule.method != "centre" else []
         words += ["--inner-buffer", f"{rule.inner_buffer:g}"] if rule.inner_buffer else []
+        words += ["--correct-shift"] if any(rule.moved) else []
         yield shlex.join([*words, "--again", *([] if run.cube else ["--no-cube"])])
