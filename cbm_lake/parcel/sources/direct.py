@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -205,7 +206,13 @@ class LakeSource:
 
     def series(self, parcel: Parcel, card: Card) -> TimeSeries:
         """See `Source.series`."""
-        return TimeSeries(parcel, card, self.lake.query(f"time_series.wide_{card.name}", **parcel.key.params))
+        rows = self.lake.query(f"time_series.wide_{card.name}", **parcel.key.params)
+        return TimeSeries(parcel, card, rows, self._looks(parcel, card) if card.classification else None)
+
+    def _looks(self, parcel: Parcel, card: Card) -> Callable[[tuple[int, ...]], pa.Table]:
+        """What asks for a parcel's looks when scene classes are screened, once for the same classes."""
+        query = f"time_series.looks_{card.name}"
+        return lru_cache(4)(lambda classes: self.lake.query(query, screen=list(classes), **parcel.key.params))
 
     def _statistics(self, question: Statistics) -> Columns:
         """Scenes without histogram are dropped if others have one, with a warning."""
