@@ -96,9 +96,7 @@ def report(both: pd.DataFrame) -> None:
     """Print what is gained and how right it is."""
     added, lost = both[both["clear_part"]], both[both["why_not"] == "cloudy"]
     partly = len(added) + len(lost)
-    print(
-        f"{len(both):,} looks that are usable without clouds; planted clouds hide {partly / len(both):.1%} wholly or partly"
-    )
+    print(f"{len(both):,} looks that are usable without clouds; planted ones touch {partly / len(both):.1%} of them")
     print(f"clear pixels add {len(added):,}: {len(added) / len(both):.1%} of all, {len(added) / partly:.0%} of those")
     squares = np.sqrt((added["error"] ** 2).mean())
     quantiles = added["error"].quantile([0.5, 0.9, 0.99])

@@ -271,7 +271,7 @@ def look(lake, whole, clear, options):
     rows = [factories.signature("12", **whole), factories.signature("12", **clear)]
     lake.add_parcels("ms", 2024, "", "v1", factories.parcels(("12",), (("wheat", "1"),)))
     lake.add_scenes(factories.scenes("A"))
-    factories.write(lake, factories.signatures(*rows), rows=1, clear=1, mask=clear["mask"])
+    factories.write(lake, factories.signatures(*rows), clear=1, mask=clear["mask"])
     classes = options.pop("classes", SCREEN)
     asked = "".join(f", {name} := {value}" for name, value in options.items())
     (row,) = lake.sql(f"select * from observations_s2($classes::integer[]{asked})", classes=classes).to_pylist()  # noqa: S608
