@@ -39,6 +39,8 @@ _TILE: Final = 10_980
 """Pixels a side of a Sentinel-2 tile at 10 m."""
 _FINE: Final = 4
 """Bands of a card that have 10 m pixels; the others, and the scene classes, have a quarter as many pixels."""
+_CLEAR: Final = 0.06
+"""Rows of clear pixels alone, as a share of those of all pixels: parcels that are partly clouded, of a usual season."""
 _PARCELS: Final = 4_000
 _ROWS: Final = 20_000
 _SECONDS: Final = 2.0
@@ -90,7 +92,7 @@ class Estimate:
     cubes: float
     """Bytes of the cubes."""
     rows: int
-    """Signatures: one per parcel and scene."""
+    """Signatures of all pixels: one per parcel and scene; those of clear pixels alone are in all other figures."""
 
     @property
     def hours(self) -> float:
@@ -151,8 +153,8 @@ def estimate(
     tiles = tiles or math.ceil(parcels / 100_000)
     fine, coarse = min(bands, _FINE), max(bands - _FINE, 0) + 1
     read = tiles * scenes * _TILE**2 * (fine + coarse / 4)
-    covered = parcels * scenes * pixels * (fine + coarse / 4)
-    cells = parcels * scenes * bands
+    covered = parcels * scenes * pixels * (fine + coarse / 4) * (1 + _CLEAR)
+    cells = parcels * scenes * bands * (1 + _CLEAR)
     seconds = {
         "indexing": parcels * 2 * machine.index,
         "reading scenes": read * machine.reading,

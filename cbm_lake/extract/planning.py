@@ -86,7 +86,7 @@ class Asked:
     cube: bool
     again: bool
     """Whether also what is done."""
-    mask: Mask | None
+    mask: Mask | None = None
     """What is left out of signatures of clear pixels alone."""
 
 

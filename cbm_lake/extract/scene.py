@@ -190,7 +190,7 @@ def _with_keys(table: pa.Table, job: Job, mask: str | None = None) -> pa.Table:
     return pa.table(arrays, schema=schema)
 
 
-def _band(job: Job, band: str, pixels: Blocks, part: ClearPart | None) -> tuple[Columns, Columns, int]:
+def _band(job: Job, band: str, pixels: Blocks, part: ClearPart | None = None) -> tuple[Columns, Columns, int]:
     """The statistics of one band, of all pixels and of the clear ones; and how many pixels were discarded.
 
     With the pixels covered, not rounded. Offset and scale are applied to what is computed of pixels, which is exact and
