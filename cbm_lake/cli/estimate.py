@@ -21,13 +21,18 @@ def estimate(
         int | None, typer.Option("--tiles", help="Sentinel-2 tiles; one for 100,000 parcels without it.")
     ] = None,
     cube: Annotated[bool, typer.Option(help="Also keep the pixels in cubes.")] = True,
+    clear: Annotated[bool, typer.Option(help="Also of the clear pixels alone of partly clouded parcels.")] = True,
     output: Shown = Format.table,
 ) -> None:
     """Measure this machine for some 20 seconds and say what a season takes: time by stage, memory, storage."""
+    from cbm_lake.extract.cost import CLEAR
     from cbm_lake.extract.cost import estimate as calculate
 
+    share = CLEAR if clear else 0.0
     with bar("measuring this machine") as progress:
-        needs = calculate(parcels, scenes, bands, workers=workers, tiles=tiles, cube=cube, progress=progress)
+        needs = calculate(
+            parcels, scenes, bands, workers=workers, tiles=tiles, cube=cube, clear=share, progress=progress
+        )
     show(needs.to_table(), output)
     if output is Format.table:
         out.print(str(needs), soft_wrap=True)

@@ -93,7 +93,7 @@ def _extract(  # noqa: PLR0917 - options
 
 def _planned(todo: Plan, workers: int | None) -> None:
     """What a plan would do, scene by scene, and what that costs on this machine."""
-    from cbm_lake.extract.cost import estimate
+    from cbm_lake.extract.cost import CLEAR, estimate
 
     for job in todo.jobs:
         which = "parcels that changed" if job.base else "all parcels"
@@ -112,6 +112,7 @@ def _planned(todo: Plan, workers: int | None) -> None:
                 workers=workers or 1,
                 tiles=max(tiles, 1),
                 cube=full[0].slots is not None,
+                clear=CLEAR if full[0].mask else 0.0,
                 progress=progress,
             )
         out.print(f"estimated for all parcels on whole tiles: {cost}", soft_wrap=True)

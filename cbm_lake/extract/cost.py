@@ -39,7 +39,7 @@ _TILE: Final = 10_980
 """Pixels a side of a Sentinel-2 tile at 10 m."""
 _FINE: Final = 4
 """Bands of a card that have 10 m pixels; the others, and the scene classes, have a quarter as many pixels."""
-_CLEAR: Final = 0.06
+CLEAR: Final = 0.06
 """Rows of clear pixels alone, as a share of those of all pixels: parcels that are partly clouded, of a usual season."""
 _PARCELS: Final = 4_000
 _ROWS: Final = 20_000
@@ -126,6 +126,7 @@ def estimate(
     tiles: int | None = None,
     pixels: float = 236,
     cube: bool = True,
+    clear: float = 0.0,
     machine: Machine | None = None,
     progress: Progress | None = None,
 ) -> Estimate:
@@ -139,6 +140,8 @@ def estimate(
         tiles: Sentinel-2 tiles that the parcels lie on; None takes one for 100,000 parcels. All of a tile is read.
         pixels: pixels of 10 m in a parcel, on average; 236 is 2.4 ha.
         cube: whether pixels are stored in cubes.
+        clear: rows of clear pixels alone, of partly clouded parcels, as a share of those of all pixels: `CLEAR` of a
+            usual season; 0 is none.
         machine: what was measured before; None measures this one, which takes about 20 seconds.
         progress: called with how many stages are measured, and how many there are.
 
@@ -146,6 +149,8 @@ def estimate(
         InvalidInputError: a number is not above 0.
     """
     counts = {"parcels": parcels, "scenes": scenes, "bands": bands, "workers": workers, "pixels": pixels}
+    if not (clear >= 0 and math.isfinite(clear)):
+        raise InvalidInputError(f"clear={clear} is no share of rows, 0 or more")
     for name, value in {**counts, "tiles": 1 if tiles is None else tiles}.items():
         if not (value > 0 and math.isfinite(value)):
             raise InvalidInputError(f"{name}={value} is no number above 0")
@@ -153,8 +158,8 @@ def estimate(
     tiles = tiles or math.ceil(parcels / 100_000)
     fine, coarse = min(bands, _FINE), max(bands - _FINE, 0) + 1
     read = tiles * scenes * _TILE**2 * (fine + coarse / 4)
-    covered = parcels * scenes * pixels * (fine + coarse / 4) * (1 + _CLEAR)
-    cells = parcels * scenes * bands * (1 + _CLEAR)
+    covered = parcels * scenes * pixels * (fine + coarse / 4) * (1 + clear)
+    cells = parcels * scenes * bands * (1 + clear)
     seconds = {
         "indexing": parcels * 2 * machine.index,
         "reading scenes": read * machine.reading,
@@ -360,6 +365,8 @@ def _rows(number: int) -> pa.Table:
             columns.append(pa.repeat(pa.scalar(keys[item.name], item.type), _ROWS))
         elif item.name == "share":
             columns.append(pa.repeat(pa.scalar(1, item.type), _ROWS))
+        elif item.name == "mask":
+            columns.append(pa.nulls(_ROWS, item.type))
         elif pa.types.is_floating(item.type):
             columns.append(pa.array(level + rng.normal(0, 60, _ROWS), item.type))
         else:

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import factories
 import numpy as np
 import pytest
+from deltalake import write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cbm_lake import cards, markers, show
+from cbm_lake import cards, get, markers, scenes, show
 from cbm_lake.cards import S2, observation
+from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm import overview
 from cbm_lake.lake import Lake
 from cbm_lake.lake.looks import count
@@ -329,3 +331,53 @@ def test_a_crop_is_described_by_clear_pixels_where_they_count(lake):
     assert lake.query("time_series.crop_s2", **key, bands=["B04"])["mean"].to_pylist() == [300]
     index = lake.query("time_series.crop_index", **key, plus=["B08"], minus=["B04"])
     assert index["mean"].to_pylist() == [pytest.approx(0.6)]
+
+
+def test_time_series_for_people_tell_clear_pixels_apart(lake):
+    look(lake, PARTLY, clear_row(), {})
+    usual = get.time_series.by_pid("ms", 2024, "12", band="B04", lake=lake)
+    assert usual[["mean"]].values.tolist() == [[400.0]]
+    assert "clear_part" not in usual
+    of_clear = get.time_series.by_pid("ms", 2024, "12", band="B04", clear=True, lake=lake)
+    assert of_clear[["mean", "clear_part", "usable"]].values.tolist() == [[300.0, True, True]]
+    other = get.time_series.by_pid("ms", 2024, "12", band="B04", clear=True, screen=[2, 9], lake=lake)
+    assert other[["mean", "clear_part", "usable"]].values.tolist() == [[400.0, False, False]]
+    with pytest.raises(InvalidInputError, match="bs has no scene classes"):
+        get.time_series.by_pid("ms", 2024, "12", "bs", clear=True, lake=lake)
+
+
+def test_rows_of_clear_pixels_go_aside_and_come_back_with_their_scene(lake):
+    look(lake, PARTLY, clear_row(), {})
+    before = lake.sql("select * from s2_rows order by mask nulls first")
+    scenes.leave_out("A", why="hazy", lake=lake)
+    assert lake.sql("select count(*) n from signatures_s2")["n"].to_pylist() == [0]
+    scenes.put_back("A", why="it is not", lake=lake)
+    assert lake.sql("select * from s2_rows order by mask nulls first").equals(before)
+    assert lake.sql("select count(*) n from signatures_s2")["n"].to_pylist() == [2]
+    lake.compact()
+    assert lake.sql("select * from s2_rows order by mask nulls first").equals(before)
+    assert lake.sql("select clear_part from observations")["clear_part"].to_pylist() == [True]
+
+
+def test_tables_without_masks_have_looks_as_ever_and_take_masks_later(lake):
+    """A lake of an earlier version: its table and its files lack the column."""
+    lake.add_parcels("ms", 2024, "", "v1", factories.parcels(("12",), (("wheat", "1"),)))
+    lake.add_scenes(factories.scenes(factories.scene("A", factories.day(0))))
+    rows = factories.signatures(factories.signature("12", "A", factories.day(0), extraction=factories.number("A")))
+    write_deltalake(f"{lake.url}/signatures/s2", rows.drop_columns("mask"), partition_by=["aoi", "year"])
+    lake.record(factories.entry("A", rows=1))
+    opened = Lake(lake.url)
+    assert opened.sql("select clear_part, usable from observations").to_pylist() == [
+        {"clear_part": False, "usable": True}
+    ]
+    opened.add_scenes(factories.scenes(factories.scene("B", factories.day(1))))
+    rows = [factories.signature("12", "B", factories.day(1), **row) for row in (PARTLY, clear_row())]
+    factories.write(opened, factories.signatures(*rows), scene="B", clear=1, mask=USUAL)
+    for _ in range(2):
+        parts = opened.sql("select scene, clear_part, usable from observations order by scene").to_pylist()
+        assert [(row["clear_part"], row["usable"]) for row in parts] == [(False, True), (True, True)]
+        assert opened.sql("select count(*) n from s2")["n"].to_pylist() == [2]
+        opened.compact()
+    scenes.leave_out("A", why="hazy", lake=opened)
+    scenes.put_back("A", why="it is not", lake=opened)
+    assert opened.sql("select count(*) n from s2_rows")["n"].to_pylist() == [3]

@@ -234,6 +234,21 @@ class LakeSource:
             self._row(parcels, question.key.pid)
         return answer
 
+    def looks(self, question: Statistics, screened: tuple[int, ...]) -> Columns:
+        """Statistics as `answer` gives them, of clear pixels alone where these stand for the parcel.
+
+        With two columns more: clear_part, whether they are of these, and usable, whether the look counts. `screened`
+        are the scene classes that count as clouds.
+        """
+        card, key = cards.get(question.tstype), question.key.params | {"aoi": self._set(question.key).aoi}
+        bands = _bands(card.name, question.band)
+        rows = self.lake.query(f"time_series.clear_{card.name}", **key, bands=bands, screen=list(screened))
+        if not rows.num_rows:
+            self._row(self._set(question.key), question.key.pid)
+        more = {name: rows[name].to_pylist() for name in ("clear_part", "usable")}
+        rows = rows.drop_columns(list(more))
+        return _series(rows, card.name, scl=True, ref=False, more=more)
+
     def _weather(self, key: ParcelKey) -> Columns:
         parcels = self._set(key)
         parcel = self._row(parcels, key.pid)
@@ -364,10 +379,11 @@ def _bands(tstype: str, band: str) -> list[str] | None:
     return [*card.check_bands((name,))]
 
 
-def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
+def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool, more: Columns | None = None) -> Columns:
     others = [name for name in cards.statistics.OPTIONAL if name in rows.column_names]
     answer: Columns = {name: decimals.shortest(rows[name]).to_pylist() for name in (*_SERIES, *others)}
     answer["count"] = [float(count) for count in answer["count"]]
+    answer |= more or {}
     answer["band"] = [band + SUFFIX[tstype] for band in answer["band"]]
     classes = cards.get(tstype).classification
     if classes and scl:
