@@ -25,11 +25,14 @@ def estimate(
     inner_buffer: Annotated[
         float, typer.Option("--inner-buffer", help="Metres inside the parcels' boundaries that do not count.")
     ] = 0,
+    clear: Annotated[bool, typer.Option(help="Also of the clear pixels alone of partly clouded parcels.")] = True,
     output: Shown = Format.table,
 ) -> None:
     """Measure this machine for some 20 seconds and say what a season takes: time by stage, memory, storage."""
+    from cbm_lake.extract.cost import CLEAR
     from cbm_lake.extract.cost import estimate as calculate
 
+    share = CLEAR if clear else 0.0
     with bar("measuring this machine") as progress:
         needs = calculate(
             parcels,
@@ -40,6 +43,7 @@ def estimate(
             cube=cube,
             indices=indices,
             inner_buffer=inner_buffer,
+            clear=share,
             progress=progress,
         )
     show(needs.to_table(), output)

@@ -105,7 +105,7 @@ def _extract(  # noqa: PLR0917 - options
 
 def _planned(todo: Plan, workers: int | None) -> None:
     """What a plan would do, scene by scene, and what that costs on this machine."""
-    from cbm_lake.extract.cost import estimate
+    from cbm_lake.extract.cost import CLEAR, estimate
 
     for job in todo.jobs:
         which = "parcels that changed" if job.base else "all parcels"
@@ -128,6 +128,7 @@ def _planned(todo: Plan, workers: int | None) -> None:
                 cube=full[0].slots is not None,
                 indices=len(full[0].indices),
                 inner_buffer=full[0].inner_buffer,
+                clear=CLEAR if full[0].mask else 0.0,
                 progress=progress,
             )
         out.print(f"estimated for all parcels on whole tiles: {cost}", soft_wrap=True)

@@ -50,6 +50,9 @@ def get_time_series(
     tstype: Annotated[str, typer.Option("--tstype", help=f"{', '.join(CARDS)} or scl.")] = "s2",
     ptype: Ptype = None,
     band: Annotated[str, typer.Option("--band", help="One band only.")] = "",
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Of clear pixels alone where they stand for the parcel.")
+    ] = False,
     output: Shown = Format.table,
 ) -> None:
     """Show a parcel's statistics over time."""
@@ -57,7 +60,7 @@ def get_time_series(
 
     from cbm_lake.get import time_series
 
-    frame = time_series.by_pid(aoi, year, pid, tstype, ptype, band)
+    frame = time_series.by_pid(aoi, year, pid, tstype, ptype, band, clear=clear)
     if "hist" in frame:
         frame["hist"] = frame["hist"].map(json.dumps)
     show(pa.Table.from_pandas(frame, preserve_index=False), output)

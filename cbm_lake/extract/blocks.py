@@ -11,6 +11,7 @@ from cbm_lake import zonal
 from cbm_lake.extract import jobparcels, pixelindices
 from cbm_lake.extract.jobparcels import Shapes
 from cbm_lake.extract.jobs import Job
+from cbm_lake.lake import open_lake
 from cbm_lake.rasters import Grid, Raster, Window
 from cbm_lake.zonal.compiled import Floats
 
@@ -20,7 +21,7 @@ def windows(job: Job, name: str) -> list[Window]:
     raster = job.rasters[name]
     if name not in job.bands:
         own = jobparcels.index(job, raster.grid.name).blocks(raster.block)
-        return list(own) if job.mask is None else _with_masks(job, raster, list(own))
+        return list(own) if job.mask is None else _cached_with_masks(job, raster, list(own))
     if job.rule == "coverage":
         shapes = jobparcels.shapes(job, raster.grid.epsg)
         return list(blocks_of(around(shapes, raster, pixelindices.margin(job, name)), raster.block))
@@ -74,6 +75,21 @@ def map_bounds(job: Job) -> Floats:
     t, pixels = grid.transform, pixel_bounds(jobparcels.index(job, grid.name))
     west, north, east, south = (pixels * [t.a, t.e, t.a, t.e] + [t.c, t.f, t.c, t.f]).T
     return np.stack([west, south, east, north], axis=1)
+
+
+def _cached_with_masks(job: Job, raster: Raster, own: list[Window]) -> list[Window]:
+    grids = raster.grid.name, raster.block, finest(job).name
+    key = (
+        "blocks of masks",
+        job.parcels,
+        job.base and job.base.versions,
+        job.rule,
+        *grids,
+        job.mask and job.mask.dilate,
+    )
+    return open_lake(job.lake).caches.extraction.get(
+        key, lambda: _with_masks(job, raster, own), lambda made: 64 * len(made)
+    )
 
 
 def _with_masks(job: Job, raster: Raster, own: list[Window]) -> list[Window]:

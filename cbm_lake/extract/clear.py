@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -44,10 +44,15 @@ class ClearPart:
     """One or two; a pixel is clear where it is in all of them."""
     parcels: Ints
     """The numbers of those that are partly masked, perhaps wholly."""
+    _pixels: dict[tuple[Affine, tuple[int, int]], tuple[Ints, Ints]] = field(default_factory=dict)
+    """By grid, what `pixels` gives."""
 
     def pixels(self, index: zonal.SpanIndex) -> tuple[Ints, Ints]:
         """The positions of their clear pixels in the pool of an index, and where those of each parcel begin and end."""
-        return masks.clear_pixels(index, _on(self.layers, index), self.parcels)
+        grid = index.transform, index.shape
+        if grid not in self._pixels:  # for all bands of a grid
+            self._pixels[grid] = masks.clear_pixels(index, _on(self.layers, index), self.parcels)
+        return self._pixels[grid]
 
     def masked(self, array: PixelArray, transform: Affine, nodata: float) -> PixelArray:
         """An array with all pixels nodata that are not clear."""
@@ -124,7 +129,9 @@ def _layers(job: Job, classes: PixelArray | None) -> tuple[PixelMask, ...]:
     if classes is not None:
         grid = job.rasters[mask.classification].grid
         if grid.epsg == epsg:
-            screened = masks.dilated(np.isin(classes, mask.classes), mask.dilate)
+            is_screened = np.zeros(256, bool)
+            is_screened[list(mask.classes)] = True
+            screened = masks.dilated(is_screened[classes], mask.dilate)
             layers.append(PixelMask(masks.coded(screened, classes == 0), grid.transform))
         else:
             log.warning("scene %s: its classes are in another system than its bands: no clear pixels", job.scene.id)
@@ -172,7 +179,7 @@ def _window(job: Job, grid: Grid) -> Window | None:
 def _masked_by_centre(job: Job, grid: Grid, layers: tuple[PixelMask, ...]) -> Flags:
     """Whether each parcel has a masked pixel of a grid."""
     index = jobparcels.index(job, grid.name)
-    return masks.counted(index, _on(layers, index)) > 0
+    return masks.touched(index, _on(layers, index))
 
 
 def _masked_by_coverage(job: Job, grid: Grid, layers: tuple[PixelMask, ...]) -> Flags:

@@ -42,6 +42,8 @@ _TILE: Final = 10_980
 """Pixels a side of a Sentinel-2 tile at 10 m."""
 _FINE: Final = 4
 """Bands of a card that have 10 m pixels; the others, and the scene classes, have a quarter as many pixels."""
+CLEAR: Final = 0.06
+"""Rows of clear pixels alone, as a share of those of all pixels: parcels that are partly clouded, of a usual season."""
 _PARCELS: Final = 4_000
 _ROWS: Final = 20_000
 _SECONDS: Final = 2.0
@@ -97,7 +99,7 @@ class Estimate:
     cubes: float
     """Bytes of the cubes."""
     rows: int
-    """Signatures: one per parcel and scene."""
+    """Signatures of all pixels: one per parcel and scene; those of clear pixels alone are in all other figures."""
 
     @property
     def hours(self) -> float:
@@ -133,6 +135,7 @@ def estimate(
     cube: bool = True,
     indices: int = 0,
     inner_buffer: float = 0,
+    clear: float = 0.0,
     machine: Machine | None = None,
     progress: Progress | None = None,
 ) -> Estimate:
@@ -148,6 +151,8 @@ def estimate(
         cube: whether pixels are stored in cubes.
         indices: how many indices are computed pixel by pixel, of bands of 10 m.
         inner_buffer: width in metres of the margin inside parcels that does not count; they are taken for squares.
+        clear: rows of clear pixels alone, of partly clouded parcels, as a share of those of all pixels: `CLEAR` of a
+            usual season; 0 is none.
         machine: what was measured before; None measures this one, which takes about 20 seconds.
         progress: called with how many stages are measured, and how many there are.
 
@@ -155,6 +160,8 @@ def estimate(
         InvalidInputError: a number is not above 0, or one of indices or an inner buffer that cannot be.
     """
     counts = {"parcels": parcels, "scenes": scenes, "bands": bands, "workers": workers, "pixels": pixels}
+    if not (clear >= 0 and math.isfinite(clear)):
+        raise InvalidInputError(f"clear={clear} is no share of rows, 0 or more")
     for name, value in (counts | {"tiles": 1 if tiles is None else tiles}).items():
         if not (value > 0 and math.isfinite(value)):
             raise InvalidInputError(f"{name}={value} is no number above 0")
@@ -164,7 +171,7 @@ def estimate(
     tiles = tiles or math.ceil(parcels / 100_000)
     fine, coarse = min(bands, _FINE), max(bands - _FINE, 0) + 1
     read = tiles * scenes * _TILE**2 * (fine + coarse / 4)
-    inside, looks = _inside(pixels, checked_buffer(inner_buffer)), parcels * scenes
+    inside, looks = _inside(pixels, checked_buffer(inner_buffer)), parcels * scenes * (1 + clear)
     covered = looks * inside * (fine + coarse / 4)
     cells = looks * (bands + indices)
     indexing = 2 * machine.index + machine.shrinking if inner_buffer else machine.index
@@ -181,7 +188,7 @@ def estimate(
         _BASE_MEMORY + _worker_memory(parcels / tiles, bands, inside, indices),
         cells * machine.row_bytes,
         read * machine.pixel_bytes if cube else 0.0,
-        looks,
+        parcels * scenes,
     )
 
 
@@ -393,6 +400,8 @@ def _rows(number: int) -> pa.Table:
             columns.append(pa.repeat(pa.scalar(keys[item.name], item.type), _ROWS))
         elif item.name == "share":
             columns.append(pa.repeat(pa.scalar(1, item.type), _ROWS))
+        elif item.name == "mask":
+            columns.append(pa.nulls(_ROWS, item.type))
         elif pa.types.is_floating(item.type):
             columns.append(pa.array(level + rng.normal(0, 60, _ROWS), item.type))
         else:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from cbm_lake import cards
+from cbm_lake.cards import CLOUD_CLASSES, Classes
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel import sources
-from cbm_lake.parcel.sources import ByLocation, Statistics, Weather
+from cbm_lake.parcel.sources import ByLocation, LakeSource, Source, Statistics, Weather
+from cbm_lake.parcel.sources.protocol import Columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +32,8 @@ def by_pid(
     band: str = "",
     debug: bool = False,
     *,
+    clear: bool = False,
+    screen: Classes = CLOUD_CLASSES,
     lake: Lake | None = None,
 ) -> pd.DataFrame:
     """Get a parcel's statistics by time and band; also written to time_series_<tstype><band>.csv in its folder.
@@ -42,6 +47,9 @@ def by_pid(
         band: one band only; "" is all. Radar bands are VVb, VHb (bs), VVc, VHc (c6); old names of others, such as B4,
             are understood, and SC (statistics of scene classes, which only migrated scenes have).
         debug: log the steps at level DEBUG.
+        clear: of scenes in which the clear pixels alone stand for the partly clouded parcel, the statistics of these;
+            two columns more say so: clear_part, and usable (whether the look counts). From a lake, of optical cards.
+        screen: scene classes that count as clouds then.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Returns:
@@ -59,11 +67,26 @@ def by_pid(
     if isinstance(band, bool):
         raise InvalidInputError(f"band is a name such as B04, not {band}; the file is always written, leave save out")
     question = Statistics(ParcelKey(aoi, year, ptype or "", str(pid)), tstype, band)
-    frame = pd.DataFrame(sources.here(lake).answer(question))
+    source = sources.here(lake)
+    frame = pd.DataFrame(_of_clear(source, question, screen) if clear else source.answer(question))
     file = folders.write(aoi, year, str(pid), f"time_series_{tstype}{band}.csv", frame.to_csv())
     if debug:
         log.debug("%d rows of parcel %s of %s %s written to %s", len(frame), pid, aoi, year, file)
     return frame
+
+
+def _of_clear(source: Source, question: Statistics, screen: Classes) -> Columns:
+    """The statistics of a parcel, of its clear pixels alone where these stand for it.
+
+    Raises:
+        InvalidInputError: the card has no scene classes, or the source is a server.
+    """
+    card = cards.CARDS.get(question.tstype)
+    if card is None or card.classification is None:
+        raise InvalidInputError(f"{question.tstype} has no scene classes, so there are no clear pixels to take apart")
+    if not isinstance(source, LakeSource):
+        raise InvalidInputError("a server gives statistics of all pixels only; read those of clear pixels from a lake")
+    return source.looks(question, cards.screened(screen, card))
 
 
 sentinel = by_pid

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -30,6 +30,16 @@ class TimeSeries:
     of cards with scene classes the pixels of each (a list, such as scl; null where not known); and of each band
     B04_count, B04_mean, … .
     """
+    looks: Callable[[tuple[int, ...]], pa.Table] | None = None
+    """Gives the table when scene classes are screened, see `screened`; None of radar and of what a server answers."""
+
+    def screened(self, classes: tuple[int, ...]) -> TimeSeries:
+        """The same looks when these scene classes are screened.
+
+        Where the clear pixels alone stand for a parcel that is partly clouded the numbers are theirs, which the column
+        clear_part says; why_not then says of each look why it is not usable. Unchanged where nothing is known of that.
+        """
+        return self if self.looks is None else replace(self, table=self.looks(classes), looks=None)
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -46,19 +56,21 @@ class TimeSeries:
 
         Returns:
             By time (naive UTC): time, why_not (None where there is no reason), classes (pixels of each scene class;
-            None where not known), count (pixels, of the band that has fewest), and of each band its mean, p25 and p75
-            (float64) as B04_mean, …
+            None where not known), clear_part (whether the numbers are of clear pixels alone), count (pixels, of the
+            band that has fewest), and of each band its mean, p25 and p75 (float64) as B04_mean, …
         """
         columns = [f"{band}_{statistic}" for band in dict.fromkeys(bands) for statistic in _STATISTICS]
         classes = self.card.classification.column if self.card.classification else "classes"
         table = self.table
         for name in {"why_not", classes, *columns} - set(table.column_names):
             table = table.append_column(name, pa.nulls(table.num_rows, pa.float64()))
-        rows = decimals.written(table.select(["obstime", "why_not", classes, *columns])).to_pandas()
+        if "clear_part" not in table.column_names:
+            table = table.append_column("clear_part", pa.repeat(False, table.num_rows))
+        rows = decimals.written(table.select(["obstime", "why_not", "clear_part", classes, *columns])).to_pandas()
         count = rows[[name for name in columns if name.endswith("_count")]].astype(float).min(axis=1, skipna=False)
         rows = rows.rename(columns={classes: "classes"})
         rows = rows.assign(count=count, time=rows["obstime"].dt.tz_convert(None))
         rows = rows[rows["count"] > 0].sort_values(["time", "count"], kind="stable")
         rows = rows.drop_duplicates("time", keep="last").reset_index(drop=True)
         values = [name for name in columns if not name.endswith("_count")]
-        return rows[["time", "why_not", "classes", "count", *values]].astype(dict.fromkeys(values, float))
+        return rows[["time", "why_not", "classes", "clear_part", "count", *values]].astype(dict.fromkeys(values, float))

@@ -57,10 +57,11 @@ def index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFra
 
     Returns:
         time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), why_not
-        (why it is not usable, as in `cards.observation`; else None), by time; only where all bands have pixels.
+        (why it is not usable, as in `cards.observation`; else None), clear_part (whether it is of the clear pixels
+        alone of a parcel that is partly clouded), by time; only where all bands have pixels.
     """
     bands = dict(zip(index.bands, index.bands_of(series.card), strict=True))
-    rows = series.rows(bands.values())
+    rows = series.screened(scene_classes(screen)).rows(bands.values())
     mean, p25, p75 = (
         {name: rows[f"{band}_{statistic}"].to_numpy() for name, band in bands.items()}
         for statistic in ("mean", "p25", "p75")
@@ -70,7 +71,7 @@ def index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFra
 
 def band_curve(series: TimeSeries, band: str, screen: Classes) -> pd.DataFrame:
     """Reflectance time series of a band: mean, with the quartiles as low and high; columns as of `ndvi_curve`."""
-    rows = series.rows([band])
+    rows = series.screened(scene_classes(screen)).rows([band])
     values = [rows[f"{band}_{name}"].to_numpy() / _REFLECTANCE for name in ("mean", "p25", "p75")]
     return _curve(rows, values, _clouds(rows["classes"], screen))
 
@@ -94,7 +95,9 @@ def radar_curve(series: TimeSeries, band: str, *, decibel: bool) -> pd.DataFrame
 def _curve(rows: pd.DataFrame, values: Sequence[NDArray[np.float64]], cloud: NDArray[np.float64]) -> pd.DataFrame:
     """Value, low and high of each row, with its cloud share and usability."""
     columns = dict(zip(("value", "low", "high"), values, strict=True))
+    cloud = np.where(rows["clear_part"], 0.0, cloud)
     curve = rows[["time"]].assign(**columns, cloud=cloud, count=rows["count"], why_not=_why_not(rows, cloud))
+    curve = curve.assign(clear_part=rows["clear_part"])
     return curve.dropna(subset="value").reset_index(drop=True)
 
 

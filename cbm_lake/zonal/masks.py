@@ -6,6 +6,7 @@ same pixel size nor the same edges; what lies outside the mask's raster has the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -22,8 +23,9 @@ UNKNOWN: Final = 1
 MASKED: Final = 2
 Codes: TypeAlias = npt.NDArray[np.uint8]
 """CLEAR, UNKNOWN or MASKED of each pixel."""
-Layer: TypeAlias = tuple[Codes, Ints32, Ints32]
-"""Codes, and the row and the column in them of each row and column of another grid; -1 where it is outside."""
+Flags: TypeAlias = npt.NDArray[np.bool_]
+Layer: TypeAlias = tuple[Codes, Ints, Ints]
+"""Flattened codes, and what each row and each column of another grid contribute to the position in them."""
 Spans: TypeAlias = tuple[Ints32, Ints32, Ints32, Ints]
 """Row, first column and length of each span, and where each parcel's spans begin."""
 
@@ -45,39 +47,48 @@ class PixelMask:
         codes = np.pad(self.codes, 1, constant_values=self.outside)
         rows = _positions(transform.f, transform.e, shape[0], self.transform.f, self.transform.e, height)
         cols = _positions(transform.c, transform.a, shape[1], self.transform.c, self.transform.a, width)
-        return frozen(codes), frozen(rows + 1), frozen(cols + 1)
+        return frozen(codes).reshape(-1), frozen((rows + 1) * codes.shape[1]), frozen(cols + 1)
 
     def resampled(self, transform: Affine, shape: tuple[int, int]) -> Codes:
         """The codes of all pixels of another grid in the same coordinate system."""
         codes, rows, cols = self.on(transform, shape)
-        resampled: Codes = codes[rows[:, np.newaxis], cols]
+        resampled: Codes = codes[rows[:, np.newaxis] + cols]
         return resampled
 
 
-def _positions(start: float, step: float, count: int, mask_start: float, mask_step: float, mask_count: int) -> Ints32:
+def _positions(start: float, step: float, count: int, mask_start: float, mask_step: float, mask_count: int) -> Ints:
     """The pixel of the mask, along one axis, that the centre of each pixel lies in; -1 outside."""
     centres = start + (np.arange(count) + 0.5) * step
     positions = np.floor((centres - mask_start) / mask_step)
-    return np.where((positions >= 0) & (positions < mask_count), positions, -1).astype(np.int32)
+    return np.where((positions >= 0) & (positions < mask_count), positions, -1).astype(np.int64)
 
 
-def counted(index: SpanIndex, layers: tuple[Layer, ...]) -> Ints:
-    """How many pixels of each parcel are masked in one of the layers, int64."""
-    masked = np.zeros(index.n_parcels, np.int64)
-    _count(_spans(index), *_two(layers), masked)
-    return masked
+def touched(index: SpanIndex, layers: Sequence[Layer]) -> Flags:
+    """Whether each parcel has a pixel that is masked in one of the layers."""
+    marked = np.zeros(index.n_parcels, bool)
+    for layer in layers:
+        _mark(_spans(index), layer, MASKED, marked)
+    return marked
 
 
-def clear_pixels(index: SpanIndex, layers: tuple[Layer, ...], parcels: Ints) -> tuple[Ints, Ints]:
-    """The positions in the pool of the clear pixels of some parcels, and where those of each begin and the last end."""
+def clear_pixels(index: SpanIndex, layers: Sequence[Layer], parcels: Ints) -> tuple[Ints, Ints]:
+    """The positions in the pool of the pixels of some parcels that are clear in all layers, int64.
+
+    Returns:
+        Positions, parcel by parcel, and where those of each parcel begin and the last ones end.
+    """
     offsets = index.pixel_offsets
-    positions = np.empty(int((offsets[parcels + 1] - offsets[parcels]).sum()), np.int64)
-    ends = np.zeros(len(parcels) + 1, np.int64)
-    _select(_spans(index), *_two(layers), frozen(parcels), frozen(offsets), positions, ends)
-    return positions[: ends[-1]], ends
+    sizes = offsets[parcels + 1] - offsets[parcels]
+    starts = np.append(0, np.cumsum(sizes))
+    clear = np.ones(int(starts[-1]), np.uint8)
+    for layer in layers:
+        _select(_spans(index), layer, frozen(parcels), clear)
+    chosen = np.flatnonzero(clear)
+    ends = np.searchsorted(chosen, starts)
+    return chosen + np.repeat(offsets[parcels] - starts[:-1], np.diff(ends)), ends
 
 
-def dilated(masked: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
+def dilated(masked: Flags, pixels: int) -> Flags:
     """A mask grown by so many pixels to all sides and corners."""
     for axis in (0, 1):
         grown = masked.copy()
@@ -92,7 +103,7 @@ def dilated(masked: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]
 def warm_up(index: SpanIndex) -> None:
     """Compile the kernels, or load them from disk."""
     layer = PixelMask(np.zeros((1, 1), np.uint8), index.transform).on(index.transform, index.shape)
-    counted(index, (layer,))
+    touched(index, (layer,))
     clear_pixels(index, (layer,), np.arange(index.n_parcels))
 
 
@@ -100,46 +111,38 @@ def _spans(index: SpanIndex) -> Spans:
     return frozen(index.row), frozen(index.col), frozen(index.length), frozen(index.offsets)
 
 
-def _two(layers: tuple[Layer, ...]) -> tuple[Layer, Layer]:
-    """Two layers, the first one twice where there is only one: kernels are compiled for two."""
-    return layers[0], layers[-1]
-
-
 @compiled
-def _count(spans: Spans, first: Layer, second: Layer, masked: Ints) -> None:
-    """Count the masked pixels of every parcel."""
+def _mark(spans: Spans, layer: Layer, code: int, marked: Flags) -> None:
+    """Mark the parcels that have a pixel of a code in a layer."""
     row, col, length, offsets = spans
-    codes, rows, cols = first
-    others, other_rows, other_cols = second
+    codes, rows, cols = layer
     for parcel in range(len(offsets) - 1):
+        found = False
         for i in range(offsets[parcel], offsets[parcel + 1]):
-            line, other_line = codes[rows[row[i]]], others[other_rows[row[i]]]
-            for k in range(col[i], col[i] + length[i]):
-                masked[parcel] += max(line[cols[k]], other_line[other_cols[k]]) == MASKED
+            start, first = np.uint64(rows[row[i]]), np.uint64(col[i])
+            # no early end inside a span, so that there is no branch for each pixel
+            for k in range(np.uint64(length[i])):
+                found |= codes[start + np.uint64(cols[first + k])] == code
+            if found:
+                break
+        marked[parcel] |= found
 
 
 @compiled
-def _select(
-    spans: Spans, first: Layer, second: Layer, parcels: Ints, starts: Ints, positions: Ints, ends: Ints
-) -> None:
-    """Write the positions of the clear pixels of some parcels, one parcel after another."""
+def _select(spans: Spans, layer: Layer, parcels: Ints, clear: Codes) -> None:
+    """Take from the pixels of some parcels, one parcel after another, those that are not clear in a layer."""
     row, col, length, offsets = spans
-    codes, rows, cols = first
-    others, other_rows, other_cols = second
+    codes, rows, cols = layer
     number = 0
     for n in range(len(parcels)):
-        position = starts[parcels[n]]
         for i in range(offsets[parcels[n]], offsets[parcels[n] + 1]):
-            line, other_line = codes[rows[row[i]]], others[other_rows[row[i]]]
-            for k in range(col[i], col[i] + length[i]):
-                if max(line[cols[k]], other_line[other_cols[k]]) == CLEAR:
-                    positions[number] = position
-                    number += 1
-                position += 1
-        ends[n + 1] = number
+            start, first = np.uint64(rows[row[i]]), np.uint64(col[i])
+            for k in range(np.uint64(length[i])):
+                clear[number] &= codes[start + np.uint64(cols[first + k])] == CLEAR
+                number += 1
 
 
-def coded(masked: npt.NDArray[np.bool_], unknown: npt.NDArray[np.bool_]) -> Codes:
+def coded(masked: Flags, unknown: Flags) -> Codes:
     """Codes of pixels; what is masked is not unknown."""
     codes = np.zeros(masked.shape, np.uint8)
     codes[unknown] = UNKNOWN

@@ -8,14 +8,18 @@ with looks as (
         sum(mean) filter (where list_contains($plus::varchar[], band)) as added,
         sum(mean) filter (where list_contains($minus::varchar[], band)) as subtracted,
         (added - subtracted) / nullif(added + subtracted, 0) as value
-    from s2_long
-    semi join (
-        select aoi, year, ptype, pid, scene as obsid from observed_s2($screen::integer[])
+    from (
+        select aoi, year, ptype, pid, scene as obsid, obstime, unnest([
+            {'band': 'B02', 'mean': B02_mean}, {'band': 'B03', 'mean': B03_mean}, {'band': 'B04', 'mean': B04_mean},
+            {'band': 'B05', 'mean': B05_mean}, {'band': 'B06', 'mean': B06_mean}, {'band': 'B07', 'mean': B07_mean},
+            {'band': 'B08', 'mean': B08_mean}, {'band': 'B8A', 'mean': B8A_mean}, {'band': 'B11', 'mean': B11_mean},
+            {'band': 'B12', 'mean': B12_mean}
+        ], recursive := true)
+        from observed_s2($screen::integer[])
         where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
-    ) using (aoi, year, ptype, pid, obsid)
+    )
     join parcels using (aoi, year, ptype, pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without
-        and coalesce(nullif(crop_name, ''), crop_code) = $crop and mean is not null
+    where pid <> $without and coalesce(nullif(crop_name, ''), crop_code) = $crop and mean is not null
         and list_contains($plus::varchar[] || $minus::varchar[], band)
     group by all
     having count(*) = len($plus::varchar[]) + len($minus::varchar[])

@@ -4,15 +4,14 @@
 select day, band, avg(value)::double as mean, stddev_pop(value)::double as std, count(*) as parcels
 from (
     select pid, obstime::date as day, band, avg(mean) as value
-    from {card}_long
-    semi join (
-        select aoi, year, ptype, pid, scene as obsid from observed_{card}($screen::integer[])
+    from (
+        select aoi, year, ptype, pid, obstime, unnest([<<band: {'band': '{band}', 'mean': {band}_mean}>>], recursive := true)
+        from observed_{card}($screen::integer[])
         where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
-    ) using (aoi, year, ptype, pid, obsid)
+    )
     join parcels using (aoi, year, ptype, pid)
-    where aoi = $aoi and year = $year and ptype = $ptype and pid <> $without
-        and coalesce(nullif(crop_name, ''), crop_code) = $crop
-        and list_contains($bands::varchar[], band)
+    where pid <> $without and coalesce(nullif(crop_name, ''), crop_code) = $crop
+        and list_contains($bands::varchar[], band) and mean is not null
     group by all
 )
 group by all

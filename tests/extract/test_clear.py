@@ -424,3 +424,39 @@ def test_indices_of_pixels_are_of_the_clear_pixels_too(tmp_path, season):
     for pid, row in rows(lake, scene, masked=False).items():
         if pid in mine:
             assert row["NDVI_count"] >= mine[pid]["NDVI_count"]
+
+
+# -- planted clouds -----------------------------------------------------------------------------------------------
+
+
+def test_looks_that_clear_pixels_add_have_the_ndvi_of_the_scene_without_clouds(tmp_path, generated):
+    folders = [tmp_path / "truth", tmp_path / "planted"]
+    for folder in folders:
+        shutil.copytree(generated.folder, folder)
+        items = folder / "s2.json"
+        items.write_text(items.read_text().replace(str(generated.folder), str(folder)))
+    number = min(range(2), key=lambda n: np.isin(read(asset(folders[0], "SCL", n))[0], SCREENED).sum())
+    classes, transform, epsg = read(asset(folders[0], "SCL", number))
+    assert not np.isin(classes, SCREENED).any()
+    field = ndimage.gaussian_filter(np.random.default_rng(4).normal(size=classes.shape), 3)
+    cloud = (field > np.quantile(field, 0.8)) & (classes > 0)
+    write(asset(folders[1], "SCL", number), np.where(cloud, 9, classes).astype(np.uint8), transform, epsg)
+    for band in ("B04", "B08"):
+        pixels, transform, _ = read(asset(folders[1], band, number))
+        bright = np.where(np.kron(cloud, np.ones((2, 2), bool)) & (pixels > 0), 6000, pixels).astype(np.uint16)
+        write(asset(folders[1], band, number), bright, transform, epsg)
+    looks = []
+    for folder in folders:
+        lake = catalogue(folder, folder)
+        extract.s2(**SEASON, bands=("B04", "B08"), workers=0, lake=lake)
+        statement = "select pid, ndvi, usable, clear_part from observations where scene = $scene order by pid"
+        looks.append({row["pid"]: row for row in lake.sql(statement, scene=scene_id(folder, number)).to_pylist()})
+    truth, planted = looks
+    added = [pid for pid, row in planted.items() if row["clear_part"] and truth[pid]["usable"]]
+    assert len(added) >= 5
+    assert all(planted[pid]["usable"] for pid in added)
+    errors = np.array([planted[pid]["ndvi"] - truth[pid]["ndvi"] for pid in added])
+    assert np.sqrt((errors**2).mean()) <= 0.02
+    touched = rows(lake, scene_id(folder, number))
+    unchanged = [pid for pid, row in planted.items() if row["usable"] and pid not in touched]
+    assert all(planted[pid]["ndvi"] == truth[pid]["ndvi"] for pid in unchanged)

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 import factories
 import numpy as np
 import pytest
+from deltalake import write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cbm_lake import cards, markers, show
+from cbm_lake import cards, get, markers, scenes, show
 from cbm_lake.cards import S2, observation
+from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm import overview
 from cbm_lake.lake import Lake
 from cbm_lake.lake.looks import count
@@ -209,3 +211,173 @@ def test_numbers_of_the_rule_in_sql_are_those_of_the_data(lake):
     assert row["b"] == pytest.approx(observation.LEAST_SHARE)
     assert row["c"] == observation.MOST_CLOUD
     assert row["d"] == SCREEN
+
+
+# -- clear pixels alone -------------------------------------------------------------------------------------------
+
+USUAL = "SCL 3,8,9,10,11"
+PARTLY = {"share": 1.0, "scl": {4: 18, 9: 7}}
+"""Seven of twenty-five classified pixels are clouded."""
+
+
+def clear_row(share=0.72, count=72, mask=USUAL, **others):
+    """The row of clear pixels of such a look: its NDVI is 0.6, that of all pixels 0.5."""
+    bands = {**factories.band("B04", 300, count), **factories.band("B08", 1200, count)}
+    return {"share": share, "scl": {4: round(25 * share)}, "mask": mask, **bands, **others}
+
+
+TAKEN = {
+    "most of it is clear": (PARTLY, clear_row(), {}),
+    "just enough is clear": (PARTLY, clear_row(0.6, 60), {}),
+    "eight pixels": (PARTLY, clear_row(0.7, 8), {}),
+    "fewer classes are screened": (PARTLY, clear_row(), {"classes": [9]}),
+    "no class is screened too": (PARTLY, clear_row(), {"classes": [0, 9]}),
+    "no classified pixel is left": (PARTLY, clear_row(scl={}), {}),
+    "less is asked for": (PARTLY, clear_row(0.4, 40), {"least_clear": 0.4}),
+    "fewer pixels are asked for": (PARTLY, clear_row(0.7, 5), {"fewest": 5}),
+    "clouds are grown": (PARTLY, clear_row(mask=f"{USUAL} dilated 1"), {}),
+    "another mask hides some": ({"share": 1.0}, clear_row(mask=f"{USUAL} and cloud > 40"), {}),
+    "little of it is cut off": ({**PARTLY, "share": 0.95}, clear_row(), {}),
+}
+"""What all pixels say, what the clear ones, and options of the question, where these stand for the parcel."""
+NOT_TAKEN = {
+    "too little is clear": (PARTLY, clear_row(0.59, 59), {}, "cloudy"),
+    "seven pixels": (PARTLY, clear_row(0.7, 7), {}, "cloudy"),
+    "other classes are screened": (PARTLY, clear_row(), {"classes": [2, 9]}, "cloudy"),
+    "the mask is of no classes": (PARTLY, clear_row(mask="cloud > 40"), {}, "cloudy"),
+    "so many clouds are allowed": (PARTLY, clear_row(), {"most": 0.3}, None),
+    "nothing is screened": (PARTLY, clear_row(), {"classes": []}, None),
+    "most is asked for": (PARTLY, clear_row(), {"least_clear": 0.9}, "cloudy"),
+    "never": (PARTLY, clear_row(0.99, 99), {"least_clear": 2}, "cloudy"),
+    "the parcel is cut": ({**PARTLY, "share": 0.8}, clear_row(), {}, "cut"),
+    "the parcel is small": (
+        {**PARTLY, **factories.band("B04", 400, 7), **factories.band("B08", 1200, 7)},
+        clear_row(0.7, 5),
+        {},
+        "small",
+    ),
+    "another mask hides most": ({"share": 1.0}, clear_row(0.2, 20, f"{USUAL} and cloud > 40"), {}, "cloudy"),
+    "grown clouds hide all": ({"share": 1.0}, clear_row(0.0, 0, f"{USUAL} dilated 2"), {}, "cloudy"),
+    "another mask hides less than is allowed": (
+        {"share": 1.0},
+        clear_row(0.9, 90, f"{USUAL} and cloud > 40"),
+        {"most": 0.2},
+        None,
+    ),
+}
+"""The same where they do not, and why the look is not usable."""
+
+
+def look(lake, whole, clear, options):
+    """One look at a parcel as observations_s2 has it."""
+    rows = [factories.signature("12", **whole), factories.signature("12", **clear)]
+    lake.add_parcels("ms", 2024, "", "v1", factories.parcels(("12",), (("wheat", "1"),)))
+    lake.add_scenes(factories.scenes("A"))
+    factories.write(lake, factories.signatures(*rows), clear=1, mask=clear["mask"])
+    classes = options.pop("classes", SCREEN)
+    asked = "".join(f", {name} := {value}" for name, value in options.items())
+    (row,) = lake.sql(f"select * from observations_s2($classes::integer[]{asked})", classes=classes).to_pylist()  # noqa: S608
+    assert lake.sql("select ndvi(B04_mean, B08_mean) v from s2")["v"].to_pylist() == [pytest.approx(0.5)]
+    return row
+
+
+@pytest.mark.parametrize(("whole", "clear", "options"), TAKEN.values(), ids=TAKEN)
+def test_clear_pixels_stand_for_a_parcel_when(lake, whole, clear, options):
+    row = look(lake, whole, clear, dict(options))
+    assert row["usable"]
+    assert row["clear_part"]
+    assert row["why_not"] is None
+    assert row["ndvi"] == pytest.approx(0.6)
+    assert row["clear_share"] == pytest.approx(clear["share"])
+    assert row["share"] == pytest.approx(whole["share"])
+    assert (row["cloud"], row["pixels"]) == (0, clear["B04_count"])
+
+
+@pytest.mark.parametrize(("whole", "clear", "options", "why"), NOT_TAKEN.values(), ids=NOT_TAKEN)
+def test_all_pixels_count_when(lake, whole, clear, options, why):
+    row = look(lake, whole, clear, dict(options))
+    assert row["why_not"] == why
+    assert row["usable"] == (why is None)
+    assert not row["clear_part"]
+    assert row["ndvi"] == pytest.approx(0.5)
+
+
+def test_look_ups_and_views_of_rows_have_those_of_all_pixels_alone(lake):
+    look(lake, PARTLY, clear_row(), {})
+    assert lake.sql("select count(*) n from signatures_s2")["n"].to_pylist() == [2]
+    assert lake.sql("select count(*) n from s2_long where band = 'B04'")["n"].to_pylist() == [1]
+    assert "mask" not in lake.sql("select * from s2 limit 0").column_names
+    key = {"aoi": "ms", "year": 2024, "ptype": "", "pid": "12"}
+    assert lake.query("time_series.s2", **key, bands=["B04"])["mean"].to_pylist() == [400]  # without SQL
+    by_sql = lake.sql("select mean from s2_long where pid = '12' and band = 'B04'")
+    assert by_sql["mean"].to_pylist() == [400]
+    assert lake.query("time_series.looks_s2", **key, screen=SCREEN)["B04_mean"].to_pylist() == [300]
+
+
+def test_figures_draw_the_clear_pixels_and_tell_them_apart(lake):
+    look(lake, PARTLY, clear_row(), {})
+    figures = reading.Reading.of(lake)
+    (parcel,) = figures.parcels("ms", 2024, "12")
+    curve = computing.ndvi_curve(figures.series(parcel, "s2"), cards.CLOUD_CLASSES)
+    assert curve[["value", "cloud", "clear_part", "count"]].values.tolist() == [[pytest.approx(0.6), 0.0, True, 72.0]]
+    assert computing.clear(curve).all()
+    curve = computing.ndvi_curve(figures.series(parcel, "s2"), [2, 9])
+    assert curve[["value", "clear_part", "why_not"]].values.tolist() == [[pytest.approx(0.5), False, "cloudy"]]
+
+
+def test_a_crop_is_described_by_clear_pixels_where_they_count(lake):
+    look(lake, PARTLY, clear_row(), {})
+    key = {"aoi": "ms", "year": 2024, "ptype": "", "crop": "wheat", "without": "", "screen": SCREEN}
+    assert lake.query("time_series.crop_s2", **key, bands=["B04"])["mean"].to_pylist() == [300]
+    index = lake.query("time_series.crop_index", **key, plus=["B08"], minus=["B04"])
+    assert index["mean"].to_pylist() == [pytest.approx(0.6)]
+
+
+def test_time_series_for_people_tell_clear_pixels_apart(lake):
+    look(lake, PARTLY, clear_row(), {})
+    usual = get.time_series.by_pid("ms", 2024, "12", band="B04", lake=lake)
+    assert usual[["mean"]].values.tolist() == [[400.0]]
+    assert "clear_part" not in usual
+    of_clear = get.time_series.by_pid("ms", 2024, "12", band="B04", clear=True, lake=lake)
+    assert of_clear[["mean", "clear_part", "usable"]].values.tolist() == [[300.0, True, True]]
+    other = get.time_series.by_pid("ms", 2024, "12", band="B04", clear=True, screen=[2, 9], lake=lake)
+    assert other[["mean", "clear_part", "usable"]].values.tolist() == [[400.0, False, False]]
+    with pytest.raises(InvalidInputError, match="bs has no scene classes"):
+        get.time_series.by_pid("ms", 2024, "12", "bs", clear=True, lake=lake)
+
+
+def test_rows_of_clear_pixels_go_aside_and_come_back_with_their_scene(lake):
+    look(lake, PARTLY, clear_row(), {})
+    before = lake.sql("select * from s2_rows order by mask nulls first")
+    scenes.leave_out("A", why="hazy", lake=lake)
+    assert lake.sql("select count(*) n from signatures_s2")["n"].to_pylist() == [0]
+    scenes.put_back("A", why="it is not", lake=lake)
+    assert lake.sql("select * from s2_rows order by mask nulls first").equals(before)
+    assert lake.sql("select count(*) n from signatures_s2")["n"].to_pylist() == [2]
+    lake.compact()
+    assert lake.sql("select * from s2_rows order by mask nulls first").equals(before)
+    assert lake.sql("select clear_part from observations")["clear_part"].to_pylist() == [True]
+
+
+def test_tables_without_masks_have_looks_as_ever_and_take_masks_later(lake):
+    """A lake of an earlier version: its table and its files lack the column."""
+    lake.add_parcels("ms", 2024, "", "v1", factories.parcels(("12",), (("wheat", "1"),)))
+    lake.add_scenes(factories.scenes(factories.scene("A", factories.day(0))))
+    rows = factories.signatures(factories.signature("12", "A", factories.day(0), extraction=factories.number("A")))
+    write_deltalake(f"{lake.url}/signatures/s2", rows.drop_columns("mask"), partition_by=["aoi", "year"])
+    lake.record(factories.entry("A", rows=1))
+    opened = Lake(lake.url)
+    assert opened.sql("select clear_part, usable from observations").to_pylist() == [
+        {"clear_part": False, "usable": True}
+    ]
+    opened.add_scenes(factories.scenes(factories.scene("B", factories.day(1))))
+    rows = [factories.signature("12", "B", factories.day(1), **row) for row in (PARTLY, clear_row())]
+    factories.write(opened, factories.signatures(*rows), scene="B", clear=1, mask=USUAL)
+    for _ in range(2):
+        parts = opened.sql("select scene, clear_part, usable from observations order by scene").to_pylist()
+        assert [(row["clear_part"], row["usable"]) for row in parts] == [(False, True), (True, True)]
+        assert opened.sql("select count(*) n from s2")["n"].to_pylist() == [2]
+        opened.compact()
+    scenes.leave_out("A", why="hazy", lake=opened)
+    scenes.put_back("A", why="it is not", lake=opened)
+    assert opened.sql("select count(*) n from s2_rows")["n"].to_pylist() == [3]

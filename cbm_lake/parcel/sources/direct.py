@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -205,7 +206,13 @@ class LakeSource:
 
     def series(self, parcel: Parcel, card: Card) -> TimeSeries:
         """See `Source.series`."""
-        return TimeSeries(parcel, card, self.lake.query(f"time_series.wide_{card.name}", **parcel.key.params))
+        rows = self.lake.query(f"time_series.wide_{card.name}", **parcel.key.params)
+        return TimeSeries(parcel, card, rows, self._looks(parcel, card) if card.classification else None)
+
+    def _looks(self, parcel: Parcel, card: Card) -> Callable[[tuple[int, ...]], pa.Table]:
+        """What asks for a parcel's looks when scene classes are screened, once for the same classes."""
+        query = f"time_series.looks_{card.name}"
+        return lru_cache(4)(lambda classes: self.lake.query(query, screen=list(classes), **parcel.key.params))
 
     def _statistics(self, question: Statistics) -> Columns:
         """Scenes without histogram are dropped if others have one, with a warning."""
@@ -226,6 +233,21 @@ class LakeSource:
         if not rows.num_rows:
             self._row(parcels, question.key.pid)
         return answer
+
+    def looks(self, question: Statistics, screened: tuple[int, ...]) -> Columns:
+        """Statistics as `answer` gives them, of clear pixels alone where these stand for the parcel.
+
+        With two columns more: clear_part, whether they are of these, and usable, whether the look counts. `screened`
+        are the scene classes that count as clouds.
+        """
+        card, key = cards.get(question.tstype), question.key.params | {"aoi": self._set(question.key).aoi}
+        bands = _bands(card.name, question.band)
+        rows = self.lake.query(f"time_series.clear_{card.name}", **key, bands=bands, screen=list(screened))
+        if not rows.num_rows:
+            self._row(self._set(question.key), question.key.pid)
+        more = {name: rows[name].to_pylist() for name in ("clear_part", "usable")}
+        rows = rows.drop_columns(list(more))
+        return _series(rows, card.name, scl=True, ref=False, more=more)
 
     def _weather(self, key: ParcelKey) -> Columns:
         parcels = self._set(key)
@@ -359,10 +381,11 @@ def _bands(tstype: str, band: str) -> list[str] | None:
     return [*card.check_bands((name,))]
 
 
-def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool) -> Columns:
+def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool, more: Columns | None = None) -> Columns:
     others = [name for name in cards.statistics.OPTIONAL if name in rows.column_names]
     answer: Columns = {name: decimals.shortest(rows[name]).to_pylist() for name in (*_SERIES, *others)}
     answer["count"] = [float(count) for count in answer["count"]]
+    answer |= more or {}
     answer["band"] = [band + SUFFIX[tstype] for band in answer["band"]]
     classes = cards.get(tstype).classification
     if classes and scl:
