@@ -68,7 +68,9 @@ class Claims:
             InvalidInputError: there is no such column, or it has something else than true and false (also 1 and 0, yes
                 and no).
         """
-        return np.array([bool(flag) for flag in self._read(name, scenario, _flag, "flag (true or false, 1 or 0)")], bool)
+        return np.array(
+            [bool(flag) for flag in self._read(name, scenario, _flag, "flag (true or false, 1 or 0)")], bool
+        )
 
     def days(self, choice: Sequence[Day], year: int, scenario: str) -> Days:
         """The first day of a choice that each parcel has, since 1970-01-01; NEVER where it has none.

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from cbm_lake.markers.claims import NEVER
 from cbm_lake.markers.events import Events

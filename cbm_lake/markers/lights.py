@@ -178,11 +178,13 @@ class _Court:
         """The day as of whose end a scenario is judged: none on which it is due where the comparison is older."""
         if not rules.markers_of(scenario) & set(PEERS) or not len(days.due):
             return self.day
-        final = self.parameters.peers.last_day(self.history.raw.year, rules.season_end(self.parameters, self.history.raw.year))
+        final = self.parameters.peers.last_day(
+            self.history.raw.year, rules.season_end(self.parameters, self.history.raw.year)
+        )
         if scenario.due is not None and days.due.min() < final + self.parameters.spike.days + 1:
             raise InvalidInputError(
                 f"scenario {name!r} compares with other parcels up to {as_date(final)} (`peers: until`) and is due on "
-                f"{as_date(days.due.min())}; let it be due {self.parameters.spike.days + 1} days after that day or later"
+                f"{as_date(days.due.min())}; due {self.parameters.spike.days + 1} days after it is right"
             )
         if self.compared < self.day and days.due.min() <= self.day:
             log.warning("scenario %r waits for a search: there are later scenes than those of the markers", name)
@@ -286,9 +288,7 @@ def _waits(due: int) -> tuple[str, str]:
 
 
 def _counted(judged: _Judged, scenario: Scenario, number: int) -> Flags:
-    return rules.counted(
-        judged.evidence, scenario.rules[number], judged.days.first[number], judged.days.last[number]
-    )
+    return rules.counted(judged.evidence, scenario.rules[number], judged.days.first[number], judged.days.last[number])
 
 
 def _details(judged: _Judged, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
@@ -308,7 +308,9 @@ def _details(judged: _Judged, scenario: Scenario, nothing: Flags, there: Ints) -
     seen = np.full((parcels, 3), np.nan)
     seen[parcel] = fields[:, [0, 2, 6]]
     absent = (events == 0)[there]
-    columns = [np.where(absent, each[there], own[there]) for each, own in zip(seen.T, (first, last, confidence), strict=True)]
+    columns = [
+        np.where(absent, each[there], own[there]) for each, own in zip(seen.T, (first, last, confidence), strict=True)
+    ]
     start, end, share = (np.where(nothing, np.nan, column) for column in columns)
     return {
         "events": pa.array(events[there], mask=absent | nothing),
@@ -338,7 +340,11 @@ def _court(
     key = parcels.params
     raw = series.read_raw(lake, parcels, parameters, pids)
     rows = lake.query(
-        "markers.of_parcels", aoi=parcels.aoi, year=parcels.year, part=part_of(parcels), pids=None if pids is None else list(pids)
+        "markers.of_parcels",
+        aoi=parcels.aoi,
+        year=parcels.year,
+        part=part_of(parcels),
+        pids=None if pids is None else list(pids),
     )
     if not rows.num_rows:
         raise NotFoundError(f"no markers of {parcels.name} were found yet; find them first (`cbm-lake markers find`)")
@@ -378,7 +384,9 @@ def _peers(rows: pa.Table, pids: pa.Array) -> list[Events]:
     result = []
     for marker in PEERS:
         some = rows.filter(pc.equal(rows["marker"], marker))
-        days = [some[f"date_{part}"].cast(pa.int32()).cast(pa.float64()).to_numpy() for part in ("start", "main", "end")]
+        days = [
+            some[f"date_{part}"].cast(pa.int32()).cast(pa.float64()).to_numpy() for part in ("start", "main", "end")
+        ]
         values = [some[name].cast(pa.float64()).to_numpy() for name in FIELDS[3:]]
         parcel = pc.index_in(some["pid"], pids).to_numpy().astype(np.int64)
         fields = np.column_stack([*days, *values])

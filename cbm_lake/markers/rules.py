@@ -147,7 +147,7 @@ def holds(evidence: Evidence, rule: Rule, mask: Flags) -> Flags:
 
 
 def first_rule(evidence: Evidence, rules: Sequence[Rule], days: Windows, asked: Flags) -> Ints:
-    """The number of the first rule that holds for each parcel, of those that are asked (rules, parcels); -1 for none."""
+    """The number of the first rule that holds for each parcel, of those asked (rules, parcels); -1 for none."""
     decided = np.full(len(evidence.unseen), -1)
     for number, rule in enumerate(rules):
         here = asked[number] & (decided < 0)

@@ -113,10 +113,10 @@ class Orbits:
 
     def take(self, keep: npt.NDArray[np.bool_]) -> Orbits:
         """Only the images where `keep` is True."""
-        return Orbits(*(column[keep] for column in (self.parcel, self.day, self.orbit, self.value, self.weight)))
+        return Orbits(self.parcel[keep], self.day[keep], self.orbit[keep], self.value[keep], self.weight[keep])
 
     def joined(self, parcels: int, first: int) -> Series:
-        """One series per parcel from day `first`: the mean of each orbit is made that of all, as each sees another side."""
+        """One series per parcel from day `first`; each orbit sees another side, and its mean is made that of all."""
         orbits = np.unique(self.orbit)
         number = self.parcel * len(orbits) + np.searchsorted(orbits, self.orbit)
         usual = _means(number, self.value, parcels * len(orbits))[number]
@@ -197,7 +197,9 @@ def nothing(parameters: Parameters) -> Observations:
     orbits = Orbits(none.astype(np.int64), none.astype(np.int32), none.astype(np.int64), none, none)
     empty = Series(np.zeros(1, np.int64), none.astype(np.int32), none.astype(np.float32))
     names = pa.array([], pa.string())
-    raw = Raw(names, none.astype(object), names, EPOCH.year, empty, empty.value, none.astype(np.int64), orbits, parameters)
+    raw = Raw(
+        names, none.astype(object), names, EPOCH.year, empty, empty.value, none.astype(np.int64), orbits, parameters
+    )
     return raw.until()
 
 
@@ -233,7 +235,7 @@ def read_raw(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Seque
         "brightest": parameters.clear.brightest,
     }
     optical = lake.query("markers.optical", **key, **how, first=first)
-    waves = lake.query("markers.coherence", **key)
+    waves = lake.query("markers.images", **key)
     columns = {name: waves[name].to_numpy() for name in ("place", "day", "orbit", "coherence", "weight")}
     return Raw(
         declared["pid"].combine_chunks(),
