@@ -3,8 +3,8 @@
     python -m benchmarks.replay [--step 5] [--seeds 2024] [--swiss FOLDER] [--herault FOLDER]
 
 --swiss is the folder CH_poly of simonopravil/gee-mowing-detection, --herault a folder with safe/ (cropped Sentinel-2
-products) and parcels.parquet (pid parcel_id, crop EC_hcat_n). Each day of the season is judged as if the lake had nothing
-later. A red is true where it is still red at the end and, where it is known what happened, no mowing was observed.
+products) and parcels.parquet (pid parcel_id, crop EC_hcat_n). Each day of the season is judged as if the lake had
+nothing later.
 """
 
 from __future__ import annotations
@@ -149,9 +149,8 @@ def soon_table(histories: list[tuple[Season, pd.DataFrame]]) -> str:
             early, soon = (rows.late < 0).sum(), rows.late.between(0, SOON).sum()
             total.update(all=len(rows), soon=early + soon)
             share = f"{(early + soon) / len(rows):.0%}"
-            lines.append(
-                f"| {season.name} | {scenario} | {len(rows)} | {early} | {soon} | {len(rows) - early - soon} | {share} |"
-            )
+            numbers = [len(rows), early, soon, len(rows) - early - soon, share]
+            lines.append(f"| {season.name} | {scenario} | {' | '.join(map(str, numbers))} |")
     lines.append(f"| all | | {total['all']} | | | | {total['soon'] / max(total['all'], 1):.0%} |")
     return "\n".join(lines)
 

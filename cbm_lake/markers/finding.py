@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import series, smoothing
 from cbm_lake.markers.events import Events, of_parcels
 from cbm_lake.markers.kernels import FIELDS
-from cbm_lake.markers.parameters import EPOCH, Parameters
+from cbm_lake.markers.parameters import Parameters
 from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.markers.peers import compare, scores
 from cbm_lake.markers.series import Observations
@@ -115,21 +116,8 @@ def part_of(parcels: ParcelSet) -> int:
 
 
 def search(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
-    """All markers, as columns: those of single parcels, and those of the comparison with others up to `peers.until`."""
-    last = parameters.peers.last_day(year, parameters.season.days(year)[1])
-    compared = observations.until(last, parameters.clear.dates)
-    return [*of_blocks(observations, year, parameters), *_alike(compared, year, parameters)]
-
-
-def marker_names(parameters: Parameters) -> frozenset[str]:
-    """The names of all markers that a search with these parameters can give."""
-    nobody = series.nothing(parameters)
-    return frozenset(events.marker for events in search(nobody, EPOCH.year, parameters))
-
-
-def of_blocks(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
-    """The markers of single parcels, detected block by block on two threads."""
-    begins = range(0, max(len(observations.pids), 1), _AT_ONCE)
+    """All markers, as columns; those of single parcels are detected block by block on two threads."""
+    begins = range(0, len(observations.pids), _AT_ONCE)
 
     def search_block(begin: int) -> list[Events]:
         return [
@@ -137,11 +125,14 @@ def of_blocks(observations: Observations, year: int, parameters: Parameters) -> 
         ]
 
     with ThreadPoolExecutor(_THREADS) as workers:
-        return [*chain.from_iterable(workers.map(search_block, begins))]
+        parts = list(workers.map(search_block, begins))
+    return [*chain.from_iterable(parts), *_alike(observations, year, parameters)]
 
 
 def _alike(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
     """Homogeneity, similarity to the median curve of the crop, and rank of the distance from it."""
+    uneven = _homogeneity(observations, parameters)
+    observations = _compared(observations, year, parameters)
     smooth = smoothing.curves(observations.ndvi, *parameters.season.days(year), parameters.smooth)
     comparison = compare(smooth.value, observations.crops, observations.observable, parameters.peers.least)
     some = np.flatnonzero(comparison.members > 0)
@@ -159,8 +150,15 @@ def _alike(observations: Observations, year: int, parameters: Parameters) -> lis
     return [
         Events("similarity", some, alike, kind, nearest),
         Events("distance_rank", some, ranked, "s2"),
-        _homogeneity(observations, parameters),
+        uneven,
     ]
+
+
+def _compared(observations: Observations, year: int, parameters: Parameters) -> Observations:
+    """The observations up to the day `peers.until`, so that nothing later changes what the comparison gives."""
+    last = parameters.peers.last_day(year, parameters.season.days(year)[1])
+    ndvi = observations.ndvi.take(observations.ndvi.day <= last)
+    return replace(observations, ndvi=ndvi, dates=ndvi.count, observable=ndvi.count >= parameters.clear.dates)
 
 
 def _homogeneity(observations: Observations, parameters: Parameters) -> Events:

@@ -1,24 +1,31 @@
 """When a scenario is judged: verdicts that rest only on what was seen up to a day, and that nothing later changes.
 
-A verdict is settled on a day of a clear look when it is the same whatever may be seen next. It is always given from what
-the lake has up to that day: with more looks it is the same, by whatever markers it is reached. See docs/markers.md.
+A verdict is settled on a day of a clear look when it is the same whatever may be seen next. It is always given from
+what the lake has up to that day: with more looks it is the same, by whatever markers it is reached.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
 import numpy as np
 
 from cbm_lake.markers.claims import NEVER
-from cbm_lake.markers.events import Events
-from cbm_lake.markers.finding import of_blocks
-from cbm_lake.markers.parameters import Parameters, Scenario
+from cbm_lake.markers.events import Events, of_parcels
+from cbm_lake.markers.history import History, empty, gaps
+from cbm_lake.markers.parameters import EPOCH, Parameters, Scenario
 from cbm_lake.markers.rules import Evidence, Flags, Ints, Windows, first_rule
-from cbm_lake.markers.series import Observations, Raw, Series
+from cbm_lake.markers.series import Observations, Series
 
+PEERS: Final = ("similarity", "distance_rank", "homogeneity")
+"""Markers of the comparison with other parcels, which the search writes to the lake."""
+_AT_ONCE: Final = 10_000
+"""Parcels per block."""
+_THREADS: Final = 2
 _EARLY: Final = 10
 """Days between the dates on which red is looked for before a scenario is due."""
 
@@ -34,60 +41,58 @@ class Future:
 
 
 FUTURES: Final = (Future(0.9, 0.3, 1), Future(0.9, 0.3, 11), Future(0.12, 0.8, 1), Future(0.12, 0.8, 11))
-"""The sward grows again or is bare, and this is seen at once or when a single low value is taken for no cloud any more."""
+"""The sward grows again or is bare; this is seen at once, or once a single low value is no spike any more."""
 _NEXT_LOOKS: Final = 5 * np.arange(13)
 _NEXT_IMAGES: Final = 6 * np.arange(10)
 
 
 @dataclass(frozen=True, eq=False)
-class History:
+class Case:
     """All that verdicts rest on."""
 
-    raw: Raw
+    history: History
     peers: Sequence[Events]
     """Markers of the comparison with other parcels, which nothing later than `peers.until` changes."""
-
-    def looks(self, some: Ints) -> Series:
-        """The clear looks at some parcels."""
-        member = np.zeros(len(self.raw.pids), bool)
-        member[some] = True
-        taken = self.raw.ndvi.take(member[self.raw.ndvi.owner])
-        return replace(taken, offsets=np.concatenate([[0], np.cumsum(taken.count[some])]))
 
     def evidence(self, some: Ints, last: Ints, due: Ints, future: Future | None = None) -> Evidence:
         """The evidence about some parcels as of the end of a day of each, or with what may be seen after it.
 
         Whether a parcel was observable, and its longest gap up to the due date, are always of what was seen.
         """
-        seen = self.raw.until(last, some)
-        parameters, year = self.raw.parameters, self.raw.year
+        seen = self.history.until(last, some)
+        parameters, year = self.history.parameters, self.history.year
         first, end = parameters.mowing.season.days(year)
         gap = gaps(seen.ndvi, first, np.minimum(np.minimum(due, last), end))
-        told = seen if future is None else followed(seen, last, future)
-        place = np.full(len(self.raw.pids), -1)
-        place[some] = np.arange(len(some))
-        peers = [_of_some(events, place) for events in self.peers]
-        return Evidence.of([*of_blocks(told, year, parameters), *peers], ~seen.observable, gap)
+        assumed = seen if future is None else followed(seen, last, future)
+        index = np.full(len(self.history.pids), -1)
+        index[some] = np.arange(len(some))
+        peers = [_of_some(events, index) for events in self.peers]
+        return Evidence.of([*_of_blocks(assumed, year, parameters), *peers], ~seen.observable, gap)
 
 
-def _of_some(events: Events, place: Ints) -> Events:
-    """The markers of the parcels that have a place, with it as their index."""
-    index = place[events.parcel]
+def _of_blocks(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
+    """The markers of single parcels, detected block by block on two threads."""
+    begins = range(0, max(len(observations.pids), 1), _AT_ONCE)
+
+    def search_block(begin: int) -> list[Events]:
+        return [
+            events.moved(begin) for events in of_parcels(observations.block(begin, begin + _AT_ONCE), year, parameters)
+        ]
+
+    with ThreadPoolExecutor(_THREADS) as workers:
+        return [*chain.from_iterable(workers.map(search_block, begins))]
+
+
+def marker_names(parameters: Parameters) -> frozenset[str]:
+    """The names of all markers that a search with these parameters can give."""
+    return frozenset((*PEERS, *(events.marker for events in of_parcels(empty(parameters), EPOCH.year, parameters))))
+
+
+def _of_some(events: Events, index_of: Ints) -> Events:
+    """The markers of the parcels that have an index, with it."""
+    index = index_of[events.parcel]
     keep = index >= 0
     return Events(events.marker, index[keep], events.fields[keep], events.kind[keep], events.practice[keep])
-
-
-def gaps(series: Series, first: int, last: Ints) -> Ints:
-    """Longest gap between looks of each parcel from day `first` to a day of each, which both count as looks; in days."""
-    last = np.maximum(last, first)
-    parcels = np.arange(len(series))
-    owner = np.concatenate([parcels, series.owner, parcels])
-    day = np.concatenate([np.full(len(series), first), np.clip(series.day, first, last[series.owner]), last])
-    order = np.lexsort([day, owner])
-    owner, day = owner[order], day[order]
-    result = np.zeros(len(series), np.int64)
-    np.maximum.at(result, owner[1:], np.where(np.diff(owner) == 0, np.diff(day), 0))
-    return result
 
 
 def followed(seen: Observations, last: Ints, future: Future) -> Observations:
@@ -134,11 +139,11 @@ class _Round:
     """Whether green is settled too: all rules are asked."""
 
 
-def settled(history: History, scenario: Scenario, parcels: Ints, days: Windows, last: int) -> Verdicts:
+def settled(case: Case, scenario: Scenario, parcels: Ints, days: Windows, last: int) -> Verdicts:
     """The verdicts that are settled by the end of a day.
 
     Args:
-        history: all that is known; nothing later than `last` is used.
+        case: all that is known; nothing later than `last` is used.
         scenario: the rules.
         parcels: indices of the parcels that it asks about, ascending.
         days: its days for these.
@@ -146,35 +151,35 @@ def settled(history: History, scenario: Scenario, parcels: Ints, days: Windows, 
     """
     rule, day = np.full(len(parcels), -1), np.full(len(parcels), NEVER)
     if scenario.due is None:
-        return _at_the_end(history, scenario, parcels, days, last)
-    for one in _rounds(history, scenario, parcels, days):
+        return _at_the_end(case, scenario, parcels, days, last)
+    for one in _rounds(case, scenario, parcels, days):
         some = np.flatnonzero((one.at <= last) & (one.at < day))
         if len(some):
-            decided, firm = _firm(history, scenario, parcels[some], one.at[some], days.take(some), one, some)
+            decided, firm = _firm(case, scenario, parcels[some], one.at[some], days.take(some), one, some)
             rule[some[firm]], day[some[firm]] = decided[firm], one.at[some[firm]]
     return Verdicts(rule, day)
 
 
-def _at_the_end(history: History, scenario: Scenario, parcels: Ints, days: Windows, last: int) -> Verdicts:
+def _at_the_end(case: Case, scenario: Scenario, parcels: Ints, days: Windows, last: int) -> Verdicts:
     """Verdicts without a due date: whatever holds at the end of the season."""
     if not len(parcels) or days.due[0] > last:
         return Verdicts(np.full(len(parcels), -1), np.full(len(parcels), NEVER))
-    evidence = history.evidence(parcels, days.due, days.due)
+    evidence = case.evidence(parcels, days.due, days.due)
     return Verdicts(first_rule(evidence, scenario.rules, days, np.ones(days.first.shape, bool)), days.due)
 
 
-def _rounds(history: History, scenario: Scenario, parcels: Ints, days: Windows) -> Iterator[_Round]:
+def _rounds(case: Case, scenario: Scenario, parcels: Ints, days: Windows) -> Iterator[_Round]:
     """When a scenario is looked at: every ten days for early reds, and at each clear look after rules are due."""
     early = np.array([[rule.early] for rule in scenario.rules])
     if any(rule.early and rule.colour == "red" for rule in scenario.rules):
-        begin = history.raw.parameters.season.days(history.raw.year)[0]
+        begin = case.history.parameters.season.days(case.history.year)[0]
         for day in range(begin, int(days.due.max(initial=begin)), _EARLY):
             yield _Round(np.where(days.due > day, day, NEVER), early & np.ones(days.first.shape, bool), final=False)
-    looks = history.looks(parcels)
+    looks = case.history.looks_at(parcels)
     own = [due for rule, due in zip(scenario.rules, days.rule_due, strict=True) if rule.due is not None]
     for due in (*own, days.due):
         asked = early | (days.rule_due <= due)
-        for at in _at_looks(looks, due, looks_asked(scenario, history.raw.parameters)):
+        for at in _at_looks(looks, due, looks_asked(scenario, case.history.parameters)):
             yield _Round(at, asked, final=due is days.due)
 
 
@@ -196,11 +201,11 @@ def _at_looks(looks: Series, due: Ints, least: int) -> Iterator[Ints]:
 
 
 def _firm(
-    history: History, scenario: Scenario, parcels: Ints, at: Ints, days: Windows, one: _Round, some: Ints
+    case: Case, scenario: Scenario, parcels: Ints, at: Ints, days: Windows, one: _Round, some: Ints
 ) -> tuple[Ints, Flags]:
     """The rule that decides on a day, and whether the colour is the same whatever is seen next."""
     asked = one.asked[:, some]
-    now = history.evidence(parcels, at, days.due)
+    now = case.evidence(parcels, at, days.due)
     rule = first_rule(now, scenario.rules, days, asked)
     colour = np.array([*(each.colour for each in scenario.rules), ""], object)
     firm = (colour[rule] == "red") | ((colour[rule] == "green") & one.final)
@@ -208,7 +213,7 @@ def _firm(
         left = np.flatnonzero(firm)
         if not len(left):
             break
-        then = history.evidence(parcels[left], at[left], days.due[left], future)
+        then = case.evidence(parcels[left], at[left], days.due[left], future)
         other = first_rule(then, scenario.rules, days.take(left), asked[:, left])
         firm[left] = colour[other] == colour[rule[left]]
     return rule, firm
