@@ -1,5 +1,6 @@
 """Lights that are judged when they are due: no red turns, whatever is seen later, and claims say when."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import factories
@@ -135,11 +136,12 @@ def test_once_red_is_said_it_stays_as_looks_are_added(seasons, name):
     )
     scenario = parameters.scenarios[name]
     windows = judging_windows(name, scenario, len(seasons), parameters)
-    case = judging.Case(seen_so_far, [])
+    looks = seen_so_far.looks
     colour = np.array([*(rule.colour for rule in scenario.rules), ""])
     red = np.zeros(len(seasons), bool)
     for last in range(19_783 + 70, 19_783 + 366, 7):
-        verdicts = judging.settled(case, scenario, np.arange(len(seasons)), windows, last)
+        grown = replace(seen_so_far, looks=looks.take(looks.day <= last))
+        verdicts = judging.settled(judging.Case(grown, []), scenario, np.arange(len(seasons)), windows, last)
         now = colour[verdicts.rule] == "red"
         assert (now | ~red).all()
         red = now
