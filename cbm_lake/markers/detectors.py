@@ -1,4 +1,4 @@
-"""The detectors as one document: their kinds, the parameters that stand in them, and the order in which they are run."""
+"""The detectors as one document: their kinds, the parameters that stand in them, the order in which they are run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Final
 
-from pydantic import Discriminator
+from pydantic import Field
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.markers.kinds import (
@@ -29,14 +29,10 @@ from cbm_lake.markers.signals import COHERENCE, NDVI, Signal, signal
 _RESERVED: Final = re.compile(r"observed.*|similarity|distance_rank|homogeneity")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _PARAMETER: Final = re.compile(r"[a-z_0-9]+(?:\.[a-z_0-9]+)+")
-_KINDS: Final = ("state", "peak", "drop", "threshold", "gap", "combination", "rise", "dip", "end", "tillage", "unseen")
+KINDS: Final = ("state", "peak", "drop", "threshold", "gap", "combination", "rise", "dip", "end", "tillage", "unseen")
 DetectorModel = Annotated[
     State | Peak | Drop | Threshold | Gap | Combination | Rise | Dip | End | Tillage | Unseen,
-    Discriminator(
-        "kind",
-        custom_error_type="kind",
-        custom_error_message=f"a detector needs a kind, one of {', '.join(_KINDS)}",
-    ),
+    Field(discriminator="kind"),
 ]
 
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from cbm_lake.cards import scene_classes
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files.documents import parse_yaml, read_yaml
-from cbm_lake.markers.detectors import DetectorModel, checked, with_values
+from cbm_lake.markers.detectors import KINDS, DetectorModel, checked, with_values
 from cbm_lake.markers.groups import EPOCH, Days, MonthDay, Positive, Season, Share
 from cbm_lake.markers.groups import Group as _Group
 
@@ -48,6 +48,7 @@ class Mowing(_Group):
     window: Days
     regain: Share
     regrowth: Days
+    confidence: Share
     apart: Days
     samples: Annotated[int, Field(ge=3)]
     false_alarm: Annotated[float, Field(gt=0, lt=0.5)]
@@ -207,7 +208,8 @@ def read(changes: Mapping[str, Any] | str | Path | None = None) -> Parameters:
         del where[2 : 3 if where[0] == "detectors" else 2]  # the kind, by which pydantic tells detectors apart
         path = ".".join(map(str, where))
         assigned = "" if isinstance(value, Mapping) else f"={value!r}"
-        reason = first["msg"].removeprefix("Value error, ")
+        no_kind = first["type"].startswith("union_tag")
+        reason = f"kind must be one of {', '.join(KINDS)}" if no_kind else first["msg"].removeprefix("Value error, ")
         raise InvalidInputError(f"parameter {path}{assigned} is not right: {reason}; see defaults.yaml") from error
 
 
