@@ -43,6 +43,7 @@ class Mowing(_Group):
     """When a fall of the NDVI is a cut."""
 
     season: Season
+    falls: Season
     drop: Share
     high: Share
     window: Days
@@ -195,7 +196,11 @@ def read(changes: Mapping[str, Any] | str | Path | None = None) -> Parameters:
     Raises:
         InvalidInputError: a parameter is unknown or out of range, or the file cannot be read.
     """
-    document = _merged(defaults(), _document(changes))
+    own = _document(changes)
+    document = _merged(defaults(), own)
+    mowing = own.get("mowing")
+    if isinstance(mowing, Mapping) and "season" in mowing and "falls" not in mowing:
+        document["mowing"]["falls"] = document["mowing"]["season"]
     for named in ("detectors", "scenarios"):
         if isinstance(document[named], Mapping):
             document[named] = {name: item for name, item in document[named].items() if item is not None}
