@@ -80,10 +80,10 @@ def claimed(
 
 
 def _is_extracted(lake: Lake, wanted: Signal, key: Mapping[str, Any]) -> bool:
-    """Whether the bands of a series may have been extracted over the parcels, as far as the extractions say."""
-    rows = lake.query("markers.extracted", card=wanted.card, **{name: key[name] for name in ("aoi", "year", "ptype")})
-    bands = set(rows["band"].to_pylist())
-    return not bands or None in bands or bands.issuperset(wanted.bands)
+    """Whether all bands of a series were extracted over the parcels."""
+    of = {name: key[name] for name in ("aoi", "year", "ptype")}
+    rows = (lake.query(f"markers.extracted_{wanted.card}", **of, band=band) for band in wanted.bands)
+    return all(one["extracted"][0].as_py() for one in rows)
 
 
 def _days(texts: pa.ChunkedArray, year: int, what: str) -> npt.NDArray[np.float64]:
