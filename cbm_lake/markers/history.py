@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,11 @@ import pyarrow as pa
 
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers import inputs
+from cbm_lake.markers.detectors import asked_for, claims, skipped
 from cbm_lake.markers.parameters import EPOCH, Parameters
 from cbm_lake.markers.series import Days, Ints, Observations, Series, check_pids, clean, ragged
+from cbm_lake.markers.signals import signal
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +68,10 @@ class History:
     """NDVI on clear dates, with the faults and spikes that `clean` leaves out."""
     images: Images
     parameters: Parameters
+    others: Mapping[str, Series] = field(default_factory=dict)
+    """The further series that detectors ask for, by name."""
+    claims: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    """The dates that declarations claim, which detectors ask for, by column."""
 
     def until(self, last: Ints | int, some: Ints) -> Observations:
         """The observations of some parcels as they were at the end of a day, as if nothing later were in the lake.
@@ -92,7 +99,16 @@ class History:
             gaps(ndvi, parameters.mowing.season.days(self.year)[0], np.broadcast_to(last, len(some))),
             np.full(len(some), np.nan, np.float32),
             ndvi.count >= parameters.clear.dates,
+            {name: self._other(name, bound, some, ndvi) for name in self.others},
+            {name: days[some] for name, days in self.claims.items()},
+            skipped(parameters.detectors, {name for name, series in self.others.items() if not len(series.day)}),
         )
+
+    def _other(self, name: str, bound: Ints, some: Ints, ndvi: Series) -> Series:
+        """A further series of some parcels up to a day of each, where it is optical on the days of their NDVI."""
+        series = self.others[name]
+        part = picked(series.take(series.day <= bound[series.owner]), some)
+        return part.take(part.on_days_of(ndvi)) if signal(name).is_optical else part
 
     def looks_at(self, some: Ints) -> Series:
         """The clear looks at some parcels."""
@@ -132,8 +148,8 @@ def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[
     first, last = parameters.season.days(parcels.year)
     clear = parameters.clear
     key |= {"pixels": clear.pixels, "share": clear.share, "last": last}
-    how = {"screen": list(clear.screen), "cloud": clear.cloud, "brightest": clear.brightest}
-    optical = lake.query("markers.optical", **key, **how, first=first)
+    optics = {"screen": list(clear.screen), "cloud": clear.cloud}
+    optical = lake.query("markers.optical", **key, **optics, brightest=clear.brightest, first=first)
     images = lake.query("markers.images", **key)
     return History(
         declared["pid"].combine_chunks(),
@@ -149,16 +165,22 @@ def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[
             images["weight"].to_numpy().astype(np.float64),
         ),
         parameters,
+        {
+            one.name: ragged(inputs.rows_of(lake, one, key | {"first": first}, optics), declared.num_rows, "value")
+            for one in asked_for(parameters.detectors)
+        },
+        inputs.claimed(lake, parcels, parameters.detectors, requested),
     )
 
 
 def empty(parameters: Parameters) -> Observations:
-    """The observations of no parcel."""
+    """The observations of no parcel, over which every detector runs."""
     none = np.zeros(0)
     numbers, days = none.astype(np.int64), none.astype(np.int32)
     names = pa.array([], pa.string())
     looks = Series(np.zeros(1, np.int64), days, none.astype(np.float32))
-    history = History(
-        names, none.astype(object), names, EPOCH.year, looks, Images(numbers, days, numbers, none, none), parameters
-    )
-    return history.until(0, numbers)
+    images = Images(numbers, days, numbers, none, none)
+    others = {one.name: looks for one in asked_for(parameters.detectors)}
+    dates = {column: none for _, column in claims(parameters.detectors)}
+    history = History(names, none.astype(object), names, EPOCH.year, looks, images, parameters, others, dates)
+    return replace(history.until(0, numbers), skipped=frozenset())
