@@ -21,11 +21,21 @@ class Colour(StrEnum):
     green = "green"
     yellow = "yellow"
     red = "red"
+    not_yet_due = "not yet due"
+    cannot_be_seen = "cannot be seen"
 
 
 Pids = Annotated[list[str] | None, typer.Option("--pid", help="Only this parcel; may be repeated.")]
 Parameters = Annotated[
     Path | None, typer.Option("--parameters", help="YAML of what differs from the defaults, see docs/markers.md.")
+]
+
+
+Day = Annotated[
+    str | None,
+    typer.Option(
+        "--day", help="As of the end of this day, 2024-06-15; without it the last one with an extracted scene."
+    ),
 ]
 
 
@@ -71,16 +81,36 @@ def lights(
         list[str] | None, typer.Option("--scenario", help="Only this scenario; may be repeated.")
     ] = None,
     colour: Annotated[Colour | None, typer.Option("--colour", help="Only parcels of this colour.")] = None,
+    day: Day = None,
     parameters: Parameters = None,
     output: Shown = Format.table,
 ) -> None:
-    """Give each parcel a colour in each scenario, with the reason, from the markers found before."""
+    """Give each parcel a colour in each scenario, with the reason; red is final."""
     from cbm_lake import markers
 
-    lights = markers.traffic_light(aoi, year, ptype, scenarios=scenario, parameters=parameters, pids=pid)
+    with err.status("judging"):
+        lights = markers.traffic_light(aoi, year, ptype, scenarios=scenario, parameters=parameters, pids=pid, day=day)
     if colour is not None:
         lights = lights.filter(lights["colour"].to_numpy() == colour)
     show(lights, output, f"traffic light of {aoi} {year}")
+
+
+@app.command("evidence")
+def evidence(
+    aoi: Aoi,
+    year: Year,
+    pid: Annotated[str, typer.Option("--pid", help="Which parcel.")],
+    scenario: Annotated[str, typer.Option("--scenario", help="Which scenario.")],
+    ptype: Ptype = None,
+    day: Day = None,
+    parameters: Parameters = None,
+    output: Shown = Format.table,
+) -> None:
+    """Show what the light of a parcel rests on: the markers that count, and all clear looks."""
+    from cbm_lake import markers
+
+    rows = markers.evidence(aoi, year, pid, scenario, ptype, parameters=parameters, day=day)
+    show(rows, output, f"evidence of {scenario} on parcel {pid} of {aoi} {year}")
 
 
 @app.command("phenology")

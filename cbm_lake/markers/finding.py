@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -130,6 +131,8 @@ def search(observations: Observations, year: int, parameters: Parameters) -> lis
 
 def _alike(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
     """Homogeneity, similarity to the median curve of the crop, and rank of the distance from it."""
+    uneven = _homogeneity(observations, parameters)
+    observations = _compared(observations, year, parameters)
     smooth = smoothing.curves(observations.ndvi, *parameters.season.days(year), parameters.smooth)
     comparison = compare(smooth.value, observations.crops, observations.observable, parameters.peers.least)
     some = np.flatnonzero(comparison.members > 0)
@@ -147,8 +150,15 @@ def _alike(observations: Observations, year: int, parameters: Parameters) -> lis
     return [
         Events("similarity", some, alike, kind, nearest),
         Events("distance_rank", some, ranked, "s2"),
-        _homogeneity(observations, parameters),
+        uneven,
     ]
+
+
+def _compared(observations: Observations, year: int, parameters: Parameters) -> Observations:
+    """The observations up to the day `peers.until`, so that nothing later changes what the comparison gives."""
+    last = parameters.peers.last_day(year, parameters.season.days(year)[1])
+    ndvi = observations.ndvi.take(observations.ndvi.day <= last)
+    return replace(observations, ndvi=ndvi, dates=ndvi.count, observable=ndvi.count >= parameters.clear.dates)
 
 
 def _homogeneity(observations: Observations, parameters: Parameters) -> Events:

@@ -42,14 +42,21 @@ def rises(
 
 
 @compiled
-def _around(day: Array, value: Array, begin: int, end: int, index: int, days: int) -> float:
-    """The median of the values up to `days` before and after an index, without it; NaN for fewer than three."""
+def _around(day: Array, value: Array, begin: int, end: int, index: int, days: int, change: float) -> float:
+    """The median of the values up to `days` before and after an index, without it.
+
+    NaN for fewer than three values, and where fewer than half of them lie `change` above that of the index: their median
+    is less then, and need not be computed.
+    """
     first, last = index, index
     while first > begin and day[index] - day[first - 1] <= days:
         first -= 1
     while last + 1 < end and day[last + 1] - day[index] <= days:
         last += 1
-    if last - first < 3:
+    higher = 0
+    for other in range(first, last + 1):
+        higher += value[other] - value[index] >= change - 1e-6
+    if last - first < 3 or 2 * higher < last - first:
         return np.nan
     return float(np.median(np.concatenate((value[first:index], value[index + 1 : last + 1]))))
 
@@ -65,7 +72,7 @@ def dips(offsets: Array, day: Array, value: Array, change: float, days: int, bef
     for parcel in range(len(offsets) - 1):
         begin, end = offsets[parcel], offsets[parcel + 1]
         for index in range(begin, end):
-            dip = _around(day, value, begin, end, index, days) - value[index]
+            dip = _around(day, value, begin, end, index, days, change) - value[index]
             if dip >= change:
                 main = day[index] - before / 2
                 event = np.array([day[index] - before, main, day[index], dip, np.nan, dip, confidence_of(dip, change)])
@@ -94,16 +101,7 @@ def confirm(rows: Array, count: Array, others: Array, other_count: Array, days: 
 
 @compiled
 def unseen(
-    offsets: Array,
-    day: Array,
-    value: Array,
-    rows: Array,
-    count: Array,
-    first: int,
-    last: int,
-    high: float,
-    low: float,
-    blind: int,
+    offsets: Array, day: Array, value: Array, rows: Array, count: Array, high: float, low: float, blind: int
 ) -> EventRows:
     """Rises of coherence within gaps of `blind` or more days without NDVI; value_3 the rise, no other values.
 
@@ -116,7 +114,7 @@ def unseen(
         begin, end = offsets[parcel], offsets[parcel + 1]
         for event in rows[parcel, : count[parcel]]:
             after = begin + np.searchsorted(day[begin:end], event[1])
-            if after in (begin, end) or not first <= event[1] <= last:
+            if after in (begin, end):
                 continue
             if day[after] - day[after - 1] >= blind and value[after - 1] >= high and value[after] >= low:
                 cut = np.array([event[0], event[1], event[2], np.nan, np.nan, event[3], event[6] / 2])

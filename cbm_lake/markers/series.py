@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,15 @@ from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.looks import count as counted
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import kernels
+from cbm_lake.markers import inputs, kernels
+from cbm_lake.markers.detectors import asked_for, skipped
 from cbm_lake.markers.parameters import Clear, Parameters, Spike
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Days = npt.NDArray[np.int32]
+_DAYS: Final = 1_000_000
+"""More than any number of days since 1970-01-01."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +52,12 @@ class Series:
         offsets = np.concatenate([[0], np.cumsum(keep)])[self.offsets]
         return replace(self, offsets=offsets, day=self.day[keep], value=self.value[keep])
 
+    def on_days_of(self, other: Series) -> npt.NDArray[np.bool_]:
+        """Mask of the values on days on which the other series has a value of the parcel, too."""
+        key, others = (part.owner * _DAYS + part.day for part in (self, other))
+        index = np.minimum(np.searchsorted(others, key), max(len(others) - 1, 0))
+        return others[index] == key if len(others) else np.zeros(len(key), bool)
+
     def block(self, begin: int, end: int) -> Series:
         """The series of parcels begin to end - 1."""
         bounds = self.offsets[begin : end + 1]
@@ -76,6 +85,12 @@ class Observations:
     spread: Floats
     """Median over the dates of the NDVI's standard deviation within the parcel; NaN where unknown."""
     observable: npt.NDArray[np.bool_]
+    others: Mapping[str, Series] = field(default_factory=dict)
+    """The further series that detectors ask for, by name; without any value where they were not extracted."""
+    claims: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    """The dates that the parcels' declarations claim, by column, in days since 1970-01-01; NaN where there is none."""
+    skipped: frozenset[str] = frozenset()
+    """Detectors that say nothing, as a series that they need was not extracted."""
 
     def block(self, begin: int, end: int) -> Observations:
         """The observations of parcels begin to end - 1."""
@@ -90,14 +105,32 @@ class Observations:
             self.gap[part],
             self.spread[part],
             self.observable[part],
+            {name: series.block(begin, end) for name, series in self.others.items()},
+            {name: days[part] for name, days in self.claims.items()},
+            self.skipped,
         )
 
 
-def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[str] | None = None) -> Observations:
+def read(
+    lake: Lake,
+    parcels: ParcelSet,
+    parameters: Parameters,
+    pids: Sequence[str] | None = None,
+    *,
+    for_detectors: bool = True,
+) -> Observations:
     """Read the observations of a parcel set, or of some of its parcels, in the season, without undetected clouds.
+
+    Args:
+        lake: the lake.
+        parcels: the parcel set.
+        parameters: what counts as clear, the season, and the detectors.
+        pids: only these parcels.
+        for_detectors: read also the further series and the claims that detectors ask for.
 
     Raises:
         NotFoundError: one of `pids` is not in the set.
+        InvalidInputError: a detector asks for a claim that the parcels do not have, or that is no date.
     """
     requested = None if pids is None else sorted(set(pids))
     key: dict[str, Any] = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pids": requested}
@@ -119,7 +152,7 @@ def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[
     pixels = np.zeros(count, np.int64)
     np.maximum.at(pixels, raw.owner, optical["pixels"].to_numpy())
     coherence = ragged(lake.query("markers.coherence", **key), count, "coherence")
-    return Observations(
+    result = Observations(
         declared["pid"].combine_chunks(),
         declared["crop_name"].to_numpy(),
         ndvi,
@@ -130,6 +163,25 @@ def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[
         spread,
         ndvi.count >= parameters.clear.dates,
     )
+    return _with_inputs(lake, parcels, result, parameters, key | how) if for_detectors else result
+
+
+def _with_inputs(
+    lake: Lake, parcels: ParcelSet, observations: Observations, parameters: Parameters, statement: dict[str, Any]
+) -> Observations:
+    """The observations with the further series and the claims that detectors ask for."""
+    detectors, count = parameters.detectors, len(observations.pids)
+    optical = {name: statement.pop(name) for name in ("screen", "cloud", "brightest")}
+    how = {name: optical[name] for name in ("screen", "cloud")}
+    claims = inputs.claimed(lake, parcels, detectors, statement["pids"])
+    others: dict[str, Series] = {}
+    for wanted in asked_for(detectors):
+        part = ragged(inputs.rows_of(lake, wanted, statement, how), count, "value")
+        others[wanted.name] = part.take(part.on_days_of(observations.ndvi)) if wanted.is_optical else part
+    missing = frozenset(name for name, part in others.items() if not len(part.value))
+    if observations.dates.any():  # else `looks` says what became of all
+        inputs.say_skipped(detectors, missing, parcels)
+    return replace(observations, others=others, claims=claims, skipped=skipped(detectors, missing))
 
 
 def looks(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[str] | None = None) -> dict[str, int]:

@@ -348,7 +348,7 @@ def mown(tmp_path_factory):
 
 def light(lake, **others):
     """Colour and reason by parcel and scenario."""
-    rows = markers.traffic_light("ms", 2024, lake=lake, **others).to_pylist()
+    rows = markers.traffic_light("ms", 2024, lake=lake, **{"day": "2024-12-31"} | others).to_pylist()
     return {(row["pid"], row["scenario"]): (row["colour"], row["reason"]) for row in rows}
 
 
@@ -364,17 +364,25 @@ def test_grassland_that_is_mown_is_green_and_what_is_never_mown_red(lake):
     )
     markers.find("ms", 2024, lake=lake)
     lights = light(lake, scenarios=["grassland is mown"])
-    assert [lights[pid, "grassland is mown"][0] for pid in "abc"] == ["green", "red", "yellow"]
+    assert [lights[pid, "grassland is mown"][0] for pid in "abc"] == ["green", "red", "cannot be seen"]
     assert lights["a", "grassland is mown"][1] == "mown"
-    assert lights["c", "grassland is mown"][1] == "not seen often enough"
+    assert lights["c", "grassland is mown"][1] == "seen clearly 0 of 1 times since it was due on 2024-09-15"
 
 
 def test_a_light_tells_the_marker_that_decided(mown):
     (cut,) = mown.sql("select * from markers where marker = 'mowing'").to_pylist()
-    rows = markers.traffic_light("ms", 2024, scenarios=["grassland is mown"], lake=mown).to_pylist()
+    rules = [
+        {"colour": "green", "reason": "mown", "marker": "mowing", "at_least": 1},
+        {"colour": "red", "reason": "not mown"},
+    ]
+    given = {"scenarios": {"mine": {"rules": rules}}}
+    rows = markers.traffic_light(
+        "ms", 2024, scenarios=["mine"], parameters=given, day="2024-12-31", lake=mown
+    ).to_pylist()
     names = ("date_start", "date_end", "confidence")
     assert [rows[0][name] for name in ("events", *names)] == [1, *(cut[name] for name in names)]
-    assert rows[1]["events"] is rows[1]["date_start"] is rows[1]["confidence"] is None
+    looks = [date(2024, 4, 9), date(2024, 8, 17), pytest.approx(8 / 9)]
+    assert [rows[1][name] for name in ("events", *names)] == [None, *looks]
 
 
 @pytest.mark.parametrize(
@@ -421,7 +429,7 @@ def test_lights_need_markers_and_known_scenarios(lake):
 
 
 def test_the_defaults_are_right_and_what_is_given_comes_first(tmp_path):
-    assert read().mowing.drop == defaults()["mowing"]["drop"] == 0.12
+    assert read().mowing.drop == defaults()["mowing"]["drop"] == 0.11
     assert read({"mowing": {"drop": 0.2}}).mowing.drop == 0.2
     assert read({"mowing": {"drop": 0.2}}).mowing.regain == read().mowing.regain
     assert read({"mowing": {"season": {"start": "03-01"}}}).mowing.season.end == read().mowing.season.end
@@ -476,6 +484,9 @@ def test_the_commands_find_show_lights_and_seasons(lake):
     assert "1 mowing" in run("find")
     assert "mowing" in run("find", "--pid", "a", "--format", "csv")
     assert '"reason": "mown"' in run("lights", "--scenario", "grassland is mown", "--format", "json")
+    assert '"colour": "not yet due"' in run("lights", "--day", "2024-06-01", "--format", "json")
+    assert '"marker": "mowing"' in run("evidence", "--pid", "a", "--scenario", "grassland is mown", "--format", "json")
+    assert '"pid": "b"' in run("lights", "--colour", "not yet due", "--format", "json")
     assert '"pid": "a"' not in run("lights", "--colour", "red", "--format", "json")
     assert '"pid": "b"' in run("phenology", "--format", "json")
     assert '"filled"' in run("phenology", "--curves", "--pid", "a", "--format", "json")

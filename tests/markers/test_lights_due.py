@@ -1,0 +1,317 @@
+"""Lights that are judged when they are due: no red turns, whatever is seen later, and claims say when."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import factories
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_markers import MOWN, NEW_YEAR, coherence, fill, run, seen
+
+from cbm_lake import markers
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.lake import open_lake
+from cbm_lake.markers import history, judging, series
+from cbm_lake.markers.parameters import read
+
+STANDS = [(day, 0.8) for day in range(60, 330, 10)]
+GRASS = "grassland is mown"
+
+
+def colours(lake, day=None, scenario=GRASS, **others):
+    """Colour and reason by parcel."""
+    rows = markers.traffic_light("ms", 2024, scenarios=[scenario], day=day, lake=lake, **others).to_pylist()
+    return {row["pid"]: (row["colour"], row["reason"]) for row in rows}
+
+
+def claimed(lake, claims, *rows, pids=("a", "b"), crops=None):
+    """Parcels with columns of the agency's own, and what was seen of them."""
+    table = factories.parcels(pids, crops or [("grassland", "451")] * len(pids))
+    for name, values in claims.items():
+        table = table.append_column(name, values if isinstance(values, pa.Array) else pa.array(values))
+    lake.add_parcels("ms", 2024, "", "v1", table)
+    factories.write(lake, factories.signatures(*rows))
+    markers.find("ms", 2024, lake=lake)
+    return lake
+
+
+# -- before and after the due date -------------------------------------------------------------------------------------
+
+
+def test_before_it_is_due_nothing_is_said_of_a_meadow_that_stands_and_then_red_stays(lake):
+    fill(lake, *seen("a", STANDS), pids=("a",))
+    markers.find("ms", 2024, lake=lake)
+    assert colours(lake, "2024-05-10") == {"a": ("not yet due", "is judged on 2024-09-15")}
+    first = NEW_YEAR.date() + timedelta(days=next(day for day, _ in STANDS if day >= 259) - 1)
+    before, after = (first + timedelta(days=days) for days in (-1, 0))
+    assert colours(lake, before)["a"][0] == "not yet due"
+    assert colours(lake, after) == {"a": ("red", "seen all season, never mown")}
+    assert colours(lake)["a"][0] == colours(lake, "2024-12-31")["a"][0] == "red"
+
+
+def test_a_cut_is_green_as_soon_as_it_is_sure(lake):
+    fill(lake, *seen("a", MOWN), pids=("a",))
+    markers.find("ms", 2024, lake=lake)
+    assert colours(lake, "2024-05-10")["a"][0] == "not yet due"
+    assert colours(lake, "2024-06-20") == {"a": ("green", "mown")}
+
+
+def test_without_clear_looks_after_the_due_date_a_parcel_cannot_be_seen(lake):
+    fill(lake, *seen("a", [look for look in STANDS if look[0] < 250]), pids=("a",))
+    markers.find("ms", 2024, lake=lake)
+    assert colours(lake, "2024-10-05")["a"][0] == "not yet due"
+    reason = "seen clearly 0 of 1 times since it was due on 2024-09-15"
+    assert colours(lake, "2024-10-06") == {"a": ("cannot be seen", reason)}
+
+
+def test_a_fall_that_may_still_be_a_cut_is_no_red(lake):
+    series = [*(look for look in STANDS if look[0] < 250), (255, 0.5), (262, 0.5), (266, 0.5), (275, 0.8), (285, 0.8)]
+    fill(lake, *seen("a", series), pids=("a",))
+    markers.find("ms", 2024, lake=lake)
+    assert colours(lake, NEW_YEAR.date() + timedelta(days=268))["a"][0] not in ("red", "not yet due")
+    assert colours(lake)["a"][0] == "green"
+
+
+def test_what_a_light_says_as_of_a_day_uses_nothing_later(tmp_path):
+    rows = [*seen("a", MOWN), *seen("b", STANDS)]
+    wave = [(day, 0.3 + 0.3 * (day % 4 == 2)) for day in range(90, 240, 6)]
+    whole = fill(open_lake(str(tmp_path / "whole")), *rows, c6=[*coherence("a", wave)])
+    markers.find("ms", 2024, lake=whole)
+    for number in (118, 136, 151, 217, 262, 281):
+        day = NEW_YEAR + timedelta(days=number - 1)
+        radar = [*coherence("a", [look for look in wave if look[0] <= number])]
+        some = fill(open_lake(str(tmp_path / str(number))), *(row for row in rows if row["obstime"] <= day), c6=radar)
+        markers.find("ms", 2024, lake=some)
+        asked = {"scenarios": [GRASS], "day": day.date()}
+        assert markers.traffic_light("ms", 2024, lake=whole, **asked).equals(
+            markers.traffic_light("ms", 2024, lake=some, **asked)
+        )
+
+
+def test_the_series_as_of_the_end_are_those_that_a_search_reads(tmp_path):
+    wave = [(day, 0.3 + 0.3 * (day % 4 == 2)) for day in range(90, 240, 6)]
+    rows = [*seen("a", MOWN), *seen("b", STANDS)]
+    lake = fill(open_lake(str(tmp_path)), *rows, c6=[*coherence("a", wave), *coherence("b", wave[3:])])
+    parcels, parameters = lake.parcel_set("ms", 2024), read()
+    now = history.read(lake, parcels, parameters).until(99_999, np.arange(2))
+    expected = series.read(lake, parcels, parameters)
+    for name in ("ndvi", "coherence"):
+        one, other = getattr(now, name), getattr(expected, name)
+        np.testing.assert_array_equal(one.offsets, other.offsets)
+        np.testing.assert_array_equal(one.day, other.day)
+        np.testing.assert_allclose(one.value, other.value, atol=1e-6)
+    np.testing.assert_array_equal(now.observable, expected.observable)
+
+
+LOOKS = st.lists(
+    st.tuples(st.integers(1, 12), st.sampled_from([0.12, 0.18, 0.3, 0.45, 0.55, 0.62, 0.7, 0.8, 0.85])),
+    min_size=5,
+    max_size=45,
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(LOOKS, min_size=1, max_size=6), st.sampled_from(["grassland is mown", "cover stays", "tilled"]))
+def test_once_red_is_said_it_stays_as_looks_are_added(seasons, name):
+    """The property: day by day, over any series, no red becomes anything else."""
+    rules = [{"colour": "green", "reason": "", "marker": "harvest", "at_least": 1}, {"colour": "red", "reason": ""}]
+    given = {"scenarios": {"tilled": {"due": "07-15", "looks": 1, "rules": rules}}}
+    parameters = read(given)
+    value = np.concatenate([[ndvi for _, ndvi in one] for one in seasons]).astype(np.float32)
+    day = np.concatenate([19_783 + 60 + np.cumsum([step for step, _ in one]) for one in seasons]).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in seasons])])
+    pids = pa.array([str(number) for number in range(len(seasons))])
+    none = np.zeros(0)
+    seen_so_far = history.History(
+        pids,
+        np.array(["x"] * len(seasons), object),
+        pids,
+        2024,
+        series.Series(offsets.astype(np.int64), day, value),
+        history.Images(none.astype(np.int64), none.astype(np.int32), none.astype(np.int64), none, none),
+        parameters,
+    )
+    scenario = parameters.scenarios[name]
+    windows = judging_windows(name, scenario, len(seasons), parameters)
+    looks = seen_so_far.looks
+    colour = np.array([*(rule.colour for rule in scenario.rules), ""])
+    red = np.zeros(len(seasons), bool)
+    for last in range(19_783 + 70, 19_783 + 366, 15):
+        grown = replace(seen_so_far, looks=looks.take(looks.day <= last))
+        verdicts = judging.settled(judging.Case(grown, []), scenario, np.arange(len(seasons)), windows, last)
+        now = colour[verdicts.rule] == "red"
+        assert (now | ~red).all()
+        red = now
+
+
+def judging_windows(name, scenario, parcels, parameters):
+    from cbm_lake.markers import rules
+
+    class NoClaims:
+        def __len__(self):
+            return parcels
+
+        def days(self, choice, year, _):
+            text = date.fromisoformat(f"{year}-{choice[0].day}")
+            return np.full(parcels, (text - date(1970, 1, 1)).days)
+
+    return rules.windows(name, scenario, NoClaims(), 2024, parameters)
+
+
+# -- claims ------------------------------------------------------------------------------------------------------------
+
+BEFORE = "mown before the declared day"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(pa.array([date(2024, 7, 1), None]), id="dates"),
+        pytest.param(pa.array(["2024-07-01", ""]), id="ISO texts"),
+        pytest.param(pa.array(["2024-07-01T00:00:00", None]), id="ISO texts with a time"),
+        pytest.param(pa.array(["07-01", " "]), id="month-days"),
+        pytest.param(pa.array([NEW_YEAR.replace(month=7), None], pa.timestamp("us", "UTC")), id="timestamps"),
+    ],
+)
+def test_a_parcel_is_judged_on_the_day_that_it_claims(lake, values, caplog):
+    claimed(lake, {"mown_before": values}, *seen("a", STANDS), *seen("b", STANDS))
+    rows = markers.traffic_light("ms", 2024, scenarios=[BEFORE], day="2024-08-01", lake=lake).to_pylist()
+    assert [(row["pid"], row["colour"], row["due"]) for row in rows] == [("a", "red", date(2024, 7, 1))]
+    assert "does not judge 1 parcels, whose claim is null" in caplog.text
+
+
+def test_where_the_claim_is_null_the_day_of_the_scenario_counts(lake):
+    claimed(lake, {"mown_before": [None, "07-01"]}, *seen("a", STANDS), *seen("b", STANDS))
+    rules = [{"colour": "red", "marker": "mowing", "at_most": 0, "reason": "not mown"}]
+    own = {"scenarios": {"mine": {"due": ["declared.mown_before + 10 days", "08-31"], "rules": rules}}}
+    rows = markers.traffic_light("ms", 2024, scenarios=["mine"], parameters=own, lake=lake).to_pylist()
+    assert [row["due"] for row in rows] == [date(2024, 8, 31), date(2024, 7, 11)]
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        pytest.param({"other": ["x", "y"]}, "have no column 'mown_before'", id="not there"),
+        pytest.param({"mown_before": [20240701, None]}, "parcel a is 20240701, which is no date", id="a number"),
+        pytest.param(
+            {"mown_before": ["07-01", "1.7.2024"]}, "parcel b is '1.7.2024', which is no date", id="other text"
+        ),
+        pytest.param({"mown_before": ["02-30", None]}, "parcel a is '02-30', which is no date", id="no such day"),
+        pytest.param({"mown_before": [date(2014, 7, 1), None]}, "2014-07-01, outside the season of 2024", id="year"),
+        pytest.param({"mown_before": [date(2025, 2, 1), None]}, "due on 2025-02-01, outside the season", id="after it"),
+    ],
+)
+def test_claims_that_cannot_be_read_are_refused_by_name_in_one_line(lake, claims, reason):
+    claimed(lake, claims, *seen("a", STANDS), *seen("b", STANDS))
+    with pytest.raises(InvalidInputError, match=reason) as refused:
+        markers.traffic_light("ms", 2024, scenarios=[BEFORE], lake=lake)
+    assert "\n" not in str(refused.value)
+    assert BEFORE in str(refused.value)
+
+
+@pytest.mark.parametrize("flags", [[True, False], [1, 0], ["yes", "no"], [1.0, None], ["TRUE", ""]])
+def test_a_flag_says_of_whom_a_scenario_asks(lake, flags):
+    claimed(lake, {"n_fixing": flags}, *seen("a", STANDS), *seen("b", STANDS))
+    assert colours(lake, scenario="a crop that fixes nitrogen grows") == {"a": ("green", "grew in its season")}
+
+
+def test_what_is_no_flag_is_refused(lake):
+    claimed(lake, {"n_fixing": ["perhaps", "no"]}, *seen("a", STANDS), *seen("b", STANDS))
+    with pytest.raises(
+        InvalidInputError, match=r"declared.n_fixing \(string\) of parcel a is 'perhaps', which is no flag"
+    ):
+        colours(lake, scenario="a crop that fixes nitrogen grows")
+
+
+def test_mowing_before_the_day_that_is_claimed_is_red_and_mowing_that_may_be_later_is_not(lake):
+    until = {"not_mown_until": ["06-15", "05-05"]}
+    claimed(lake, until, *seen("a", MOWN), *seen("b", MOWN))
+    lights = colours(lake, scenario="not mown until the declared day", day="2024-08-17")
+    assert [lights[pid][0] for pid in "ab"] == ["red", "yellow"]
+
+
+# -- scenarios ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_marker_that_no_detector_gives_is_refused_by_name(lake):
+    fill(lake, *seen("a", STANDS))
+    markers.find("ms", 2024, lake=lake)
+    rules = [{"colour": "red", "marker": "mowin", "at_least": 1, "reason": ""}]
+    with pytest.raises(InvalidInputError, match="counts the marker 'mowin', which no detector gives; there are: bare"):
+        colours(lake, scenario="mine", parameters={"scenarios": {"mine": {"rules": rules}}})
+
+
+def test_every_scenario_of_the_defaults_counts_markers_that_there_are():
+    parameters = read()
+    counted = {rule.marker for each in parameters.scenarios.values() for rule in each.rules if rule.marker}
+    assert counted <= judging.marker_names(parameters)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "reason"),
+    [
+        ({"due": "13-01"}, "scenarios.x.due='13-01'"),
+        ({"due": "declared."}, "a day is written 07-31"),
+        ({"due": []}, "a day is written 07-31"),
+        ({"claimed": "flag"}, "claimed names a column"),
+        ({"rules": [{"colour": "red", "reason": "", "due": "07-01"}]}, "says itself when the last of them is"),
+    ],
+)
+def test_wrong_days_of_scenarios_are_named(scenario, reason):
+    rules = [{"colour": "red", "reason": ""}]
+    with pytest.raises(InvalidInputError) as refused:
+        read({"scenarios": {"x": {"rules": rules} | scenario}})
+    assert reason in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_comparison_with_others_is_due_after_its_last_day(lake):
+    fill(lake, *seen("a", STANDS))
+    markers.find("ms", 2024, lake=lake)
+    rules = [{"colour": "red", "marker": "similarity", "type": "outlier", "at_least": 1, "reason": ""}]
+    given = {"scenarios": {"mine": {"due": "09-15", "rules": rules}}}
+    with pytest.raises(InvalidInputError, match="compares with other parcels up to 2024-09-15"):
+        colours(lake, scenario="mine", parameters=given)
+
+
+def test_scenarios_without_a_due_date_are_judged_at_the_end_of_the_season(lake):
+    fill(lake, *seen("a", MOWN), *seen("b", STANDS))
+    markers.find("ms", 2024, lake=lake)
+    rules = [
+        {"colour": "green", "marker": "mowing", "at_least": 1, "reason": "mown"},
+        {"colour": "red", "reason": "no"},
+    ]
+    given = {"scenarios": {"mine": {"rules": rules}}}
+    assert colours(lake, "2024-10-30", "mine", parameters=given)["b"][0] == "not yet due"
+    assert colours(lake, "2024-10-31", "mine", parameters=given) == {"a": ("green", "mown"), "b": ("red", "no")}
+
+
+# -- evidence ----------------------------------------------------------------------------------------------------------
+
+
+def test_evidence_lists_the_markers_that_count_and_the_clear_looks(lake):
+    fill(lake, *seen("a", MOWN), pids=("a",))
+    markers.find("ms", 2024, lake=lake)
+    rows = markers.evidence("ms", 2024, "a", GRASS, day="2024-06-20", lake=lake).to_pylist()
+    assert [row["marker"] for row in rows] == ["mowing", *["look"] * 5]
+    (light,) = markers.traffic_light("ms", 2024, scenarios=[GRASS], day="2024-06-20", lake=lake).to_pylist()
+    assert (light["date_start"], light["date_end"]) == (rows[0]["date_start"], rows[0]["date_end"])
+    assert [row["value_1"] for row in rows[1:]] == pytest.approx([value for _, value in MOWN[:5]], abs=1e-6)
+    assert not markers.evidence("ms", 2024, "a", "cover stays", lake=lake).num_rows
+
+
+def test_a_wrong_day_is_refused(lake):
+    fill(lake, *seen("a", MOWN))
+    markers.find("ms", 2024, lake=lake)
+    with pytest.raises(InvalidInputError, match="'June' is no day; write it as 2024-06-15"):
+        colours(lake, "June")
+
+
+def test_the_commands_show_lights_of_a_day_and_their_evidence(lake):
+    fill(lake, *seen("a", MOWN), *seen("b", STANDS))
+    run("find")
+    assert '"due": "2024-09-15"' in run("lights", "--scenario", GRASS, "--day", "2024-06-20", "--format", "json")
+    assert '"marker": "look"' in run("evidence", "--pid", "b", "--scenario", GRASS, "--format", "json")
