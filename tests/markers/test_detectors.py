@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 from cbm_lake import markers
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import open_lake, schemas
+from cbm_lake.markers.detected import Detected
 from cbm_lake.markers.detection import detect
+from cbm_lake.markers.kinds import Relation
 from cbm_lake.markers.parameters import read
 from cbm_lake.markers.series import Observations, Series
 
@@ -202,6 +204,25 @@ def test_combinations_ask_for_other_events_near_an_event(name, parcels):
     pairs = list(zip(events, others, strict=True))
     assert_same(found, [[one for one in some if plain.near(one, other, **how)] for some, other in pairs])
     assert_same(without, [[one for one in some if not plain.near(one, other, **how)] for some, other in pairs])
+
+
+@pytest.mark.parametrize(
+    ("relation", "inside", "outside"),
+    [
+        ({"before": 20}, (-5, 15), (-6, 16)),
+        ({"after": 20}, (15, 35), (14, 36)),
+        ({"within": 10}, (0, 30), (-1, 31)),
+        ({"during": True}, (10, 20), (9, 21)),
+        ({"overlapping": True}, (8, 22), (7, 23)),
+    ],
+)
+def test_the_days_of_a_relation_are_inclusive(relation, inside, outside):
+    event = Detected(np.array([[[10.0, 15, 20, 0.3, 0, 0, 0.8]]]), np.array([1]), "s2")
+    for days, is_near in ((inside, True), (outside, False)):
+        for day in days:
+            other = Detected(np.array([[[day - 2.0, day, day + 2, 0.3, 0, 0, 0.8]]]), np.array([1]), "s2")
+            assert event.near(other, Relation(detector="x", **relation)) == [[is_near]]
+            assert not event.near(other, Relation(detector="x", confidence=0.9, **relation))
 
 
 @settings(max_examples=60, deadline=None)
