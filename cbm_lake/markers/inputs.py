@@ -39,7 +39,7 @@ def rows_of(lake: Lake, wanted: Signal, key: Mapping[str, Any], how: Mapping[str
             {"place": pa.array([], pa.int32()), "day": pa.array([], pa.int32()), "value": pa.array([], pa.float32())}
         )
     if wanted.is_optical:
-        name = "markers.index" if wanted.is_index else "markers.band"
+        name = "markers.index" if wanted.is_index else "markers.band_s2"
         return lake.query(name, **key, **how, name=wanted.name)
     return lake.query(f"markers.radar_{wanted.card}", **key, band=wanted.bands[0], decibels=wanted.card == "bs")
 
@@ -50,8 +50,8 @@ def say_skipped(detectors: Mapping[str, DetectorModel], missing: frozenset[str],
         lacking = sorted(skipped(detectors, frozenset([name])))
         of = signal(name)
         log.warning(
-            "%s: no %s of card %s was extracted for %s, so that nothing is said of %s",
-            *(parcels.name, " and ".join(of.bands), of.card, name, ", ".join(lacking)),
+            "%s: %s needs %s of card %s, which were not extracted there, so that nothing is said of %s",
+            *(parcels.name, name, " and ".join(of.bands), of.card, ", ".join(lacking)),
         )
 
 
@@ -83,7 +83,7 @@ def _is_extracted(lake: Lake, wanted: Signal, key: Mapping[str, Any]) -> bool:
     """Whether all bands of a series were extracted over the parcels."""
     of = {name: key[name] for name in ("aoi", "year", "ptype")}
     rows = (lake.query(f"markers.extracted_{wanted.card}", **of, band=band) for band in wanted.bands)
-    return all(one["extracted"][0].as_py() for one in rows)
+    return all(one.num_rows for one in rows)
 
 
 def _days(texts: pa.ChunkedArray, year: int, what: str) -> npt.NDArray[np.float64]:

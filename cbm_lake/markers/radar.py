@@ -45,8 +45,8 @@ def rises(
 def _around(day: Array, value: Array, begin: int, end: int, index: int, days: int, change: float) -> float:
     """The median of the values up to `days` before and after an index, without it.
 
-    NaN for fewer than three values, and where fewer than half of them lie `change` above that of the index: their median
-    is less then, and need not be computed.
+    NaN for fewer than three values, and where fewer than half of them lie `change` above that of the index: their
+    median is less then, and need not be computed.
     """
     first, last = index, index
     while first > begin and day[index] - day[first - 1] <= days:
