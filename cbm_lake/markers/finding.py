@@ -16,11 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.looks import tell
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import series, smoothing
+from cbm_lake.markers import memory, renewal, series, smoothing
 from cbm_lake.markers.events import Events, of_parcels
 from cbm_lake.markers.kernels import FIELDS
 from cbm_lake.markers.parameters import Parameters
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 10_000
 """Parcels per block: their events take 40 MB during detection."""
 _THREADS: Final = 2
+_OF_PEERS: Final = ("similarity", "distance_rank", "homogeneity")
+"""Markers that rest on all parcels of the crop."""
 
 
 @checked
@@ -72,19 +75,70 @@ def find(
     lake = lake_or_default(lake)
     resolved = read_parameters(parameters)
     parcels = lake.parcel_set(aoi, year, ptype)
-    observations = series.read(lake, parcels, resolved)
-    series.check_pids(observations.pids, pids or (), parcels)
-    rows = table(search(observations, parcels.year, resolved), observations, parcels)
-    part = part_of(parcels)
-    earlier = []
     if pids is not None:
-        rows = rows.filter(pc.is_in(rows["pid"], pa.array(pids, pa.string())))
-        earlier = [_earlier(lake, parcels, part, list(pids))]
-    lake.put("marked", pa.concat_tables([*earlier, rows]), part)
-    log.info("%s: %d markers of %d parcels", parcels.name, rows.num_rows, len(observations.pids))
-    counts = series.looks(lake, parcels, resolved, pids)
+        if only_new:
+            raise InvalidInputError("either some parcels are searched, or those with something new; pids or only_new")
+        rows, counted = _find_some(lake, parcels, resolved, list(pids)), list(pids)
+    else:
+        rows, counted = _find_all(lake, parcels, resolved, only_new=only_new)
+    log.info("%s: %d markers of %d parcels", parcels.name, rows.num_rows, len(rows["pid"].unique()))
+    counts = series.looks(lake, parcels, resolved, counted)
     tell(parcels.name, counts)
     return rows.replace_schema_metadata({"looks": json.dumps(counts)})
+
+
+def _find_some(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: list[str]) -> pa.Table:
+    """Search all parcels and write the markers of some; which of the others' are of when is not remembered."""
+    observations = series.read(lake, parcels, parameters)
+    series.check_pids(observations.pids, pids, parcels)
+    rows = table(search(observations, parcels.year, parameters), observations, parcels)
+    rows = rows.filter(pc.is_in(rows["pid"], pa.array(pids, pa.string())))
+    part = part_of(parcels)
+    lake.put("marked", pa.concat_tables([_earlier(lake, parcels, part, pids), rows]), part, memory=0)
+    return rows
+
+
+def _find_all(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, *, only_new: bool
+) -> tuple[pa.Table, list[str] | None]:
+    """Search all parcels, or those with something new, and write the markers of all; and which those were."""
+    part = part_of(parcels)
+    commits = 1 + lake.remembered("marked", part)[1]
+    former = memory.load(lake, parcels, part) if only_new else None
+    renewed = renewal.renew(lake, parcels, parameters, commits, former)
+    listed, year = renewed.listed, parcels.year
+    observations = series.observed(listed, renewed.raw, year, parameters)
+    if renewed.parcels is None:
+        rows, pids = table(search(observations, year, parameters), observations, parcels), None
+    elif len(renewed.parcels):
+        events = [found.at(renewed.parcels) for found in _singles(observations.some(renewed.parcels), year, parameters)]
+        fresh = table([*events, *_alike(observations, year, parameters)], observations, parcels)
+        pids = listed["pid"].take(pa.array(renewed.parcels))
+        rows = _merged(_others(lake, parcels, part, pids), fresh, observations.pids)
+        pids = pids.to_pylist()
+    else:
+        return _others(lake, parcels, part, pa.chunked_array([], pa.string()), but=()), []
+    number = memory.save(lake, parcels, part, memory.Memory(renewed.basis, renewed.raw)) if renewed.is_settled else 0
+    lake.put("marked", rows, part, memory=number)
+    memory.forget(lake, parcels, part, but=number)
+    return rows, pids
+
+
+def _others(
+    lake: Lake, parcels: ParcelSet, part: int, pids: pa.ChunkedArray, but: Sequence[str] = _OF_PEERS
+) -> pa.Table:
+    """The rows of the last search, without those of some parcels, and without some markers."""
+    rows = _earlier(lake, parcels, part, [])
+    away = pc.or_(pc.is_in(rows["pid"], pids), pc.is_in(rows["marker"], pa.array(but, pa.string())))
+    return rows.filter(pc.invert(away))
+
+
+def _merged(one: pa.Table, other: pa.Table, pids: pa.Array) -> pa.Table:
+    """The rows of both, parcel by parcel, those of one parcel in the order in which a search of all writes them."""
+    rows = pa.concat_tables([one, other])
+    peers = pc.is_in(rows["marker"], pa.array(_OF_PEERS, pa.string())).to_numpy(zero_copy_only=False)
+    place = pc.index_in(rows["pid"], pids).to_numpy()
+    return rows.take(pa.array(np.lexsort([peers, place])))
 
 
 @checked
@@ -119,6 +173,11 @@ def part_of(parcels: ParcelSet) -> int:
 
 def search(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
     """All markers, as columns; those of single parcels are detected block by block on two threads."""
+    return [*_singles(observations, year, parameters), *_alike(observations, year, parameters)]
+
+
+def _singles(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
+    """The markers that are detected in each parcel by itself."""
     begins = range(0, len(observations.pids), _AT_ONCE)
 
     def search_block(begin: int) -> list[Events]:
@@ -127,8 +186,7 @@ def search(observations: Observations, year: int, parameters: Parameters) -> lis
         ]
 
     with ThreadPoolExecutor(_THREADS) as workers:
-        parts = list(workers.map(search_block, begins))
-    return [*chain.from_iterable(parts), *_alike(observations, year, parameters)]
+        return list(chain.from_iterable(workers.map(search_block, begins)))
 
 
 def _alike(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
