@@ -240,7 +240,8 @@ class Writing(Pixels):
             lambda writer: writer.write_table(rows),
             use_dictionary=False,
             write_statistics=False,
-            compression_level=1,
+            compression="lz4",  # numbers that hardly shrink: written every night, read once
+            compression_level=None,
         )
         return _number(written.name)
 

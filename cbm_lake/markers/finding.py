@@ -65,8 +65,9 @@ def find(
         lake: the lake; None is the workspace's.
 
     Returns:
-        The columns of schemas.MARKERS, one row per marker, parcel by parcel. The schema's metadata `looks` is the
-        result of `looks` as JSON.
+        The columns of schemas.MARKERS, one row per marker, parcel by parcel. The schema's metadata has `looks`,
+        the result of `looks` as JSON, and `searched`, the number of parcels that were searched; with `only_new` both
+        are of what is new.
 
     Raises:
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
@@ -75,62 +76,65 @@ def find(
     lake = lake_or_default(lake)
     resolved = read_parameters(parameters)
     parcels = lake.parcel_set(aoi, year, ptype)
-    if pids is not None:
-        if only_new:
-            raise InvalidInputError("either some parcels are searched, or those with something new; pids or only_new")
-        rows, counted = _find_some(lake, parcels, resolved, list(pids)), list(pids)
+    if pids is None:
+        rows, counts, searched = _find_all(lake, parcels, resolved, only_new=only_new)
+    elif only_new:
+        raise InvalidInputError("either some parcels are searched, or those with something new: pids or only_new")
     else:
-        rows, counted = _find_all(lake, parcels, resolved, only_new=only_new)
-    log.info("%s: %d markers of %d parcels", parcels.name, rows.num_rows, len(rows["pid"].unique()))
-    counts = series.looks(lake, parcels, resolved, counted)
+        rows, counts = _find_some(lake, parcels, resolved, list(pids))
+        searched = len(set(pids))
+    log.info("%s: %d markers", parcels.name, rows.num_rows)
     tell(parcels.name, counts)
-    return rows.replace_schema_metadata({"looks": json.dumps(counts)})
+    return rows.replace_schema_metadata({"looks": json.dumps(counts), "searched": str(searched)})
 
 
-def _find_some(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: list[str]) -> pa.Table:
+def _find_some(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: list[str]
+) -> tuple[pa.Table, dict[str, int]]:
     """Search all parcels and write the markers of some; which of the others' are of when is not remembered."""
     observations = series.read(lake, parcels, parameters)
     series.check_pids(observations.pids, pids, parcels)
     rows = table(search(observations, parcels.year, parameters), observations, parcels)
     rows = rows.filter(pc.is_in(rows["pid"], pa.array(pids, pa.string())))
-    part = part_of(parcels)
+    part, counts = part_of(parcels), series.looks(lake, parcels, parameters, pids)
     lake.put("marked", pa.concat_tables([_earlier(lake, parcels, part, pids), rows]), part, memory=0)
-    return rows
+    return rows, counts
 
 
 def _find_all(
     lake: Lake, parcels: ParcelSet, parameters: Parameters, *, only_new: bool
-) -> tuple[pa.Table, list[str] | None]:
-    """Search all parcels, or those with something new, and write the markers of all; and which those were."""
+) -> tuple[pa.Table, dict[str, int], int]:
+    """Search all parcels, or those with something new, and write the markers of all; counts of looks and parcels."""
     part = part_of(parcels)
     commits = 1 + lake.remembered("marked", part)[1]
     former = memory.load(lake, parcels, part) if only_new else None
     renewed = renewal.renew(lake, parcels, parameters, commits, former)
-    listed, year = renewed.listed, parcels.year
-    observations = series.observed(listed, renewed.raw, year, parameters)
-    if renewed.parcels is None:
-        rows, pids = table(search(observations, year, parameters), observations, parcels), None
-    elif len(renewed.parcels):
-        events = [found.at(renewed.parcels) for found in _singles(observations.some(renewed.parcels), year, parameters)]
-        fresh = table([*events, *_alike(observations, year, parameters)], observations, parcels)
-        pids = listed["pid"].take(pa.array(renewed.parcels))
-        rows = _merged(_others(lake, parcels, part, pids), fresh, observations.pids)
-        pids = pids.to_pylist()
-    else:
-        return _others(lake, parcels, part, pa.chunked_array([], pa.string()), but=()), []
+    counts = series.looks(lake, parcels, parameters, days=renewed.days)
+    if renewed.parcels is not None and not len(renewed.parcels):
+        log.info("%s: nothing new since the last search", parcels.name)
+        return _earlier(lake, parcels, part, []), counts, 0
+    rows = _searched(lake, parcels, parameters, renewed)
     number = memory.save(lake, parcels, part, memory.Memory(renewed.basis, renewed.raw)) if renewed.is_settled else 0
     lake.put("marked", rows, part, memory=number)
     memory.forget(lake, parcels, part, but=number)
-    return rows, pids
+    return rows, counts, len(renewed.listed if renewed.parcels is None else renewed.parcels)
 
 
-def _others(
-    lake: Lake, parcels: ParcelSet, part: int, pids: pa.ChunkedArray, but: Sequence[str] = _OF_PEERS
-) -> pa.Table:
-    """The rows of the last search, without those of some parcels, and without some markers."""
-    rows = _earlier(lake, parcels, part, [])
-    away = pc.or_(pc.is_in(rows["pid"], pids), pc.is_in(rows["marker"], pa.array(but, pa.string())))
-    return rows.filter(pc.invert(away))
+def _searched(lake: Lake, parcels: ParcelSet, parameters: Parameters, renewed: renewal.Renewed) -> pa.Table:
+    """The rows of all parcels, of which those with something new are searched."""
+    year, part, new = parcels.year, part_of(parcels), renewed.parcels
+    observations = series.observed(renewed.listed, renewed.raw, year, parameters)
+    if new is None:
+        return table(search(observations, year, parameters), observations, parcels)
+    log.info("%s: %d of %d parcels have something new", parcels.name, len(new), len(observations.pids))
+    singles = [events.at(new) for events in _singles(observations.some(new), year, parameters)]
+    fresh = table([*singles, *_alike(observations, year, parameters)], observations, parcels)
+    earlier = _earlier(lake, parcels, part, [])
+    replaced = pc.or_(
+        pc.is_in(earlier["pid"], observations.pids.take(pa.array(new))),
+        pc.is_in(earlier["marker"], pa.array(_OF_PEERS, pa.string())),
+    )
+    return _merged(earlier.filter(pc.invert(replaced)), fresh, observations.pids)
 
 
 def _merged(one: pa.Table, other: pa.Table, pids: pa.Array) -> pa.Table:

@@ -37,6 +37,8 @@ class Renewed:
     raw: Raw
     parcels: Ints | None
     """Indices of the parcels with something new since the search that is remembered; None is all."""
+    days: list[tuple[int, int]]
+    """The first and last days of the optical looks that were read."""
     basis: Basis
     is_settled: bool
     """Whether nobody changed what counts while it was read."""
@@ -66,11 +68,13 @@ def _renewed(lake: Lake, parcels: ParcelSet, parameters: Parameters, former: Mem
     listed = series.declared(lake, parcels)
     count = listed.num_rows
     if former is None or not _fits(former.basis, basis, parcels):
-        return Renewed(listed, series.gather(lake, parcels, parameters, count), None, basis, is_settled=True)
-    raw, touched = _looked(lake, parcels, parameters, former.raw, _days(former.basis, basis))
+        season = parameters.season.days(parcels.year)
+        return Renewed(listed, series.gather(lake, parcels, parameters, count), None, [season], basis, is_settled=True)
+    days = _days(former.basis, basis, parameters.season.days(parcels.year))
+    raw, touched = _looked(lake, parcels, parameters, former.raw, days)
     coherence, others = _coherence(lake, parcels, parameters, listed, former, basis)
     new = np.union1d(touched, others).astype(np.int64)
-    return Renewed(listed, replace(raw, coherence=coherence), new, basis, is_settled=True)
+    return Renewed(listed, replace(raw, coherence=coherence), new, _spans(days), basis, is_settled=True)
 
 
 def _fits(former: Basis, basis: Basis, parcels: ParcelSet) -> bool:
@@ -88,24 +92,29 @@ def _different(former: Basis, basis: Basis, card: str) -> tuple[list[str], list[
     return sorted(now.keys() - then.keys()), sorted(name for name in then if now.get(name) != then[name])
 
 
-def _days(former: Basis, basis: Basis) -> Ints:
-    """The days of the optical scenes whose rows are new, others, or no more."""
+def _days(former: Basis, basis: Basis, season: tuple[int, int]) -> Ints:
+    """The days of a season on which the rows of optical scenes are new, others, or no more."""
     new, others = _different(former, basis, OPTICAL)
-    days = [day for known in (former, basis) for name in (*new, *others) for day in known.days.get(name, ())]
-    return np.unique(np.array(days, np.int64))
+    listed = [day for known in (former, basis) for name in (*new, *others) for day in known.days.get(name, ())]
+    days = np.unique(np.array(listed, np.int64))
+    return days[(days >= season[0]) & (days <= season[1])]
+
+
+def _spans(days: Ints) -> list[tuple[int, int]]:
+    """The days as those that are read at once: each by itself, or from the first to the last of many."""
+    if len(days) > _MOST_DAYS:
+        return [(int(days[0]), int(days[-1]))]
+    return [(day, day) for day in days.tolist()]
 
 
 def _looked(lake: Lake, parcels: ParcelSet, parameters: Parameters, raw: Raw, days: Ints) -> tuple[Raw, Ints]:
     """What was read, with the looks of some days read anew; and the parcels that had looks then, or have now."""
-    first, last = parameters.season.days(parcels.year)
-    inside = days[(days >= first) & (days <= last)]
-    if not len(inside):
+    if not len(days):
         return raw, np.zeros(0, np.int64)
-    spans = [(day, day) for day in inside.tolist()] if len(inside) <= _MOST_DAYS else [(first, last)]
-    rows = pa.concat_tables([series.look(lake, parcels, parameters, span) for span in spans])
-    rows = rows.filter(pc.is_in(rows["day"], pa.array(inside, rows["day"].type)))
+    rows = pa.concat_tables([series.look(lake, parcels, parameters, span) for span in _spans(days)])
+    rows = rows.filter(pc.is_in(rows["day"], pa.array(days, rows["day"].type)))
     owner = np.repeat(np.arange(len(raw.offsets) - 1), np.diff(raw.offsets))
-    gone = np.isin(raw.day, inside)
+    gone = np.isin(raw.day, days)
     place = np.concatenate([owner[~gone], rows["place"].to_numpy()])
     columns = {
         name: np.concatenate([getattr(raw, name)[~gone], rows[name].to_numpy()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from cbm_lake.markers.parameters import Clear, Parameters, Spike
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Days = npt.NDArray[np.int32]
+_NO_DAY: Final = (1, 0)
+"""From a day to the one before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,25 +229,31 @@ def observed(listed: pa.Table, raw: Raw, year: int, parameters: Parameters) -> O
     )
 
 
-def looks(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[str] | None = None) -> dict[str, int]:
-    """How many Sentinel-2 observations of the parcels are clear in the season, and why the others are not."""
-    first, last = parameters.season.days(parcels.year)
+def looks(
+    lake: Lake,
+    parcels: ParcelSet,
+    parameters: Parameters,
+    pids: Sequence[str] | None = None,
+    days: Sequence[tuple[int, int]] | None = None,
+) -> dict[str, int]:
+    """How many Sentinel-2 observations of the parcels are clear in the season, and why the others are not.
+
+    Args:
+        lake: that is read.
+        parcels: the set.
+        parameters: of the search.
+        pids: only of these parcels.
+        days: only from the first to the last of each; None is the whole season.
+    """
     clear = parameters.clear
-    return counted(
-        lake,
-        "markers.looks",
-        aoi=parcels.aoi,
-        year=parcels.year,
-        ptype=parcels.ptype,
-        first=first,
-        last=last,
-        pixels=clear.pixels,
-        share=clear.share,
-        screen=list(clear.screen),
-        cloud=clear.cloud,
-        brightest=clear.brightest,
-        pids=None if pids is None else sorted(set(pids)),
-    )
+    how = {"pixels": clear.pixels, "share": clear.share, "screen": list(clear.screen)}
+    how |= {"cloud": clear.cloud, "brightest": clear.brightest}
+    spans = [parameters.season.days(parcels.year)] if days is None else days or [_NO_DAY]
+    total: dict[str, int] = {}
+    for span in spans:
+        for name, number in counted(lake, "markers.looks", **_period(parcels, span, pids), **how).items():
+            total[name] = total.get(name, 0) + number
+    return total
 
 
 def check_pids(pids: pa.ChunkedArray | pa.Array, requested: Sequence[str], parcels: ParcelSet) -> None:
