@@ -60,9 +60,8 @@ def nights(lake: Lake, parcels: int, scene: int) -> None:
             everything, full = measured(lambda: markers.find(season.AOI, season.YEAR, lake=lake))
             searched = int(new.schema.metadata[b"searched"])
             same = new.replace_schema_metadata().equals(everything.replace_schema_metadata())
-            print(
-                f"{f'{share:.0%} of {parcels:,} {name}':34} {spent:7.2f} s {full:7.2f} s {spent / full:6.2f} {searched:9,}  {same}"
-            )
+            costs = f"{spent:7.2f} s {full:7.2f} s {spent / full:6.2f}"
+            print(f"{f'{share:.0%} of {parcels:,} {name}':34} {costs} {searched:9,}  {same}")
 
 
 def measured(work: Callable[[], pa.Table]) -> tuple[pa.Table, float]:

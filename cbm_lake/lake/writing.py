@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -259,6 +259,21 @@ class Writing(Pixels):
     def _memories(self, folder: str, part: int) -> list[str]:
         names = map(self._store.name, self._store.files(folder))
         return [name for name in names if name.rpartition("/")[2].startswith(f"{part:x}-") and digests.recorded(name)]
+
+    def record_changes(self, parcels: ParcelSet, rows: Callable[[], pa.Table | None]) -> bool:
+        """Record the changes of a night over a parcel set, all in one commit; see schemas.CHANGES.
+
+        Args:
+            parcels: the set.
+            rows: works out what is to be recorded, given what is; again where somebody else has recorded meanwhile.
+                None records nothing.
+
+        Returns:
+            Whether anything was recorded.
+        """
+        self._check_present()
+        key = f"{parcels.aoi}/{parcels.year}/{parcels.ptype}"
+        return self._tables["changed"].append_next(lambda _: rows(), key)
 
     def compact(self, card: str | None = None) -> int:
         """Merge signature files into files sorted by parcel; returns how many were merged.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Final
@@ -79,10 +79,15 @@ def basis(lake: Lake, parcels: ParcelSet, parameters: Parameters, commits: int) 
         parameters: of the search.
         commits: see `Basis`.
     """
-    scenes: Scenes = {}
+    return Basis(parcels.version, _how(parameters), scenes(lake, parcels), commits)
+
+
+def scenes(lake: Lake, parcels: ParcelSet) -> Scenes:
+    """The scenes whose signatures over a parcel set count now."""
+    present: Scenes = {}
     for row in lake.query("markers.counted", **parcels.params).to_pylist():
-        scenes.setdefault(row["card"], {})[row["scene"]] = row["state"]
-    return Basis(parcels.version, _how(parameters), scenes, commits)
+        present.setdefault(row["card"], {})[row["scene"]] = row["state"]
+    return present
 
 
 def _how(parameters: Parameters) -> str:
@@ -90,14 +95,18 @@ def _how(parameters: Parameters) -> str:
     found = parameters.model_dump_json(exclude={"scenarios"})
     views = [definition.sql for definition in derived.definitions()]
     statements = [queries.get(name).sql for name in _STATEMENTS]
-    parts = json.dumps([_FORMAT, version("cbm-lake"), found, *views, *statements])
-    return hashlib.sha256(parts.encode()).hexdigest()
+    return digest([str(_FORMAT), version("cbm-lake"), found, *views, *statements])
+
+
+def digest(texts: Iterable[str]) -> str:
+    """The SHA-256 of texts, in hexadecimal."""
+    return hashlib.sha256(json.dumps(list(texts)).encode()).hexdigest()
 
 
 def save(lake: Lake, parcels: ParcelSet, part: int, memory: Memory) -> int:
     """Write the file of a search; returns its number, by which the commit of the rows names it."""
     pieces = list(_pieces(memory))
-    columns = [[name for name, _ in pieces], [bytes(content) for _, content in pieces]]
+    columns = [[name for name, _ in pieces], [content for _, content in pieces]]
     return lake.write_memory(_folder(parcels), part, pa.table(columns, schema=_SCHEMA))
 
 
@@ -138,7 +147,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
 """The columns of a file, and how their numbers are stored."""
 
 
-def _pieces(memory: Memory) -> Iterator[tuple[str, bytes | memoryview]]:
+def _pieces(memory: Memory) -> Iterator[tuple[str, bytes]]:
     """The rows of the file of a search."""
     yield "basis", json.dumps(memory.basis.__dict__).encode()
     raw = memory.raw
@@ -153,7 +162,7 @@ def _pieces(memory: Memory) -> Iterator[tuple[str, bytes | memoryview]]:
         "coherence": raw.coherence.value,
     }
     for name, kind in _COLUMNS.items():
-        content = memoryview(np.ascontiguousarray(arrays[name].astype(f"<{kind}"))).cast("B")
+        content = arrays[name].astype(f"<{kind}").tobytes()
         for begin in range(0, len(content), _PIECE):
             yield name, content[begin : begin + _PIECE]
 

@@ -123,7 +123,8 @@ def _looked(lake: Lake, parcels: ParcelSet, parameters: Parameters, raw: Raw, da
     order = np.argsort(place * (1 << 20) + columns["day"], kind="stable")
     offsets = np.searchsorted(place[order], np.arange(len(raw.offsets))).astype(np.int64)
     touched = np.union1d(owner[gone], rows["place"].to_numpy())
-    return replace(raw, offsets=offsets, **{name: column[order] for name, column in columns.items()}), touched
+    day, ndvi, spread, pixels = (columns[name][order] for name in ("day", "ndvi", "spread", "pixels"))
+    return Raw(offsets, day, ndvi, spread, pixels, raw.coherence), touched
 
 
 def _coherence(
@@ -171,4 +172,4 @@ def _differ(one: Series, other: Series) -> npt.NDArray[np.bool_]:
     first, second = one.some(alike), other.some(alike)
     changed = (first.day != second.day) | (first.value != second.value)
     differ[alike[first.owner[changed]]] = True
-    return differ
+    return np.asarray(differ, bool)

@@ -135,7 +135,7 @@ def rows_of(offsets: Ints, parcels: Ints) -> Ints:
     """The indices of all values of the parcels at these indices, one after the other."""
     begins, counts = offsets[parcels], np.diff(offsets)[parcels]
     ends = np.cumsum(counts)
-    return np.arange(counts.sum()) + np.repeat(begins - ends + counts, counts)
+    return np.asarray(np.arange(counts.sum()) + np.repeat(begins - ends + counts, counts), np.int64)
 
 
 def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[str] | None = None) -> Observations:
@@ -167,7 +167,10 @@ def gather(
     optical = look(lake, parcels, parameters, (first, last), pids)
     return Raw(
         _offsets(optical["place"].to_numpy(), count),
-        *(optical[name].to_numpy() for name in ("day", "ndvi", "spread", "pixels")),
+        optical["day"].to_numpy(),
+        optical["ndvi"].to_numpy(),
+        optical["spread"].to_numpy(),
+        optical["pixels"].to_numpy(),
         coherence(lake, parcels, parameters, count, pids),
     )
 

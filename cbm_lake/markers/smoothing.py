@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cbm_lake.markers.kernels import compiled
 from cbm_lake.markers.parameters import Smooth
 from cbm_lake.markers.series import Series
+from cbm_lake.zonal.compiled import compiled
 
 Floats = npt.NDArray[np.float64]
 
