@@ -220,7 +220,7 @@ def with_inputs(
     parameters: Parameters,
     pids: Sequence[str] | None = None,
 ) -> Observations:
-    """The observations, of all parcels or those of `pids`, with the further series and claims that detectors ask for."""
+    """The observations (of all parcels, or of `pids`) with the further series and claims that detectors ask for."""
     detectors, count, clear = parameters.detectors, len(observations.pids), parameters.clear
     key = _period(parcels, parameters.season.days(parcels.year), pids) | {"pixels": clear.pixels, "share": clear.share}
     how = {"screen": list(clear.screen), "cloud": clear.cloud}
