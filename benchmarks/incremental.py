@@ -4,8 +4,8 @@
         [--shares 0,0.05,0.3,1]
 
 A season of that many scenes over all parcels is searched; then comes night after night one late scene over a share of
-the parcels: 5 %, 30 % and all of them, once those beside each other in the order of identifiers (a tile of a country), once
-scattered. Processor time of one process, each measured in turn; the rows are compared.
+the parcels: 5 %, 30 % and all of them, once those beside each other in the order of identifiers (a tile of a country),
+once scattered. Processor time of one process, each measured in turn; the rows are compared.
 """
 
 from __future__ import annotations
