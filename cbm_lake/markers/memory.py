@@ -120,7 +120,10 @@ def load(lake: Lake, parcels: ParcelSet, part: int) -> Memory | None:
     columns: dict[str, list[bytes]] = {}
     for name, content in zip(rows["name"].to_pylist(), rows["content"].to_pylist(), strict=True):
         columns.setdefault(name, []).append(content)
-    basis = Basis(**json.loads(b"".join(columns.pop("basis"))))
+    facts = json.loads(b"".join(columns.pop("basis")))
+    if facts.pop("format", None) != _FORMAT:
+        return None
+    basis = Basis(**facts)
     if basis.commits != commits:  # somebody wrote them who does not remember, or two at once
         return None
     return Memory(basis, _raw({name: b"".join(parts) for name, parts in columns.items()}))
@@ -150,7 +153,7 @@ _COLUMNS: Final[Mapping[str, str]] = {
 
 def _pieces(memory: Memory) -> Iterator[tuple[str, bytes]]:
     """The rows of the file of a search."""
-    yield "basis", json.dumps(memory.basis.__dict__).encode()
+    yield "basis", json.dumps({"format": _FORMAT, **memory.basis.__dict__}).encode()
     raw = memory.raw
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "offsets": raw.offsets,

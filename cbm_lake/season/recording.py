@@ -19,18 +19,18 @@ import pyarrow as pa
 
 from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
 from cbm_lake.files import clock
-from cbm_lake.lake import Lake, lake_or_default, schemas
+from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.lights import traffic_light
 from cbm_lake.markers.parameters import read
 from cbm_lake.season import differences
-from cbm_lake.season.causes import Basis, Causes
-from cbm_lake.season.differences import Row
+from cbm_lake.season.causes import Basis, with_causes
 
 log = logging.getLogger(__name__)
 
 KINDS: Final = ("light", "marker", "scene")
+Row = dict[str, Any]
 LAST: Final = "last"
 """The last night, where since is asked."""
 
@@ -73,18 +73,19 @@ def record(
         judged = _day(lake, parcels, day, former)
         basis = Basis.now(lake, parcels, resolved, names or resolved.scenarios)
         lights = _lights(lake, parcels, judged, names, parameters)
-        changes = [
-            *differences.of_scenes(lake, parcels),
-            *differences.of_markers(lake, parcels),
-            *differences.of_lights(lake, parcels, lights),
+        parts = [
+            differences.of_scenes(lake, parcels),
+            differences.of_markers(lake, parcels),
+            differences.of_lights(lake, parcels, lights),
         ]
         then = Basis.read(former["rests_on"]) if former else None
-        if not changes and former and (then, former["day"]) == (basis, judged):
+        if not any(map(len, parts)) and former and (then, former["day"]) == (basis, judged):
             return None
-        pids = frozenset(row["pid"] for row in changes if row["kind"] != "scene")
-        causes = Causes.since(then, basis, lake, parcels, judged, pids)
-        night = {"kind": "night", "rests_on": basis.text}
-        return _table([{**row, **causes.of(row)} for row in changes], night, parcels, judged, run)
+        changes = pa.concat_tables(map(differences.completed, parts))
+        same = {**parcels.params, "day": judged, "run": run, "recorded": clock.now(), "version": version("cbm-lake")}
+        caused = with_causes(changes.drop_columns(["cause", "scenes"]), then, basis, lake, parcels, judged)
+        night = pa.table({"kind": ["night"], "rests_on": [basis.text]})
+        return pa.concat_tables([_filled(caused, same), differences.completed(night, **same)])
 
     if not lake.record_changes(parcels, rows):
         return lake.sql("from changes limit 0")
@@ -128,11 +129,9 @@ def _lights(
     return traffic_light(parcels.aoi, parcels.year, parcels.ptype or None, **how)
 
 
-def _table(changes: Sequence[Row], night: Row, parcels: ParcelSet, day: date, run: str | None) -> pa.Table:
-    """The rows of a night: its changes, and what it rests on."""
-    same = {**parcels.params, "day": day, "run": run, "recorded": clock.now(), "version": version("cbm-lake")}
-    rows = [{**same, **row} for row in (*changes, night)]
-    return pa.Table.from_pylist(rows, schema=schemas.CHANGES)
+def _filled(rows: pa.Table, same: Mapping[str, object]) -> pa.Table:
+    """The rows with one value in each column of `same`."""
+    return differences.completed(rows.drop_columns(list(same)), **same)
 
 
 @checked

@@ -1,6 +1,6 @@
 -- The lights (table now) that differ from those that are recorded (table was), and those that are gone.
 select
-    coalesce(now.pid, was.pid) as pid, coalesce(now.scenario, was.scenario) as scenario,
+    'light' as kind, coalesce(now.pid, was.pid) as pid, coalesce(now.scenario, was.scenario) as scenario,
     was.after as before, now.colour as after,
     now.reason, now.due, now.date_start, now.date_end, now.events, now.confidence
 from now

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nights
 import numpy as np
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -19,7 +20,7 @@ import cbm_lake as cbm
 from cbm_lake import markers, season
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import Lake
+from cbm_lake.lake import Lake, schemas
 from cbm_lake.season import differences
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
@@ -79,8 +80,8 @@ def check_sums(lake):
         seen.add((key, row["sequence"]))
         state[key] = row["after"]
     day = season.changes(details=True, lake=lake)["day"].to_pylist()[-1]
-    assert differences.of_markers(lake, parcels) == []
-    assert differences.of_scenes(lake, parcels) == []
+    assert differences.of_markers(lake, parcels).num_rows == 0
+    assert differences.of_scenes(lake, parcels).num_rows == 0
     lights = season.recording._lights(lake, parcels, day, None, HOW)
     names = [name for name in lights.column_names if name != "crop_name"]
     held = lake.sql("from lights order by pid, scenario").select(names)
@@ -130,14 +131,25 @@ def test_a_reprocessed_scene_supersedes_the_former_one(begun):
     assert status == {"S12E0": "superseded", "S12E1": "extracted"}
 
 
-def test_an_event_with_other_dates_is_the_same_event(begun):
-    state = {"marker_type": "s2", "practice": None, "observable": True}
-    first = {**state, "date_start": date(2024, 5, 1), "date_main": date(2024, 5, 3), "date_end": date(2024, 5, 6)}
-    moved = {**first, "date_start": date(2024, 5, 2)}
-    other = {**first, **{name: date(2024, 8, 1) for name in ("date_start", "date_main", "date_end")}}
-    gone = {**first, "present": 0, "numbers": [4]}
-    come = [{**one, "present": 1, "numbers": None} for one in (moved, other)]
-    assert list(differences._paired([gone, *come], 6)) == [(4, first, moved), (7, None, other)]
+def states(*rows):
+    """States of mowings of one parcel: number, first, main and last day."""
+    names = ("number", "date_start", "date_main", "date_end")
+    known = [dict(zip(names, row, strict=True)) | {"pid": "a", "marker": "mowing", "marker_type": "s2"} for row in rows]
+    return differences.completed(pa.Table.from_pylist(known, schema=schemas.CHANGES))
+
+
+def test_an_event_with_other_dates_is_the_same_event():
+    may, june, august = ([date(2024, month, day) for day in (1, 3, 6)] for month in (5, 6, 8))
+    moved = [date(2024, 5, 2), *may[1:]]
+    now = states((None, *moved), (None, *june), (None, *august))
+    was, used = states((4, *may), (5, *august)), pa.table({"pid": ["a"], "marker": ["mowing"], "number": [6]})
+    rows = differences.compared("markers", {"now": now, "was": was, "used": used}, apart=15).to_pylist()
+    assert [(row["number"], row["before"], row["after"]) for row in rows] == [
+        (4, "s2 2024-05-01 to 2024-05-06 about 2024-05-03", "s2 2024-05-02 to 2024-05-06 about 2024-05-03"),
+        (7, None, "s2 2024-06-01 to 2024-06-06 about 2024-06-03"),
+    ]
+    gone = differences.compared("markers", {"now": states(), "was": was, "used": used}, apart=15).to_pylist()
+    assert [(row["number"], row["after"]) for row in gone] == [(4, None), (5, None)]
 
 
 def test_since_asks_for_a_day_the_last_night_or_a_run(begun):
