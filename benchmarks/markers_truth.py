@@ -41,11 +41,12 @@ OF_SAMPLE = {"mowing": ["mowing", "mulching"], "harvest": ["harvest"], "ploughin
 CANDIDATES: dict[str, dict[str, list[Any]]] = {
     "spike": {"depth": [0.05, 0.08, 0.12], "regain": [0.5, 0.75, 0.9], "days": [0, 6, 11]},
     "mowing": {
-        "drop": [0.08, 0.1, 0.12, 0.15, 0.2],
+        "drop": [0.08, 0.1, 0.11, 0.12, 0.15, 0.2],
         "high": [0.4, 0.5, 0.6, 0.7],
         "window": [10, 15, 25, 40],
         "regain": [0.1, 0.25, 0.4, 0.5],
-        "regrowth": [30, 45, 60],
+        "regrowth": [25, 30, 45, 60],
+        "confidence": [0.0, 0.5, 0.55],
         "apart": [15, 20, 25, 30],
     },
 }

@@ -30,8 +30,14 @@ class Detected:
     count: kernels.Array
     """How many there are of each parcel."""
     sign: Sign
-    source: npt.NDArray[np.object_] | None = None
-    """(parcels, events): the detector whose event it is, where there are several."""
+    source: npt.NDArray[np.int64] | None = None
+    """(parcels, events): the number among `names` of the detector whose event it is, where there are several."""
+    names: tuple[str, ...] = ()
+
+    @property
+    def practice(self) -> npt.NDArray[np.object_] | None:
+        """(parcels, events): the name of the detector whose event it is, where there are several."""
+        return None if self.source is None else np.array(self.names, object)[self.source]
 
     @property
     def events(self) -> kernels.EventRows:
@@ -97,4 +103,4 @@ def union(names: tuple[str, ...], parts: list[Detected]) -> Detected:
     cards = sorted(
         {card for part in parts for card in ([part.sign] if isinstance(part.sign, str) else part.sign) if card}
     )
-    return Detected(rows, count, of_one or "+".join(cards), np.array(names, object)[source])
+    return Detected(rows, count, of_one or "+".join(cards), source, names)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import norm
 
 from cbm_lake.markers import kernels, radar, work
-from cbm_lake.markers.detected import FIELD, Detected, cards_of, union
+from cbm_lake.markers.detected import FIELD, Detected, Mask, cards_of, union
 from cbm_lake.markers.detectors import DetectorModel, asked_for, order, skipped
 from cbm_lake.markers.groups import EPOCH, Season
 from cbm_lake.markers.kinds import (
@@ -137,10 +137,15 @@ class _Block:
         if detector.confidence:
             result = result.selected(result.rows[..., 6] >= detector.confidence)
         if detector.crops is not None:
-            words = [word.casefold() for word in detector.crops]
-            among = [any(word in (crop or "").casefold() for word in words) for crop in self.observations.crops]
-            result = replace(result, count=np.where(among, result.count, 0))
+            result = replace(result, count=np.where(self._among(detector.crops), result.count, 0))
         return result.longest() if detector.longest else result
+
+    def _among(self, words: tuple[str, ...]) -> Mask:
+        """Mask of the parcels whose declared crop contains one of some words."""
+        names = self.observations.crops
+        lower = [word.casefold() for word in words]
+        asked = {name: any(word in (name or "").casefold() for word in lower) for name in set(names)}
+        return np.array([asked[name] for name in names], bool)
 
     @singledispatchmethod
     def run(self, detector: Detector) -> Detected:
@@ -272,6 +277,7 @@ class _Block:
     @run.register
     def _combination(self, detector: Combination) -> Detected:
         parts = [self._chosen(name, detector) for name in detector.parts]
+        parts = [self._in_window(part, detector.window, detector.day) for part in parts] if detector.any_of else parts
         result = parts[0] if len(parts) == 1 else union(detector.parts, parts)
         if detector.confirmed_by:
             others = self.detected.get(detector.confirmed_by.detector)
@@ -284,7 +290,7 @@ class _Block:
             if others:
                 events = work.joined(*result.events, *others.events, float(detector.or_.within))
                 result = Detected(*events, cards_of(result.sign, others))
-        result = self._in_window(result, detector.window, detector.day)
+        result = result if detector.any_of else self._in_window(result, detector.window, detector.day)
         length = result.rows[..., 2] - result.rows[..., 0]
         return result.selected(length >= detector.days) if detector.days else result
 

@@ -62,7 +62,7 @@ def of_parcels(observations: Observations, year: int, parameters: Parameters) ->
     return [
         _observed(observations),
         *(_series_observed(name, series, observations.dates > 0) for name, series in observations.others.items()),
-        *(Events.of(name, events.events, signs(events), events.source) for name, events in detected.items()),
+        *(Events.of(name, events.events, signs(events), events.practice) for name, events in detected.items()),
     ]
 
 

@@ -39,7 +39,7 @@ def rows_of(lake: Lake, wanted: Signal, key: Mapping[str, Any], how: Mapping[str
             {"place": pa.array([], pa.int32()), "day": pa.array([], pa.int32()), "value": pa.array([], pa.float32())}
         )
     if wanted.is_optical:
-        name = "markers.index" if wanted.is_index else "markers.band"
+        name = "markers.index" if wanted.is_index else "markers.band_s2"
         return lake.query(name, **key, **how, name=wanted.name)
     return lake.query(f"markers.radar_{wanted.card}", **key, band=wanted.bands[0], decibels=wanted.card == "bs")
 
@@ -80,10 +80,10 @@ def claimed(
 
 
 def _is_extracted(lake: Lake, wanted: Signal, key: Mapping[str, Any]) -> bool:
-    """Whether the bands of a series may have been extracted over the parcels, as far as the extractions say."""
-    rows = lake.query("markers.extracted", card=wanted.card, **{name: key[name] for name in ("aoi", "year", "ptype")})
-    bands = set(rows["band"].to_pylist())
-    return not bands or None in bands or bands.issuperset(wanted.bands)
+    """Whether all bands of a series were extracted over the parcels."""
+    of = {name: key[name] for name in ("aoi", "year", "ptype")}
+    rows = (lake.query(f"markers.extracted_{wanted.card}", **of, band=band) for band in wanted.bands)
+    return all(one.num_rows for one in rows)
 
 
 def _days(texts: pa.ChunkedArray, year: int, what: str) -> npt.NDArray[np.float64]:

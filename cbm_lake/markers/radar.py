@@ -42,14 +42,21 @@ def rises(
 
 
 @compiled
-def _around(day: Array, value: Array, begin: int, end: int, index: int, days: int) -> float:
-    """The median of the values up to `days` before and after an index, without it; NaN for fewer than three."""
+def _around(day: Array, value: Array, begin: int, end: int, index: int, days: int, change: float) -> float:
+    """The median of the values up to `days` before and after an index, without it.
+
+    NaN for fewer than three values, and where fewer than half of them lie `change` above that of the index: their
+    median is less then, and need not be computed.
+    """
     first, last = index, index
     while first > begin and day[index] - day[first - 1] <= days:
         first -= 1
     while last + 1 < end and day[last + 1] - day[index] <= days:
         last += 1
-    if last - first < 3:
+    higher = 0
+    for other in range(first, last + 1):
+        higher += value[other] - value[index] >= change - 1e-6
+    if last - first < 3 or 2 * higher < last - first:
         return np.nan
     return float(np.median(np.concatenate((value[first:index], value[index + 1 : last + 1]))))
 
@@ -65,7 +72,7 @@ def dips(offsets: Array, day: Array, value: Array, change: float, days: int, bef
     for parcel in range(len(offsets) - 1):
         begin, end = offsets[parcel], offsets[parcel + 1]
         for index in range(begin, end):
-            dip = _around(day, value, begin, end, index, days) - value[index]
+            dip = _around(day, value, begin, end, index, days, change) - value[index]
             if dip >= change:
                 main = day[index] - before / 2
                 event = np.array([day[index] - before, main, day[index], dip, np.nan, dip, confidence_of(dip, change)])

@@ -49,6 +49,7 @@ def related(
 
 def united(parts: Sequence[tuple[Array, Array]]) -> tuple[Array, Array, Array]:
     """The events of several detectors by main day, their number, and of which detector each is."""
+    parts = [(rows[:, : max(int(count.max(initial=0)), 1)], count) for rows, count in parts]
     rows = np.concatenate([rows for rows, _ in parts], axis=1)
     source = np.repeat(np.arange(len(parts)), [rows.shape[1] for rows, _ in parts])
     filled = np.concatenate([np.arange(rows.shape[1]) < count[:, None] for rows, count in parts], axis=1)

@@ -10,7 +10,7 @@ with seen as (
     from (
         select
             aoi, year, ptype, pid, scene, obstime, share, {pixels} as pixels,
-            columns(lambda column: column = $band || '_mean') as mean
+            coalesce(<<band: if($band = '{band}', {band}_mean, null)>>) as mean
         from {card}
         where aoi = $aoi and year = $year and ptype = $ptype
     )

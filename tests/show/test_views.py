@@ -97,7 +97,7 @@ def test_scene_classes_have_the_colours_of_their_numbers_and_no_data_is_clear():
 @pytest.mark.parametrize("wrong", ["bs", "bs B04", "c6 VV VH", "ndxi", "VV", "B04 B11", "SCL B04", ""])
 def test_what_is_no_view_is_refused_with_those_there_are(wrong):
     with pytest.raises(
-        InvalidInputError, match=r"is no view; write ndvi, ndwi, bsi, ndmi, evi, true colour, SCL, .* bs VV"
+        InvalidInputError, match=r"is no view; write ndvi, ndwi, bsi, ndmi, ndti, evi, true colour, SCL, .* bs VV"
     ):
         views.view(wrong)
 

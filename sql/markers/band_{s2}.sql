@@ -6,7 +6,7 @@
 select place::integer as place, day::integer as day, (sum(value * weight) / sum(weight))::float as value
 from (
     select
-        pid, epoch_us(obstime) // 86_400_000_000 as day, columns(lambda column: column = $name || '_mean') as value,
+        pid, epoch_us(obstime) // 86_400_000_000 as day, coalesce(<<band: if($name = '{band}', {band}_mean, null)>>) as value,
         coalesce(share, 1)::double as weight
     from observed_s2($screen::integer[], most := $cloud, fewest := $pixels, least_seen := $share)
     where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
