@@ -50,8 +50,8 @@ def say_skipped(detectors: Mapping[str, DetectorModel], missing: frozenset[str],
         lacking = sorted(skipped(detectors, frozenset([name])))
         of = signal(name)
         log.warning(
-            "%s: no %s of card %s was extracted for %s, so that nothing is said of %s",
-            *(parcels.name, " and ".join(of.bands), of.card, name, ", ".join(lacking)),
+            "%s: %s needs %s of card %s, which were not extracted there, so that nothing is said of %s",
+            *(parcels.name, name, " and ".join(of.bands), of.card, ", ".join(lacking)),
         )
 
 

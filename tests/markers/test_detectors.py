@@ -359,8 +359,14 @@ def test_a_series_that_was_not_extracted_skips_its_detectors_says_so_once_and_in
     rows = markers.find("ms", 2024, parameters={"detectors": asked}, lake=lake).to_pylist()
     said = [line for line in caplog.messages if "nothing is said of" in line]
     assert len(said) == 2
-    assert "no VH of card bs was extracted for backscatter_vh, so that nothing is said of wet, wetter" in said[0]
-    assert "no B11 and B12 of card s2 was extracted for ndti, so that nothing is said of residue_cover" in said[1]
+    assert (
+        "backscatter_vh needs VH of card bs, which were not extracted there, so that nothing is said of wet, wetter"
+        in said[0]
+    )
+    assert (
+        "ndti needs B11 and B12 of card s2, which were not extracted there, so that nothing is said of residue_cover"
+        in said[1]
+    )
     none = [row for row in rows if row["marker"] in ("observed_ndti", "observed_backscatter_vh")]
     assert [(row["pid"], row["value_1"], row["confidence"]) for row in none] == [("a", 0, 0)] * 2 + [("b", 0, 0)] * 2
     assert not [row for row in rows if row["marker"] in ("wet", "wetter", "residue_cover")]
