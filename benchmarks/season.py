@@ -46,7 +46,7 @@ class Season:
         """The identifier of the parcel of that number."""
         return f"MS{number:08}"
 
-    def obstime(self, scene: int) -> datetime:
+    def obstime(self, scene: float) -> datetime:
         """When that scene was taken."""
         return START + timedelta(days=5 * scene)
 
@@ -54,8 +54,7 @@ class Season:
 def fill(lake: Lake, season: Season) -> Iterator[int]:
     """Load the parcels, then write scene by scene as extraction does; says after each how many are written."""
     rng = np.random.default_rng(0)
-    pixels = np.maximum(rng.lognormal(4.6, 1.0, season.parcels), 4).astype("int32")  # a hundred: one hectare
-    crops = rng.integers(0, len(CROPS), season.parcels)
+    pixels, crops = _drawn(season, rng)
     lake.add_parcels(AOI, YEAR, "", VERSION, _parcels(season, pixels, crops))
     lake.prepare("s2")
     for scene in range(season.scenes):
@@ -63,6 +62,20 @@ def fill(lake: Lake, season: Season) -> Iterator[int]:
         lake.write_signatures("s2", _rows(season, scene, entry, pixels, crops, rng), entry["extraction"])
         lake.record(entry)
         yield scene + 1
+
+
+def add(lake: Lake, season: Season, scene: float, rng: np.random.Generator, some: npt.NDArray[np.bool_]) -> None:
+    """Write one more scene, over some of the parcels of `fill`; scene 30.5 lies between two of these."""
+    entry = _entry(season, scene)
+    rows = _rows(season, scene, entry, *_drawn(season, np.random.default_rng(0)), rng).filter(pa.array(some))
+    lake.write_signatures("s2", rows, entry["extraction"])
+    lake.record({**entry, "rows": rows.num_rows})
+
+
+def _drawn(season: Season, rng: np.random.Generator) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Pixels and crop of each parcel."""
+    pixels = np.maximum(rng.lognormal(4.6, 1.0, season.parcels), 4).astype("int32")  # a hundred: one hectare
+    return pixels, rng.integers(0, len(CROPS), season.parcels)
 
 
 def _parcels(season: Season, pixels: npt.NDArray[Any], crops: npt.NDArray[Any]) -> pa.Table:
@@ -86,7 +99,7 @@ def _parcels(season: Season, pixels: npt.NDArray[Any], crops: npt.NDArray[Any]) 
     ).cast(schemas.PARCELS)
 
 
-def _entry(season: Season, scene: int) -> dict[str, Any]:
+def _entry(season: Season, scene: float) -> dict[str, Any]:
     """What the ledger says of that scene."""
     name = _name(season, scene)
     key = {"card": "s2", "scene": name, "aoi": AOI, "year": YEAR, "ptype": "", "parcels": VERSION}
@@ -96,13 +109,13 @@ def _entry(season: Season, scene: int) -> dict[str, Any]:
     return {**key, **done, **moments, "extraction": number, "rows": season.parcels}
 
 
-def _name(season: Season, scene: int) -> str:
+def _name(season: Season, scene: float) -> str:
     return f"S2A_MSIL2A_{season.obstime(scene):%Y%m%dT%H%M%S}_R051_T31TEJ"
 
 
 def _rows(
     season: Season,
-    scene: int,
+    scene: float,
     entry: dict[str, Any],
     pixels: npt.NDArray[Any],
     crops: npt.NDArray[Any],
@@ -129,7 +142,7 @@ def _rows(
     return pa.table(arrays, schema=schemas.signatures("s2"))
 
 
-def _level(band: str, scene: int, crops: npt.NDArray[Any], cloud: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _level(band: str, scene: float, crops: npt.NDArray[Any], cloud: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The DN about which a crop's parcels lie that day: each crop is green at its own time; clouds are bright."""
     peak = 100 + 8 * crops
     green = np.exp(-(((5 * scene - peak) / 45) ** 2)).astype("float32")

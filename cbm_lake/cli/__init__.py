@@ -13,6 +13,7 @@ import typer
 
 from cbm_lake.cli import (
     card2db,
+    changes,
     check,
     estimate,
     export,
@@ -151,5 +152,6 @@ app.add_typer(estimate.app)
 app.add_typer(check.app)
 app.add_typer(serve.app)
 app.add_typer(page.app)
+app.command("changes")(changes.changes)
 app.command("migrate")(migrate.migrate)
 app.command("weather")(weather.weather)

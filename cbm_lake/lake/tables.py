@@ -52,6 +52,7 @@ def of(store: Store) -> dict[str, Table]:
             store, "attributes", schemas.ATTRIBUTES, keys=("pid", "sequence"), partitions=("aoi", "year")
         ),
         "marked": Table(store, "markers", schemas.MARKERS, keys=("pid",), partitions=("aoi", "year")),
+        "changed": Table(store, "changes", schemas.CHANGES, keys=("pid", "sequence"), partitions=("aoi", "year")),
         "files": Table(store, "files", schemas.FILES, keys=("name", "sequence")),
     }
 

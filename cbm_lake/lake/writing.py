@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -218,10 +218,69 @@ class Writing(Pixels):
         for card in rows["card"].unique().to_pylist():
             self.settle(card)
 
-    def put(self, name: str, rows: pa.Table, part: int) -> None:
-        """Replace one numbered part of a table (see `tables.of`) by `rows`, in one commit."""
+    def put(self, name: str, rows: pa.Table, part: int, memory: int | None = None) -> None:
+        """Replace one numbered part of a table (see `tables.of`) by `rows`, in one commit.
+
+        Args:
+            name: of the table.
+            rows: of the part.
+            part: its number.
+            memory: the number of the file of what the rows rest on, as `write_memory` gave it; 0 is none, and None
+                where rows of the table never rest on one.
+        """
         self._check_present()
-        self._tables[name].put(rows, "part", part)
+        self._tables[name].put(rows, "part", part, {} if memory is None else {_memory_of(part): memory})
+
+    def remembered(self, name: str, part: int) -> tuple[int, int]:
+        """The number of the file of what the rows of a part rest on (0: none), and how often the part was replaced."""
+        table = self._tables[name].open()
+        if table is None:
+            return 0, 0
+        return table.transaction_version(_memory_of(part)) or 0, table.transaction_version(str(part)) or 0
+
+    def write_memory(self, folder: str, part: int, rows: pa.Table) -> int:
+        """Store what the rows of a part are to rest on, as a file that can be lost; returns its number."""
+        self._check_present()
+        written = self._store.write_as(
+            lambda digest: digests.named(f"{folder}/{part:x}", digest),
+            rows.schema,
+            lambda writer: writer.write_table(rows),
+            use_dictionary=False,
+            write_statistics=False,
+            compression="lz4",  # numbers that hardly shrink: written every night, read once
+            compression_level=None,
+        )
+        return _number(written.name)
+
+    def read_memory(self, folder: str, part: int, number: int) -> pa.Table | None:
+        """What `write_memory` stored; None where it is no more there, or is damaged."""
+        name = next((name for name in self._memories(folder, part) if _number(name) == number), None)
+        if name is None or not self._store.is_as_written(name):
+            return None
+        return self._store.read(name)
+
+    def forget_memories(self, folder: str, part: int, but: int) -> None:
+        """Delete what other rows of a part rested on."""
+        self._store.discard_old([name for name in self._memories(folder, part) if _number(name) != but], 0)
+
+    def _memories(self, folder: str, part: int) -> list[str]:
+        names = map(self._store.name, self._store.files(folder))
+        return [name for name in names if name.rpartition("/")[2].startswith(f"{part:x}-") and digests.recorded(name)]
+
+    def record_changes(self, parcels: ParcelSet, rows: Callable[[], pa.Table | None]) -> bool:
+        """Record the changes of a night over a parcel set, all in one commit; see schemas.CHANGES.
+
+        Args:
+            parcels: the set.
+            rows: works out what is to be recorded, given what is; again where somebody else has recorded meanwhile.
+                None records nothing.
+
+        Returns:
+            Whether anything was recorded.
+        """
+        self._check_present()
+        key = f"{parcels.aoi}/{parcels.year}/{parcels.ptype}"
+        return self._tables["changed"].append_next(lambda _: rows(), key)
 
     def compact(self, card: str | None = None) -> int:
         """Merge signature files into files sorted by parcel; returns how many were merged.
@@ -296,6 +355,16 @@ class Writing(Pixels):
             writer.write_table(rows)
 
         self._store.write_as(lambda digest: digests.named(stem, digest), rows.schema, write)
+
+
+def _memory_of(part: int) -> str:
+    """The name of the number that says on what the rows of a part rest."""
+    return f"memory/{part}"
+
+
+def _number(name: str) -> int:
+    """The number of a file with a digest on record, 1 or more."""
+    return int((digests.recorded(name) or "0")[:15], 16) + 1
 
 
 def _numbered(rows: pa.Table, sequence: int) -> pa.Table:

@@ -17,11 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.looks import tell
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import series, smoothing
+from cbm_lake.markers import memory, renewal, series, smoothing
 from cbm_lake.markers.events import Events, of_parcels
 from cbm_lake.markers.kernels import FIELDS
 from cbm_lake.markers.parameters import Parameters
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 10_000
 """Parcels per block: their events take 40 MB during detection."""
 _THREADS: Final = 2
+_OF_PEERS: Final = ("similarity", "distance_rank", "homogeneity")
+"""Markers that rest on all parcels of the crop."""
 
 
 @checked
@@ -44,6 +47,7 @@ def find(
     *,
     parameters: Mapping[str, Any] | str | Path | None = None,
     pids: Sequence[str] | None = None,
+    only_new: bool = False,
     lake: Lake | None = None,
 ) -> pa.Table:
     """Detect the markers of all parcels of a set and write them to the lake (view `markers`) in one commit.
@@ -57,11 +61,14 @@ def find(
         ptype: which parcel set; None is the main one.
         parameters: overrides of cbm_lake/markers/defaults.yaml: groups of parameters, or a YAML file of them.
         pids: only the markers of these parcels are written and returned; they are still compared with all parcels.
+        only_new: whether only the parcels whose observations have changed since the last search are searched again;
+            what the lake has afterwards is the same as after a search of all.
         lake: the lake; None is the workspace's.
 
     Returns:
-        The columns of schemas.MARKERS, one row per marker, parcel by parcel. The schema's metadata `looks` is the
-        result of `looks` as JSON.
+        The columns of schemas.MARKERS, one row per marker, parcel by parcel. The schema's metadata has `looks`,
+        the result of `looks` as JSON, and `searched`, the number of parcels that were searched; with `only_new` both
+        are of what is new.
 
     Raises:
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
@@ -70,19 +77,101 @@ def find(
     lake = lake_or_default(lake)
     resolved = read_parameters(parameters)
     parcels = lake.parcel_set(aoi, year, ptype)
-    observations = series.read(lake, parcels, resolved)
-    series.check_pids(observations.pids, pids or (), parcels)
-    rows = table(search(observations, parcels.year, resolved), observations, parcels)
-    part = part_of(parcels)
-    earlier = []
-    if pids is not None:
-        rows = rows.filter(pc.is_in(rows["pid"], pa.array(pids, pa.string())))
-        earlier = [_earlier(lake, parcels, part, list(pids))]
-    lake.put("marked", pa.concat_tables([*earlier, rows]), part)
-    log.info("%s: %d markers of %d parcels", parcels.name, rows.num_rows, len(observations.pids))
-    counts = series.looks(lake, parcels, resolved, pids)
+    if pids is None:
+        rows, counts, searched = _find_all(lake, parcels, resolved, only_new=only_new)
+    elif only_new:
+        raise InvalidInputError("either some parcels are searched, or those with something new: pids or only_new")
+    else:
+        rows, counts = _find_some(lake, parcels, resolved, list(pids))
+        searched = len(set(pids))
+    log.info("%s: %d markers", parcels.name, rows.num_rows)
     tell(parcels.name, counts)
-    return rows.replace_schema_metadata({"looks": json.dumps(counts)})
+    return rows.replace_schema_metadata({"looks": json.dumps(counts), "searched": str(searched)})
+
+
+def _find_some(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: list[str]
+) -> tuple[pa.Table, dict[str, int]]:
+    """Search all parcels and write the markers of some; which of the others' are of when is not remembered."""
+    observations = series.read(lake, parcels, parameters)
+    series.check_pids(observations.pids, pids, parcels)
+    rows = table(search(observations, parcels.year, parameters), observations, parcels)
+    rows = rows.filter(pc.is_in(rows["pid"], pa.array(pids, pa.string())))
+    part, counts = part_of(parcels), series.looks(lake, parcels, parameters, pids)
+    lake.put("marked", pa.concat_tables([_earlier(lake, parcels, part, pids), rows]), part, memory=0)
+    return rows, counts
+
+
+def _find_all(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, *, only_new: bool
+) -> tuple[pa.Table, dict[str, int], int]:
+    """Search all parcels, or those with something new, and write the markers of all; counts of looks and parcels."""
+    part = part_of(parcels)
+    commits = 1 + lake.remembered("marked", part)[1]
+    former = memory.load(lake, parcels, part) if only_new else None
+    renewed = renewal.renew(lake, parcels, parameters, commits, former)
+    counts = series.looks(lake, parcels, parameters, days=renewed.days)
+    if renewed.parcels is not None and not len(renewed.parcels):
+        log.info("%s: nothing new since the last search", parcels.name)
+        return _earlier(lake, parcels, part, []), counts, 0
+    rows, searched, skipped = _searched(lake, parcels, parameters, renewed, former)
+    number = 0
+    if renewed.is_settled:
+        basis = replace(renewed.basis, skipped=sorted(skipped))
+        number = memory.save(lake, parcels, part, memory.Memory(basis, renewed.raw))
+    lake.put("marked", rows, part, memory=number)
+    memory.forget(lake, parcels, part, but=number)
+    return rows, counts, searched
+
+
+def _searched(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, renewed: renewal.Renewed, former: memory.Memory | None
+) -> tuple[pa.Table, int, frozenset[str]]:
+    """The rows of all parcels; how many of these were searched, and which detectors say nothing."""
+    year, new = parcels.year, renewed.parcels
+    observations = series.observed(renewed.listed, renewed.raw, year, parameters)
+    some = None
+    if new is not None and former is not None:
+        some = _with_inputs_of_some(lake, parcels, parameters, observations, new, former.basis.skipped)
+    if some is None or new is None:
+        observations = series.with_inputs(lake, parcels, observations, parameters)
+        rows = table(search(observations, year, parameters), observations, parcels)
+        return rows, len(observations.pids), observations.skipped
+    log.info("%s: %d of %d parcels have something new", parcels.name, len(new), len(observations.pids))
+    singles = [events.at(new) for events in _singles(some, year, parameters)]
+    fresh = table([*singles, *_alike(observations, year, parameters)], observations, parcels)
+    earlier = _earlier(lake, parcels, part_of(parcels), [])
+    of_peers = pc.is_in(earlier["marker"], pa.array(_OF_PEERS, pa.string()))
+    kept = earlier.filter(pc.invert(pc.or_(pc.is_in(earlier["pid"], some.pids), of_peers)))
+    return _merged(kept, fresh, observations.pids), len(new), some.skipped
+
+
+def _with_inputs_of_some(
+    lake: Lake,
+    parcels: ParcelSet,
+    parameters: Parameters,
+    observations: Observations,
+    new: npt.NDArray[np.int64],
+    skipped: Sequence[str],
+) -> Observations | None:
+    """The observations of the parcels with something new, with what detectors ask for.
+
+    None where other detectors say nothing than at the last search, so that all parcels have something new.
+    """
+    some = observations.some(new)
+    some = series.with_inputs(lake, parcels, some, parameters, some.pids.to_pylist())
+    if some.skipped == frozenset(skipped):
+        return some
+    everything = series.with_inputs(lake, parcels, observations, parameters)
+    return everything.some(new) if everything.skipped == frozenset(skipped) else None
+
+
+def _merged(one: pa.Table, other: pa.Table, pids: pa.Array) -> pa.Table:
+    """The rows of both, parcel by parcel, those of one parcel in the order in which a search of all writes them."""
+    rows = pa.concat_tables([one, other])
+    peers = pc.is_in(rows["marker"], pa.array(_OF_PEERS, pa.string())).to_numpy(zero_copy_only=False)
+    place = pc.index_in(rows["pid"], pids).to_numpy()
+    return rows.take(pa.array(np.lexsort([peers, place])))
 
 
 @checked
@@ -117,6 +206,11 @@ def part_of(parcels: ParcelSet) -> int:
 
 def search(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
     """All markers, as columns; those of single parcels are detected block by block on two threads."""
+    return [*_singles(observations, year, parameters), *_alike(observations, year, parameters)]
+
+
+def _singles(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
+    """The markers that are detected in each parcel by itself."""
     begins = range(0, len(observations.pids), _AT_ONCE)
 
     def search_block(begin: int) -> list[Events]:
@@ -125,8 +219,7 @@ def search(observations: Observations, year: int, parameters: Parameters) -> lis
         ]
 
     with ThreadPoolExecutor(_THREADS) as workers:
-        parts = list(workers.map(search_block, begins))
-    return [*chain.from_iterable(parts), *_alike(observations, year, parameters)]
+        return list(chain.from_iterable(workers.map(search_block, begins)))
 
 
 def _alike(observations: Observations, year: int, parameters: Parameters) -> list[Events]:

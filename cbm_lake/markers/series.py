@@ -21,6 +21,8 @@ from cbm_lake.markers.parameters import Clear, Parameters, Spike
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Days = npt.NDArray[np.int32]
+_NO_DAY: Final = (1, 0)
+"""From a day to the one before it."""
 _DAYS: Final = 1_000_000
 """More than any number of days since 1970-01-01."""
 
@@ -64,6 +66,12 @@ class Series:
         part = slice(bounds[0], bounds[-1])
         return Series(bounds - bounds[0], self.day[part], self.value[part])
 
+    def some(self, parcels: Ints) -> Series:
+        """The series of the parcels at these indices, in this order."""
+        taken = rows_of(self.offsets, parcels)
+        offsets = np.concatenate([[0], np.cumsum(self.count[parcels])])
+        return Series(offsets, self.day[taken], self.value[taken])
+
 
 @dataclass(frozen=True, eq=False)
 class Observations:
@@ -92,6 +100,23 @@ class Observations:
     skipped: frozenset[str] = frozenset()
     """Detectors that say nothing, as a series that they need was not extracted."""
 
+    def some(self, parcels: Ints) -> Observations:
+        """The observations of the parcels at these indices, in this order."""
+        return Observations(
+            self.pids.take(pa.array(parcels)),
+            self.crops[parcels],
+            self.ndvi.some(parcels),
+            self.coherence.some(parcels),
+            self.dates[parcels],
+            self.pixels[parcels],
+            self.gap[parcels],
+            self.spread[parcels],
+            self.observable[parcels],
+            {name: series.some(parcels) for name, series in self.others.items()},
+            {name: days[parcels] for name, days in self.claims.items()},
+            self.skipped,
+        )
+
     def block(self, begin: int, end: int) -> Observations:
         """The observations of parcels begin to end - 1."""
         part = slice(begin, end)
@@ -109,6 +134,29 @@ class Observations:
             {name: days[part] for name, days in self.claims.items()},
             self.skipped,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """What the lake has of the parcels of a set in the season; the optical looks of parcel p are those from offsets[p].
+
+    Days are since 1970-01-01, UTC, ascending for each parcel, each at most once.
+    """
+
+    offsets: Ints
+    day: Days
+    ndvi: Floats
+    spread: Floats
+    """Standard deviation of the NDVI within the parcel; NaN where unknown."""
+    pixels: npt.NDArray[np.int32]
+    coherence: Series
+
+
+def rows_of(offsets: Ints, parcels: Ints) -> Ints:
+    """The indices of all values of the parcels at these indices, one after the other."""
+    begins, counts = offsets[parcels], np.diff(offsets)[parcels]
+    ends = np.cumsum(counts)
+    return np.asarray(np.arange(counts.sum()) + np.repeat(begins - ends + counts, counts), np.int64)
 
 
 def read(
@@ -132,77 +180,143 @@ def read(
         NotFoundError: one of `pids` is not in the set.
         InvalidInputError: a detector asks for a claim that the parcels do not have, or that is no date.
     """
-    requested = None if pids is None else sorted(set(pids))
-    key: dict[str, Any] = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pids": requested}
-    declared = lake.query("markers.declared", **key)
-    check_pids(declared["pid"], requested or [], parcels)
+    listed = declared(lake, parcels, pids)
+    raw = gather(lake, parcels, parameters, listed.num_rows, pids)
+    observations = observed(listed, raw, parcels.year, parameters)
+    return with_inputs(lake, parcels, observations, parameters, pids) if for_detectors else observations
+
+
+def declared(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None = None) -> pa.Table:
+    """The parcels of a set, or some of them, by pid: pid, crop_name, crop_code.
+
+    Raises:
+        NotFoundError: one of `pids` is not in the set.
+    """
+    rows = lake.query("markers.declared", **parcels.params, pids=_requested(pids))
+    check_pids(rows["pid"], pids or [], parcels)
+    return rows
+
+
+def gather(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, count: int, pids: Sequence[str] | None = None
+) -> Raw:
+    """What the lake has of `count` parcels: all of a set, or those of `pids`, each once."""
     first, last = parameters.season.days(parcels.year)
-    key |= {"first": first, "last": last, "pixels": parameters.clear.pixels, "share": parameters.clear.share}
-    how = {
-        "screen": list(parameters.clear.screen),
-        "cloud": parameters.clear.cloud,
-        "brightest": parameters.clear.brightest,
-    }
-    optical = lake.query("markers.optical", **key, **how)
-    count = declared.num_rows
-    raw = ragged(optical, count, "ndvi")
-    keep = clean(raw, parameters.clear, parameters.spike)
-    ndvi = raw.take(keep)
-    spread = kernels.medians(ndvi.offsets, optical["spread"].to_numpy()[keep])
-    pixels = np.zeros(count, np.int64)
-    np.maximum.at(pixels, raw.owner, optical["pixels"].to_numpy())
-    coherence = ragged(lake.query("markers.coherence", **key), count, "coherence")
-    result = Observations(
-        declared["pid"].combine_chunks(),
-        declared["crop_name"].to_numpy(),
-        ndvi,
-        coherence,
-        ndvi.count,
-        pixels,
-        _gaps(ndvi, *parameters.mowing.season.days(parcels.year)),
-        spread,
-        ndvi.count >= parameters.clear.dates,
+    optical = look(lake, parcels, parameters, (first, last), pids)
+    return Raw(
+        _offsets(optical["place"].to_numpy(), count),
+        optical["day"].to_numpy(),
+        optical["ndvi"].to_numpy(),
+        optical["spread"].to_numpy(),
+        optical["pixels"].to_numpy(),
+        coherence(lake, parcels, parameters, count, pids),
     )
-    return _with_inputs(lake, parcels, result, parameters, key | how) if for_detectors else result
 
 
-def _with_inputs(
-    lake: Lake, parcels: ParcelSet, observations: Observations, parameters: Parameters, statement: dict[str, Any]
+def with_inputs(
+    lake: Lake,
+    parcels: ParcelSet,
+    observations: Observations,
+    parameters: Parameters,
+    pids: Sequence[str] | None = None,
 ) -> Observations:
-    """The observations with the further series and the claims that detectors ask for."""
-    detectors, count = parameters.detectors, len(observations.pids)
-    optical = {name: statement.pop(name) for name in ("screen", "cloud", "brightest")}
-    how = {name: optical[name] for name in ("screen", "cloud")}
-    claims = inputs.claimed(lake, parcels, detectors, statement["pids"])
+    """The observations (of all parcels, or of `pids`) with the further series and claims that detectors ask for."""
+    detectors, count, clear = parameters.detectors, len(observations.pids), parameters.clear
+    key = _period(parcels, parameters.season.days(parcels.year), pids) | {"pixels": clear.pixels, "share": clear.share}
+    how = {"screen": list(clear.screen), "cloud": clear.cloud}
+    claims = inputs.claimed(lake, parcels, detectors, key["pids"])
     others: dict[str, Series] = {}
     for wanted in asked_for(detectors):
-        part = ragged(inputs.rows_of(lake, wanted, statement, how), count, "value")
+        part = ragged(inputs.rows_of(lake, wanted, key, how), count, "value")
         others[wanted.name] = part.take(part.on_days_of(observations.ndvi)) if wanted.is_optical else part
     missing = frozenset(name for name, part in others.items() if not len(part.value))
-    if observations.dates.any():  # else `looks` says what became of all
+    if pids is None and observations.dates.any():  # else `looks` says what became of all
         inputs.say_skipped(detectors, missing, parcels)
     return replace(observations, others=others, claims=claims, skipped=skipped(detectors, missing))
 
 
-def looks(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[str] | None = None) -> dict[str, int]:
-    """How many Sentinel-2 observations of the parcels are clear in the season, and why the others are not."""
-    first, last = parameters.season.days(parcels.year)
+def look(
+    lake: Lake,
+    parcels: ParcelSet,
+    parameters: Parameters,
+    days: tuple[int, int],
+    pids: Sequence[str] | None = None,
+) -> pa.Table:
+    """The clear optical looks from the first to the last of two days; the columns of the query markers.optical."""
     clear = parameters.clear
-    return counted(
-        lake,
-        "markers.looks",
-        aoi=parcels.aoi,
-        year=parcels.year,
-        ptype=parcels.ptype,
-        first=first,
-        last=last,
+    return lake.query(
+        "markers.optical",
+        **_period(parcels, days, pids),
         pixels=clear.pixels,
         share=clear.share,
         screen=list(clear.screen),
         cloud=clear.cloud,
         brightest=clear.brightest,
-        pids=None if pids is None else sorted(set(pids)),
     )
+
+
+def coherence(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, count: int, pids: Sequence[str] | None = None
+) -> Series:
+    """The coherence of `count` parcels: all of a set, or those of `pids`, each once."""
+    clear, days = parameters.clear, parameters.season.days(parcels.year)
+    rows = lake.query("markers.coherence", **_period(parcels, days, pids), pixels=clear.pixels, share=clear.share)
+    return ragged(rows, count, "coherence")
+
+
+def _period(parcels: ParcelSet, days: tuple[int, int], pids: Sequence[str] | None) -> dict[str, Any]:
+    return {**parcels.params, "first": days[0], "last": days[1], "pids": _requested(pids)}
+
+
+def _requested(pids: Sequence[str] | None) -> list[str] | None:
+    return None if pids is None else sorted(set(pids))
+
+
+def observed(listed: pa.Table, raw: Raw, year: int, parameters: Parameters) -> Observations:
+    """The observations of the listed parcels: what was read of them, without undetected clouds."""
+    everything = Series(raw.offsets, raw.day, raw.ndvi)
+    keep = clean(everything, parameters.clear, parameters.spike)
+    ndvi = everything.take(keep)
+    pixels = np.zeros(listed.num_rows, np.int64)
+    np.maximum.at(pixels, everything.owner, raw.pixels)
+    return Observations(
+        listed["pid"].combine_chunks(),
+        listed["crop_name"].to_numpy(),
+        ndvi,
+        raw.coherence,
+        ndvi.count,
+        pixels,
+        _gaps(ndvi, *parameters.mowing.season.days(year)),
+        kernels.medians(ndvi.offsets, raw.spread[keep]),
+        ndvi.count >= parameters.clear.dates,
+    )
+
+
+def looks(
+    lake: Lake,
+    parcels: ParcelSet,
+    parameters: Parameters,
+    pids: Sequence[str] | None = None,
+    days: Sequence[tuple[int, int]] | None = None,
+) -> dict[str, int]:
+    """How many Sentinel-2 observations of the parcels are clear in the season, and why the others are not.
+
+    Args:
+        lake: that is read.
+        parcels: the set.
+        parameters: of the search.
+        pids: only of these parcels.
+        days: only from the first to the last of each; None is the whole season.
+    """
+    clear = parameters.clear
+    how = {"pixels": clear.pixels, "share": clear.share, "screen": list(clear.screen)}
+    how |= {"cloud": clear.cloud, "brightest": clear.brightest}
+    spans = [parameters.season.days(parcels.year)] if days is None else days or [_NO_DAY]
+    total: dict[str, int] = {}
+    for span in spans:
+        for name, number in counted(lake, "markers.looks", **_period(parcels, span, pids), **how).items():
+            total[name] = total.get(name, 0) + number
+    return total
 
 
 def check_pids(pids: pa.ChunkedArray | pa.Array, requested: Sequence[str], parcels: ParcelSet) -> None:
@@ -214,9 +328,13 @@ def check_pids(pids: pa.ChunkedArray | pa.Array, requested: Sequence[str], parce
 
 def ragged(rows: pa.Table, count: int, name: str) -> Series:
     """The series of `count` parcels from rows (place, day, …) sorted by place, the index of the parcel, and day."""
-    parcel = rows["place"].to_numpy()
-    offsets = np.searchsorted(parcel, np.arange(count + 1)).astype(np.int64)
+    offsets = _offsets(rows["place"].to_numpy(), count)
     return Series(offsets, rows["day"].to_numpy().astype(np.int32), rows[name].to_numpy().astype(np.float32))
+
+
+def _offsets(place: npt.NDArray[np.int32], count: int) -> Ints:
+    """Where the rows of each of `count` parcels begin, and where the last ones end."""
+    return np.searchsorted(place, np.arange(count + 1)).astype(np.int64)
 
 
 def clean(raw: Series, clear: Clear, spike: Spike) -> npt.NDArray[np.bool_]:
