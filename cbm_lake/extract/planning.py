@@ -12,7 +12,7 @@ from typing import NotRequired, TypedDict
 
 from cbm_lake import cards, zonal
 from cbm_lake.cards.statistics import optional
-from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
+from cbm_lake.errors import InvalidInputError, LakeError, NoSceneError
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobparcels import geometries
 from cbm_lake.extract.jobs import RULES, Base, Block, Job, Outcome, Plan, Progress, Scene
@@ -147,11 +147,11 @@ def _covering_scenes(
     rows: list[CataloguedScene] = lake.query("scenes.between", card=card, start=first, stop=last).to_pylist()
     days_in_words = f"from {first:%Y-%m-%d} to {last - timedelta(days=1):%Y-%m-%d}"
     if not rows:
-        raise NotFoundError(f"no scene of card {card} {days_in_words} is catalogued; add scenes with card2db first")
+        raise NoSceneError(f"no scene of card {card} {days_in_words} is catalogued; add scenes with card2db first")
     extent = lake.footprint(parcels.aoi)
     covering = [row for row in rows if areas.is_seen(extent, row["footprint"])]
     if not covering:
-        raise NotFoundError(
+        raise NoSceneError(
             f"none of the {len(rows)} scenes of card {card} {days_in_words} covers the parcels of {parcels.name}"
         )
     return covering

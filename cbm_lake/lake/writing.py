@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from cbm_lake.lake.records import FileEntry, LedgerEntry
 from cbm_lake.lake.slots import SlotContent, lost, reserved
 from cbm_lake.lake.snapshots import ParcelSet, Snapshot, Snapshots
 from cbm_lake.lake.upkeep import Upkeep
+from cbm_lake.storage import leases
 from cbm_lake.storage.delta import Table
+from cbm_lake.storage.leases import Lease
 from cbm_lake.storage.store import Store, Written
 
 _FIRST_CARDS = ("s2", "bs", "c6")
@@ -211,6 +214,33 @@ class Writing(Pixels):
         for card in rows["card"].unique().to_pylist():
             self.settle(card)
 
+    def add_runs(self, rows: pa.Table) -> None:
+        """Store what a run did; see schemas.RUNS."""
+        self._check_present()
+        self._tables["runs"].append(rows)
+
+    def puts(self, name: str, part: int) -> int:
+        """How often a numbered part of a table was written; compaction does not count."""
+        table = self.snapshot().tables.get(name)
+        return 0 if table is None else table.transaction_version(str(part)) or 0
+
+    def appended(self) -> dict[str, int]:
+        """How often rows were added to each table that numbers its rows; compaction does not count."""
+        opened = self.snapshot().tables
+        return {name: opened[name].transaction_version("sequence") or 0 for name in self._tables if name in opened}
+
+    @contextmanager
+    def alone(self, purpose: str) -> Iterator[Lease]:
+        """The lake for one run of a purpose at a time, on this machine and on others; see `storage.leases`.
+
+        Raises:
+            HeldError: another run has it; the message says who and since when.
+            SourceError: the lake cannot be written.
+        """
+        self._check_present()
+        with leases.held(self._store, purpose) as lease:
+            yield lease
+
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Replace one numbered part of a table (see `tables.of`) by `rows`, in one commit."""
         self._check_present()
@@ -231,6 +261,10 @@ class Writing(Pixels):
         self._check_present()
         self._sum_up()
         return self._upkeep.compact(card)
+
+    def uncompacted(self, card: str | None = None) -> int:
+        """The number of signature files that no compaction has merged, of the area and year that has most of them."""
+        return self._upkeep.uncompacted(card)
 
     def vacuum(self, days: float) -> int:
         """Delete files that are not needed by the lake of the last days; returns how many.
