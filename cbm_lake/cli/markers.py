@@ -41,6 +41,9 @@ def find(
     ptype: Ptype = None,
     pid: Pids = None,
     parameters: Parameters = None,
+    only_new: Annotated[
+        bool, typer.Option("--new", help="Look again only at parcels with new observations; the result is the same.")
+    ] = False,
     output: Shown = Format.table,
 ) -> None:
     """Find the markers of all parcels, write them into the lake, and say how many there are of each."""
@@ -48,7 +51,7 @@ def find(
     from cbm_lake.lake.looks import in_words
 
     with err.status("finding markers"):
-        events = markers.find(aoi, year, ptype, parameters=parameters, pids=pid)
+        events = markers.find(aoi, year, ptype, parameters=parameters, pids=pid, only_new=only_new)
     if pid or output is not Format.table:
         show(events.drop_columns(["part", "foi_id"]), output, f"markers of {aoi} {year}")
         return

@@ -241,6 +241,46 @@ MARKERS: Final = pa.schema(
 )
 """One row per event that an analysis found on a parcel."""
 
+CHANGES: Final = pa.schema(
+    [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # light, marker or scene; night: what was looked at, no change
+        # what changed
+        pa.field("pid", pa.string()),  # of lights and markers
+        pa.field("scenario", pa.string()),  # of lights
+        pa.field("marker", pa.string()),  # of markers
+        pa.field("number", pa.int32()),  # of markers: 1, 2, … of that parcel and marker, in the order of appearance
+        pa.field("card", pa.string()),  # of scenes
+        pa.field("scene", pa.string()),
+        # how, and why
+        pa.field("before", pa.string()),  # null: it was not there
+        pa.field("after", pa.string()),  # null: it is there no more
+        pa.field("cause", pa.string()),
+        pa.field("scenes", pa.list_(pa.string())),  # those among the causes
+        # its state after the change
+        pa.field("reason", pa.string()),
+        pa.field("due", pa.date32()),
+        pa.field("marker_type", pa.string()),
+        *(pa.field(name, pa.date32()) for name in ("date_start", "date_main", "date_end")),
+        pa.field("practice", pa.string()),
+        pa.field("observable", pa.bool_()),
+        pa.field("events", pa.int64()),
+        pa.field("confidence", pa.float64()),
+        # when
+        pa.field("day", pa.date32(), nullable=False),  # as of the end of which lights were judged
+        pa.field("run", pa.string()),  # of the journal, where a night run recorded it
+        pa.field("recorded", _TIME, nullable=False),
+        pa.field("rests_on", pa.string()),  # of nights: JSON of what the lake held
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
+    ]
+)
+"""One row per change of a light, a marker or a scene's status over a parcel set; one commit per night and set.
+
+The latest row of each thing, by `sequence`, is its present state."""
+
 ATTRIBUTES: Final = pa.schema(
     [
         pa.field("aoi", pa.string(), nullable=False),

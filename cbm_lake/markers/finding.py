@@ -43,6 +43,7 @@ def find(
     *,
     parameters: Mapping[str, Any] | str | Path | None = None,
     pids: Sequence[str] | None = None,
+    only_new: bool = False,
     lake: Lake | None = None,
 ) -> pa.Table:
     """Detect the markers of all parcels of a set and write them to the lake (view `markers`) in one commit.
@@ -56,6 +57,8 @@ def find(
         ptype: which parcel set; None is the main one.
         parameters: overrides of cbm_lake/markers/defaults.yaml: groups of parameters, or a YAML file of them.
         pids: only the markers of these parcels are written and returned; they are still compared with all parcels.
+        only_new: whether only the parcels whose observations have changed since the last search are searched again;
+            what the lake has afterwards is the same as after a search of all.
         lake: the lake; None is the workspace's.
 
     Returns:
