@@ -28,13 +28,18 @@ log = logging.getLogger(__name__)
 __all__ = ["Extracted", "Job", "Outcome", "Plan", "bs", "c6", "extract", "extract_scene", "plan", "run", "s2"]
 
 
-class Options(TypedDict, total=False):
-    """Options of `extract` besides card, days and parcel set."""
+class PlanOptions(TypedDict, total=False):
+    """What is extracted, and how."""
 
     bands: Iterable[str] | None
     cube: bool
     rule: str
     statistics: str | Iterable[str]
+
+
+class Options(PlanOptions, total=False):
+    """Options of `extract` besides card, days and parcel set."""
+
     again: bool
     workers: int | None
     scheduler: Scheduler

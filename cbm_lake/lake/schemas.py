@@ -319,7 +319,7 @@ RUNS: Final = pa.schema(
         pa.field("started", _TIME, nullable=False),
         pa.field("finished", _TIME),  # null in the row that says that a run began
         pa.field("seconds", pa.float64()),  # that it took, whatever clocks said
-        pa.field("state", pa.string()),  # of what it was done with and what it wrote: where both are the same, it is done
+        pa.field("state", pa.string()),  # digest of what it was made of and of what it wrote
         pa.field("who", pa.string(), nullable=False),  # account, machine and process
         pa.field("file", pa.string(), nullable=False),  # the file that says what a run does
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake

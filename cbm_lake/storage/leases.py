@@ -2,10 +2,10 @@
 
 On a local folder it is a lock of the operating system, which ends with the process that has it, however that ends. An
 object store has no such lock, but refuses to create an object twice. So a lease is an object with a number there, which
-exactly one run can create; its holder rewrites another one (the beat) every few seconds. Who wants the lease watches the
-beat: while it changes the holder lives; where it stays the same for the time of the lease, the holder is dead, and the
-next number may be created, again by one run only. Each machine measures that time by its own stopwatch: what clocks say
-decides nothing.
+exactly one run can create; its holder rewrites another one (the beat) every few seconds. Who wants the lease watches
+the beat: while it changes the holder lives; where it stays the same for the term of the lease, the holder is dead, and
+the next number may be created, again by one run only. Each machine measures the term by a steady counter of its own:
+what clocks say decides nothing.
 
 A holder that could not renew its lease for so long (a machine that slept) finds the higher number, and has lost it.
 """
@@ -262,9 +262,7 @@ class _Numbers:
         return f"{self._folder}/{number:012}.{kind}"
 
 
-def _renew(
-    numbers: _Numbers, number: int, lease: Lease, ended: threading.Event, beat: float, term: float
-) -> None:
+def _renew(numbers: _Numbers, number: int, lease: Lease, ended: threading.Event, beat: float, term: float) -> None:
     """Renew a lease until its holder has ended or lost it."""
     stopwatch: Callable[[], float] = time.monotonic
     renewed = stopwatch()

@@ -280,7 +280,6 @@ class Store:
                 return access.put_new(self.path(name), content)
             return durable.create(Path(self.path(name)), content)
 
-
     def replace(self, name: str, content: bytes) -> None:
         """Write a small file, whatever is there of that name.
 
