@@ -27,6 +27,7 @@ from cbm_lake.cli import (
     parcels,
     qa,
     report,
+    run,
     scenes,
     serve,
     show,
@@ -151,5 +152,6 @@ app.add_typer(estimate.app)
 app.add_typer(check.app)
 app.add_typer(serve.app)
 app.add_typer(page.app)
+app.add_typer(run.app)
 app.command("migrate")(migrate.migrate)
 app.command("weather")(weather.weather)
