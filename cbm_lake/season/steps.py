@@ -336,7 +336,8 @@ class _Export:
         content = [[self.steps.counting(area), self.steps.parcels(area).version] for area in there]
         marked = [lake.puts("marked", part_of(self.steps.parcels(area))) for area in there]
         appended = {name: count for name, count in lake.appended().items() if name not in _UNEXPORTED}
-        return [self.export.model_dump(), content, marked, appended, digest(lake.snapshot().scenes)]
+        scenes = [path.removeprefix(lake.url) for path in lake.snapshot().scenes]
+        return [self.export.model_dump(), content, marked, appended, scenes]
 
     def wrote(self) -> object:
         """Size and time of the file."""

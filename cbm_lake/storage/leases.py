@@ -200,6 +200,9 @@ class _Numbers:
         if not self.store.create(self._name(number, "json"), holder.written) and self.holder(number) != holder:
             raise _refused(self.purpose, self.holder(number))
         self.renew(number)
+        latest, _ = self.last()
+        if latest > number:  # the number was free again, since a later holder discards those below its own
+            raise _refused(self.purpose, self.holder(latest))
         self._discard(below=number)
         return number
 
