@@ -315,11 +315,12 @@ class _Judging:
         """The scenarios that no parcel of the area has a crop for."""
         chosen = self.steps.season.markers
         known = read_parameters(self.steps.season.parameters).scenarios
-        asked = (chosen.scenarios if chosen else None) or tuple(known)
+        usual = [name for name, scenario in known.items() if not getattr(scenario, "example", False)]
+        asked = (chosen.scenarios if chosen else None) or usual
         aoi, year, ptype = self.area.key
         judged = self.steps.lake.query("season.scenarios", aoi=aoi, year=year, ptype=ptype)["scenario"].to_pylist()
         missing = [name for name in asked if name not in judged]
-        return f"no parcel has a crop of scenario {some(map(repr, missing), _SHOWN)}" if missing else None
+        return f"no parcel has a crop (or claim) of scenario {some(map(repr, missing), _SHOWN)}" if missing else None
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def held(store: Store, purpose: str, *, beat: float = BEAT, term: float = TERM) 
 
     Args:
         store: of the lake.
-        purpose: what for; a file name.
+        purpose: what for, in messages: night run.
         beat: seconds between two renewals, of object stores.
         term: seconds after which a holder that renews no more has lost it, of object stores.
 
@@ -121,6 +121,11 @@ def held(store: Store, purpose: str, *, beat: float = BEAT, term: float = TERM) 
     taking = _remote(store, purpose, beat, term) if is_remote(store.url) else _local(store, purpose)
     with taking as lease:
         yield lease
+
+
+def _file(purpose: str) -> str:
+    """The name of its files."""
+    return purpose.replace(" ", "_")
 
 
 def _refused(purpose: str, holder: Holder) -> HeldError:
@@ -135,7 +140,7 @@ def _refused(purpose: str, holder: Holder) -> HeldError:
 
 @contextmanager
 def _local(store: Store, purpose: str) -> Iterator[Lease]:
-    file = Path(store.path(f"{FOLDER}/{purpose}.lock"))
+    file = Path(store.path(f"{FOLDER}/{_file(purpose)}.lock"))
     note = file.with_suffix(".json")
     lock = FileLock(file, timeout=0, thread_local=False)
     with translated("lock", str(file)):
@@ -259,7 +264,7 @@ class _Numbers:
 
     @property
     def _folder(self) -> str:
-        return f"{FOLDER}/{self.purpose}"
+        return f"{FOLDER}/{_file(self.purpose)}"
 
     def _name(self, number: int, kind: str) -> str:
         return f"{self._folder}/{number:012}.{kind}"

@@ -223,7 +223,7 @@ def test_a_scenario_that_no_crop_has_is_said(begun):
     night = season.run(file, lake=lake)
     notes = {entry.key.title: entry.problem for entry in night.steps}
     assert not night.failed
-    assert "no parcel has a crop of scenario" in notes["lights ms 2024"]
+    assert "no parcel has a crop (or claim) of scenario" in notes["lights ms 2024"]
     assert "'bananas'" in notes["lights ms 2024"]
 
 
