@@ -106,7 +106,12 @@ class Export(Group):
     neutralise: bool | None = None
 
     @model_validator(mode="after")
-    def _has_a_format(self) -> Export:
+    def _can_be_written(self) -> Export:
+        if "://" in self.path:
+            raise ValueError(f"exports are files of this machine, not {self.path}")
+        taken = sorted(self.params.keys() & {"self", "what", "path", *type(self).model_fields})
+        if taken:
+            raise ValueError(f"no parameter of a statement can have the name {', '.join(taken)}")
         if Path(self.path).suffix.lower() not in EXTENSIONS:
             raise ValueError(f"cannot export to {self.path!r}: its name ends in {', '.join(EXTENSIONS)}")
         return self

@@ -9,6 +9,7 @@ step whose state is that of the journal is not done again.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from cbm_lake.season import recording
 from cbm_lake.season.file import Area, Export, Season
 from cbm_lake.season.journal import Key
 from cbm_lake.season.sources import Source
+from cbm_lake.storage.store import translated
 
 Progress = Callable[[int, int], None]
 """Called with the number done and the total, 0 where that is not known."""
@@ -174,8 +176,9 @@ def _stamps(path: str) -> object:
     if "://" in path:
         return ""
     file = Path(path)
-    files = file.rglob("*") if file.is_dir() else file.parent.glob(f"{file.stem}.*")
-    return sorted((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files if one.is_file())
+    with translated("look at", path):
+        files = file.rglob("*") if file.is_dir() else file.parent.glob(f"{glob.escape(file.stem)}.*")
+        return sorted((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files if one.is_file())
 
 
 @dataclass(frozen=True)

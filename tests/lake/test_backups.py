@@ -226,7 +226,7 @@ def test_a_file_that_the_lake_itself_lacks_is_named_and_the_copy_stays(lake, his
 
 def test_who_has_a_lock_is_no_part_of_a_copy(lake, history, tmp_path):
     with lake.alone("night run"):
-        backup(tmp_path / "copy", lake=lake)
+        cbm.backup(tmp_path / "copy", lake=lake)
     assert not (tmp_path / "copy" / "locks").exists()
     assert (tmp_path / "copy" / "extractions").is_dir()
 

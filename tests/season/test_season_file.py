@@ -43,6 +43,16 @@ def test_a_file_says_all_and_relative_paths_are_in_its_folder(tmp_path):
         ("  bs: {cube", "  b5: {cube", "extract.b5='b5' is not right: unknown card 'b5'"),
         ("  bs: {cube: false}\n", "", "source radar is of card bs, which is not extracted"),
         ("out/markers.csv", "out/markers.doc", "cannot export to 'out/markers.doc'"),
+        (
+            "out/markers.csv",
+            "s3://bucket/markers.csv",
+            "exports are files of this machine, not s3://bucket/markers.csv",
+        ),
+        (
+            "out/markers.csv",
+            "a.csv, params: {pseudonymous: 1}",
+            "no parameter of a statement can have the name pseudony",
+        ),
         ("compact: {files: 20}", "compact: {files: 0}", "compact.files=0 is not right"),
         ("workers: 0", "workers: -1", "workers=-1 is not right"),
         ("workers: 0", "workers: 0\nworkers: 1", "twice"),
