@@ -28,18 +28,13 @@ log = logging.getLogger(__name__)
 __all__ = ["Extracted", "Job", "Outcome", "Plan", "bs", "c6", "extract", "extract_scene", "plan", "run", "s2"]
 
 
-class PlanOptions(TypedDict, total=False):
-    """What is extracted, and how."""
+class Options(TypedDict, total=False):
+    """Options of `extract` besides card, days and parcel set."""
 
     bands: Iterable[str] | None
     cube: bool
     rule: str
     statistics: str | Iterable[str]
-
-
-class Options(PlanOptions, total=False):
-    """Options of `extract` besides card, days and parcel set."""
-
     again: bool
     workers: int | None
     scheduler: Scheduler

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
 from pydantic_core import ErrorDetails
 
 from cbm_lake import cards, extract
 from cbm_lake.errors import InvalidInputError, some
-from cbm_lake.extract.jobs import RULES
 from cbm_lake.files.documents import read_yaml
 from cbm_lake.lake.export import EXTENSIONS
 from cbm_lake.markers import parameters
 from cbm_lake.parcels import check_set
+from cbm_lake.parcels.describing import RULES
 from cbm_lake.season.fields import CardName, Group, Names, Period
 from cbm_lake.season.sources import KINDS, Source
 
@@ -65,25 +66,39 @@ class Area(Group):
         return f"{self.aoi.lower()} {self.year} {self.ptype}".rstrip()
 
 
-class Extraction(Group):
-    """How a card is extracted; the options are those of `extract.extract`."""
+_OF_A_RUN: Final = frozenset({"card", "start", "end", "aoi", "year", "ptype", "again", "dry", "lake", "progress"})
+"""Arguments of `extract.plan` that a season gives for all cards, or none."""
 
-    bands: Names | None = None
-    rule: str = "centre"
-    statistics: Names = ()
-    cube: bool = True
+
+class _Extraction(Group):
+    """How a card is extracted; see `Extraction`."""
 
     @model_validator(mode="after")
-    def _is_possible(self) -> Extraction:
-        if self.rule not in RULES:
-            raise ValueError(f"unknown rule {self.rule!r}; choose from {', '.join(RULES)}")
-        cards.statistics.optional(self.statistics)
+    def _is_possible(self) -> _Extraction:
+        written = self.model_dump()
+        if written["rule"] not in RULES:
+            raise ValueError(f"unknown rule {written['rule']!r}; choose from {', '.join(RULES)}")
+        cards.statistics.optional(written["statistics"])
         return self
 
-    @property
-    def options(self) -> extract.PlanOptions:
-        """As `extract.plan` takes them."""
-        return extract.PlanOptions(bands=self.bands, rule=self.rule, statistics=self.statistics, cube=self.cube)
+
+def _options() -> dict[str, Any]:
+    """The options of `extract.plan` that say how, with their types and defaults; lists may be texts with commas."""
+    hints, options = get_type_hints(extract.plan), {}
+    for name, parameter in inspect.signature(extract.plan).parameters.items():
+        if name not in _OF_A_RUN:
+            several = "Iterable" in str(hints[name])
+            options[name] = (Names | None if several else hints[name], parameter.default)
+    return options
+
+
+if TYPE_CHECKING:
+
+    class Extraction(_Extraction):
+        """How a card is extracted: the options of `extract.plan` by their names."""
+
+else:
+    Extraction = create_model("Extraction", __base__=_Extraction, **_options())
 
 
 class Markers(Group):
@@ -161,8 +176,9 @@ class Season(Group):
             elif not period.start.year <= area.year <= period.end.year:
                 yield f"season {period.start} to {period.end} has no day of {area.year}, the year of area {area.name}"
         for card, extraction in self.extract.items():
-            if extraction.bands is not None:
-                cards.get(card).check_bands(extraction.bands)
+            bands = extraction.model_dump()["bands"]
+            if bands is not None:
+                cards.get(card).check_bands(bands)
         for source in self.sources:
             yield from source.problems({area.aoi.lower() for area in self.areas}, self.extract.keys(), self.span())
 

@@ -221,7 +221,7 @@ class _Extraction:
         """Extract what is not done yet."""
         season = self.steps.season
         period, (aoi, year, ptype) = season.period(self.area), self.area.key
-        options = season.extract[self.card].options
+        options = season.extract[self.card].model_dump()
         try:
             todo = extract.plan(
                 self.card,
@@ -338,7 +338,7 @@ class _Export:
         lake, areas = self.steps.lake, self.steps.season.areas
         there = [area for area in areas if self.steps.declared(area) is not None]
         content = [[self.steps.counting(area), self.steps.parcels(area).version] for area in there]
-        marked = [lake.puts("marked", part_of(self.steps.parcels(area))) for area in there]
+        marked = [[judged.found(), judged.recorded()] for judged in (_Judging(self.steps, area) for area in there)]
         appended = {name: count for name, count in lake.appended().items() if name not in _UNEXPORTED}
         scenes = [path.removeprefix(lake.url) for path in lake.snapshot().scenes]
         return [self.export.model_dump(), content, marked, appended, scenes]
