@@ -54,8 +54,7 @@ class Season:
 def fill(lake: Lake, season: Season) -> Iterator[int]:
     """Load the parcels, then write scene by scene as extraction does; says after each how many are written."""
     rng = np.random.default_rng(0)
-    pixels = np.maximum(rng.lognormal(4.6, 1.0, season.parcels), 4).astype("int32")  # a hundred: one hectare
-    crops = rng.integers(0, len(CROPS), season.parcels)
+    pixels, crops = _drawn(season, rng)
     lake.add_parcels(AOI, YEAR, "", VERSION, _parcels(season, pixels, crops))
     lake.prepare("s2")
     for scene in range(season.scenes):
@@ -63,6 +62,20 @@ def fill(lake: Lake, season: Season) -> Iterator[int]:
         lake.write_signatures("s2", _rows(season, scene, entry, pixels, crops, rng), entry["extraction"])
         lake.record(entry)
         yield scene + 1
+
+
+def add(lake: Lake, season: Season, scene: int, rng: np.random.Generator, some: npt.NDArray[np.bool_]) -> None:
+    """Write one more scene, over some of the parcels of `fill`."""
+    entry = _entry(season, scene)
+    rows = _rows(season, scene, entry, *_drawn(season, np.random.default_rng(0)), rng).filter(pa.array(some))
+    lake.write_signatures("s2", rows, entry["extraction"])
+    lake.record({**entry, "rows": rows.num_rows})
+
+
+def _drawn(season: Season, rng: np.random.Generator) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Pixels and crop of each parcel."""
+    pixels = np.maximum(rng.lognormal(4.6, 1.0, season.parcels), 4).astype("int32")  # a hundred: one hectare
+    return pixels, rng.integers(0, len(CROPS), season.parcels)
 
 
 def _parcels(season: Season, pixels: npt.NDArray[Any], crops: npt.NDArray[Any]) -> pa.Table:

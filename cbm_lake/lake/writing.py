@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -19,21 +18,20 @@ from cbm_lake.files import clock, digests, filenames
 from cbm_lake.files.filenames import Order
 from cbm_lake.geo import geoparquet
 from cbm_lake.lake import manifest, revisions, schemas, sums, tables
+from cbm_lake.lake.nights import Nights
 from cbm_lake.lake.pixels import Pixels
 from cbm_lake.lake.records import FileEntry, LedgerEntry
 from cbm_lake.lake.slots import SlotContent, lost, reserved
 from cbm_lake.lake.snapshots import ParcelSet, Snapshot, Snapshots
 from cbm_lake.lake.upkeep import Upkeep
-from cbm_lake.storage import leases
 from cbm_lake.storage.delta import Table
-from cbm_lake.storage.leases import Lease
 from cbm_lake.storage.store import Store, Written
 
 _FIRST_CARDS = ("s2", "bs", "c6")
 """Those of version 0.1, whose assets are in every file of the catalogue: its readers ask for them."""
 
 
-class Writing(Pixels):
+class Writing(Nights, Pixels):
     """A lake that is written to; what it is now is asked of `query` and `snapshot`."""
 
     url: str
@@ -214,37 +212,69 @@ class Writing(Pixels):
         for card in rows["card"].unique().to_pylist():
             self.settle(card)
 
-    def add_runs(self, rows: pa.Table) -> None:
-        """Store what a run did; see schemas.RUNS."""
-        self._check_present()
-        self._tables["runs"].append(rows)
+    def put(self, name: str, rows: pa.Table, part: int, memory: int | None = None) -> None:
+        """Replace one numbered part of a table (see `tables.of`) by `rows`, in one commit.
 
-    def puts(self, name: str, part: int) -> int:
-        """How often a numbered part of a table was written; compaction does not count."""
-        table = self.snapshot().tables.get(name)
-        return 0 if table is None else table.transaction_version(str(part)) or 0
-
-    def appended(self) -> dict[str, int]:
-        """How often rows were added to each table that numbers its rows; compaction does not count."""
-        opened = self.snapshot().tables
-        return {name: opened[name].transaction_version("sequence") or 0 for name in self._tables if name in opened}
-
-    @contextmanager
-    def alone(self, purpose: str) -> Iterator[Lease]:
-        """The lake for one run of a purpose at a time, on this machine and on others; see `storage.leases`.
-
-        Raises:
-            HeldError: another run has it; the message says who and since when.
-            SourceError: the lake cannot be written.
+        Args:
+            name: of the table.
+            rows: of the part.
+            part: its number.
+            memory: the number of the file of what the rows rest on, as `write_memory` gave it; 0 is none, and None
+                where rows of the table never rest on one.
         """
         self._check_present()
-        with leases.held(self._store, purpose) as lease:
-            yield lease
+        self._tables[name].put(rows, "part", part, {} if memory is None else {_memory_of(part): memory})
 
-    def put(self, name: str, rows: pa.Table, part: int) -> None:
-        """Replace one numbered part of a table (see `tables.of`) by `rows`, in one commit."""
+    def remembered(self, name: str, part: int) -> tuple[int, int]:
+        """The number of the file of what the rows of a part rest on (0: none), and how often the part was replaced."""
+        table = self._tables[name].open()
+        if table is None:
+            return 0, 0
+        return table.transaction_version(_memory_of(part)) or 0, table.transaction_version(str(part)) or 0
+
+    def write_memory(self, folder: str, part: int, rows: pa.Table) -> int:
+        """Store what the rows of a part are to rest on, as a file that can be lost; returns its number."""
         self._check_present()
-        self._tables[name].put(rows, "part", part)
+        written = self._store.write_as(
+            lambda digest: digests.named(f"{folder}/{part:x}", digest),
+            rows.schema,
+            lambda writer: writer.write_table(rows),
+            use_dictionary=False,
+            write_statistics=False,
+            compression="lz4",  # numbers that hardly shrink: written every night, read once
+            compression_level=None,
+        )
+        return _number(written.name)
+
+    def read_memory(self, folder: str, part: int, number: int) -> pa.Table | None:
+        """What `write_memory` stored; None where it is no more there, or is damaged."""
+        name = next((name for name in self._memories(folder, part) if _number(name) == number), None)
+        if name is None or not self._store.is_as_written(name):
+            return None
+        return self._store.read(name)
+
+    def forget_memories(self, folder: str, part: int, but: int) -> None:
+        """Delete what other rows of a part rested on."""
+        self._store.discard_old([name for name in self._memories(folder, part) if _number(name) != but], 0)
+
+    def _memories(self, folder: str, part: int) -> list[str]:
+        names = map(self._store.name, self._store.files(folder))
+        return [name for name in names if name.rpartition("/")[2].startswith(f"{part:x}-") and digests.recorded(name)]
+
+    def record_changes(self, parcels: ParcelSet, rows: Callable[[], pa.Table | None]) -> bool:
+        """Record the changes of a night over a parcel set, all in one commit; see schemas.CHANGES.
+
+        Args:
+            parcels: the set.
+            rows: works out what is to be recorded, given what is; again where somebody else has recorded meanwhile.
+                None records nothing.
+
+        Returns:
+            Whether anything was recorded.
+        """
+        self._check_present()
+        key = f"{parcels.aoi}/{parcels.year}/{parcels.ptype}"
+        return self._tables["changed"].append_next(lambda _: rows(), key)
 
     def compact(self, card: str | None = None) -> int:
         """Merge signature files into files sorted by parcel; returns how many were merged.
@@ -323,6 +353,16 @@ class Writing(Pixels):
             writer.write_table(rows)
 
         self._store.write_as(lambda digest: digests.named(stem, digest), rows.schema, write)
+
+
+def _memory_of(part: int) -> str:
+    """The name of the number that says on what the rows of a part rest."""
+    return f"memory/{part}"
+
+
+def _number(name: str) -> int:
+    """The number of a file with a digest on record, 1 or more."""
+    return int((digests.recorded(name) or "0")[:15], 16) + 1
 
 
 def _numbered(rows: pa.Table, sequence: int) -> pa.Table:

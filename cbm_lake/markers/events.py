@@ -50,6 +50,10 @@ class Events:
         """The same events with the parcel indices shifted."""
         return Events(self.marker, self.parcel + shift, self.fields, self.kind, self.practice)
 
+    def at(self, parcels: npt.NDArray[np.int64]) -> Events:
+        """The same events, of the parcels at these indices."""
+        return Events(self.marker, parcels[self.parcel], self.fields, self.kind, self.practice)
+
 
 def of_parcels(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
     """All markers that are detected in each parcel by itself."""

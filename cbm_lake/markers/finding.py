@@ -16,11 +16,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.looks import tell
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import series, smoothing
+from cbm_lake.markers import memory, renewal, series, smoothing
 from cbm_lake.markers.events import Events, of_parcels
 from cbm_lake.markers.kernels import FIELDS
 from cbm_lake.markers.parameters import Parameters
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 _AT_ONCE: Final = 10_000
 """Parcels per block: their events take 40 MB during detection."""
 _THREADS: Final = 2
+_OF_PEERS: Final = ("similarity", "distance_rank", "homogeneity")
+"""Markers that rest on all parcels of the crop."""
 
 
 @checked
@@ -62,8 +65,9 @@ def find(
         lake: the lake; None is the workspace's.
 
     Returns:
-        The columns of schemas.MARKERS, one row per marker, parcel by parcel. The schema's metadata `looks` is the
-        result of `looks` as JSON.
+        The columns of schemas.MARKERS, one row per marker, parcel by parcel. The schema's metadata has `looks`,
+        the result of `looks` as JSON, and `searched`, the number of parcels that were searched; with `only_new` both
+        are of what is new.
 
     Raises:
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
@@ -72,19 +76,73 @@ def find(
     lake = lake_or_default(lake)
     resolved = read_parameters(parameters)
     parcels = lake.parcel_set(aoi, year, ptype)
-    observations = series.read(lake, parcels, resolved)
-    series.check_pids(observations.pids, pids or (), parcels)
-    rows = table(search(observations, parcels.year, resolved), observations, parcels)
-    part = part_of(parcels)
-    earlier = []
-    if pids is not None:
-        rows = rows.filter(pc.is_in(rows["pid"], pa.array(pids, pa.string())))
-        earlier = [_earlier(lake, parcels, part, list(pids))]
-    lake.put("marked", pa.concat_tables([*earlier, rows]), part)
-    log.info("%s: %d markers of %d parcels", parcels.name, rows.num_rows, len(observations.pids))
-    counts = series.looks(lake, parcels, resolved, pids)
+    if pids is None:
+        rows, counts, searched = _find_all(lake, parcels, resolved, only_new=only_new)
+    elif only_new:
+        raise InvalidInputError("either some parcels are searched, or those with something new: pids or only_new")
+    else:
+        rows, counts = _find_some(lake, parcels, resolved, list(pids))
+        searched = len(set(pids))
+    log.info("%s: %d markers", parcels.name, rows.num_rows)
     tell(parcels.name, counts)
-    return rows.replace_schema_metadata({"looks": json.dumps(counts)})
+    return rows.replace_schema_metadata({"looks": json.dumps(counts), "searched": str(searched)})
+
+
+def _find_some(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: list[str]
+) -> tuple[pa.Table, dict[str, int]]:
+    """Search all parcels and write the markers of some; which of the others' are of when is not remembered."""
+    observations = series.read(lake, parcels, parameters)
+    series.check_pids(observations.pids, pids, parcels)
+    rows = table(search(observations, parcels.year, parameters), observations, parcels)
+    rows = rows.filter(pc.is_in(rows["pid"], pa.array(pids, pa.string())))
+    part, counts = part_of(parcels), series.looks(lake, parcels, parameters, pids)
+    lake.put("marked", pa.concat_tables([_earlier(lake, parcels, part, pids), rows]), part, memory=0)
+    return rows, counts
+
+
+def _find_all(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, *, only_new: bool
+) -> tuple[pa.Table, dict[str, int], int]:
+    """Search all parcels, or those with something new, and write the markers of all; counts of looks and parcels."""
+    part = part_of(parcels)
+    commits = 1 + lake.remembered("marked", part)[1]
+    former = memory.load(lake, parcels, part) if only_new else None
+    renewed = renewal.renew(lake, parcels, parameters, commits, former)
+    counts = series.looks(lake, parcels, parameters, days=renewed.days)
+    if renewed.parcels is not None and not len(renewed.parcels):
+        log.info("%s: nothing new since the last search", parcels.name)
+        return _earlier(lake, parcels, part, []), counts, 0
+    rows = _searched(lake, parcels, parameters, renewed)
+    number = memory.save(lake, parcels, part, memory.Memory(renewed.basis, renewed.raw)) if renewed.is_settled else 0
+    lake.put("marked", rows, part, memory=number)
+    memory.forget(lake, parcels, part, but=number)
+    return rows, counts, len(renewed.listed if renewed.parcels is None else renewed.parcels)
+
+
+def _searched(lake: Lake, parcels: ParcelSet, parameters: Parameters, renewed: renewal.Renewed) -> pa.Table:
+    """The rows of all parcels, of which those with something new are searched."""
+    year, part, new = parcels.year, part_of(parcels), renewed.parcels
+    observations = series.observed(renewed.listed, renewed.raw, year, parameters)
+    if new is None:
+        return table(search(observations, year, parameters), observations, parcels)
+    log.info("%s: %d of %d parcels have something new", parcels.name, len(new), len(observations.pids))
+    singles = [events.at(new) for events in _singles(observations.some(new), year, parameters)]
+    fresh = table([*singles, *_alike(observations, year, parameters)], observations, parcels)
+    earlier = _earlier(lake, parcels, part, [])
+    replaced = pc.or_(
+        pc.is_in(earlier["pid"], observations.pids.take(pa.array(new))),
+        pc.is_in(earlier["marker"], pa.array(_OF_PEERS, pa.string())),
+    )
+    return _merged(earlier.filter(pc.invert(replaced)), fresh, observations.pids)
+
+
+def _merged(one: pa.Table, other: pa.Table, pids: pa.Array) -> pa.Table:
+    """The rows of both, parcel by parcel, those of one parcel in the order in which a search of all writes them."""
+    rows = pa.concat_tables([one, other])
+    peers = pc.is_in(rows["marker"], pa.array(_OF_PEERS, pa.string())).to_numpy(zero_copy_only=False)
+    place = pc.index_in(rows["pid"], pids).to_numpy()
+    return rows.take(pa.array(np.lexsort([peers, place])))
 
 
 @checked
@@ -119,6 +177,11 @@ def part_of(parcels: ParcelSet) -> int:
 
 def search(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
     """All markers, as columns; those of single parcels are detected block by block on two threads."""
+    return [*_singles(observations, year, parameters), *_alike(observations, year, parameters)]
+
+
+def _singles(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
+    """The markers that are detected in each parcel by itself."""
     begins = range(0, len(observations.pids), _AT_ONCE)
 
     def search_block(begin: int) -> list[Events]:
@@ -127,8 +190,7 @@ def search(observations: Observations, year: int, parameters: Parameters) -> lis
         ]
 
     with ThreadPoolExecutor(_THREADS) as workers:
-        parts = list(workers.map(search_block, begins))
-    return [*chain.from_iterable(parts), *_alike(observations, year, parameters)]
+        return list(chain.from_iterable(workers.map(search_block, begins)))
 
 
 def _alike(observations: Observations, year: int, parameters: Parameters) -> list[Events]:

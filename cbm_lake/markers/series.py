@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from cbm_lake.markers.parameters import Clear, Parameters, Spike
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Days = npt.NDArray[np.int32]
+_NO_DAY: Final = (1, 0)
+"""From a day to the one before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,12 @@ class Series:
         part = slice(bounds[0], bounds[-1])
         return Series(bounds - bounds[0], self.day[part], self.value[part])
 
+    def some(self, parcels: Ints) -> Series:
+        """The series of the parcels at these indices, in this order."""
+        taken = rows_of(self.offsets, parcels)
+        offsets = np.concatenate([[0], np.cumsum(self.count[parcels])])
+        return Series(offsets, self.day[taken], self.value[taken])
+
 
 @dataclass(frozen=True, eq=False)
 class Observations:
@@ -77,6 +85,20 @@ class Observations:
     """Median over the dates of the NDVI's standard deviation within the parcel; NaN where unknown."""
     observable: npt.NDArray[np.bool_]
 
+    def some(self, parcels: Ints) -> Observations:
+        """The observations of the parcels at these indices, in this order."""
+        return Observations(
+            self.pids.take(pa.array(parcels)),
+            self.crops[parcels],
+            self.ndvi.some(parcels),
+            self.coherence.some(parcels),
+            self.dates[parcels],
+            self.pixels[parcels],
+            self.gap[parcels],
+            self.spread[parcels],
+            self.observable[parcels],
+        )
+
     def block(self, begin: int, end: int) -> Observations:
         """The observations of parcels begin to end - 1."""
         part = slice(begin, end)
@@ -93,64 +115,148 @@ class Observations:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """What the lake has of the parcels of a set in the season; the optical looks of parcel p are those from offsets[p].
+
+    Days are since 1970-01-01, UTC, ascending for each parcel, each at most once.
+    """
+
+    offsets: Ints
+    day: Days
+    ndvi: Floats
+    spread: Floats
+    """Standard deviation of the NDVI within the parcel; NaN where unknown."""
+    pixels: npt.NDArray[np.int32]
+    coherence: Series
+
+
+def rows_of(offsets: Ints, parcels: Ints) -> Ints:
+    """The indices of all values of the parcels at these indices, one after the other."""
+    begins, counts = offsets[parcels], np.diff(offsets)[parcels]
+    ends = np.cumsum(counts)
+    return np.asarray(np.arange(counts.sum()) + np.repeat(begins - ends + counts, counts), np.int64)
+
+
 def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[str] | None = None) -> Observations:
     """Read the observations of a parcel set, or of some of its parcels, in the season, without undetected clouds.
 
     Raises:
         NotFoundError: one of `pids` is not in the set.
     """
-    requested = None if pids is None else sorted(set(pids))
-    key: dict[str, Any] = {"aoi": parcels.aoi, "year": parcels.year, "ptype": parcels.ptype, "pids": requested}
-    declared = lake.query("markers.declared", **key)
-    check_pids(declared["pid"], requested or [], parcels)
+    listed = declared(lake, parcels, pids)
+    return observed(listed, gather(lake, parcels, parameters, listed.num_rows, pids), parcels.year, parameters)
+
+
+def declared(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None = None) -> pa.Table:
+    """The parcels of a set, or some of them, by pid: pid, crop_name, crop_code.
+
+    Raises:
+        NotFoundError: one of `pids` is not in the set.
+    """
+    rows = lake.query("markers.declared", **parcels.params, pids=_requested(pids))
+    check_pids(rows["pid"], pids or [], parcels)
+    return rows
+
+
+def gather(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, count: int, pids: Sequence[str] | None = None
+) -> Raw:
+    """What the lake has of `count` parcels: all of a set, or those of `pids`, each once."""
     first, last = parameters.season.days(parcels.year)
-    key |= {"first": first, "last": last, "pixels": parameters.clear.pixels, "share": parameters.clear.share}
-    how = {
-        "screen": list(parameters.clear.screen),
-        "cloud": parameters.clear.cloud,
-        "brightest": parameters.clear.brightest,
-    }
-    optical = lake.query("markers.optical", **key, **how)
-    count = declared.num_rows
-    raw = ragged(optical, count, "ndvi")
-    keep = clean(raw, parameters.clear, parameters.spike)
-    ndvi = raw.take(keep)
-    spread = kernels.medians(ndvi.offsets, optical["spread"].to_numpy()[keep])
-    pixels = np.zeros(count, np.int64)
-    np.maximum.at(pixels, raw.owner, optical["pixels"].to_numpy())
-    coherence = ragged(lake.query("markers.coherence", **key), count, "coherence")
-    return Observations(
-        declared["pid"].combine_chunks(),
-        declared["crop_name"].to_numpy(),
-        ndvi,
-        coherence,
-        ndvi.count,
-        pixels,
-        _gaps(ndvi, *parameters.mowing.season.days(parcels.year)),
-        spread,
-        ndvi.count >= parameters.clear.dates,
+    optical = look(lake, parcels, parameters, (first, last), pids)
+    return Raw(
+        _offsets(optical["place"].to_numpy(), count),
+        optical["day"].to_numpy(),
+        optical["ndvi"].to_numpy(),
+        optical["spread"].to_numpy(),
+        optical["pixels"].to_numpy(),
+        coherence(lake, parcels, parameters, count, pids),
     )
 
 
-def looks(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[str] | None = None) -> dict[str, int]:
-    """How many Sentinel-2 observations of the parcels are clear in the season, and why the others are not."""
-    first, last = parameters.season.days(parcels.year)
+def look(
+    lake: Lake,
+    parcels: ParcelSet,
+    parameters: Parameters,
+    days: tuple[int, int],
+    pids: Sequence[str] | None = None,
+) -> pa.Table:
+    """The clear optical looks from the first to the last of two days; the columns of the query markers.optical."""
     clear = parameters.clear
-    return counted(
-        lake,
-        "markers.looks",
-        aoi=parcels.aoi,
-        year=parcels.year,
-        ptype=parcels.ptype,
-        first=first,
-        last=last,
+    return lake.query(
+        "markers.optical",
+        **_period(parcels, days, pids),
         pixels=clear.pixels,
         share=clear.share,
         screen=list(clear.screen),
         cloud=clear.cloud,
         brightest=clear.brightest,
-        pids=None if pids is None else sorted(set(pids)),
     )
+
+
+def coherence(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, count: int, pids: Sequence[str] | None = None
+) -> Series:
+    """The coherence of `count` parcels: all of a set, or those of `pids`, each once."""
+    clear, days = parameters.clear, parameters.season.days(parcels.year)
+    rows = lake.query("markers.coherence", **_period(parcels, days, pids), pixels=clear.pixels, share=clear.share)
+    return ragged(rows, count, "coherence")
+
+
+def _period(parcels: ParcelSet, days: tuple[int, int], pids: Sequence[str] | None) -> dict[str, Any]:
+    return {**parcels.params, "first": days[0], "last": days[1], "pids": _requested(pids)}
+
+
+def _requested(pids: Sequence[str] | None) -> list[str] | None:
+    return None if pids is None else sorted(set(pids))
+
+
+def observed(listed: pa.Table, raw: Raw, year: int, parameters: Parameters) -> Observations:
+    """The observations of the listed parcels: what was read of them, without undetected clouds."""
+    everything = Series(raw.offsets, raw.day, raw.ndvi)
+    keep = clean(everything, parameters.clear, parameters.spike)
+    ndvi = everything.take(keep)
+    pixels = np.zeros(listed.num_rows, np.int64)
+    np.maximum.at(pixels, everything.owner, raw.pixels)
+    return Observations(
+        listed["pid"].combine_chunks(),
+        listed["crop_name"].to_numpy(),
+        ndvi,
+        raw.coherence,
+        ndvi.count,
+        pixels,
+        _gaps(ndvi, *parameters.mowing.season.days(year)),
+        kernels.medians(ndvi.offsets, raw.spread[keep]),
+        ndvi.count >= parameters.clear.dates,
+    )
+
+
+def looks(
+    lake: Lake,
+    parcels: ParcelSet,
+    parameters: Parameters,
+    pids: Sequence[str] | None = None,
+    days: Sequence[tuple[int, int]] | None = None,
+) -> dict[str, int]:
+    """How many Sentinel-2 observations of the parcels are clear in the season, and why the others are not.
+
+    Args:
+        lake: that is read.
+        parcels: the set.
+        parameters: of the search.
+        pids: only of these parcels.
+        days: only from the first to the last of each; None is the whole season.
+    """
+    clear = parameters.clear
+    how = {"pixels": clear.pixels, "share": clear.share, "screen": list(clear.screen)}
+    how |= {"cloud": clear.cloud, "brightest": clear.brightest}
+    spans = [parameters.season.days(parcels.year)] if days is None else days or [_NO_DAY]
+    total: dict[str, int] = {}
+    for span in spans:
+        for name, number in counted(lake, "markers.looks", **_period(parcels, span, pids), **how).items():
+            total[name] = total.get(name, 0) + number
+    return total
 
 
 def check_pids(pids: pa.ChunkedArray | pa.Array, requested: Sequence[str], parcels: ParcelSet) -> None:
@@ -162,9 +268,13 @@ def check_pids(pids: pa.ChunkedArray | pa.Array, requested: Sequence[str], parce
 
 def ragged(rows: pa.Table, count: int, name: str) -> Series:
     """The series of `count` parcels from rows (place, day, …) sorted by place, the index of the parcel, and day."""
-    parcel = rows["place"].to_numpy()
-    offsets = np.searchsorted(parcel, np.arange(count + 1)).astype(np.int64)
+    offsets = _offsets(rows["place"].to_numpy(), count)
     return Series(offsets, rows["day"].to_numpy().astype(np.int32), rows[name].to_numpy().astype(np.float32))
+
+
+def _offsets(place: npt.NDArray[np.int32], count: int) -> Ints:
+    """Where the rows of each of `count` parcels begin, and where the last ones end."""
+    return np.searchsorted(place, np.arange(count + 1)).astype(np.int64)
 
 
 def clean(raw: Series, clear: Clear, spike: Spike) -> npt.NDArray[np.bool_]:

@@ -7,15 +7,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solveh_banded
 
 from cbm_lake.markers.parameters import Smooth
 from cbm_lake.markers.series import Series
+from cbm_lake.zonal.compiled import compiled
 
 Floats = npt.NDArray[np.float64]
 
-_AT_ONCE: Final = 20_000
-"""Parcels whose equations are solved together: with 73 steps each they take 35 MB."""
 _LEAST: Final = 3
 """Minimum number of values of a smooth curve."""
 
@@ -56,26 +54,54 @@ def _gridded(series: Series, first: int, steps: int, step: int) -> tuple[Floats,
 def whittaker(values: Floats, weights: Floats, smoothness: float) -> Floats:
     """The curves z that minimise sum w (y - z)² + smoothness x sum (second differences of z)².
 
-    Eilers (2003), Analytical Chemistry 75, 3631. Values of weight 0 are gaps, which are filled. The equations of many
-    curves are concatenated into one banded system, which is solved at once.
+    Eilers (2003), Analytical Chemistry 75, 3631. Values of weight 0 are gaps, which are filled.
 
     Args:
         values: (curves, steps), at least 3 steps.
         weights: of each value, 0 or more. Curves with fewer than 3 positive weights are undefined.
         smoothness: 0 or more; the penalty lambda, in steps.
     """
-    steps = values.shape[1]
-    difference = np.diff(np.eye(steps), 2, axis=0)
+    difference = np.diff(np.eye(values.shape[1]), 2, axis=0)
     penalty = smoothness * difference.T @ difference
-    bands = np.stack([np.pad(np.diagonal(penalty, offset), (offset, 0)) for offset in (2, 1, 0)])
+    bands = np.stack([np.pad(np.diagonal(penalty, -offset), (0, offset)) for offset in (0, 1, 2)])
     weights = np.where(((weights > 0).sum(axis=1) < _LEAST)[:, None], 1.0, weights)
-    result = np.empty_like(values)
-    for begin in range(0, len(values), _AT_ONCE):
-        part = slice(begin, begin + _AT_ONCE)
-        matrix = np.tile(bands, len(values[part]))
-        matrix[2] += weights[part].ravel()
-        right = (weights[part] * values[part]).ravel()
-        result[part] = solveh_banded(matrix, right, overwrite_ab=True, check_finite=False).reshape(-1, steps)
+    return _solved(bands, weights, values)
+
+
+@compiled
+def _solved(bands: Floats, weights: Floats, values: Floats) -> Floats:
+    """Solve (diag(w) + P) z = w y for each row of w and y, P symmetric with two bands beside its diagonal.
+
+    By P + diag(w) = L D L', Golub and Van Loan, Matrix Computations, 4.1.2, for five bands.
+
+    Args:
+        bands: (3, steps): the diagonal of P and the two below it.
+        weights: w, (curves, steps).
+        values: y, (curves, steps).
+    """
+    curves, steps = values.shape
+    result = np.empty((curves, steps))
+    diagonal, first, second = np.empty(steps), np.zeros(steps), np.zeros(steps)
+    for curve in range(curves):
+        solution = result[curve]
+        for step in range(steps):
+            pivot, below, right = bands[0, step] + weights[curve, step], bands[1, step], weights[curve, step]
+            right *= values[curve, step]
+            if step > 0:
+                pivot -= diagonal[step - 1] * first[step - 1] ** 2
+                below -= diagonal[step - 1] * first[step - 1] * second[step - 1]
+                right -= first[step - 1] * solution[step - 1]
+            if step > 1:
+                pivot -= diagonal[step - 2] * second[step - 2] ** 2
+                right -= second[step - 2] * solution[step - 2]
+            diagonal[step], first[step], second[step] = pivot, below / pivot, bands[2, step] / pivot
+            solution[step] = right
+        for step in range(steps - 1, -1, -1):
+            solution[step] /= diagonal[step]
+            if step + 1 < steps:
+                solution[step] -= first[step] * solution[step + 1]
+            if step + 2 < steps:
+                solution[step] -= second[step] * solution[step + 2]
     return result
 
 

@@ -1,17 +1,38 @@
-"""Changes of lights, markers and scenes: each is recorded once, and all of them add up to the present state."""
+"""Changes of lights, markers and scenes: each is recorded once, and all of them add up to the present state.
+
+There is one table, of changes; what is present is their sum. A night compares it with what the lake says now and adds
+the difference in one commit, numbered by parcel set: where it is killed, all of it is recorded or nothing, and of two
+who record at once the second one compares again.
+"""
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
+from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
+from cbm_lake.files import clock
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.lights import traffic_light
+from cbm_lake.markers.parameters import read
+from cbm_lake.season import differences
+from cbm_lake.season.causes import Basis, Causes
+from cbm_lake.season.differences import Row
+
+log = logging.getLogger(__name__)
+
+KINDS: Final = ("light", "marker", "scene")
+LAST: Final = "last"
+"""The last night, where since is asked."""
 
 
 def record(
@@ -31,7 +52,8 @@ def record(
     Args:
         lake: whose tables are written.
         parcels: the set, whose markers were found (`markers.find`).
-        day: lights are judged as of its end; None is the last day on which a scene was extracted over the set.
+        day: lights are judged as of its end; None is the last day on which a scene was extracted over the set, or that
+            of the last night where it is later.
         scenarios: only these; None is all. Lights of others are recorded as gone.
         parameters: those of `markers.traffic_light`.
         run: identifier of the night run, to be found by.
@@ -41,9 +63,76 @@ def record(
 
     Raises:
         NotFoundError: no markers of the set were found yet.
-        InvalidInputError: `day` is before the last recorded one, or a scenario or parameter is unknown.
+        InvalidInputError: `day` is before that of the last night, or a scenario or parameter is unknown.
     """
-    return lake.sql("from changes limit 0")
+    resolved = read(parameters)
+    names = None if scenarios is None else list(scenarios)
+
+    def rows() -> pa.Table | None:
+        former = _last_night(lake, parcels)
+        judged = _day(lake, parcels, day, former)
+        basis = Basis.now(lake, parcels, resolved, names or resolved.scenarios)
+        lights = _lights(lake, parcels, judged, names, parameters)
+        changes = [
+            *differences.of_scenes(lake, parcels),
+            *differences.of_markers(lake, parcels),
+            *differences.of_lights(lake, parcels, lights),
+        ]
+        then = Basis.read(former["rests_on"]) if former else None
+        if not changes and former and (then, former["day"]) == (basis, judged):
+            return None
+        pids = frozenset(row["pid"] for row in changes if row["kind"] != "scene")
+        causes = Causes.since(then, basis, lake, parcels, judged, pids)
+        night = {"kind": "night", "rests_on": basis.text}
+        return _table([{**row, **causes.of(row)} for row in changes], night, parcels, judged, run)
+
+    if not lake.record_changes(parcels, rows):
+        return lake.sql("from changes limit 0")
+    recorded = lake.query("changes.since", **_asked(parcels.aoi, parcels.year, parcels.ptype, last=True))
+    log.info("%s: %d changes are recorded", parcels.name, recorded.num_rows)
+    return recorded
+
+
+def _last_night(lake: Lake, parcels: ParcelSet) -> Row | None:
+    """The last night of a parcel set that is recorded."""
+    nights: list[Row] = lake.query("changes.nights", **parcels.params).slice(0, 1).to_pylist()
+    return nights[0] if nights else None
+
+
+def _day(lake: Lake, parcels: ParcelSet, day: date | None, former: Row | None) -> date:
+    """The day as of which lights are judged."""
+    last = former["day"] if former else None
+    if day is not None:
+        if last is not None and day < last:
+            raise InvalidInputError(f"day {day} lies before {last}, up to which changes of {parcels.name} are recorded")
+        return day
+    seen = lake.query("changes.last_day", **parcels.params)["day"][0].as_py()
+    days = [one for one in (last, seen) if one is not None]
+    if not days:
+        raise NotFoundError(f"nothing that is catalogued was extracted over {parcels.name}; name the day to judge by")
+    judged: date = max(days)
+    return judged
+
+
+def _lights(
+    lake: Lake,
+    parcels: ParcelSet,
+    day: date,
+    scenarios: Sequence[str] | None,
+    parameters: Mapping[str, Any] | str | Path | None,
+) -> pa.Table:
+    """The lights as of the end of a day."""
+    how: dict[str, Any] = {"scenarios": scenarios, "parameters": parameters, "lake": lake}
+    if "day" in inspect.signature(traffic_light).parameters:
+        how["day"] = day
+    return traffic_light(parcels.aoi, parcels.year, parcels.ptype or None, **how)
+
+
+def _table(changes: Sequence[Row], night: Row, parcels: ParcelSet, day: date, run: str | None) -> pa.Table:
+    """The rows of a night: its changes, and what it rests on."""
+    same = {**parcels.params, "day": day, "run": run, "recorded": clock.now(), "version": version("cbm-lake")}
+    rows = [{**same, **row} for row in (*changes, night)]
+    return pa.Table.from_pylist(rows, schema=schemas.CHANGES)
 
 
 @checked
@@ -80,5 +169,42 @@ def changes(
         NotFoundError: no such parcels were loaded, or there is no such night run.
         InvalidInputError: no such kind.
     """
-    lake_or_default(lake)
-    return schemas.CHANGES.empty_table()
+    lake = lake_or_default(lake)
+    if kind is not None and kind not in KINDS:
+        raise InvalidInputError(f"kind={quoted(kind)} is not right: {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+    if aoi is not None and year is not None:
+        aoi = lake.parcel_set(aoi, year, ptype).aoi
+    asked = _asked(aoi and aoi.lower(), year, ptype, **_since(lake, since))
+    asked |= {"kind": kind, "scenario": scenario, "pids": None if pids is None else list(pids), "details": details}
+    return lake.query("changes.since", **asked)
+
+
+def _since(lake: Lake, since: date | str | None) -> dict[str, Any]:
+    """The parameters of the query that say since when."""
+    if since is None or isinstance(since, date):
+        return {"day": since}
+    if since == LAST:
+        return {"last": True}
+    try:
+        return {"day": date.fromisoformat(since)}
+    except ValueError:
+        nights = lake.query("changes.nights", aoi=None, year=None, ptype=None)
+        if since in nights["run"].to_pylist():
+            return {"run": since}
+    raise NotFoundError(
+        f"since {since!r} is no day (2024-06-15), not `{LAST}`, and no night run by which changes were recorded"
+    )
+
+
+def _asked(
+    aoi: str | None,
+    year: int | None,
+    ptype: str | None,
+    *,
+    day: date | None = None,
+    last: bool = False,
+    run: str | None = None,
+) -> dict[str, Any]:
+    """The parameters of the query changes.since, for all kinds and parcels with details."""
+    limits = {"kind": None, "scenario": None, "pids": None, "details": True}
+    return {"aoi": aoi, "year": year, "ptype": ptype, "day": day, "last": last, "run": run, **limits}

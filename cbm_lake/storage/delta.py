@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import groupby
@@ -37,11 +37,17 @@ class Table(Committed):
 
         self._numbered([_SEQUENCE], actions, columns=rows.column_names)
 
-    def put(self, rows: pa.Table, key: str, value: int) -> None:
+    def put(self, rows: pa.Table, key: str, value: int, notes: Mapping[str, int] | None = None) -> None:
         """Replace all rows whose column `key` has a value by `rows`, in one commit, also with concurrent writers.
 
         The first writer of a value appends; every later one, also one that started at the same time, is refused by the
         log, looks again and replaces.
+
+        Args:
+            rows: those that are to be there.
+            key: the column.
+            value: its value.
+            notes: numbers by name that the commit sets; `DeltaTable.transaction_version` says the latest of a name.
         """
 
         replaces = False
@@ -51,7 +57,8 @@ class Table(Committed):
             replaces = commits > 0
             replaced = self._replaced(table, key, value, drafts) if replaces else []
             written = self.writer.write(self._in_sequence(rows, table), drafts) if rows.num_rows else []
-            return [*written, *replaced] if replaces or written else None
+            noted = [entries.numbered(name, number) for name, number in (notes or {}).items()]
+            return [*written, *replaced, *noted] if replaces or written else None
 
         names = [str(value), *([_SEQUENCE] if self._is_sequenced else [])]
         self._numbered(names, actions, lambda action: replaces and _adds(action, key, value), rows.column_names)

@@ -14,6 +14,8 @@ from (
     from observed_s2($screen::integer[], most := $cloud, fewest := $pixels, least_seen := $share)
     where aoi = $aoi and year = $year and ptype = $ptype and ndvi(B04_mean, B08_mean) is not null
         and epoch_us(obstime) // 86_400_000_000 between $first and $last
+        -- by whole files, before the days are worked out
+        and obstime >= to_timestamp($first::bigint * 86_400) and obstime < to_timestamp(($last::bigint + 1) * 86_400)
         and ($pids::varchar[] is null or list_contains($pids::varchar[], pid))
 )
 having count(*) > 0

@@ -17,6 +17,8 @@ from (
     from observed_s2($screen::integer[], most := $cloud, fewest := $pixels, least_seen := $share)
     where aoi = $aoi and year = $year and ptype = $ptype and is_usable(observable, unknown, clouded)
         and B04_mean <= $brightest
+        -- by whole files, before the days are worked out
+        and obstime >= to_timestamp($first::bigint * 86_400) and obstime < to_timestamp(($last::bigint + 1) * 86_400)
 )
 join (
     select pid, row_number() over (order by pid) - 1 as place
