@@ -63,19 +63,27 @@ def main() -> None:
     arguments.add_argument("--history", type=int, default=40, help="scenes that are extracted already")
     arguments.add_argument("--scenes", type=int, default=4)
     arguments.add_argument("--workers", type=int, default=2)
-    arguments.add_argument("--folder", type=Path, help="where to work; a temporary folder without it")
+    arguments.add_argument("--tile", type=Path, help="where the tile is kept for the next time")
     options = arguments.parse_args()
-    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["CBM_LAKE_HOME"] = name
-        (folder / "tile").mkdir()
-        assets = make_scene(folder / "tile", S2_BANDS)
+        assets = tile(options.tile or folder / "tile")
         print(f"{options.scenes} scenes of {len(S2_BANDS)} bands, {options.history} before; {options.workers} workers")
         nights = []
         for count in map(int, options.parcels.split(",")):
             nights.append(Night(count, measured(folder / str(count), count, assets, options)))
             nights[-1].show()
         extrapolate(nights, max(options.workers, 1))
+
+
+def tile(folder: Path) -> dict[str, str]:
+    """The files of a whole tile, made unless they are there."""
+    names = (*S2_BANDS, "SCL")
+    if all((folder / f"{name}.tif").exists() for name in names):
+        return {name: str(folder / f"{name}.tif") for name in names}
+    folder.mkdir(exist_ok=True)
+    return make_scene(folder, S2_BANDS)
 
 
 @dataclass
@@ -181,7 +189,7 @@ def write_item(folder: Path, assets: dict[str, str], number: int) -> None:
     (folder / f"scene{number}").mkdir()
     for band, path in assets.items():
         link = folder / f"scene{number}" / f"{band}.tif"
-        os.link(path, link)
+        link.symlink_to(Path(path).absolute())
         links[band] = {"href": str(link)}
     item = {
         "type": "Feature",
