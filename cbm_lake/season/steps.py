@@ -113,11 +113,12 @@ class Steps:
         """
         return self.lake.parcel_set(*area.key)
 
-    def counting(self, area: Area) -> dict[str, object]:
-        """Which extractions count over an area."""
+    def counting(self, area: Area) -> list[dict[str, object]]:
+        """Which extractions count over an area: one row, or none where nothing does."""
         aoi, year, ptype = area.key
-        (row,) = self.lake.query("season.counting", aoi=aoi, year=year, ptype=ptype).to_pylist()
-        counted: dict[str, object] = row
+        counted: list[dict[str, object]] = self.lake.query(
+            "season.counting", aoi=aoi, year=year, ptype=ptype
+        ).to_pylist()
         return counted
 
     def _catalogue(self, source: Source) -> Iterator[Step]:
@@ -285,7 +286,7 @@ class _Judging:
 
     def extracted_any(self) -> bool:
         """Whether anything counts over the area."""
-        return bool(self.steps.counting(self.area)["extractions"])
+        return bool(self.steps.counting(self.area))
 
     def find(self, _: Progress) -> Done:
         """Detect the markers of parcels with new observations."""
