@@ -13,6 +13,7 @@ import typer
 
 from cbm_lake.cli import (
     card2db,
+    changes,
     check,
     estimate,
     export,
@@ -153,5 +154,6 @@ app.add_typer(check.app)
 app.add_typer(serve.app)
 app.add_typer(page.app)
 app.add_typer(run.app)
+app.command("changes")(changes.changes)
 app.command("migrate")(migrate.migrate)
 app.command("weather")(weather.weather)
