@@ -28,6 +28,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyarrow as pa
 import rasterio
 import shapely
 from rasterio.warp import transform_bounds
@@ -36,14 +37,14 @@ from benchmarks import season as earlier
 from benchmarks.extraction import S2_BANDS, make_scene
 from benchmarks.tiles import EPSG, fields
 from cbm_lake import parcels, season
-from cbm_lake.lake import Lake
+from cbm_lake.lake import Lake, schemas
 from cbm_lake.season.journal import Entry
 
 AIM = 15 * 60
 """Seconds that a night of a million parcels may take."""
 MILLION = 1_000_000
 FILE = """
-season: {{start: 2024-01-01, end: 2024-12-31}}
+season: {{start: 2024-08-28, end: 2024-12-31}}
 areas:
   - {{aoi: {aoi}, year: {year}}}
 sources:
@@ -149,7 +150,7 @@ def measured(folder: Path, count: int, assets: dict[str, str], options: argparse
     (folder / "items").mkdir()
     lake.compact()
     before = season.run(folder / "season.yaml", lake=lake)
-    assert [entry.key.step for entry in before.failed] == ["catalogue"] or not before.failed, before.failed
+    assert not before.failed, before.failed
     for number in range(options.scenes):
         write_item(folder, assets, number)
     watcher = Watcher()
@@ -173,11 +174,34 @@ def fill(lake: Lake, folder: Path, count: int, history: int) -> None:
     loaded = parcels.load(folder / "parcels.parquet", earlier.AOI, earlier.YEAR, pid="pid", crop_name="crop", lake=lake)
     pixels = np.maximum(shapely.area(frame.geometry.values) / 100, 1).astype("int32")
     lake.prepare("s2")
+    lake.add_scenes(pa.Table.from_pylist([catalogued(made_up, scene) for scene in range(history)], schemas.SCENES))
     for scene in range(history):
         entry = earlier._entry(made_up, scene) | {"parcels": loaded.version}  # noqa: SLF001
         rows = earlier._rows(made_up, scene, entry, pixels, crops, rng)  # noqa: SLF001
         lake.write_signatures("s2", rows, entry["extraction"])
         lake.record(entry)
+
+
+def catalogued(made_up: earlier.Season, scene: int) -> dict[str, Any]:
+    """The catalogue's entry of an earlier scene, whose files are nowhere: it is extracted already."""
+    box = {"xmin": 2.0, "ymin": 43.0, "xmax": 5.0, "ymax": 46.0}
+    name = earlier._entry(made_up, scene)["scene"]  # noqa: SLF001
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "id": name,
+        "geometry": shapely.to_wkb(shapely.box(*box.values())),
+        "bbox": box,
+        "assets": {},
+        "datetime": made_up.obstime(scene),
+        "card": "s2",
+        "reference": f"{name}.SAFE",
+        "sensor": "S2A",
+        "boa_offset": -1000,
+        "acquisition": name,
+        "source": "benchmark",
+        "ingested": datetime.now(UTC),
+    }
 
 
 def write_item(folder: Path, assets: dict[str, str], number: int) -> None:
