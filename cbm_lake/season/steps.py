@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import pyarrow.compute as pc
+
 from cbm_lake import extract, guard, markers, parcels
 from cbm_lake.card2db import Ingested
 from cbm_lake.errors import NoSceneError, NotFoundError, SourceError, some
@@ -275,12 +277,18 @@ class _Judging:
         return self.steps.lake.query("season.recorded", aoi=aoi, year=year, ptype=ptype)["sequence"].to_pylist()
 
     def guard(self, _: Progress) -> Done:
-        """Check the offsets of the scenes."""
+        """Check the offsets of the scenes; those that a person has cleared are not marked again."""
         if not self.extracted_any():
             return Done(changed=False)
-        before = set(guard.suspects(lake=self.steps.lake)["scene"].to_pylist())
-        found = guard.scenes(*self.area.key, lake=self.steps.lake)
-        new = set(guard.suspects(lake=self.steps.lake)["scene"].to_pylist()) - before
+        lake = self.steps.lake
+        found = guard.scenes(*self.area.key, mark=False, lake=lake)
+        suspect = set(found.filter(pc.equal(found["verdict"], "suspect"))["scene"].to_pylist())
+        cleared = {row["scene"]: row["reason"] for row in lake.query("season.cleared").to_pylist()}
+        new = suspect - cleared.keys() - set(guard.suspects(lake=lake)["scene"].to_pylist())
+        if new:
+            guard.scenes(*self.area.key, lake=lake)
+            for scene in suspect & cleared.keys():  # what a person has cleared stays so
+                guard.clear(scene, cleared[scene], lake=lake)
         note = f"left out as suspect: {some(sorted(new), _SHOWN)}; `cbm-lake guard list` says why" if new else None
         return Done(scenes=found.num_rows, note=note)
 

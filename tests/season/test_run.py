@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 import small_season
 
-from cbm_lake import card2db, extract, markers, parcels, season
+from cbm_lake import card2db, extract, guard, markers, parcels, season
 from cbm_lake.errors import HeldError, InvalidInputError
 from cbm_lake.files import clock
-from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake import Lake, open_lake, schemas
 
 SETS = (("ms", 2024), ("be", 2024), ("be", 2023))
 ROWS = "from s2 order by aoi, year, pid, obstime"
@@ -235,6 +235,35 @@ def test_files_are_compacted_when_there_are_many(begun):
     assert done(night) == {"compact"}
     assert lake.uncompacted("s2") == 0
     assert set(by_step(season.run(file, lake=lake)).values()) == {"unchanged"}  # exports among them
+
+
+def test_a_scene_that_a_person_has_cleared_is_not_marked_again(begun, monkeypatch):
+    folder, file, lake = begun
+    wrong = lake.sql("select distinct scene from s2 where aoi = 'ms' order by 1")["scene"].to_pylist()[:2]
+
+    def scenes(_aoi, _year, _ptype, *, mark=True, lake):
+        if mark:
+            there = guard.suspects(lake=lake)["scene"].to_pylist()
+            rows = [
+                {"card": "s2", "scene": one, "status": "suspect", "reason": "x"} for one in wrong if one not in there
+            ]
+            origin = {"found": datetime.now(UTC), "version": "1"}
+            lake.add_suspects(pa.Table.from_pylist([row | origin for row in rows], schema=schemas.SUSPECTS))
+        return pa.table({"scene": wrong, "verdict": ["suspect"] * len(wrong)})
+
+    monkeypatch.setattr(guard, "scenes", scenes)
+    second = wrong.pop()
+    small_season.scene(folder, 5)
+    notes = {entry.key.title: entry.problem for entry in season.run(file, lake=lake).steps}
+    assert wrong[0] in notes["guard ms 2024"]
+    guard.clear(wrong[0], "it was snow", lake=lake)
+    small_season.scene(folder, 8)
+    season.run(file, lake=lake)
+    assert guard.suspects(lake=lake).num_rows == 0
+    wrong.append(second)
+    small_season.scene(folder, 9)
+    season.run(file, lake=lake)
+    assert guard.suspects(lake=lake)["scene"].to_pylist() == [second]
 
 
 def test_two_runs_at_once_are_one_and_the_second_says_who_has_the_lake(begun):
