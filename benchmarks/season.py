@@ -46,7 +46,7 @@ class Season:
         """The identifier of the parcel of that number."""
         return f"MS{number:08}"
 
-    def obstime(self, scene: int) -> datetime:
+    def obstime(self, scene: float) -> datetime:
         """When that scene was taken."""
         return START + timedelta(days=5 * scene)
 
@@ -64,8 +64,8 @@ def fill(lake: Lake, season: Season) -> Iterator[int]:
         yield scene + 1
 
 
-def add(lake: Lake, season: Season, scene: int, rng: np.random.Generator, some: npt.NDArray[np.bool_]) -> None:
-    """Write one more scene, over some of the parcels of `fill`."""
+def add(lake: Lake, season: Season, scene: float, rng: np.random.Generator, some: npt.NDArray[np.bool_]) -> None:
+    """Write one more scene, over some of the parcels of `fill`; scene 30.5 lies between two of these."""
     entry = _entry(season, scene)
     rows = _rows(season, scene, entry, *_drawn(season, np.random.default_rng(0)), rng).filter(pa.array(some))
     lake.write_signatures("s2", rows, entry["extraction"])
@@ -99,7 +99,7 @@ def _parcels(season: Season, pixels: npt.NDArray[Any], crops: npt.NDArray[Any]) 
     ).cast(schemas.PARCELS)
 
 
-def _entry(season: Season, scene: int) -> dict[str, Any]:
+def _entry(season: Season, scene: float) -> dict[str, Any]:
     """What the ledger says of that scene."""
     name = _name(season, scene)
     key = {"card": "s2", "scene": name, "aoi": AOI, "year": YEAR, "ptype": "", "parcels": VERSION}
@@ -109,13 +109,13 @@ def _entry(season: Season, scene: int) -> dict[str, Any]:
     return {**key, **done, **moments, "extraction": number, "rows": season.parcels}
 
 
-def _name(season: Season, scene: int) -> str:
+def _name(season: Season, scene: float) -> str:
     return f"S2A_MSIL2A_{season.obstime(scene):%Y%m%dT%H%M%S}_R051_T31TEJ"
 
 
 def _rows(
     season: Season,
-    scene: int,
+    scene: float,
     entry: dict[str, Any],
     pixels: npt.NDArray[Any],
     crops: npt.NDArray[Any],
@@ -142,7 +142,7 @@ def _rows(
     return pa.table(arrays, schema=schemas.signatures("s2"))
 
 
-def _level(band: str, scene: int, crops: npt.NDArray[Any], cloud: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _level(band: str, scene: float, crops: npt.NDArray[Any], cloud: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The DN about which a crop's parcels lie that day: each crop is green at its own time; clouds are bright."""
     peak = 100 + 8 * crops
     green = np.exp(-(((5 * scene - peak) / 45) ** 2)).astype("float32")

@@ -191,6 +191,16 @@ _LISTED: Final = (
         source="Gao (1996), doi:10.1016/S0034-4257(96)00067-3",
     ),
     Index(
+        "ndti",
+        "NDTI (B11, B12)",
+        *normalized_difference(["swir16"], ["swir22"]),
+        limits=(0.0, 0.3),
+        axis=(-0.1, 0.4),
+        cmap="YlOrBr_r",
+        description="dry crop residue on ground that is not green; higher under green leaves too",
+        source="van Deventer et al. (1997), Photogrammetric Engineering and Remote Sensing 63(1), 87-93",
+    ),
+    Index(
         "evi",
         "EVI",
         Linear({"nir": 2.5, "red": -2.5}),

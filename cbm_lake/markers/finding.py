@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -113,28 +114,56 @@ def _find_all(
     if renewed.parcels is not None and not len(renewed.parcels):
         log.info("%s: nothing new since the last search", parcels.name)
         return _earlier(lake, parcels, part, []), counts, 0
-    rows = _searched(lake, parcels, parameters, renewed)
-    number = memory.save(lake, parcels, part, memory.Memory(renewed.basis, renewed.raw)) if renewed.is_settled else 0
+    rows, searched, skipped = _searched(lake, parcels, parameters, renewed, former)
+    number = 0
+    if renewed.is_settled:
+        basis = replace(renewed.basis, skipped=sorted(skipped))
+        number = memory.save(lake, parcels, part, memory.Memory(basis, renewed.raw))
     lake.put("marked", rows, part, memory=number)
     memory.forget(lake, parcels, part, but=number)
-    return rows, counts, len(renewed.listed if renewed.parcels is None else renewed.parcels)
+    return rows, counts, searched
 
 
-def _searched(lake: Lake, parcels: ParcelSet, parameters: Parameters, renewed: renewal.Renewed) -> pa.Table:
-    """The rows of all parcels, of which those with something new are searched."""
-    year, part, new = parcels.year, part_of(parcels), renewed.parcels
+def _searched(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, renewed: renewal.Renewed, former: memory.Memory | None
+) -> tuple[pa.Table, int, frozenset[str]]:
+    """The rows of all parcels; how many of these were searched, and which detectors say nothing."""
+    year, new = parcels.year, renewed.parcels
     observations = series.observed(renewed.listed, renewed.raw, year, parameters)
-    if new is None:
-        return table(search(observations, year, parameters), observations, parcels)
+    some = None
+    if new is not None and former is not None:
+        some = _with_inputs_of_some(lake, parcels, parameters, observations, new, former.basis.skipped)
+    if some is None or new is None:
+        observations = series.with_inputs(lake, parcels, observations, parameters)
+        rows = table(search(observations, year, parameters), observations, parcels)
+        return rows, len(observations.pids), observations.skipped
     log.info("%s: %d of %d parcels have something new", parcels.name, len(new), len(observations.pids))
-    singles = [events.at(new) for events in _singles(observations.some(new), year, parameters)]
+    singles = [events.at(new) for events in _singles(some, year, parameters)]
     fresh = table([*singles, *_alike(observations, year, parameters)], observations, parcels)
-    earlier = _earlier(lake, parcels, part, [])
-    replaced = pc.or_(
-        pc.is_in(earlier["pid"], observations.pids.take(pa.array(new))),
-        pc.is_in(earlier["marker"], pa.array(_OF_PEERS, pa.string())),
-    )
-    return _merged(earlier.filter(pc.invert(replaced)), fresh, observations.pids)
+    earlier = _earlier(lake, parcels, part_of(parcels), [])
+    of_peers = pc.is_in(earlier["marker"], pa.array(_OF_PEERS, pa.string()))
+    kept = earlier.filter(pc.invert(pc.or_(pc.is_in(earlier["pid"], some.pids), of_peers)))
+    return _merged(kept, fresh, observations.pids), len(new), some.skipped
+
+
+def _with_inputs_of_some(
+    lake: Lake,
+    parcels: ParcelSet,
+    parameters: Parameters,
+    observations: Observations,
+    new: npt.NDArray[np.int64],
+    skipped: Sequence[str],
+) -> Observations | None:
+    """The observations of the parcels with something new, with what detectors ask for.
+
+    None where other detectors say nothing than at the last search, so that all parcels have something new.
+    """
+    some = observations.some(new)
+    some = series.with_inputs(lake, parcels, some, parameters, some.pids.to_pylist())
+    if some.skipped == frozenset(skipped):
+        return some
+    everything = series.with_inputs(lake, parcels, observations, parameters)
+    return everything.some(new) if everything.skipped == frozenset(skipped) else None
 
 
 def _merged(one: pa.Table, other: pa.Table, pids: pa.Array) -> pa.Table:

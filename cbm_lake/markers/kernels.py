@@ -109,13 +109,21 @@ def confidence_of(value: float, threshold: float) -> float:
     return float(1 - 0.5 * 0.5 ** ((value - threshold) / threshold))
 
 
-@compiled
+Bound = float | npt.NDArray[np.float64]
+"""A day since 1970-01-01: the same for all parcels, or one for each (NaN: there is none, which nothing reaches)."""
+
+
+def per_parcel(bound: Bound, parcels: int) -> Array:
+    """A day for each parcel."""
+    return np.ascontiguousarray(np.broadcast_to(np.asarray(bound, np.float64), parcels))
+
+
 def falls(
     offsets: Array,
     day: Array,
     value: Array,
-    first: int,
-    last: int,
+    first: Bound,
+    last: Bound,
     drop: float,
     high: float,
     window: int,
@@ -125,8 +133,26 @@ def falls(
 ) -> EventRows:
     """Falls of the NDVI that recover: value_1 the fall, value_2 the share recovered (NaN: not observed), value_3 NaN.
 
-    start and end are the dates between which the steepest step lies, main is the middle.
+    start and end are the dates between which the steepest step lies, main is the middle, from `first` to `last`.
     """
+    begin, over = (per_parcel(bound, len(offsets) - 1) for bound in (first, last))
+    return _falls(offsets, day, value, begin, over, drop, high, window, regain, regrowth, apart)
+
+
+@compiled
+def _falls(
+    offsets: Array,
+    day: Array,
+    value: Array,
+    first: Array,
+    last: Array,
+    drop: float,
+    high: float,
+    window: int,
+    regain: float,
+    regrowth: int,
+    apart: int,
+) -> EventRows:
     rows = np.full((len(offsets) - 1, MOST, len(FIELDS)), np.nan)
     count = np.zeros(len(offsets) - 1, np.int64)
     for parcel in range(len(offsets) - 1):
@@ -139,7 +165,7 @@ def falls(
                 back = _regained(day, value, foot, end, regrowth) / fall
                 main = (day[step] + day[step + 1]) / 2
                 confidence = confidence_of(fall, drop) * (0.7 if np.isnan(back) else 1.0)
-                if not back < regain and first <= main <= last:
+                if not back < regain and first[parcel] <= main <= last[parcel]:
                     event = np.array([day[step], main, day[step + 1], fall, back, np.nan, confidence])
                     add(rows, count, parcel, apart, event)
             top = max(foot, top + 1)
@@ -147,9 +173,10 @@ def falls(
 
 
 @compiled
-def runs(offsets: Array, day: Array, value: Array, low: float, high: float, days: int) -> EventRows:
+def runs(offsets: Array, day: Array, value: Array, low: float, high: float, days: int, looks: int = 1) -> EventRows:
     """Periods with values in [low, high): value_1 the maximum, value_2 the mean, value_3 the number of values.
 
+    Those of less than `days` days and of fewer than `looks` values are left out.
     start and end are interpolated linearly to where the bound is crossed; main is the day of the maximum.
     """
     rows = np.full((len(offsets) - 1, MOST, len(FIELDS)), np.nan)
@@ -164,7 +191,7 @@ def runs(offsets: Array, day: Array, value: Array, low: float, high: float, days
             if stop > index:
                 start = _crossing(day, value, index, index - 1, begin, end, low, high)
                 over = _crossing(day, value, stop - 1, stop, begin, end, low, high)
-                if over - start >= days:
+                if over - start >= days and stop - index >= looks:
                     part = value[index:stop]
                     length = stop - index
                     event = np.array(
@@ -212,4 +239,23 @@ def extremes(offsets: Array, day: Array, value: Array) -> EventRows:
             rows[parcel, 0, 3] = value[best]
             rows[parcel, 0, 6] = 10 / max(day[best] - before, after - day[best], 10)
             count[parcel] = 1
+    return rows, count
+
+
+@compiled
+def gaps(offsets: Array, day: Array, first: Array, last: Array, days: int) -> EventRows:
+    """Periods of at least `days` days without a value from `first` to `last`, which count as values: value_1 the days.
+
+    main is the middle; the confidence is 1, since that nothing was observed is certain.
+    """
+    rows = np.full((len(offsets) - 1, MOST, len(FIELDS)), np.nan)
+    count = np.zeros(len(offsets) - 1, np.int64)
+    for parcel in range(len(offsets) - 1):
+        before = first[parcel]
+        for index in range(offsets[parcel], offsets[parcel + 1] + 1):
+            after = min(day[index] + 0.0, last[parcel]) if index < offsets[parcel + 1] else last[parcel]
+            if after - before >= days:
+                middle = (before + after) / 2
+                add(rows, count, parcel, 0.0, np.array([before, middle, after, after - before, np.nan, np.nan, 1.0]))
+            before = max(before, after)
     return rows, count

@@ -29,7 +29,6 @@ _FORMAT: Final = 1
 """Number of the layout of the files."""
 _PIECE: Final = 1 << 26
 """Bytes of a column in one row of the file."""
-_STATEMENTS: Final = ("markers.declared", "markers.optical", "markers.coherence")
 _SCHEMA: Final = pa.schema([("name", pa.string()), ("content", pa.large_binary())])
 
 OPTICAL: Final = "s2"
@@ -51,6 +50,8 @@ class Basis:
     """How often the rows of the set had been replaced, once the search has written them."""
     days: dict[str, list[int]] = field(default_factory=dict, compare=False)
     """The days of each optical scene, since 1970-01-01."""
+    skipped: list[str] = field(default_factory=list, compare=False)
+    """The detectors that said nothing, as a series that they need was not extracted."""
 
     def with_days(self, lake: Lake, parcels: ParcelSet, former: Basis | None = None) -> Basis:
         """The basis with the days of its optical scenes; those of a former basis are not asked again."""
@@ -94,7 +95,7 @@ def _how(parameters: Parameters) -> str:
     """The digest of whatever decides what is made of the same rows."""
     found = parameters.model_dump_json(exclude={"scenarios"})
     views = [definition.sql for definition in derived.definitions()]
-    statements = [queries.get(name).sql for name in _STATEMENTS]
+    statements = [query.sql for name, query in queries.load().items() if name.startswith("markers.")]
     return digest([str(_FORMAT), version("cbm-lake"), found, *views, *statements])
 
 

@@ -3,47 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from cbm_lake.cards import scene_classes
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files.documents import parse_yaml, read_yaml
+from cbm_lake.markers.detectors import KINDS, DetectorModel, checked, with_values
+from cbm_lake.markers.groups import EPOCH, Days, MonthDay, Positive, Season, Share
+from cbm_lake.markers.groups import Group as _Group
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Days = Annotated[int, Field(ge=0)]
-EPOCH: Final = date(1970, 1, 1)
-
-
-class _Group(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-def _is_a_day(text: str) -> str:
-    date.fromisoformat(f"2023-{text}")
-    return text
-
-
-MonthDay = Annotated[str, AfterValidator(_is_a_day)]
-"""A day of any year as month-day: 05-01."""
-
-
-class Season(_Group):
-    """Days of the year, as month-day."""
-
-    start: MonthDay
-    end: MonthDay
-
-    def days(self, year: int) -> tuple[int, int]:
-        """The first and last day, since 1970-01-01; a start after the end lies in the year before."""
-        first = year if self.start <= self.end else year - 1
-        start, end = (date.fromisoformat(text) for text in (f"{first}-{self.start}", f"{year}-{self.end}"))
-        return (start - EPOCH).days, (end - EPOCH).days
+__all__ = ["EPOCH", "Parameters", "Season", "defaults", "read"]
 
 
 class Clear(_Group):
@@ -70,11 +43,13 @@ class Mowing(_Group):
     """When a fall of the NDVI is a cut."""
 
     season: Season
+    falls: Season
     drop: Share
     high: Share
     window: Days
     regain: Share
     regrowth: Days
+    confidence: Share
     apart: Days
     samples: Annotated[int, Field(ge=3)]
     false_alarm: Annotated[float, Field(gt=0, lt=0.5)]
@@ -124,6 +99,24 @@ class Peers(_Group):
     outlier: Positive
 
 
+class Practices(_Group):
+    """Periods and thresholds of practices, which the detectors of defaults.yaml ask for."""
+
+    winter_season: Season
+    summer_season: Season
+    n_fixing: Season
+    catch_crop: Season
+    sensitive: Season
+    fallow: Season
+    first_mowing: Season
+    later_mowing: Season
+    after_harvest: Days
+    least_cover: Days
+    bared: Days
+    residue: Annotated[float, Field(ge=-1, le=1)]
+    not_green: Annotated[float, Field(ge=-1, le=1)]
+
+
 class Rule(_Group):
     """One rule of a scenario; all of its conditions must hold."""
 
@@ -165,7 +158,7 @@ class Scenario(_Group):
 
     crops: tuple[str, ...] | None = None
     codes: tuple[str, ...] | None = None
-    where: dict[str, Where] = {}
+    where: dict[str, Where] = {}  # noqa: RUF012 - pydantic copies it
     rules: tuple[Rule, ...]
 
 
@@ -180,6 +173,8 @@ class Parameters(_Group):
     work: Work
     smooth: Smooth
     peers: Peers
+    practices: Practices
+    detectors: Annotated[dict[str, DetectorModel], AfterValidator(checked)]
     scenarios: dict[str, Scenario]
 
 
@@ -196,20 +191,30 @@ def read(changes: Mapping[str, Any] | str | Path | None = None) -> Parameters:
 
     Args:
         changes: groups of parameters as in defaults.yaml, or a YAML file of them; everything else keeps its default. A
-            scenario is replaced as a whole, and removed by `null`.
+            scenario is replaced as a whole, and so is a detector whose `kind` is given; `null` removes either.
 
     Raises:
         InvalidInputError: a parameter is unknown or out of range, or the file cannot be read.
     """
-    document = _merged(defaults(), _document(changes))
-    document["scenarios"] = {name: scenario for name, scenario in document["scenarios"].items() if scenario is not None}
+    own = _document(changes)
+    document = _merged(defaults(), own)
+    mowing = own.get("mowing")
+    if isinstance(mowing, Mapping) and "season" in mowing and "falls" not in mowing:
+        document["mowing"]["falls"] = document["mowing"]["season"]
+    for named in ("detectors", "scenarios"):
+        if isinstance(document[named], Mapping):
+            document[named] = {name: item for name, item in document[named].items() if item is not None}
+    document["detectors"] = with_values(document["detectors"], document)
     try:
         return Parameters.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        path, value = ".".join(map(str, first["loc"])), first["input"]
+        where, value = list(first["loc"]), first["input"]
+        del where[2 : 3 if where[0] == "detectors" else 2]  # the kind, by which pydantic tells detectors apart
+        path = ".".join(map(str, where))
         assigned = "" if isinstance(value, Mapping) else f"={value!r}"
-        reason = first["msg"].removeprefix("Value error, ")
+        no_kind = first["type"].startswith("union_tag")
+        reason = f"kind must be one of {', '.join(KINDS)}" if no_kind else first["msg"].removeprefix("Value error, ")
         raise InvalidInputError(f"parameter {path}{assigned} is not right: {reason}; see defaults.yaml") from error
 
 
@@ -226,11 +231,11 @@ def _document(changes: Mapping[str, Any] | str | Path | None) -> Mapping[str, An
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The base with `changes` applied; groups are merged, scenarios are replaced."""
+    """The base with `changes` applied; groups are merged, scenarios and detectors of a kind are replaced."""
     result = dict(base)
     for name, value in changes.items():
         below = result.get(name)
-        if isinstance(below, Mapping) and isinstance(value, Mapping) and "rules" not in value:
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and not {"rules", "kind"} & set(value):
             value = _merged(below, value)  # noqa: PLW2901 - completed from the base
         result[name] = value
     return result

@@ -104,5 +104,5 @@ def _curves(
     aoi: str, year: int, ptype: str | None, parameters: Parameters, pids: Sequence[str] | None, lake: Lake
 ) -> tuple[Observations, Curves]:
     parcels = lake.parcel_set(aoi, year, ptype)
-    observations = series.read(lake, parcels, parameters, pids)
+    observations = series.read(lake, parcels, parameters, pids, for_detectors=False)
     return observations, curves(observations.ndvi, *parameters.season.days(parcels.year), parameters.smooth)

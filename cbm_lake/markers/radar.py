@@ -94,16 +94,7 @@ def confirm(rows: Array, count: Array, others: Array, other_count: Array, days: 
 
 @compiled
 def unseen(
-    offsets: Array,
-    day: Array,
-    value: Array,
-    rows: Array,
-    count: Array,
-    first: int,
-    last: int,
-    high: float,
-    low: float,
-    blind: int,
+    offsets: Array, day: Array, value: Array, rows: Array, count: Array, high: float, low: float, blind: int
 ) -> EventRows:
     """Rises of coherence within gaps of `blind` or more days without NDVI; value_3 the rise, no other values.
 
@@ -116,7 +107,7 @@ def unseen(
         begin, end = offsets[parcel], offsets[parcel + 1]
         for event in rows[parcel, : count[parcel]]:
             after = begin + np.searchsorted(day[begin:end], event[1])
-            if after in (begin, end) or not first <= event[1] <= last:
+            if after in (begin, end):
                 continue
             if day[after] - day[after - 1] >= blind and value[after - 1] >= high and value[after] >= low:
                 cut = np.array([event[0], event[1], event[2], np.nan, np.nan, event[3], event[6] / 2])

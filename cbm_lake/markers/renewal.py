@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import memory, series
+from cbm_lake.markers.detectors import asked_for
 from cbm_lake.markers.memory import COHERENCE, OPTICAL, Basis, Memory
 from cbm_lake.markers.parameters import Parameters
 from cbm_lake.markers.series import Ints, Raw, Series
@@ -73,7 +73,8 @@ def _renewed(lake: Lake, parcels: ParcelSet, parameters: Parameters, former: Mem
     days = _days(former.basis, basis, parameters.season.days(parcels.year))
     raw, touched = _looked(lake, parcels, parameters, former.raw, days)
     coherence, others = _coherence(lake, parcels, parameters, listed, former, basis)
-    new = np.union1d(touched, others).astype(np.int64)
+    further = _further(lake, parcels, parameters, listed, former.basis, basis)
+    new = np.union1d(np.union1d(touched, others), further).astype(np.int64)
     return Renewed(listed, replace(raw, coherence=coherence), new, _spans(days), basis, is_settled=True)
 
 
@@ -148,7 +149,7 @@ def _coherence(
         now = _replaced(was, place, series.coherence(lake, parcels, parameters, len(place), pids))
     else:
         return was, place
-    return now, place[_differ(was.some(place), now.some(place))]
+    return now, place
 
 
 def _replaced(was: Series, place: Ints, fresh: Series) -> Series:
@@ -165,11 +166,16 @@ def _replaced(was: Series, place: Ints, fresh: Series) -> Series:
     )
 
 
-def _differ(one: Series, other: Series) -> npt.NDArray[np.bool_]:
-    """Mask of the parcels whose series differ."""
-    differ = one.count != other.count
-    alike = np.flatnonzero(~differ)
-    first, second = one.some(alike), other.some(alike)
-    changed = (first.day != second.day) | (first.value != second.value)
-    differ[alike[first.owner[changed]]] = True
-    return np.asarray(differ, bool)
+def _further(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, listed: pa.Table, former: Basis, basis: Basis
+) -> Ints:
+    """The parcels with new rows of other cards that detectors look at; all, where rows are others or no more."""
+    touched = np.zeros(0, np.int64)
+    for card in sorted({signal.card for signal in asked_for(parameters.detectors)} - {OPTICAL, COHERENCE}):
+        new, others = _different(former, basis, card)
+        if others:
+            return np.arange(listed.num_rows)
+        if new:
+            pids = lake.query(f"changes.seen_{card}", **parcels.params, scenes=new)["pid"].unique()
+            touched = np.union1d(touched, pc.index_in(pids, listed["pid"].combine_chunks()).to_numpy())
+    return touched

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +14,8 @@ from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.looks import count as counted
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import kernels
+from cbm_lake.markers import inputs, kernels
+from cbm_lake.markers.detectors import asked_for, skipped
 from cbm_lake.markers.parameters import Clear, Parameters, Spike
 
 Floats = npt.NDArray[np.float32]
@@ -22,6 +23,8 @@ Ints = npt.NDArray[np.int64]
 Days = npt.NDArray[np.int32]
 _NO_DAY: Final = (1, 0)
 """From a day to the one before it."""
+_DAYS: Final = 1_000_000
+"""More than any number of days since 1970-01-01."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,12 @@ class Series:
         """The series with only the values where `keep` is True."""
         offsets = np.concatenate([[0], np.cumsum(keep)])[self.offsets]
         return replace(self, offsets=offsets, day=self.day[keep], value=self.value[keep])
+
+    def on_days_of(self, other: Series) -> npt.NDArray[np.bool_]:
+        """Mask of the values on days on which the other series has a value of the parcel, too."""
+        key, others = (part.owner * _DAYS + part.day for part in (self, other))
+        index = np.minimum(np.searchsorted(others, key), max(len(others) - 1, 0))
+        return others[index] == key if len(others) else np.zeros(len(key), bool)
 
     def block(self, begin: int, end: int) -> Series:
         """The series of parcels begin to end - 1."""
@@ -84,6 +93,12 @@ class Observations:
     spread: Floats
     """Median over the dates of the NDVI's standard deviation within the parcel; NaN where unknown."""
     observable: npt.NDArray[np.bool_]
+    others: Mapping[str, Series] = field(default_factory=dict)
+    """The further series that detectors ask for, by name; without any value where they were not extracted."""
+    claims: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    """The dates that the parcels' declarations claim, by column, in days since 1970-01-01; NaN where there is none."""
+    skipped: frozenset[str] = frozenset()
+    """Detectors that say nothing, as a series that they need was not extracted."""
 
     def some(self, parcels: Ints) -> Observations:
         """The observations of the parcels at these indices, in this order."""
@@ -97,6 +112,9 @@ class Observations:
             self.gap[parcels],
             self.spread[parcels],
             self.observable[parcels],
+            {name: series.some(parcels) for name, series in self.others.items()},
+            {name: days[parcels] for name, days in self.claims.items()},
+            self.skipped,
         )
 
     def block(self, begin: int, end: int) -> Observations:
@@ -112,6 +130,9 @@ class Observations:
             self.gap[part],
             self.spread[part],
             self.observable[part],
+            {name: series.block(begin, end) for name, series in self.others.items()},
+            {name: days[part] for name, days in self.claims.items()},
+            self.skipped,
         )
 
 
@@ -138,14 +159,31 @@ def rows_of(offsets: Ints, parcels: Ints) -> Ints:
     return np.asarray(np.arange(counts.sum()) + np.repeat(begins - ends + counts, counts), np.int64)
 
 
-def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[str] | None = None) -> Observations:
+def read(
+    lake: Lake,
+    parcels: ParcelSet,
+    parameters: Parameters,
+    pids: Sequence[str] | None = None,
+    *,
+    for_detectors: bool = True,
+) -> Observations:
     """Read the observations of a parcel set, or of some of its parcels, in the season, without undetected clouds.
+
+    Args:
+        lake: the lake.
+        parcels: the parcel set.
+        parameters: what counts as clear, the season, and the detectors.
+        pids: only these parcels.
+        for_detectors: read also the further series and the claims that detectors ask for.
 
     Raises:
         NotFoundError: one of `pids` is not in the set.
+        InvalidInputError: a detector asks for a claim that the parcels do not have, or that is no date.
     """
     listed = declared(lake, parcels, pids)
-    return observed(listed, gather(lake, parcels, parameters, listed.num_rows, pids), parcels.year, parameters)
+    raw = gather(lake, parcels, parameters, listed.num_rows, pids)
+    observations = observed(listed, raw, parcels.year, parameters)
+    return with_inputs(lake, parcels, observations, parameters, pids) if for_detectors else observations
 
 
 def declared(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None = None) -> pa.Table:
@@ -173,6 +211,28 @@ def gather(
         optical["pixels"].to_numpy(),
         coherence(lake, parcels, parameters, count, pids),
     )
+
+
+def with_inputs(
+    lake: Lake,
+    parcels: ParcelSet,
+    observations: Observations,
+    parameters: Parameters,
+    pids: Sequence[str] | None = None,
+) -> Observations:
+    """The observations (of all parcels, or of `pids`) with the further series and claims that detectors ask for."""
+    detectors, count, clear = parameters.detectors, len(observations.pids), parameters.clear
+    key = _period(parcels, parameters.season.days(parcels.year), pids) | {"pixels": clear.pixels, "share": clear.share}
+    how = {"screen": list(clear.screen), "cloud": clear.cloud}
+    claims = inputs.claimed(lake, parcels, detectors, key["pids"])
+    others: dict[str, Series] = {}
+    for wanted in asked_for(detectors):
+        part = ragged(inputs.rows_of(lake, wanted, key, how), count, "value")
+        others[wanted.name] = part.take(part.on_days_of(observations.ndvi)) if wanted.is_optical else part
+    missing = frozenset(name for name, part in others.items() if not len(part.value))
+    if pids is None and observations.dates.any():  # else `looks` says what became of all
+        inputs.say_skipped(detectors, missing, parcels)
+    return replace(observations, others=others, claims=claims, skipped=skipped(detectors, missing))
 
 
 def look(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cbm_lake.markers.kernels import FIELDS, MOST, Array, EventRows, add, confidence_of
+from cbm_lake.markers.kernels import FIELDS, MOST, Array, Bound, EventRows, add, confidence_of, per_parcel
 from cbm_lake.zonal.compiled import compiled
 
 
@@ -28,15 +28,21 @@ def _highest(day: Array, value: Array, index: int, end: int, days: int) -> float
     return highest
 
 
+def between(rows: Array, count: Array, first: Bound, last: Bound, field: int = 1) -> EventRows:
+    """The events whose main day (or the one of another field) lies between two days, inclusive."""
+    begin, end = (per_parcel(bound, len(rows))[:, None] for bound in (first, last))
+    return selected(rows, count, (rows[..., field] >= begin) & (rows[..., field] <= end))
+
+
 @compiled
-def between(rows: Array, count: Array, first: int, last: int) -> EventRows:
-    """The events whose main day lies between two days, inclusive."""
+def selected(rows: Array, count: Array, mask: Array) -> EventRows:
+    """The events of a mask (parcels, events)."""
     result = np.full(rows.shape, np.nan)
     result_count = np.zeros(len(rows), np.int64)
     for parcel in range(len(rows)):
-        for event in rows[parcel, : count[parcel]]:
-            if first <= event[1] <= last:
-                result[parcel, result_count[parcel]] = event
+        for number in range(count[parcel]):
+            if mask[parcel, number]:
+                result[parcel, result_count[parcel]] = rows[parcel, number]
                 result_count[parcel] += 1
     return result, result_count
 
@@ -102,7 +108,8 @@ def bared(
 ) -> EventRows:
     """Falls of the NDVI to bare soil: value_1 the fall, value_2 the NDVI after, value_3 NaN.
 
-    They must last: no value of at least `green` in the following `days`. One observed only once has less confidence.
+    They must last: no value of at least `green` in the following `days` (0: nothing is asked). One observed only
+    once has less confidence.
     """
     rows = np.full((len(offsets) - 1, MOST, len(FIELDS)), np.nan)
     count = np.zeros(len(offsets) - 1, np.int64)
@@ -113,7 +120,7 @@ def bared(
             after = _highest(day, value, index, end, days)
             if value[index] < bare <= value[index - 1] and down >= fall and not after >= green:
                 start, stop = day[index - 1], day[index]
-                confidence = confidence_of(down, fall) * (0.7 if np.isnan(after) else 1.0)
+                confidence = confidence_of(down, fall) * (0.7 if days and np.isnan(after) else 1.0)
                 event = np.array([start, (start + stop) / 2, stop, down, value[index], np.nan, confidence])
                 add(rows, count, parcel, apart, event)
     return rows, count
@@ -202,19 +209,3 @@ def _join(rows: Array, count: Array, parcel: int, apart: float, event: Array) ->
     elif number < rows.shape[1]:
         rows[parcel, number] = event
         count[parcel] += 1
-
-
-@compiled
-def apart_from(rows: Array, count: Array, others: Array, other_count: Array) -> EventRows:
-    """The events whose bounds overlap with none of the others."""
-    result = np.full(rows.shape, np.nan)
-    result_count = np.zeros(len(rows), np.int64)
-    for parcel in range(len(rows)):
-        for event in rows[parcel, : count[parcel]]:
-            clear = True
-            for other in others[parcel, : other_count[parcel]]:
-                clear &= event[2] < other[0] or event[0] > other[2]
-            if clear:
-                result[parcel, result_count[parcel]] = event
-                result_count[parcel] += 1
-    return result, result_count

@@ -14,13 +14,14 @@ from cbm_lake.cards.indices import Index, Linear, normalized_difference
 from cbm_lake.lake import Lake, derived
 from cbm_lake.show import views
 
-BANDS = {"B02": 400.0, "B03": 600.0, "B04": 500.0, "B08": 3000.0, "B11": 1500.0}
+BANDS = {"B02": 400.0, "B03": 600.0, "B04": 500.0, "B08": 3000.0, "B11": 1500.0, "B12": 1200.0}
 BY_PENCIL = {
     "ndvi": (3000 - 500) / 3500,
     "ndwi": (600 - 3000) / 3600,
     "ndmi": (3000 - 1500) / 4500,
     "evi": 2.5 * 0.25 / (0.3 + 6 * 0.05 - 7.5 * 0.04 + 1),
     "bsi": (1500 + 500 - 3000 - 400) / 5400,
+    "ndti": (1500 - 1200) / 2700,
 }
 SAVI = Index(
     "savi",
@@ -46,7 +47,7 @@ def lake(tmp_path, monkeypatch):
     return lake
 
 
-def test_there_are_five_and_each_says_its_range_its_colours_and_its_source():
+def test_there_are_six_and_each_says_its_range_its_colours_and_its_source():
     assert set(cards.INDICES) == set(BY_PENCIL)
     for index in cards.INDICES.values():
         assert index.limits[0] < index.limits[1]

@@ -421,7 +421,7 @@ def test_lights_need_markers_and_known_scenarios(lake):
 
 
 def test_the_defaults_are_right_and_what_is_given_comes_first(tmp_path):
-    assert read().mowing.drop == defaults()["mowing"]["drop"] == 0.12
+    assert read().mowing.drop == defaults()["mowing"]["drop"] == 0.11
     assert read({"mowing": {"drop": 0.2}}).mowing.drop == 0.2
     assert read({"mowing": {"drop": 0.2}}).mowing.regain == read().mowing.regain
     assert read({"mowing": {"season": {"start": "03-01"}}}).mowing.season.end == read().mowing.season.end

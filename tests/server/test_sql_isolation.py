@@ -41,6 +41,10 @@ def put(lake, aoi, mark):
         described = {**key, "pid": pid, "version": "v1", "attribute": "slope", "kind": "number", "value": 3.5}
         described |= {"rule": "centre", "raster": f"/data/{mark}dem.tif", "described": NOW, "pixels": 9.0, "part": part}
         lake.put("attributes", table(schemas.ATTRIBUTES, described), part)
+        light = {"aoi": aoi, "year": 2024, "ptype": "", "kind": "light", "pid": pid, "scenario": "mown"}
+        light |= {"after": f"{mark}green", "reason": f"{mark}mown", "cause": f"{mark}scene", "confidence": 0.5}
+        light |= {"day": date(2024, 5, 1), "recorded": NOW, "version": "x"}
+        lake.record_changes(parcel_set(aoi), lambda light=light: table(schemas.CHANGES, light))
     of_cell = {"aoi": aoi, "cell": f"{mark}cell", "part": 1, "loaded": NOW}
     lake.put(
         "weather_days", table(schemas.WEATHER, {**of_cell, "meteo_date": date(2024, 5, 1), "tmin": 1.5}), key["part"]
@@ -142,6 +146,8 @@ TEXTS = {
     "ls_long": "reference",
     "extractions": "problem",
     "markers": "marker",
+    "changes": "cause",
+    "lights": "reason",
     "weather": "cell",
     "weather_cells": "cell",
     "parcel_attributes": "pid",
@@ -162,6 +168,8 @@ NUMBERS = {
     "ls_long": "mean",
     "extractions": "rows",
     "markers": "value_1",
+    "changes": "sequence",
+    "lights": "confidence",
     "weather": "tmin",
     "weather_cells": "west",
     "parcel_attributes": "year",

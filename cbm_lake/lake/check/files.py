@@ -112,6 +112,8 @@ def check_parcels(looking: Looking, due: Mapping[str, FileEntry]) -> set[tuple[s
     looking.each(lambda name: rows_of(looking, name, "delete it; the next extraction builds it again"), indexes)
     advice = "delete it; the catalogue is read without it, and summed up again later"
     looking.each(lambda name: rows_of(looking, name, advice), looking.names(sums.FOLDER, ".parquet"))
+    again = "delete it; the next search for markers reads everything"
+    looking.each(lambda name: rows_of(looking, name, again), looking.names("searches", ".parquet"))
     for name in indexes:
         if name.split("/")[1] not in present:
             problem = f"a pixel index of {looking.size(name):,} bytes whose parcels are not there"

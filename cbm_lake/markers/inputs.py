@@ -1,0 +1,104 @@
+"""What detectors need beside NDVI and coherence: further series, and the dates that declarations claim."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.lake import Lake
+from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.detectors import DetectorModel, claims, skipped
+from cbm_lake.markers.groups import EPOCH
+from cbm_lake.markers.signals import Signal, signal
+
+log = logging.getLogger(__name__)
+
+_DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]0{2}:0{2}(?::0{2}(?:\.0+)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?")
+_MONTH_DAY: Final = re.compile(r"\d{2}-\d{2}")
+
+
+def rows_of(lake: Lake, wanted: Signal, key: Mapping[str, Any], how: Mapping[str, Any]) -> pa.Table:
+    """The series of all parcels as rows (place, day, value); none where its bands were not extracted.
+
+    Args:
+        lake: the lake.
+        wanted: the series.
+        key: parameters of every statement: aoi, year, ptype, pids, first, last, pixels, share.
+        how: those of optical statements: screen, cloud.
+    """
+    if not _is_extracted(lake, wanted, key):
+        return pa.table(
+            {"place": pa.array([], pa.int32()), "day": pa.array([], pa.int32()), "value": pa.array([], pa.float32())}
+        )
+    if wanted.is_optical:
+        name = "markers.index" if wanted.is_index else "markers.band"
+        return lake.query(name, **key, **how, name=wanted.name)
+    return lake.query(f"markers.radar_{wanted.card}", **key, band=wanted.bands[0], decibels=wanted.card == "bs")
+
+
+def say_skipped(detectors: Mapping[str, DetectorModel], missing: frozenset[str], parcels: ParcelSet) -> None:
+    """Say once which detectors say nothing, and which bands would have to be extracted."""
+    for name in sorted(missing):
+        lacking = sorted(skipped(detectors, frozenset([name])))
+        of = signal(name)
+        log.warning(
+            "%s: no %s of card %s was extracted for %s, so that nothing is said of %s",
+            *(parcels.name, " and ".join(of.bands), of.card, name, ", ".join(lacking)),
+        )
+
+
+def claimed(
+    lake: Lake, parcels: ParcelSet, detectors: Mapping[str, DetectorModel], pids: list[str] | None
+) -> dict[str, npt.NDArray[np.float64]]:
+    """The dates that the parcels' declarations claim, by column: days since 1970-01-01, NaN where there is none.
+
+    Raises:
+        InvalidInputError: a detector asks for a column that the parcels do not have, or that holds no dates.
+    """
+    asked = {column: name for name, column in claims(detectors)}
+    if not asked:
+        return {}
+    there = set(lake.sql("from fiboa_parcels limit 0").column_names)
+    for column, name in asked.items():
+        if column not in there:
+            raise InvalidInputError(
+                f"detector {name} asks for declared.{column}, but {parcels.name} have no column {column}"
+            )
+    rows = lake.query("markers.claims", **parcels.params, columns=sorted(asked), pids=pids)
+    return {
+        column: _days(rows[column], parcels.year, f"declared.{column} of detector {name}")
+        for column, name in asked.items()
+    }
+
+
+def _is_extracted(lake: Lake, wanted: Signal, key: Mapping[str, Any]) -> bool:
+    """Whether the bands of a series may have been extracted over the parcels, as far as the extractions say."""
+    rows = lake.query("markers.extracted", card=wanted.card, **{name: key[name] for name in ("aoi", "year", "ptype")})
+    bands = set(rows["band"].to_pylist())
+    return not bands or None in bands or bands.issuperset(wanted.bands)
+
+
+def _days(texts: pa.ChunkedArray, year: int, what: str) -> npt.NDArray[np.float64]:
+    """Dates written as 2024-06-15, or as 06-15 of the year of declaration."""
+    result = np.full(len(texts), np.nan)
+    for index, text in enumerate(texts.to_pylist()):
+        if text is not None and text.strip():
+            result[index] = _day(text.strip(), year, what)
+    return result
+
+
+def _day(text: str, year: int, what: str) -> int:
+    whole = _DATE.fullmatch(text)
+    written = whole[1] if whole else f"{year}-{text}" if _MONTH_DAY.fullmatch(text) else text
+    try:
+        return (date.fromisoformat(written) - EPOCH).days
+    except ValueError:
+        raise InvalidInputError(f"{what} is {text!r}, which is no date; write dates as 2024-06-15 or 06-15") from None
