@@ -37,8 +37,16 @@ class UnknownSetError(NotFoundError):
             self.args = (f"{reason} in this lake; there are: {listing}",)
 
 
+class NoSceneError(NotFoundError):
+    """No scene of a card over a parcel set is catalogued yet."""
+
+
 class SourceError(LakeError):
     """A catalogue, raster or store refused, failed or sent something unusable: try again or correct the source."""
+
+
+class HeldError(SourceError):
+    """Another run has what only one may have at a time: wait until it has ended."""
 
 
 class InvalidInputError(LakeError, ValueError):

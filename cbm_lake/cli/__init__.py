@@ -28,6 +28,7 @@ from cbm_lake.cli import (
     parcels,
     qa,
     report,
+    run,
     scenes,
     serve,
     show,
@@ -152,6 +153,7 @@ app.add_typer(estimate.app)
 app.add_typer(check.app)
 app.add_typer(serve.app)
 app.add_typer(page.app)
+app.add_typer(run.app)
 app.command("changes")(changes.changes)
 app.command("migrate")(migrate.migrate)
 app.command("weather")(weather.weather)

@@ -14,7 +14,7 @@ from cbm_lake import cards
 from cbm_lake.cards import indices as pixel_indices
 from cbm_lake.cards.pixelrule import METHODS, checked_buffer
 from cbm_lake.cards.statistics import optional
-from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
+from cbm_lake.errors import InvalidInputError, LakeError, NoSceneError
 from cbm_lake.extract import jobparcels, shifting
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Base, Job, Outcome, Plan, Progress, Scene
@@ -176,11 +176,11 @@ def _covering_scenes(
     rows: list[CataloguedScene] = lake.query("scenes.between", card=card, start=first, stop=last).to_pylist()
     days_in_words = f"from {first:%Y-%m-%d} to {last - timedelta(days=1):%Y-%m-%d}"
     if not rows:
-        raise NotFoundError(f"no scene of card {card} {days_in_words} is catalogued; add scenes with card2db first")
+        raise NoSceneError(f"no scene of card {card} {days_in_words} is catalogued; add scenes with card2db first")
     extent = lake.footprint(parcels.aoi)
     covering = [row for row in rows if areas.is_seen(extent, row["footprint"])]
     if not covering:
-        raise NotFoundError(
+        raise NoSceneError(
             f"none of the {len(rows)} scenes of card {card} {days_in_words} covers the parcels of {parcels.name}"
         )
     return covering

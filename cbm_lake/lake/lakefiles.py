@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from cbm_lake.lake import Lake, tables
 from cbm_lake.lake.snapshots import Snapshot
+from cbm_lake.storage import leases
 from cbm_lake.storage.entries import version_of
 from cbm_lake.storage.store import DRAFT, Store
 
@@ -64,12 +65,12 @@ class LakeState:
         return bool(pattern.search(name)) and version_of(name) <= self.versions.get(table_of(name), -1)
 
     def is_plain(self, name: str) -> bool:
-        """Whether a file belongs to no table and no catalogue, and is not what says how a cube is to be read."""
+        """Whether a file belongs to no table, catalogue or lock, and is not what says how a cube is to be read."""
         if name.startswith(("scenes/", "parcels/")) and name.endswith(".parquet"):
             return False  # those of the snapshot get their names with the entries of the logs
         if name.startswith("cubes/"):
             return bool(_SHARD.search(name))
-        return not any(name.startswith(f"{table}/") for table in self.versions)
+        return not any(name.startswith(f"{folder}/") for folder in (*self.versions, leases.FOLDER))
 
 
 def table_of(entry: str) -> str:

@@ -355,6 +355,31 @@ ATTRIBUTES: Final = pa.schema(
 )
 """One row per parcel and attribute that a raster gave; parts replace each other."""
 
+RUNS: Final = pa.schema(
+    [
+        pa.field("run", pa.string(), nullable=False),  # identifier of the run
+        pa.field("number", pa.int32(), nullable=False),  # 0 is the run itself as it began, 1, 2, … its steps, in order
+        pa.field("step", pa.string(), nullable=False),  # run, parcels, catalogue, extract, guard, markers, …
+        pa.field("aoi", pa.string()),  # null: of no area
+        pa.field("year", pa.int32()),
+        pa.field("ptype", pa.string()),
+        pa.field("what", pa.string()),  # source, card, or file of an export
+        pa.field("status", pa.string(), nullable=False),  # begun, done, unchanged, failed or interrupted
+        pa.field("problem", pa.string()),  # why it failed, or what is odd about it though it is done
+        pa.field("rows", pa.int64(), nullable=False),
+        pa.field("scenes", pa.int64(), nullable=False),
+        pa.field("started", _TIME, nullable=False),
+        pa.field("finished", _TIME),  # null in the row that says that a run began
+        pa.field("seconds", pa.float64()),  # that it took, whatever clocks said
+        pa.field("state", pa.string()),  # digest of what it was made of and of what it wrote
+        pa.field("who", pa.string(), nullable=False),  # account, machine and process
+        pa.field("file", pa.string(), nullable=False),  # the file that says what a run does
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
+    ]
+)
+"""The journal: one row for the begin of each run, one per step, and one for its end."""
+
 FILES: Final = pa.schema(
     [
         pa.field("name", pa.string(), nullable=False),  # in the lake: parcels/aoi=…/…, scenes/…

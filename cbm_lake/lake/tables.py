@@ -52,6 +52,7 @@ def of(store: Store) -> dict[str, Table]:
             store, "attributes", schemas.ATTRIBUTES, keys=("pid", "sequence"), partitions=("aoi", "year")
         ),
         "marked": Table(store, "markers", schemas.MARKERS, keys=("pid",), partitions=("aoi", "year")),
+        "runs": Table(store, "runs", schemas.RUNS, keys=("run", "step", "sequence")),
         "changed": Table(store, "changes", schemas.CHANGES, keys=("pid", "sequence"), partitions=("aoi", "year")),
         "files": Table(store, "files", schemas.FILES, keys=("name", "sequence")),
     }

@@ -58,6 +58,16 @@ class Upkeep:
             raise SourceError(f"all is compacted but {some(problems, 3)}")
         return merged
 
+    def uncompacted(self, card: str | None) -> int:
+        """The number of files that were never merged, of the partition that has most of them."""
+        counts = [
+            sum(not file.is_rewritten for file in files)
+            for pair in self._pairs(card)
+            for table in (pair.counting, pair.aside)
+            for _, files in table.by_partition(table.open())
+        ]
+        return max(counts, default=0)
+
     def _pairs(self, card: str | None) -> list[settling.Pair]:
         return tables.pairs(self.tables, cards.get(card).name if card else None)
 

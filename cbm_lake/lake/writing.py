@@ -18,6 +18,7 @@ from cbm_lake.files import clock, digests, filenames
 from cbm_lake.files.filenames import Order
 from cbm_lake.geo import geoparquet
 from cbm_lake.lake import manifest, revisions, schemas, sums, tables
+from cbm_lake.lake.nights import Nights
 from cbm_lake.lake.pixels import Pixels
 from cbm_lake.lake.records import FileEntry, LedgerEntry
 from cbm_lake.lake.slots import SlotContent, lost, reserved
@@ -31,7 +32,7 @@ _FIRST_CARDS = ("s2", "bs", "c6")
 """Those of version 0.1, whose assets are in every file of the catalogue: its readers ask for them."""
 
 
-class Writing(Pixels):
+class Writing(Nights, Pixels):
     """A lake that is written to; what it is now is asked of `query` and `snapshot`."""
 
     url: str
@@ -297,6 +298,10 @@ class Writing(Pixels):
         self._check_present()
         self._sum_up()
         return self._upkeep.compact(card)
+
+    def uncompacted(self, card: str | None = None) -> int:
+        """The number of signature files that no compaction has merged, of the area and year that has most of them."""
+        return self._upkeep.uncompacted(card)
 
     def vacuum(self, days: float) -> int:
         """Delete files that are not needed by the lake of the last days; returns how many.

@@ -1,9 +1,41 @@
-"""The season night by night: what changed since the last night.
+"""The season night by night: one file says what is done, one run does it; what changed since the last night.
 
+run               one night by season.yaml
+watch             night after night
+read              the file of a season, checked
+last_run          what the last run did, from the journal
 changes           changes of lights, markers and scenes
 record            compute and record what changed
+
+Modules are imported when they are first used: the service needs the journal only.
 """
 
-from cbm_lake.season.recording import changes, record
+from __future__ import annotations
 
-__all__ = ["changes", "record"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cbm_lake.season.file import Season, read
+    from cbm_lake.season.journal import last_run
+    from cbm_lake.season.recording import changes, record
+    from cbm_lake.season.running import Night, Watcher, run, watch
+
+__all__ = ["Night", "Season", "Watcher", "changes", "last_run", "read", "record", "run", "watch"]
+
+_LATER = {
+    **dict.fromkeys(("Season", "read"), "file"),
+    "last_run": "journal",
+    **dict.fromkeys(("changes", "record"), "recording"),
+    **dict.fromkeys(("Night", "Watcher", "run", "watch"), "running"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(f"cbm_lake.season.{_LATER[name]}"), name)
+    raise AttributeError(f"module 'cbm_lake.season' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,7 +16,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError, UnknownSetError
 from cbm_lake.lake import Lake
-from cbm_lake.server import access, documentation, features, legacy, legacy_images, modern, questions, security, tiles
+from cbm_lake.server import (
+    access,
+    documentation,
+    features,
+    health,
+    legacy,
+    legacy_images,
+    modern,
+    questions,
+    security,
+    tiles,
+)
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.server.audit import AccessLog
 from cbm_lake.server.gate import Doors, Gate
@@ -61,7 +72,7 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.add_exception_handler(RecursionError, _unreadable)
     app.add_exception_handler(Exception, _broken)
     app.add_exception_handler(LakeError, _failed)
-    for module in (legacy_images, legacy, modern, features, tiles, access):  # legacy answers every other name
+    for module in (health, legacy_images, legacy, modern, features, tiles, access):  # legacy answers every other name
         app.include_router(module.router)
     _add_files(app)
     return app

@@ -280,6 +280,21 @@ class Store:
                 return access.put_new(self.path(name), content)
             return durable.create(Path(self.path(name)), content)
 
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a small file, whatever is there of that name.
+
+        Raises:
+            SourceError: the store does not take it.
+        """
+        filesystem, root = self.filesystem
+        with translated("write", self.path(name)):
+            if access.is_remote(self.url):
+                with filesystem.open_output_stream(f"{root}/{name}") as file:
+                    file.write(content)
+                return
+            with durable.replacing(Path(self.path(name))) as draft:
+                draft.write_bytes(content)
+
 
 @contextmanager
 def translated(action: str, path: str) -> Iterator[None]:

@@ -224,6 +224,13 @@ def test_a_file_that_the_lake_itself_lacks_is_named_and_the_copy_stays(lake, his
     assert faults(Lake(str(copy))) == []
 
 
+def test_who_has_a_lock_is_no_part_of_a_copy(lake, history, tmp_path):
+    with lake.alone("night run"):
+        cbm.backup(tmp_path / "copy", lake=lake)
+    assert not (tmp_path / "copy" / "locks").exists()
+    assert (tmp_path / "copy" / "extractions").is_dir()
+
+
 def test_a_destination_that_is_no_copy_is_refused_and_stays(lake, history, tmp_path):
     other = factories.fill(Lake(str(tmp_path / "other")))
     before = contents(other.url)

@@ -1,0 +1,182 @@
+"""cbm-lake run: one night by season.yaml, or night after night; cbm-lake runs: what they did."""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from cbm_lake.cli.shared import Format, Shown, err, out, show
+from cbm_lake.errors import HeldError, InvalidInputError, LakeError
+from cbm_lake.files import clock
+
+if TYPE_CHECKING:
+    from cbm_lake.season import Night
+    from cbm_lake.season.journal import Entry
+    from cbm_lake.season.steps import Progress
+
+DONE, FAILED, WRONG, HELD, STOPPED = 0, 1, 2, 3, 143
+"""Exit status: all is done; something failed, all else is done; the file is wrong; another run goes on; SIGTERM."""
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_STYLES: Final = {"done": "green", "failed": "red"}
+_MARKS: Final = {"done": "✓", "failed": "✗"}
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What a night does, see docs/season.md.")] = Path(
+        "season.yaml"
+    ),
+    once: Annotated[bool, typer.Option("--once", help="One run, then the end; so without --watch.")] = False,
+    watch: Annotated[
+        str | None, typer.Option("--watch", help="Again and again, from begin to begin: 6h, 90m, 1d.")
+    ] = None,
+) -> None:
+    """Catalogue, extract, guard, find markers, judge, export and compact what is new: one night by a file.
+
+    Exit status: 0 all is done; 1 something failed, and all else is done; 2 the file is wrong; 3 another run goes on.
+    """
+    from cbm_lake import season
+
+    seconds = None if watch is None else _seconds(watch)
+    if once and watch:
+        raise typer.BadParameter("either once or again and again", param_hint="--once / --watch")
+    _read(file)
+    with _stopped_by_sigterm(), _watcher() as watcher:
+        if seconds is None:
+            with _held_is_status():
+                raise typer.Exit(_status(season.run(file, watcher=watcher), watcher))
+        for night in season.watch(file, seconds, watcher=watcher):
+            if isinstance(night, LakeError):
+                watcher.say(f"error: {night}", "red")
+            else:
+                _status(night, watcher)
+
+
+@app.command()
+def runs(
+    run: Annotated[str | None, typer.Argument(help="Which run; the last one without it.")] = None,
+    output: Shown = Format.table,
+) -> None:
+    """Show what a run did, step by step, from the journal of the lake."""
+    from cbm_lake.lake import open_lake
+
+    rows = open_lake().query("season.steps", run=run)
+    shown = ["step", "aoi", "year", "ptype", "what", "status", "scenes", "rows", "started", "seconds", "problem"]
+    title = f"run {rows['run'][0]} of {rows['who'][0]}" if rows.num_rows else "runs"
+    show(rows.select(shown) if output is Format.table else rows, output, title)
+
+
+def _read(file: Path) -> None:
+    """End with the status of a wrong file where it is wrong, before anything is done."""
+    from cbm_lake import season
+
+    try:
+        season.read(file)
+    except InvalidInputError as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(WRONG) from error
+
+
+@contextmanager
+def _held_is_status() -> Iterator[None]:
+    try:
+        yield
+    except HeldError as error:
+        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(HELD) from error
+
+
+def _seconds(text: str) -> float:
+    """A time between runs: 6h, 90m, 45s, 1d."""
+    written = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip())
+    length = timedelta(**{_UNITS[written[2]]: float(written[1])}).total_seconds() if written else 0.0
+    if not length:
+        raise typer.BadParameter(f"{text!r} is no time between runs; write 6h, 90m or 1d", param_hint="--watch")
+    return length
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """End as SIGTERM asks, with the lock given back and the journal written."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(STOPPED)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _status(night: Night, watcher: _Watcher) -> int:
+    watcher.say(f"run {night.run}: {night.outcome}, {night.seconds:,.1f} s", "red" if night.failed else None)
+    return FAILED if night.failed else DONE
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+
+
+class _Watcher(logging.Handler):
+    """Lines, each with its time where they go into a log; on a terminal a bar too. Warnings are lines among them."""
+
+    def __init__(self, console: Console, bars: Bars | None) -> None:
+        super().__init__(logging.WARNING)
+        self._console, self._bars = console, bars
+        self._task: Any = None
+
+    def begin(self, title: str) -> Progress:
+        """Show a bar for the step."""
+        if self._bars is None:
+            return lambda _done, _total: None
+        bars = self._bars
+        task = bars.add_task(title, total=None)
+        self._task = task
+        return lambda done, total: bars.update(task, completed=done, total=total or None)
+
+    def end(self, entry: Entry) -> None:
+        """Put a line in the place of the bar."""
+        if self._bars is not None:
+            self._bars.remove_task(self._task)
+        mark = f"{_MARKS.get(entry.status, '·')} " if self._bars is not None else ""
+        self.say(f"{mark}{entry.key.title}: {entry.outcome}, {entry.seconds or 0:.1f} s", _STYLES.get(entry.status))
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """Print a line."""
+        time = "" if self._bars is not None else f"{clock.now():%Y-%m-%dT%H:%M:%SZ} "
+        line = " ".join(f"{time}{text}".split())
+        self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a warning of the library."""
+        self.say(f"warning: {record.getMessage()}", "yellow")
+
+
+@contextmanager
+def _watcher() -> Iterator[_Watcher]:
+    columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    bars = Bars(*columns, TimeElapsedColumn(), console=out, transient=True) if out.is_terminal else None
+    watcher, logger = _Watcher(out, bars), logging.getLogger("cbm_lake")
+    logger.addHandler(watcher)
+    try:
+        if bars is None:
+            yield watcher
+        else:
+            with bars:
+                yield watcher
+    finally:
+        logger.removeHandler(watcher)

@@ -1,0 +1,109 @@
+"""A night that is killed at any step is continued by the next one: nothing is lost, nothing is done twice."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+import small_season
+from test_run import anew, same
+
+from cbm_lake import season
+from cbm_lake.lake import Lake
+
+KILLED = """
+import os, signal, sys
+from cbm_lake import season
+from cbm_lake.lake import Lake
+from cbm_lake.season import steps
+
+file, lake, step, moment = sys.argv[1:]
+
+def killed(original):
+    def work(self, progress):
+        if moment == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        original(self, progress)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return work
+
+where = {
+    "parcels": (steps._Parcels, "load"), "catalogue": (steps._Cataloguing, "take"),
+    "extract": (steps._Extraction, "extract"), "guard": (steps._Judging, "guard"),
+    "markers": (steps._Judging, "find"), "lights": (steps._Judging, "record"),
+    "export": (steps._Export, "write"), "compact": (steps.Steps, "_compact"),
+}
+owner, name = where[step]
+setattr(owner, name, killed(getattr(owner, name)))
+season.run(file, lake=Lake(lake))
+"""
+"""A night that is killed before the first work of a step, or after it and before the journal has it."""
+COMMITS = """
+import os, signal, sys
+from cbm_lake import season
+from cbm_lake.lake import Lake
+from cbm_lake.storage.commits import Committed
+
+file, lake, number, moment = sys.argv[1:]
+original, count = Committed.commit, 0
+
+def commit(self, *args, **options):
+    global count
+    count += 1
+    if count == int(number) and moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(self, *args, **options)
+    if count == int(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Committed.commit = commit
+season.run(file, lake=Lake(lake))
+"""
+"""A night that is killed before or after its n-th commit to any table."""
+
+
+def kill(script, folder, *words):
+    command = [sys.executable, "-c", script, str(folder / "season.yaml"), str(folder / "lake"), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_night_killed_at_each_step_in_turn_ends_as_one_that_was_not(tmp_path, moment):
+    small_season.make(tmp_path, scenes=2)
+    lake = Lake(str(tmp_path / "lake"))
+    for step in ("parcels", "catalogue", "extract", "guard", "markers", "lights", "export", "compact"):
+        ended = kill(KILLED, tmp_path, step, moment)
+        assert ended.returncode == -signal.SIGKILL, (step, ended.stderr)
+        assert season.last_run(lake)["outcome"] is None
+    night = season.run(tmp_path / "season.yaml", lake=lake)
+    assert not night.failed
+    assert {entry.key.step for entry in night.changed} <= {"export", "compact"}
+    assert same(lake, anew(tmp_path, tmp_path / "undisturbed"))
+    assert lake.unsettled() == []
+    attempts = lake.sql("select scene, aoi, year, count(*) as tries from ledger where status = 'done' group by all")
+    assert set(attempts["tries"].to_pylist()) == {1}  # nothing was extracted twice
+
+
+@pytest.mark.slow
+def test_a_night_killed_at_its_commits_ends_as_one_that_was_not(tmp_path):
+    small_season.make(tmp_path, scenes=2)
+    lake = Lake(str(tmp_path / "lake"))
+    for number, moment in ((2, "after"), (7, "before"), (5, "after"), (9, "before"), (6, "after"), (11, "before")):
+        ended = kill(COMMITS, tmp_path, number, moment)
+        assert ended.returncode in (-signal.SIGKILL, 0), ended.stderr
+    night = season.run(tmp_path / "season.yaml", lake=lake)
+    assert not night.failed
+    assert same(lake, anew(tmp_path, tmp_path / "undisturbed"))
+    assert lake.unsettled() == []
+
+
+def test_a_run_that_was_killed_gives_its_lock_back(tmp_path):
+    small_season.make(tmp_path, scenes=1)
+    ended = kill(KILLED, tmp_path, "catalogue", "after")
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    lake = Lake(str(tmp_path / "lake"))
+    with lake.alone("night run"):
+        pass
+    assert season.last_run(lake)["outcome"] is None
+    assert lake.sql("from scenes").num_rows == 2

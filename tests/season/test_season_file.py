@@ -1,0 +1,98 @@
+"""season.yaml: what is wrong in it is said in one line, by the place in the file, and nothing is done."""
+
+import inspect
+from datetime import date
+
+import pytest
+from small_season import write_file
+
+from cbm_lake import extract, parcels, season
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.season.file import Extraction, Parcels
+
+
+def test_a_file_says_all_and_relative_paths_are_in_its_folder(tmp_path):
+    found = season.read(write_file(tmp_path))
+    assert [area.name for area in found.areas] == ["ms 2024", "be 2024", "be 2023"]
+    assert found.period(found.areas[2]).start == date(2023, 3, 1)
+    assert found.span("be") == (date(2023, 3, 1), date(2024, 10, 31))
+    assert found.path("a/b.csv") == str(tmp_path / "a" / "b.csv")
+    assert found.path("s3://bucket/b.csv") == "s3://bucket/b.csv"
+    assert found.extract["s2"].model_dump()["bands"] == ("B04", "B08")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("bands:", "band:", "extract.s2.band is unknown; did you mean bands"),
+        ("areas:", "area:", "area is unknown; did you mean areas"),
+        ("items: items", "items: items, crd: s2", "sources no. 1, crd is unknown; did you mean card"),
+        ("{items: items", "{item: items", "a source has one of the keys stac, items, geoparquet, products, files"),
+        ("{items: items", "{items: items, products: p", "a source has one of the keys"),
+        ("path: ms.gpkg", "pth: ms.gpkg", "areas no. 1, parcels.pth is unknown; did you mean path"),
+        ("aoi: ms", "aoi: 7 s", "aoi '7 s' cannot name an area"),
+        ("aoi: ms, year: 2024", "aoi: be, year: 2024", "area be 2024 stands there twice"),
+        ("year: 2023", "year: 2022", "has no day of 2022, the year of area be 2022"),
+        ("end: 2024-10-31", "end: 2023-10-31", "season is not right: the dates are reversed"),
+        ("end: 2024-10-31", "end: 2042-10-31", "more than two years"),
+        ("end: 2024-10-31", "end: 2024-13-31", "season.end='2024-13-31' is not right"),
+        ("season: {start: 2024-03-01, end: 2024-10-31}\n", "", "area ms 2024 has no season"),
+        ("[B04, B08]", "[B04, B99]", "card s2 has no band B99"),
+        ("bands: [B04, B08]", "statistics: [p11]", "p11"),
+        ("bands: [B04, B08]", "rule: center", "unknown rule 'center'; choose from centre, coverage"),
+        ("  bs: {cube", "  b5: {cube", "extract.b5='b5' is not right: unknown card 'b5'"),
+        ("  bs: {cube: false}\n", "", "source radar is of card bs, which is not extracted"),
+        ("out/markers.csv", "out/markers.doc", "cannot export to 'out/markers.doc'"),
+        (
+            "out/markers.csv",
+            "s3://bucket/markers.csv",
+            "exports are files of this machine, not s3://bucket/markers.csv",
+        ),
+        (
+            "out/markers.csv",
+            "a.csv, params: {pseudonymous: 1}",
+            "no parameter of a statement can have the name pseudony",
+        ),
+        ("compact: {files: 20}", "compact: {files: 0}", "compact.files=0 is not right"),
+        ("workers: 0", "workers: -1", "workers=-1 is not right"),
+        ("workers: 0", "workers: 0\nworkers: 1", "twice"),
+        ("workers: 0", "file: x", "file: is unknown"),
+        ("workers: 0", "markers: {scenarios: [nothing]}", "there is no scenario 'nothing'; there are: grassland"),
+        ("workers: 0", "markers: {parameters: {mowng: {drop: 1} } }", "parameter mowng is not right"),
+        ("workers: 0", "markers: {parameters: nowhere.yaml}", "parameters cannot be read"),
+        ("{items: items", "{stac: nowhere", "'nowhere' is no STAC API"),
+        ("{items: items", "{stac: earth-search, start: 2025-01-01", "2025-01-01 is outside the season, 2023-03-01 to"),
+        ("{items: items", "{stac: earth-search, aoi: xx", "there is no area xx; there are: be, ms"),
+    ],
+)
+def test_what_is_wrong_is_one_line(tmp_path, before, after, words):
+    file = write_file(tmp_path)
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after, 1))
+    with pytest.raises(InvalidInputError) as caught:
+        season.read(file)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "a", "a: [", "%"])
+def test_what_is_no_season_is_refused(tmp_path, text):
+    (tmp_path / "season.yaml").write_text(text)
+    with pytest.raises(InvalidInputError, match=r"season\.yaml"):
+        season.read(tmp_path / "season.yaml")
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        season.read(tmp_path / "season.yaml")
+
+
+def test_the_options_of_the_file_are_those_of_the_verbs():
+    options = Extraction.model_fields
+    assert {"bands", "rule", "statistics", "cube"} <= options.keys()
+    assert not {"lake", "aoi", "start", "again", "dry"} & options.keys()
+    defaults = {name: parameter.default for name, parameter in inspect.signature(extract.plan).parameters.items()}
+    assert {name: defaults[name] for name in options} == Extraction().model_dump()
+    assert set(Parcels.model_fields) <= inspect.signature(parcels.load).parameters.keys()
