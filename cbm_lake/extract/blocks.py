@@ -88,7 +88,7 @@ def _cached_with_masks(job: Job, raster: Raster, own: list[Window]) -> list[Wind
         job.mask and job.mask.dilate,
     )
     return open_lake(job.lake).caches.extraction.get(
-        key, lambda: _with_masks(job, raster, own), lambda made: 64 * len(made)
+        key, lambda: _with_masks(job, raster, own), lambda windows: 64 * len(windows)
     )
 
 

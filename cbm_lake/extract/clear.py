@@ -79,7 +79,7 @@ def of(job: Job, classes: PixelArray | None) -> ClearPart | None:
     return ClearPart(layers, np.flatnonzero(is_masked)) if is_masked.any() else None
 
 
-def kept(
+def worth_writing(
     job: Job, part: ClearPart, whole: Mapping[str, object], clear: Mapping[str, object], fullest: Numbers
 ) -> pa.Array:
     """Which of a part's parcels get a row: those whose statistics differ, with enough clear pixels to be of use.

@@ -83,9 +83,9 @@ def clear_pixels(index: SpanIndex, layers: Sequence[Layer], parcels: Ints) -> tu
     clear = np.ones(int(starts[-1]), np.uint8)
     for layer in layers:
         _select(_spans(index), layer, frozen(parcels), clear)
-    chosen = np.flatnonzero(clear)
-    ends = np.searchsorted(chosen, starts)
-    return chosen + np.repeat(offsets[parcels] - starts[:-1], np.diff(ends)), ends
+    positions = np.flatnonzero(clear)
+    ends = np.searchsorted(positions, starts)
+    return positions + np.repeat(offsets[parcels] - starts[:-1], np.diff(ends)), ends
 
 
 def dilated(masked: Flags, pixels: int) -> Flags:
@@ -117,15 +117,15 @@ def _mark(spans: Spans, layer: Layer, code: int, marked: Flags) -> None:
     row, col, length, offsets = spans
     codes, rows, cols = layer
     for parcel in range(len(offsets) - 1):
-        found = False
+        is_marked = False
         for i in range(offsets[parcel], offsets[parcel + 1]):
             start, first = np.uint64(rows[row[i]]), np.uint64(col[i])
             # no early end inside a span, so that there is no branch for each pixel
             for k in range(np.uint64(length[i])):
-                found |= codes[start + np.uint64(cols[first + k])] == code
-            if found:
+                is_marked |= codes[start + np.uint64(cols[first + k])] == code
+            if is_marked:
                 break
-        marked[parcel] |= found
+        marked[parcel] |= is_marked
 
 
 @compiled
