@@ -51,6 +51,7 @@ def of(store: Store) -> dict[str, Table]:
             store, "attributes", schemas.ATTRIBUTES, keys=("pid", "sequence"), partitions=("aoi", "year")
         ),
         "marked": Table(store, "markers", schemas.MARKERS, keys=("pid",), partitions=("aoi", "year")),
+        "divided": Table(store, "parts", schemas.PARTS, keys=("pid",), partitions=("aoi", "year")),
         "files": Table(store, "files", schemas.FILES, keys=("name", "sequence")),
     }
 

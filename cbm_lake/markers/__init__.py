@@ -4,11 +4,13 @@ find              all markers of a parcel set, written into the lake
 looks             how many observations of parcels are clear, and why the others are not
 traffic_light     green, yellow or red per parcel and scenario, with the reason
 phenology         start, peak and end of the season, from smooth curves
+parts             the parts of parcels that were mown or ploughed while the rest was not, from the pixels of the cube
 smoothed          the smooth curves themselves, gaps filled
 """
 
 from cbm_lake.markers.finding import find, looks
 from cbm_lake.markers.lights import traffic_light
+from cbm_lake.markers.parts import parts
 from cbm_lake.markers.phenology import phenology, smoothed
 
-__all__ = ["find", "looks", "phenology", "smoothed", "traffic_light"]
+__all__ = ["find", "looks", "parts", "phenology", "smoothed", "traffic_light"]

@@ -124,6 +124,27 @@ class Peers(_Group):
     outlier: Positive
 
 
+class Parts(_Group):
+    """When a part of a parcel was mown or ploughed while the rest was not."""
+
+    inside: Annotated[float, Field(ge=0)]
+    smallest: Positive
+    pixels: Annotated[int, Field(ge=3)]
+    drop: Share
+    contrast: Positive
+    evidence: float
+    sharpness: Share
+    contiguity: Annotated[float, Field(ge=0)]
+    noise: Positive
+    inner: Share
+    small: Annotated[int, Field(ge=0)]
+    share: Share
+    confirmed: Share
+    days: Days
+    dilate: Annotated[int, Field(ge=0, le=10)]
+    shift: Annotated[float, Field(ge=0)]
+
+
 class Rule(_Group):
     """One rule of a scenario; all of its conditions must hold."""
 
@@ -180,6 +201,7 @@ class Parameters(_Group):
     work: Work
     smooth: Smooth
     peers: Peers
+    parts: Parts
     scenarios: dict[str, Scenario]
 
 

@@ -2,9 +2,10 @@
 
 Between two consecutive clear looks at a parcel every pixel has a change. Its pixels are split in two classes
 (threshold of Otsu 1979, IEEE Trans. Syst. Man Cybern. 9, 62), which are made contiguous by iterated conditional modes
-(Besag 1986, J. R. Stat. Soc. B 48, 259). The split counts where one class fell and the other did not, by far more than
-the noise between neighbouring pixels, and where a step describes the change better than a surface of second order, by
-the difference of BIC (Schwarz 1978, Ann. Stat. 6, 461) that Raftery (1995, Sociol. Methodol. 25, 111) calls very strong.
+(Besag 1986, J. R. Stat. Soc. B 48, 259); of a small parcel they are the two sides of the best straight edge. The split
+counts where one class fell and the other did not, by far more than the noise between neighbouring pixels, and where a
+step describes the change better than a surface of second order, by the difference of BIC (Schwarz 1978, Ann. Stat. 6,
+461) that Raftery (1995, Sociol. Methodol. 25, 111) calls very strong.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ def _holds(fell: float, stayed: float, noise: float, smooth: float, squares: flo
 @compiled
 def _evidence(smooth: float, step: float, n: int) -> float:
     """Difference of BIC between a surface of second order and a step, by their sums of squares over n pixels."""
-    return n * np.log(smooth / step) + (_TERMS - 4) * np.log(n)
+    return float(n * np.log(smooth / step) + (_TERMS - 4) * np.log(n))
 
 
 @compiled
@@ -223,9 +224,7 @@ def _by_line(
 
 
 @compiled
-def _by_class(
-    change: Floats, beside: Ints32, how: How, labels: Labels
-) -> tuple[float, float, float, float]:
+def _by_class(change: Floats, beside: Ints32, how: How, labels: Labels) -> tuple[float, float, float, float]:
     """Label the pixels by class, contiguous; mean changes, noise and sum of squares, but for mixtures at the edge."""
     _split(change, how, labels)
     _contiguous(change, beside, how, _noise(change, beside, labels, how.noise), labels)
@@ -288,17 +287,17 @@ def _contiguous(change: Floats, beside: Ints32, how: How, noise: float, labels: 
                 if j >= 0 and labels[j] >= 0:
                     votes += 1 if labels[j] == 1 else -1
             preference = ((change[i] - stayed) ** 2 - (change[i] - fell) ** 2) / (2 * noise**2)
-            label = np.int8(preference + how.contiguity * votes > 0)
+            label = 1 if preference + how.contiguity * votes > 0 else 0
             changed += label != labels[i]
             labels[i] = label
         if not changed:
             break
-    for label in (1, 0):
-        _absorb(beside, np.int8(label), how.pixels, labels)
+    for kind in (1, 0):
+        _absorb(beside, kind, how.pixels, labels)
 
 
 @compiled
-def _absorb(beside: Ints32, label: np.int8, pixels: int, labels: Labels) -> None:
+def _absorb(beside: Ints32, label: int, pixels: int, labels: Labels) -> None:
     """Give connected pixels of a label that are too few to the other."""
     done = np.zeros(len(labels), np.bool_)
     stack = np.empty(len(labels), np.int64)
@@ -341,10 +340,10 @@ def _levels(change: Floats, beside: Ints32, labels: Labels) -> tuple[float, floa
 @compiled
 def _is_edge(beside: Ints32, labels: Labels, i: int) -> bool:
     """Whether a neighbour of a pixel is of the other class."""
+    edges = 0
     for j in beside[i]:
-        if j >= 0 and labels[j] >= 0 and labels[j] != labels[i]:
-            return True
-    return False
+        edges += j >= 0 and labels[j] >= 0 and labels[j] != labels[i]
+    return edges > 0
 
 
 @compiled
