@@ -15,6 +15,7 @@ into which nothing was planted is counted too; on real land some of it is true. 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import tempfile
 import time
@@ -26,6 +27,7 @@ from typing import Any
 
 os.environ.setdefault("CBM_LAKE_HOME", tempfile.mkdtemp(prefix="cbm-lake-"))
 
+import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -37,7 +39,8 @@ from pyproj import Transformer
 from rasterio.features import rasterize
 from shapely import affinity
 
-from cbm_lake import extract, markers
+from cbm_lake import card2db, extract, markers, parcels, zonal
+from cbm_lake.demo import sample
 from cbm_lake.demo.imagery import blur, smooth_noise
 from cbm_lake.lake import Lake, schemas
 
@@ -115,13 +118,12 @@ def placed(fields: Sequence[Field]) -> tuple[list[Field], int]:
     """The parcels side by side in a square, and its width in pixels, a multiple of 4."""
     room = max(max(np.ptp(f.geometry.bounds[::2]), np.ptp(f.geometry.bounds[1::2])) for f in fields) + 60
     cell, across = int(-(-room // 20)) * 20, int(np.ceil(len(fields) ** 0.5))
-    moved = []
-    rng = np.random.default_rng(0)
+    moved, rng = [], np.random.default_rng(0)
     for number, each in enumerate(fields):
         row, column = divmod(number, across)
         x = LEFT + (column + 0.5) * cell + float(rng.uniform(-5, 5))
         y = TOP - (row + 0.5) * cell + float(rng.uniform(-5, 5))
-        shapes = (affinity.translate(shape, x, y) for shape in (each.geometry, each.mown))
+        shapes = (affinity.translate(shape, x, y).buffer(0) for shape in (each.geometry, each.mown))
         moved.append(Field(each.pid, *shapes, each.happened))
     return moved, -(-across * cell // 40) * 4
 
@@ -152,7 +154,7 @@ def ndvi(fields: Sequence[Field], width: int, rng: np.random.Generator, noise: f
     inside = shares([f.geometry for f in fields], width)
     mown = shares([f.mown for f in fields if not f.mown.is_empty], width)
     dried = shares([f.geometry for f in fields if f.happened == "gradient"], width)
-    slope = (np.arange(width) * 10 % 397) / 397
+    slope = (1 + np.sin(np.arange(width) * 2 * np.pi / 40)) / 2
     texture = 0.03 * smooth_noise((width, width), 4, rng)
     stripe = rng.uniform(0.2, 0.85, (DATES, width // 7 + 1))
     for date in range(DATES):
@@ -195,7 +197,11 @@ def scene(folder: Path, name: str, day: datetime, values: Floats, classes: npt.N
         stored = np.round(pixels).clip(1, 65535).astype("uint8" if band == "SCL" else "uint16")
         hrefs[band] = write(folder / f"{band}.tif", stored, Affine(metres, 0, LEFT, 0, -metres, TOP))
     size = 10 * len(values)
-    ground = degrees(shapely.box(LEFT, TOP - size, LEFT + size, TOP))
+    return _row(name, day, degrees(shapely.box(LEFT, TOP - size, LEFT + size, TOP)), hrefs)
+
+
+def _row(name: str, day: datetime, ground: shapely.Geometry, hrefs: dict[str, str]) -> dict[str, Any]:
+    """A row of schemas.SCENES."""
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
@@ -312,12 +318,173 @@ def made_up(number: int) -> None:
     print("\nFalsely divided: " + ", ".join(f"{count} of {total} ({kind})" for kind, count in alarms.items()))
 
 
+# -- planted into scenes that are there --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Images:
+    """Files of a scene."""
+
+    day: str
+    red: Path
+    near: Path
+    offset: int
+
+
+def plant(images: Sequence[Images], mown: Sequence[shapely.Geometry], day: str, share: float = 0.45) -> None:
+    """Lower the NDVI of what was mown by a share from a day on, in place; mixed pixels by the share that was mown."""
+    for each in images:
+        if each.day < day:
+            continue
+        with rasterio.open(each.red) as file, rasterio.open(each.near) as other:
+            stored, transform = (file.read(1), other.read(1)), file.transform
+        red, near = (band.astype(float) + each.offset for band in stored)
+        height, width = red.shape
+        fine = rasterize(mown, (10 * height, 10 * width), transform=transform * Affine.scale(0.1), dtype="uint8")
+        covered = fine.reshape(height, 10, width, 10).mean(axis=(1, 3))
+        total = red + near
+        ndvi = np.divide(near - red, total, out=np.zeros_like(red), where=total > 0) * (1 - share * covered)
+        lowered = (total * (1 - ndvi) / 2, total * (1 + ndvi) / 2)
+        for path, old, new in zip((each.red, each.near), stored, lowered, strict=True):
+            changed = np.round(new - each.offset).clip(1, 65535).astype(old.dtype)
+            write(path, np.where((old > 0) & (covered > 0), changed, old), transform)
+
+
+def planted_halves(shapes: pd.Series, seed: int = 3) -> dict[str, shapely.Geometry]:
+    """Half of each parcel, by pid, cut straight at any angle."""
+    rng = np.random.default_rng(seed)
+    halves = {}
+    for pid, shape in shapes.items():
+        centre = shape.centroid
+        moved = affinity.translate(shape, -centre.x, -centre.y)
+        cut = half(moved, float(rng.uniform(0, 360)), float(rng.uniform(0.4, 0.6)))
+        halves[str(pid)] = affinity.translate(cut, centre.x, centre.y).buffer(0)
+    return halves
+
+
+def on_real_land(name: str, lake: Lake, aoi: str, year: int, truth: dict[str, shapely.Geometry], crs: int) -> None:
+    """Print how much of what was planted is found, by size, and on how many other parcels something is."""
+    began = time.perf_counter()
+    found = markers.parts(aoi, year, lake=lake)
+    seconds = time.perf_counter() - began
+    epsg = lake.epsg(aoi)
+    moved = Transformer.from_crs(crs, epsg, always_xy=True).transform
+    truth = {pid: shapely.transform(shape, moved, interleaved=False) for pid, shape in truth.items()}
+    hectares = pd.Series({row["id"]: row["area"] for row in lake.read_parcels(lake.parcel_set(aoi, year)).to_pylist()})
+    print(f"\n{name}: {len(hectares)} parcels, {len(truth)} with a planted half; {seconds:.1f} s")
+    if truth:
+        _by_size(compared(found, truth), hectares)
+    others = found.filter(pa.compute.is_valid(found["state"])).to_pandas()
+    others = others[~others.pid.isin(truth)]
+    print(f"Divided without: {others.pid.nunique()} of {len(hectares) - len(truth)}")
+
+
+def _by_size(rows: pd.DataFrame, hectares: pd.Series) -> None:
+    size = hectares[rows.pid].to_numpy()
+    print(HEAD)
+    for low, high in ((0.0, 0.3), (0.3, 0.5), (0.5, 1), (1, 2), (2, 1e9)):
+        some = rows[(size >= low) & (size < high)]
+        if len(some):
+            print(line(f"{low:g} ha and more", some))
+    print(line("from 0.3 ha on", rows[size >= 0.3]))
+
+
+def herault(folder: Path) -> None:
+    """Halves planted into real scenes of 2018, and the scenes as they are."""
+    for name, day in (("Hérault as it is", ""), ("Hérault, mown between 7 July and 6 August", "20180806")):
+        with tempfile.TemporaryDirectory() as scratch:
+            table = gpd.read_parquet(folder / "parcels.parquet")
+            lake = Lake(str(Path(scratch) / "lake"))
+            parcels.load(folder / "parcels.parquet", "herault", 2018, pid="parcel_id", lake=lake)
+            shapes = table.to_crs(EPSG).set_index("parcel_id").geometry
+            green = _green(folder, shapes) if day else []
+            truth = planted_halves(shapes[green])
+            lake.add_scenes(pa.Table.from_pylist(_copied(folder, Path(scratch), truth, day), schema=schemas.SCENES))
+            options = {"bands": ("B04", "B08"), "workers": 0, "lake": lake}
+            extract.s2("2018-01-01", "2018-12-31", aoi="herault", year=2018, **options)
+            on_real_land(name, lake, "herault", 2018, truth, EPSG)
+
+
+def _green(folder: Path, shapes: pd.Series) -> list[str]:
+    """Every second parcel of those whose NDVI is at least 0.4 on 7 July."""
+    (red,), (near,) = ((folder / "tif").rglob(f"*20180707*{band}*.tif") for band in ("B04", "B08"))
+    with rasterio.open(red) as file:
+        values, transform = file.read(1).astype(float), file.transform
+    with rasterio.open(near) as file:
+        other = file.read(1).astype(float)
+    ndvi = (other - values) / (other + values).clip(1)
+    means = zonal.zonal_stats(shapes.to_numpy(), ndvi.astype("float32"), transform)["mean"].to_numpy()
+    return [pid for pid, mean in zip(shapes.index, means, strict=True) if mean >= 0.4][::2]
+
+
+def _copied(folder: Path, scratch: Path, truth: dict[str, shapely.Geometry], day: str) -> list[dict[str, Any]]:
+    """Rows of the catalogue of copies of the scenes, with the halves planted."""
+    rows, images = [], []
+    for red in sorted((folder / "tif").rglob("*B04*.tif")):
+        date = next(piece[:8] for piece in red.name.split("_") if piece.startswith("2018"))
+        files = {band: scratch / date / f"{band}.tif" for band in ("B04", "B08", "SCL")}
+        for band, file in files.items():
+            source = next((folder / "tif").rglob(f"*{date}*{band}*.tif"))
+            with rasterio.open(source) as raster:
+                file.parent.mkdir(exist_ok=True)
+                write(file, raster.read(1), raster.transform)
+                box = shapely.box(*raster.bounds)
+        images.append(Images(date, files["B04"], files["B08"], 0))
+        moment = datetime.strptime(date + "1040+0000", "%Y%m%d%H%M%z")
+        rows.append(_row(date, moment, degrees(box), {band: str(file) for band, file in files.items()}))
+    if truth:
+        plant(images, list(truth.values()), day)
+    return rows
+
+
+def _drawn(drawn: sample.Sample) -> list[Images]:
+    """The scenes of the generated sample."""
+    images = []
+    for item in json.loads(drawn.items["s2"].read_text("utf-8"))["features"]:
+        red, near = (Path(item["assets"][key]["href"]) for key in ("red", "nir"))
+        offset = round(10_000 * item["assets"]["red"]["raster:bands"][0]["offset"])
+        images.append(Images(item["properties"]["datetime"][:10].replace("-", ""), red, near, offset))
+    return images
+
+
+def demo() -> None:
+    """Halves planted into every second meadow of the generated sample, and the sample as it is."""
+    for name, day in (("Sample as it is", ""), ("Sample, mown from 1 August", "20240801")):
+        with tempfile.TemporaryDirectory() as scratch:
+            drawn = sample.write(Path(scratch) / "sample")
+            lake = Lake(str(Path(scratch) / "lake"))
+            names = {"pid": "parcel_id", "crop_name": "crop_name", "crop_code": "crop_code"}
+            parcels.load(drawn.parcels, "demo", 2024, **names, lake=lake)
+            kinds = pd.read_parquet(drawn.kinds)
+            whole = kinds[(kinds.kind == "whole") & kinds.crop.str.contains("grass")].pid.astype(str).tolist()
+            shapes = gpd.read_file(drawn.parcels).to_crs(EPSG).set_index("parcel_id").geometry
+            truth = planted_halves(shapes[whole[::2]]) if day else {}
+            if truth:
+                plant(_drawn(drawn), list(truth.values()), day)
+            card2db.items(drawn.items["s2"], card="s2", lake=lake)
+            options = {"bands": ("B04", "B08"), "workers": 0, "lake": lake}
+            extract.s2("2024-03-01", "2024-10-31", aoi="demo", year=2024, **options)
+            on_real_land(name, lake, "demo", 2024, truth, EPSG)
+            split = set(kinds[kinds.kind != "whole"].pid.astype(str))
+            there = lake.sql("select distinct pid from parts where state is not null")["pid"].to_pylist()
+            print(
+                f"Of these {len(set(there) & split)} are of two crops ({len(split)} are), {len(set(there) - split)} not"
+            )
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parcels", type=int, default=60, help="of each size and kind")
+    parser.add_argument("--demo", action="store_true", help="plant into the generated sample")
+    parser.add_argument("--herault", type=Path, help="the folder s2_herault_2018")
     given = parser.parse_args()
-    made_up(given.parcels)
+    if given.demo:
+        demo()
+    if given.herault:
+        herault(given.herault)
+    if not (given.demo or given.herault):
+        made_up(given.parcels)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ looks             how many observations of parcels are clear, and why the others
 traffic_light     green, yellow or red per parcel and scenario, with the reason
 phenology         start, peak and end of the season, from smooth curves
 parts             the parts of parcels that were mown or ploughed while the rest was not, from the pixels of the cube
+show_parts        a picture of these parts, over the NDVI before and after
 smoothed          the smooth curves themselves, gaps filled
 """
 
@@ -12,5 +13,6 @@ from cbm_lake.markers.finding import find, looks
 from cbm_lake.markers.lights import traffic_light
 from cbm_lake.markers.parts import parts
 from cbm_lake.markers.phenology import phenology, smoothed
+from cbm_lake.markers.picture import show_parts
 
-__all__ = ["find", "looks", "parts", "phenology", "smoothed", "traffic_light"]
+__all__ = ["find", "looks", "parts", "phenology", "show_parts", "smoothed", "traffic_light"]
