@@ -1,4 +1,4 @@
-"""How well parts of parcels that were mown are found, and how true their areas are: planted into made-up and real scenes.
+"""How well mown parts of parcels are found, and how true their areas are: planted into made-up and real scenes.
 
     python -m benchmarks.parts [--parcels 60] [--demo] [--herault FOLDER] [--speed 20000]
 
@@ -174,14 +174,11 @@ def make(folder: Path, fields: Sequence[Field], *, seed: int = 1, noise: float =
     lake = Lake(str(folder / "lake"))
     lake.add_parcels(AOI, YEAR, "", "v1", parcels_of(fields))
     scenes = []
-    for number, values in enumerate(ndvi(fields, width, rng, noise)):
-        classes = np.full((width // 2, width // 2), 4, np.uint8)
-        if rng.uniform() < clouds:
-            hidden = smooth_noise(classes.shape, 30, rng) > 0.8
-            classes[hidden] = 9
-            values = np.where(hidden.repeat(2, 0).repeat(2, 1), 0.05, values)
-        if number == 2:  # a shadow that nothing names
-            values = values - 0.3 * (smooth_noise(values.shape, 25, rng) > 1.2)
+    for number, ground in enumerate(ndvi(fields, width, rng, noise)):
+        hidden = smooth_noise((width // 2, width // 2), 30, rng) > (0.8 if rng.uniform() < clouds else np.inf)
+        shadow = smooth_noise(ground.shape, 25, rng) > (1.2 if number == 2 else np.inf)  # which no class names
+        values = np.where(hidden.repeat(2, 0).repeat(2, 1), 0.05, ground - 0.3 * shadow)
+        classes = np.where(hidden, 9, 4).astype(np.uint8)
         scenes.append(scene(folder / f"S{number}", f"S{number}", START + timedelta(STEP * number), values, classes))
     lake.add_scenes(pa.Table.from_pylist(scenes, schema=schemas.SCENES))
     extract.s2("2024-01-01", "2024-12-31", aoi=AOI, year=YEAR, bands=("B04", "B08"), workers=0, lake=lake)

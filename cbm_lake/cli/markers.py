@@ -112,8 +112,8 @@ def parts(
     with bar("parcels") as progress:
         rows = markers.parts(aoi, year, ptype, parameters=parameters, pids=pid, progress=progress)
     if to is not None:
-        key = open_lake().parcel_set(aoi, year, ptype).params
-        count = open_lake().export("markers.parts_of", to, **key, pids=pid)
+        of = open_lake().parcel_set(aoi, year, ptype)
+        count = open_lake().export("markers.parts_of", to, aoi=of.aoi, year=of.year, ptype=of.ptype, pids=pid)
         out.print(f"{count:,} parts written to {to}", highlight=False, soft_wrap=True)
     if figure is not None and pid is not None:
         markers.show_parts(aoi, year, pid[0], ptype, file=figure)

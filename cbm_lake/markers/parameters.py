@@ -131,6 +131,7 @@ class Parts(_Group):
     smallest: Positive
     pixels: Annotated[int, Field(ge=3)]
     drop: Share
+    lag: Share
     contrast: Positive
     evidence: float
     sharpness: Share

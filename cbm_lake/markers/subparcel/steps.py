@@ -44,6 +44,8 @@ class How(NamedTuple):
 
     drop: float
     """Least fall of the part, and least contrast to the rest."""
+    lag: float
+    """Least contrast where the part did not fall by as much, but did not grow with the rest."""
     contrast: float
     """The same in standard deviations of a pixel's noise."""
     evidence: float
@@ -176,21 +178,25 @@ def _event(
             return False
         line = fit(y, x, values)
         straight = 1.0 if line[4] + len(values) * how.noise**2 <= _STRAIGHT * squares else 0.0
-    confirmed = _confirmed(seen, day, clear, k, labels, fell, how)
-    if confirmed < 0:
+    confirmed = _confirmed(seen, day, clear, k, labels, how)
+    is_lag = fell > -how.drop
+    differed = abs(_mean(before, labels, 1) - _mean(before, labels, 0))
+    if confirmed < 0 or (is_lag and differed > (stayed - fell) / 3):
         return False
     evidence = _evidence(smooth, squares, len(values))
     fields[0], fields[1], fields[2], fields[3] = clear[k], clear[k + 1], fell, stayed
-    fields[4], fields[5], fields[6], fields[7] = noise, evidence, _mean(after, labels), confirmed
+    fields[4], fields[5], fields[6], fields[7] = noise, evidence, _mean(after, labels, 1), confirmed
     fields[8], fields[9], fields[10] = line[0], line[1], straight
     return True
 
 
 @compiled
 def _holds(fell: float, stayed: float, noise: float, smooth: float, squares: float, n: int, how: How) -> bool:
-    """Whether one class fell, the other less than half as much, by more than the noise, and better than a surface."""
-    is_partial = fell <= -how.drop and stayed > fell / 2 and stayed - fell >= max(how.drop, how.contrast * noise)
-    return is_partial and _evidence(smooth, squares, n) >= how.evidence
+    """Whether one class fell, or did not grow, unlike the other, by more than the noise, and better than a surface."""
+    contrast = stayed - fell
+    has_fallen = fell <= -how.drop and stayed > fell / 2 and contrast >= how.drop
+    lags = fell <= how.drop / 2 and contrast >= how.lag and stayed > 0
+    return (has_fallen or lags) and contrast >= how.contrast * noise and _evidence(smooth, squares, n) >= how.evidence
 
 
 @compiled
@@ -247,7 +253,7 @@ def _split(change: Floats, how: How, labels: Labels) -> bool:
     if n < 2 * k:
         return False
     low, high = order[:k].mean(), order[n - k :].mean()
-    if low > -how.drop or high - low < how.drop:
+    if low > how.drop / 2 or high - low < (how.drop if low <= -how.drop else how.lag):
         return False
     total, below, best, threshold = order.sum(), order[: k - 1].sum(), -1.0, 0.0
     for i in range(k, n - k + 1):
@@ -398,20 +404,27 @@ def _surface(values: Floats, y: Floats, x: Floats) -> float:
 
 
 @compiled
-def _confirmed(seen: Values, day: Ints, clear: Ints, k: int, labels: Labels, fell: float, how: How) -> float:
-    """1 where the part is still low at the next look, -1 where it is not (a missed cloud), 0 where none is near."""
+def _confirmed(seen: Values, day: Ints, clear: Ints, k: int, labels: Labels, how: How) -> float:
+    """1 where the part is still low at the next look, by itself or relative to the rest, 0 where no look is near.
+
+    -1 where it is not: a cloud was missed.
+    """
     if k + 2 >= len(clear) or day[clear[k + 2]] - day[clear[k + 1]] > how.days:
         return 0.0
-    remaining = _mean(seen[clear[k + 2]], labels) - _mean(seen[clear[k]], labels)
-    return 1.0 if remaining <= how.confirmed * fell else -1.0
+    before, after, later = seen[clear[k]], seen[clear[k + 1]], seen[clear[k + 2]]
+    start = _mean(before, labels, 1), _mean(before, labels, 0)
+    fell, stayed = _mean(after, labels, 1) - start[0], _mean(after, labels, 0) - start[1]
+    own, rest = _mean(later, labels, 1) - start[0], _mean(later, labels, 0) - start[1]
+    is_low = own <= how.confirmed * min(fell, 0.0) or rest - own >= how.confirmed * (stayed - fell)
+    return 1.0 if is_low else -1.0
 
 
 @compiled
-def _mean(values: Values, labels: Labels) -> float:
-    """The mean over the part, of pixels that were seen."""
+def _mean(values: Values, labels: Labels, kind: int) -> float:
+    """The mean over one class, of pixels that were seen."""
     total, number = 0.0, 0
     for i in range(len(values)):
-        if labels[i] == 1 and not np.isnan(values[i]):
+        if labels[i] == kind and not np.isnan(values[i]):
             total += values[i]
             number += 1
     return total / number if number else np.nan
