@@ -125,7 +125,7 @@ def placed(fields: Sequence[Field]) -> tuple[list[Field], int]:
         y = TOP - (row + 0.5) * cell + float(rng.uniform(-5, 5))
         shapes = (affinity.translate(shape, x, y).buffer(0) for shape in (each.geometry, each.mown))
         moved.append(Field(each.pid, *shapes, each.happened))
-    return moved, -(-across * cell // 40) * 4
+    return moved, max(-(-across * cell // 40) * 4, 120)
 
 
 # -- scenes ------------------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ _SIDE: Final = 3.9
 """Inches of an image."""
 _TITLE: Final = 0.75
 _GAP: Final = 0.45
+_LINE: Final = 0.17
+"""Inches of a line of words below an image."""
 
 
 @checked
@@ -74,17 +76,20 @@ def show_parts(
 def _figure(reading: Reading, parcel: Parcel, events: Sequence[Sequence[dict[str, Any]]]) -> Page:
     """One line of two images for each event."""
     width = 2 * _SIDE + _GAP + 2 * rendering.LEFT
-    height = len(events) * (_SIDE + _TITLE) + _TITLE
+    below = [_TITLE + _LINE * len(parts) for parts in events]
+    height = len(events) * _SIDE + sum(below) + _TITLE
     figure = style.figure(width, height, constrained=False)
     bold: style.Look = {"size": style.TITLE, "va": "top", "color": palette.INK, "weight": "bold"}
     figure.text(rendering.LEFT / width, 1 - 0.15 / height, style.fitted(heading([parcel]), width, lines=1), **bold)
-    for number, parts in enumerate(events):
+    bottom = height - _TITLE
+    for parts in events:
         images = _images(reading, parcel, parts[0]["date_start"], parts[0]["date_end"])
-        bottom = height - _TITLE - (number + 1) * (_SIDE + _TITLE) + 0.4
+        bottom -= _SIDE
         for column, day in enumerate((parts[0]["date_start"], parts[0]["date_end"])):
             left = rendering.LEFT + column * (_SIDE + _GAP)
             axes = rendering.axes_in(figure, (left, bottom, _SIDE, _SIDE))
             _draw(axes, images, day, parts if column else ())
+        bottom -= _TITLE + _LINE * len(parts)
     return figure
 
 
@@ -106,10 +111,16 @@ def _draw(axes: Axes, row: Row, day: date, parts: Sequence[dict[str, Any]]) -> N
         shape = reprojected(shapely.from_wkb(part["geometry"]), part["epsg"], row.images.epsg)
         rendering.draw_outline(axes, shape)
         where = shape.representative_point()
-        words = f"{part['state']}\n{part['area_m2'] / 10_000:.2f} ± {part['area_std_m2'] / 10_000:.2f} ha"
         look: style.Look = {"size": style.SMALL, "ha": "center", "va": "center", "color": palette.INK}
-        text = axes.text(where.x, where.y, words, **look)
+        text = axes.text(where.x, where.y, str(part["part"]), **look)
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "boxstyle": "round,pad=0.2"})
-    words = f"{parts[0]['marker']}, {parts[0]['confidence']:.0%} sure" if parts else ""
+    axes.set_xlabel("\n".join(map(_in_words, parts)), loc="left", size=style.SMALL, color=palette.INK)
+    words = f"{parts[0]['marker']}, confidence {min(parts[0]['confidence'], 0.99):.2f}" if parts else ""
     title = " · ".join(filter(None, [f"{day:%-d %B %Y}", "NDVI", rendering.cloud_words(image), words]))
     axes.set_title(title, loc="left", size=style.TEXT, color=palette.PALE)
+
+
+def _in_words(part: dict[str, Any]) -> str:
+    """A part in a line: 1 mown: 1.05 ± 0.04 ha."""
+    area, deviation = part["area_m2"] / 10_000, part["area_std_m2"] / 10_000
+    return f"{part['part']} {part['state']}: {area:.2f} ± {deviation:.2f} ha"

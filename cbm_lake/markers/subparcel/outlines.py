@@ -26,8 +26,8 @@ Metric: TypeAlias = Callable[[shapely.Geometry], shapely.Geometry]
 Piece: TypeAlias = tuple[shapely.Polygon, bool]
 """A piece of a parcel, and whether it fell."""
 
-_TRUST: Final = 1.0
-"""Pixels from the next pixel of the parcel up to which a contour is believed."""
+_TRUST: Final = 0.6
+"""Pixels from the centre of the next pixel of the parcel up to which a contour is believed: between two of them."""
 _TOLERANCE: Final = 0.5
 """Pixels by which a contour may be simplified."""
 _REACH: Final = 1e5
