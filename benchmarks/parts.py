@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ import geopandas as gpd
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import psutil
 import pyarrow as pa
 import rasterio
 import shapely
@@ -469,18 +471,61 @@ def demo() -> None:
             )
 
 
+# -- what it costs -----------------------------------------------------------------------------------------------------
+
+
+def speed(number: int) -> None:
+    """Seconds of processors and memory of a search of so many parcels of 1.4 ha, of which every tenth is half mown."""
+    across, cell, side = int(number**0.5), 14, 12
+    rng = np.random.default_rng(1)
+    width = -(-across * cell // 4) * 4
+    fields = []
+    mown = np.zeros((width, width))
+    for k in range(across * across):
+        row, column = divmod(k, across)
+        west, north = LEFT + column * cell * 10 + 5, TOP - row * cell * 10 - 5
+        shape = shapely.box(west, north - side * 10, west + side * 10, north)
+        fields.append(Field(f"{k:07}", shape, shapely.Polygon(), "nothing"))
+        if k % 10 == 0:
+            mown[row * cell : (row + 1) * cell, column * cell : column * cell + 7] = 1
+    with tempfile.TemporaryDirectory() as scratch:
+        lake = Lake(str(Path(scratch) / "lake"))
+        lake.add_parcels(AOI, YEAR, "", "v1", parcels_of(fields))
+        rows = []
+        for date in range(24):
+            values = 0.8 - 0.35 * mown * (date >= 12) + rng.normal(0, 0.015, mown.shape)
+            classes = np.full((width // 2, width // 2), 4, np.uint8)
+            rows.append(scene(Path(scratch) / f"S{date}", f"S{date}", START + timedelta(5 * date), values, classes))
+        lake.add_scenes(pa.Table.from_pylist(rows, schema=schemas.SCENES))
+        extract.s2("2024-01-01", "2024-12-31", aoi=AOI, year=YEAR, bands=("B04", "B08"), workers=0, lake=lake)
+        markers.parts(AOI, YEAR, pids=[fields[0].pid], lake=lake)  # compiles
+        before, processor, clock = psutil.Process().memory_info().rss, time.process_time(), time.perf_counter()
+        found = markers.parts(AOI, YEAR, lake=lake)
+        seconds, elapsed = time.process_time() - processor, time.perf_counter() - clock
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    divided = found.filter(pa.compute.is_valid(found["state"])).num_rows // 2
+    print(
+        f"{len(fields):,} parcels, {len(rows)} dates, {divided:,} divided: {seconds:.1f} s of processors, "
+        f"{elapsed:.1f} s by the clock, {1e6 * seconds / len(fields) / len(rows):.0f} µs a parcel and date; "
+        f"{peak / 1e9:.1f} GB at most, {before / 1e9:.1f} GB before"
+    )
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parcels", type=int, default=60, help="of each size and kind")
     parser.add_argument("--demo", action="store_true", help="plant into the generated sample")
     parser.add_argument("--herault", type=Path, help="the folder s2_herault_2018")
+    parser.add_argument("--speed", type=int, help="search so many parcels")
     given = parser.parse_args()
+    if given.speed:
+        speed(given.speed)
     if given.demo:
         demo()
     if given.herault:
         herault(given.herault)
-    if not (given.demo or given.herault):
+    if not (given.demo or given.herault or given.speed):
         made_up(given.parcels)
 
 
