@@ -269,7 +269,7 @@ def test_parts_are_in_the_lake_and_a_search_of_some_parcels_replaces_theirs_alon
     stored = lake.sql("select * from parts order by pid, date_start, part").to_pylist()
     assert stored == found.to_pylist()
     pid = parts_of(found)["pid"][0].as_py()
-    strict = {"parts": {"drop": 0.9}}
+    strict = {"parts": {"evidence": 1e6}}
     (row,) = markers.parts(truth.AOI, truth.YEAR, pids=[pid], parameters=strict, lake=lake).to_pylist()
     assert (row["pid"], row["reason"]) == (pid, ALIKE)
     stored = lake.sql("select count(*) as n, count(*) filter (pid = $pid) as its from parts", pid=pid).to_pylist()
@@ -368,6 +368,16 @@ def test_without_scene_classes_nothing_is_judged(tmp_path, monkeypatch):
     lake = made(tmp_path, truth.outline("square", 1, 0))
     monkeypatch.setattr(pixels, "_covers", lambda *_: False)
     assert reasons(lake) == ["its cube has no scene classes, so that clouds cannot be screened"]
+
+
+@pytest.mark.slow
+def test_planted_halves_are_found_in_real_scenes(realdata, capsys):
+    truth.herault(realdata / "s2_herault_2018")
+    line = next(line for line in capsys.readouterr().out.splitlines() if "from 0.3 ha on" in line)
+    planted, found, _, _, within = (float(cell) for cell in line.split("|")[2:7])
+    assert planted >= 20
+    assert found >= 0.9
+    assert within >= 0.85
 
 
 def test_unknown_parcels_and_parameters_are_refused_by_name(planted):

@@ -195,7 +195,7 @@ def _holds(fell: float, stayed: float, noise: float, smooth: float, squares: flo
     """Whether one class fell, or did not grow, unlike the other, by more than the noise, and better than a surface."""
     contrast = stayed - fell
     has_fallen = fell <= -how.drop and stayed > fell / 2 and contrast >= how.drop
-    lags = fell <= how.drop / 2 and contrast >= how.lag and stayed > 0
+    lags = fell <= how.lag / 4 and contrast >= how.lag and stayed > 0
     return (has_fallen or lags) and contrast >= how.contrast * noise and _evidence(smooth, squares, n) >= how.evidence
 
 
@@ -253,7 +253,7 @@ def _split(change: Floats, how: How, labels: Labels) -> bool:
     if n < 2 * k:
         return False
     low, high = order[:k].mean(), order[n - k :].mean()
-    if low > how.drop / 2 or high - low < (how.drop if low <= -how.drop else how.lag):
+    if low > how.lag / 4 or high - low < (how.drop if low <= -how.drop else how.lag):
         return False
     total, below, best, threshold = order.sum(), order[: k - 1].sum(), -1.0, 0.0
     for i in range(k, n - k + 1):
