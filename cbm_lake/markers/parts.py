@@ -149,8 +149,9 @@ def _searched(lake: Lake, parcels: Parcels, parameters: Parameters, progress: Ca
             progress(len(rows), total)
         todo = np.array([number for number in todo.tolist() if not _is_seen(rows.get(number))], np.int64)
     progress(total, total)
-    lacking = {number: [_without(parcels, number, _lacking(parcels, number, views))] for number in range(total)}
-    return [row for number in range(total) for row in (rows.get(number) or lacking[number])]
+    for number in set(range(total)).difference(rows):
+        rows[number] = [_without(parcels, number, _lacking(parcels, number, views))]
+    return [row for number in range(total) for row in rows[number]]
 
 
 def _is_seen(rows: list[Row] | None) -> bool:

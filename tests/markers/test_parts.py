@@ -1,6 +1,7 @@
 """Parts of parcels that were mown while the rest was not: planted, found, outlined, and said why not."""
 
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -354,6 +355,23 @@ def test_each_area_is_searched_in_its_own_utm_zone(tmp_path):
         rows = markers.parts(aoi, 2024, lake=lake).to_pylist()
         assert {row["epsg"] for row in rows} == {two_tiles.ZONES[aoi]}
         assert all(row["reason"] for row in rows)
+
+
+def test_a_parcel_that_the_first_grid_hardly_sees_is_searched_on_the_next(tmp_path, monkeypatch):
+    lake = made(tmp_path, truth.outline("square", 1, 0))
+    (view,) = pixels.views(lake, truth.AOI, truth.YEAR, read())
+    blind = replace(view, scenes=view.scenes.isel(time=slice(0, 1)), day=view.day[:1])
+    for views in ([blind, view], [view, view]):
+        monkeypatch.setattr(pixels, "views", lambda *_, views=views: views)
+        assert reasons(lake) == [None, None]
+
+
+def test_an_outline_that_crosses_itself_is_repaired_before_it_is_divided():
+    bow = shapely.Polygon([(0, 0), (100, 100), (100, 0), (0, 100)])
+    places = np.array([[10.0, 50.0], [90.0, 50.0]])
+    line = np.array([shapely.LineString([(30, -10), (30, 110)])])
+    parts = outlines.parts(bow, line, places, np.array([1, 0], np.int8), 1, lambda shape: shape)
+    assert [part.area for part in parts] == [pytest.approx(2500)] * 2
 
 
 def test_one_clear_date_is_not_enough_and_said(tmp_path):

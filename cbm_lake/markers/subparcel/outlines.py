@@ -87,7 +87,7 @@ def parts(
         smallest: area in m² below which a piece goes to its neighbour.
         metric: a geometry of that system in metres.
     """
-    shape = shape if shape.is_valid else shapely.make_valid(shape)
+    shape = shape if shape.is_valid else shapely.make_valid(shape, method="structure", keep_collapsed=False)
     faces = _faces(shape, lines)
     if len(faces) < 2:
         return []

@@ -118,6 +118,8 @@ def batches(shapes: Shapes, epsg: int, view: View, parameters: Parameters, chose
         chosen: numbers of the parcels, which the grid holds whole.
         most: pixels times dates of a batch, unless a parcel alone has more.
     """
+    if not len(chosen):
+        return
     moved = np.asarray(reprojected(shapes[chosen], epsg, view.grid.epsg))
     order = _by_place(moved)
     moved, chosen = moved[order], chosen[order]
