@@ -143,8 +143,8 @@ def _searched(lake: Lake, parcels: Parcels, parameters: Parameters, progress: Ca
     todo = np.flatnonzero(shapely.area(parcels.shapes) > 0)
     views = pixels.views(lake, parcels.of.aoi, parcels.of.year, parameters) if total else []
     for view in views:
-        held = todo[pixels.held(parcels.shapes[todo], parcels.epsg, view)]
-        for batch in pixels.batches(parcels.shapes, parcels.epsg, view, parameters, held, _PIXELS):
+        inside = todo[pixels.are_inside(parcels.shapes[todo], parcels.epsg, view)]
+        for batch in pixels.batches(parcels.shapes, parcels.epsg, view, parameters, inside, _PIXELS):
             rows |= _of_batch(lake, parcels, batch, parameters)
             progress(len(rows), total)
         todo = np.array([number for number in todo.tolist() if not _is_seen(rows.get(number))], np.int64)
@@ -191,10 +191,10 @@ def _earlier(lake: Lake, parcels: ParcelSet, part: int, pids: list[str]) -> pa.T
 def _of_batch(lake: Lake, parcels: Parcels, batch: Batch, parameters: Parameters) -> dict[int, list[Row]]:
     """The rows of the parcels of a batch, by their numbers."""
     detected, looks = events.detected(batch, parameters)
-    known = _known(lake, parcels, detected)
+    by_parcel = _markers(lake, parcels, detected)
     rows: dict[int, list[Row]] = {}
     for event in events.apart(detected, parameters.mowing.apart):
-        marker, main = _named(event, known.get(event.parcel, ()), parcels.of.year, parameters)
+        marker, main = _named(event, by_parcel.get(event.parcel, ()), parcels.of.year, parameters)
         if marker is not None:
             rows.setdefault(event.parcel, []).extend(_rows(parcels, batch.view, event, marker, main, parameters))
     sizes = np.diff(batch.offsets).tolist()
@@ -218,19 +218,19 @@ def _reason(view: View, size: int, looks: int, parameters: Parameters) -> str:
     return ALIKE
 
 
-def _known(lake: Lake, parcels: Parcels, detected: Sequence[Event]) -> dict[int, list[Row]]:
+def _markers(lake: Lake, parcels: Parcels, detected: Sequence[Event]) -> dict[int, list[Row]]:
     """The markers of the curves of parcels with events, by the parcels' numbers."""
     numbers = {parcels.pids[event.parcel]: event.parcel for event in detected}
-    known: dict[int, list[Row]] = {}
+    by_parcel: dict[int, list[Row]] = {}
     for row in lake.query("markers.between", **parcels.of.params, pids=sorted(numbers)).to_pylist() if numbers else ():
-        known.setdefault(numbers[row["pid"]], []).append(row)
-    return known
+        by_parcel.setdefault(numbers[row["pid"]], []).append(row)
+    return by_parcel
 
 
-def _named(event: Event, known: Sequence[Row], year: int, parameters: Parameters) -> tuple[str | None, date]:
+def _named(event: Event, markers: Sequence[Row], year: int, parameters: Parameters) -> tuple[str | None, date]:
     """The marker of an event and its best date; None where it is out of season or nothing stood there."""
     start, end = EPOCH + timedelta(event.start), EPOCH + timedelta(event.end)
-    near = [row for row in known if row["date_start"] <= end and row["date_end"] >= start]
+    near = [row for row in markers if row["date_start"] <= end and row["date_end"] >= start]
     names = {row["marker"] for row in near}
     marker = "ploughing" if event.level <= parameters.cover.bare else "harvest" if "harvest" in names else "mowing"
     season = parameters.mowing.season if marker == "mowing" else parameters.work.season

@@ -78,15 +78,15 @@ def detected(batch: Batch, parameters: Parameters) -> tuple[list[Event], Ints]:
 
 def apart(events: Sequence[Event], days: int) -> list[Event]:
     """The events, by parcel and date, of which none repeats the one before it within so many days."""
-    chosen: list[Event] = []
+    distinct: list[Event] = []
     for event in events:
-        last = chosen[-1] if chosen and chosen[-1].parcel == event.parcel else None
+        last = distinct[-1] if distinct and distinct[-1].parcel == event.parcel else None
         if last is not None and event.start - last.end < days and _alike(last.pixels, event.pixels):
             if event.stayed - event.fell > last.stayed - last.fell:
-                chosen[-1] = event
+                distinct[-1] = event
         else:
-            chosen.append(event)
-    return chosen
+            distinct.append(event)
+    return distinct
 
 
 def _how(parts: Parts) -> steps.How:

@@ -91,14 +91,14 @@ def parts(
     faces = _faces(shape, lines)
     if len(faces) < 2:
         return []
-    known = labels >= 0
-    pieces = _merged(_pieces(faces, _fell(faces, places[known], labels[known])), smallest, metric)
+    classified = labels >= 0
+    pieces = _merged(_pieces(faces, _fell(faces, places[classified], labels[classified])), smallest, metric)
     if len({label for _, label in pieces}) < 2:
         return []
     ordered = sorted(pieces, key=lambda piece: (not piece[1], -piece[0].area))
     rim = shapely.buffer(metric(shape).boundary, _RESOLVED)
     return [
-        _part(piece, label, metric(piece), int(shapely.contains_xy(piece, places[known]).sum()), rim)
+        _part(piece, label, metric(piece), int(shapely.contains_xy(piece, places[classified]).sum()), rim)
         for piece, label in ordered
     ]
 
@@ -163,7 +163,7 @@ def _sharpened(pixels: Pixels) -> Floats:
     places = {(r, c): k for k, (r, c) in enumerate(zip(pixels.row.tolist(), pixels.col.tolist(), strict=True))}
     sharp = np.where(pixels.labels < 0, np.nan, pixels.labels).astype(np.float64)
     for (r, c), k in places.items():
-        around = [places.get(place, -1) for place in ((r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1))]
+        around = [places.get(position, -1) for position in ((r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1))]
         if any(pixels.labels[j] == 1 - pixels.labels[k] for j in around if j >= 0) and pixels.labels[k] >= 0:
             sharp[k] = pixels.fallen[k]
     return sharp

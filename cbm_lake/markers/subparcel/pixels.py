@@ -94,7 +94,7 @@ def days(year: int, parameters: Parameters) -> tuple[int, int]:
     return min(first for first, _ in seasons), max(last for _, last in seasons)
 
 
-def held(shapes: Shapes, epsg: int, view: View) -> Flags:
+def are_inside(shapes: Shapes, epsg: int, view: View) -> Flags:
     """Which parcels a grid holds whole.
 
     Args:
@@ -107,7 +107,7 @@ def held(shapes: Shapes, epsg: int, view: View) -> Flags:
     return np.asarray((box[:, 0] >= west) & (box[:, 1] >= south) & (box[:, 2] <= east) & (box[:, 3] <= north))
 
 
-def batches(shapes: Shapes, epsg: int, view: View, parameters: Parameters, chosen: Ints, most: int) -> Iterator[Batch]:
+def batches(shapes: Shapes, epsg: int, view: View, parameters: Parameters, numbers: Ints, most: int) -> Iterator[Batch]:
     """The pixels of parcels on a grid, in batches from the north.
 
     Args:
@@ -115,19 +115,19 @@ def batches(shapes: Shapes, epsg: int, view: View, parameters: Parameters, chose
         epsg: their coordinate system.
         view: the grid.
         parameters: how far inside pixels count, and what is clear.
-        chosen: numbers of the parcels, which the grid holds whole.
+        numbers: numbers of the parcels, which the grid holds whole.
         most: pixels times dates of a batch, unless a parcel alone has more.
     """
-    if not len(chosen):
+    if not len(numbers):
         return
-    moved = np.asarray(reprojected(shapes[chosen], epsg, view.grid.epsg))
+    moved = np.asarray(reprojected(shapes[numbers], epsg, view.grid.epsg))
     order = _by_place(moved)
-    moved, chosen = moved[order], chosen[order]
+    moved, numbers = moved[order], numbers[order]
     area = abs(view.grid.transform.a * view.grid.transform.e) / max(len(view.day), 1)
     number = np.cumsum(shapely.area(moved) / area) // most
-    for some in np.split(np.arange(len(chosen)), np.flatnonzero(np.diff(number)) + 1):
+    for some in np.split(np.arange(len(numbers)), np.flatnonzero(np.diff(number)) + 1):
         core = shapely.buffer(moved[some], -parameters.parts.inside)
-        yield _batch(chosen[some], build_index(core, view.grid.transform, view.grid.shape), view, parameters)
+        yield _batch(numbers[some], build_index(core, view.grid.transform, view.grid.shape), view, parameters)
 
 
 def _by_place(shapes: Shapes) -> Ints:

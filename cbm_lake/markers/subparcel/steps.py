@@ -115,17 +115,17 @@ def search(
 @compiled
 def _clear(seen: Values, day: Ints, share: float) -> Ints:
     """The looks that see enough of a parcel, one a day."""
-    chosen = np.empty(len(seen), np.int64)
+    clear = np.empty(len(seen), np.int64)
     number = 0
     for look in range(len(seen)):
         count = 0
         for i in range(seen.shape[1]):
             count += not np.isnan(seen[look, i])
-        repeated = number > 0 and day[chosen[number - 1]] == day[look]
+        repeated = number > 0 and day[clear[number - 1]] == day[look]
         if count > 0 and count >= share * seen.shape[1] and not repeated:
-            chosen[number] = look
+            clear[number] = look
             number += 1
-    return chosen[:number]
+    return clear[:number]
 
 
 @compiled
