@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, err, out, show
+from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, err, out, show
+from cbm_lake.errors import InvalidInputError
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -114,6 +115,44 @@ def evidence(
 
     rows = markers.evidence(aoi, year, pid, scenario, ptype, parameters=parameters, day=day)
     show(rows, output, f"evidence of {scenario} on parcel {pid} of {aoi} {year}")
+@app.command("parts")
+def parts(
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    pid: Pids = None,
+    parameters: Parameters = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Also write the parts there: .gpkg, .parquet (GeoParquet), .geojson.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Draw the NDVI before and after with the parts: one --pid; .png.")
+    ] = None,
+    output: Shown = Format.table,
+) -> None:
+    """Find the parts of parcels that were mown or ploughed while the rest was not, from the pixels of the cube.
+
+    They are written into the lake, as a proposal to split the parcels.
+    """
+    from cbm_lake import markers
+    from cbm_lake.lake import open_lake
+    from cbm_lake.markers.parts import in_words
+
+    if figure is not None and (pid is None or len(pid) != 1):
+        raise InvalidInputError("a figure is of one parcel; give one --pid")
+    with bar("parcels") as progress:
+        rows = markers.parts(aoi, year, ptype, parameters=parameters, pids=pid, progress=progress)
+    if to is not None:
+        of = open_lake().parcel_set(aoi, year, ptype)
+        count = open_lake().export("markers.parts_of", to, aoi=of.aoi, year=of.year, ptype=of.ptype, pids=pid)
+        out.print(f"{count:,} parts written to {to}", highlight=False, soft_wrap=True)
+    if figure is not None and pid is not None:
+        markers.show_parts(aoi, year, pid[0], ptype, file=figure)
+        out.print(str(figure), highlight=False, soft_wrap=True)
+    listed = rows if pid or output is not Format.table else rows.filter(rows["reason"].is_null())
+    show(listed.drop_columns(["geometry"]), output, f"parts of {aoi} {year}")
+    if output is Format.table:
+        out.print(in_words(rows), highlight=False, soft_wrap=True)
 
 
 @app.command("phenology")

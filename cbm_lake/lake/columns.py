@@ -149,6 +149,19 @@ _OF_LOOKS: Final = {
     "why_not": Column("why they do not: small, cut, unknown or cloudy"),
 }
 """Columns of the view observations."""
+_OF_PARTS: Final = {
+    "part": Column("number of the part in the event"),
+    "state": Column("whether the part was worked: mown or unmown, …"),
+    "pixels": Column("pixels inside the part"),
+    "area_m2": Column("area of the part, in proportion to that of the parcel", "m2"),
+    "area_std_m2": Column("standard deviation of the area", "m2"),
+    "share": Column("area of the part divided by that of the parcel", "1"),
+    "change": Column("change of the part's NDVI from date_start to date_end", "1"),
+    "geometry": Column("polygon of the part as WKB in the coordinate system that epsg names"),
+    "looks": Column("clear looks at the parcel"),
+    "reason": Column("why the parcel has no parts"),
+}
+"""Columns of the view parts."""
 _VERSIONED: Final = frozenset({"pid", "extraction"})
 _CARDS: Final = {band: card for card in reversed(tuple(cards.CARDS.values())) for band in card.rasters}
 _CLASS_COLUMNS: Final = frozenset(
@@ -166,8 +179,8 @@ def describe(name: str, among: Collection[str]) -> Column | None:
     if name in cards.STATISTICS:
         is_signature = {"band", *cards.statistics.STORED} <= set(among)
         return Column(f"{cards.STATISTICS[name].description} of the pixels of the band") if is_signature else None
-    if "why_not" in among and (name in _OF_LOOKS or name in cards.INDICES):
-        return _of_look(name)
+    if of_view := _of_view(name, among):
+        return of_view
     band, statistic = _of_statistic(name)
     if statistic and (column := _of_pixels(band, statistic)):
         return column
@@ -176,6 +189,13 @@ def describe(name: str, among: Collection[str]) -> Column | None:
     if name in _CLASS_COLUMNS:
         return Column(f"pixels of scene class {name.rpartition('_')[2]}", "1")
     return _DESCRIPTIONS.get(name) if _BESIDE.get(name, name) in among else None
+
+
+def _of_view(name: str, among: Collection[str]) -> Column | None:
+    """A column of the view observations or parts that means something else there."""
+    if "why_not" in among and (name in _OF_LOOKS or name in cards.INDICES):
+        return _of_look(name)
+    return _OF_PARTS.get(name) if "area_std_m2" in among else None
 
 
 def _of_look(name: str) -> Column:

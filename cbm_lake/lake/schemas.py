@@ -333,6 +333,33 @@ CHANGES: Final = pa.schema(
 
 The latest row of each thing, by `sequence`, is its present state."""
 
+PARTS: Final = pa.schema(
+    [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),
+        pa.field("pid", pa.string(), nullable=False),
+        pa.field("version", pa.string(), nullable=False),  # of the parcel set whose geometries were divided
+        pa.field("marker", pa.string()),  # mowing, ploughing or harvest of a part; null where there is none
+        *(pa.field(name, pa.date32()) for name in ("date_start", "date_main", "date_end")),
+        pa.field("number", pa.int32()),  # of the part in the event, from 1; those that were worked first
+        pa.field("state", pa.string()),  # mown, unmown, ploughed, unploughed, harvested or unharvested
+        pa.field("pixels", pa.int32()),  # inside the part, on which it rests
+        pa.field("area_m2", pa.float64()),
+        pa.field("area_std_m2", pa.float64()),  # standard deviation of the area
+        pa.field("share", pa.float64()),  # of the parcel's area
+        pa.field("change", pa.float64()),  # of NDVI from date_start to date_end
+        pa.field("confidence", pa.float64()),  # 0 to 1
+        pa.field("geometry", pa.binary()),  # WKB Polygon, in the area's CRS
+        pa.field("epsg", pa.int32()),
+        pa.field("looks", pa.int32()),  # clear looks at the parcel in the season
+        pa.field("reason", pa.string()),  # why there are no parts; null where there are
+        pa.field("part", pa.int64(), nullable=False),
+        _SEQUENCE,
+    ]
+)
+"""One row per part of a parcel in which something happened while it did not in another, or why there are none."""
+
 ATTRIBUTES: Final = pa.schema(
     [
         pa.field("aoi", pa.string(), nullable=False),

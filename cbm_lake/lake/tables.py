@@ -54,6 +54,7 @@ def of(store: Store) -> dict[str, Table]:
         "marked": Table(store, "markers", schemas.MARKERS, keys=("pid",), partitions=("aoi", "year")),
         "runs": Table(store, "runs", schemas.RUNS, keys=("run", "step", "sequence")),
         "changed": Table(store, "changes", schemas.CHANGES, keys=("pid", "sequence"), partitions=("aoi", "year")),
+        "divided": Table(store, "parts", schemas.PARTS, keys=("pid",), partitions=("aoi", "year")),
         "files": Table(store, "files", schemas.FILES, keys=("name", "sequence")),
     }
 

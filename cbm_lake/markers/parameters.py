@@ -174,6 +174,28 @@ class Practices(_Group):
     not_green: Annotated[float, Field(ge=-1, le=1)]
 
 
+class Parts(_Group):
+    """When a part of a parcel was mown or ploughed while the rest was not."""
+
+    inside: Annotated[float, Field(ge=0)]
+    smallest: Positive
+    pixels: Annotated[int, Field(ge=3)]
+    drop: Share
+    lag: Share
+    contrast: Positive
+    evidence: float
+    sharpness: Share
+    contiguity: Annotated[float, Field(ge=0)]
+    noise: Positive
+    inner: Share
+    small: Annotated[int, Field(ge=0)]
+    share: Share
+    confirmed: Share
+    days: Days
+    dilate: Annotated[int, Field(ge=0, le=10)]
+    shift: Annotated[float, Field(ge=0)]
+
+
 class Rule(_Group):
     """One rule of a scenario; all of its conditions must hold."""
 
@@ -248,6 +270,7 @@ class Parameters(_Group):
     judging: Judging
     practices: Practices
     detectors: Annotated[dict[str, DetectorModel], AfterValidator(checked)]
+    parts: Parts
     scenarios: dict[str, Scenario]
 
 

@@ -23,7 +23,7 @@ VIEWS: Final = frozenset(
     {
         *cards.CARDS,
         *(f"{card}_long" for card in cards.CARDS),
-        *("scenes", "parcels", "sc", "extractions", "markers", "changes", "lights", "runs"),
+        *("scenes", "parcels", "sc", "extractions", "markers", "parts", "changes", "lights", "runs"),
         *("observations", "weather", "weather_cells", "parcel_attributes", "parcel_attributes_long"),
     }
 )

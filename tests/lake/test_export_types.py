@@ -666,7 +666,20 @@ def test_names_of_a_statements_own_are_not_taken_for_the_lakes(filled, out):
 
 @pytest.mark.parametrize(
     "view",
-    ["parcels", "scenes", "s2", "bs", "c6", "s2_long", "bs_long", "markers", "weather", "weather_cells", "extractions"],
+    [
+        "parcels",
+        "scenes",
+        "s2",
+        "bs",
+        "c6",
+        "s2_long",
+        "bs_long",
+        "markers",
+        "parts",
+        "weather",
+        "weather_cells",
+        "extractions",
+    ],
 )
 def test_every_column_of_the_views_is_described(lake, view):
     from cbm_lake.lake.columns import describe

@@ -38,6 +38,8 @@ def put(lake, aoi, mark):
         marked = {**key, "pid": pid, "marker": f"{mark}mowing", "marker_type": "event", "value_1": 17.5}
         part = int.from_bytes(hashlib.sha256(pid.encode()).digest()[:8]) >> 1
         lake.put("marked", table(schemas.MARKERS, {**marked, "part": part}), part)
+        divided = {**key, "pid": pid, "version": "v1", "marker": f"{mark}mowing", "reason": f"{mark}why", "share": 0.5}
+        lake.put("divided", table(schemas.PARTS, {**divided, "part": part}), part)
         described = {**key, "pid": pid, "version": "v1", "attribute": "slope", "kind": "number", "value": 3.5}
         described |= {"rule": "centre", "raster": f"/data/{mark}dem.tif", "described": NOW, "pixels": 9.0, "part": part}
         lake.put("attributes", table(schemas.ATTRIBUTES, described), part)
@@ -151,6 +153,7 @@ TEXTS = {
     "markers": "marker",
     "changes": "cause",
     "lights": "reason",
+    "parts": "reason",
     "weather": "cell",
     "weather_cells": "cell",
     "parcel_attributes": "pid",
@@ -173,6 +176,7 @@ NUMBERS = {
     "markers": "value_1",
     "changes": "sequence",
     "lights": "confidence",
+    "parts": "share",
     "weather": "tmin",
     "weather_cells": "west",
     "parcel_attributes": "year",
