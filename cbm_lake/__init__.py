@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cbm_lake import (
         card2db,
         cards,
+        cases,
         extract,
         foi,
         get,
@@ -64,6 +65,7 @@ _PUBLIC: Final = {
     "basemaps": "parcel",
     "card2db": "",
     "cards": "",
+    "cases": "",
     "chips": "parcel",
     "estimate": "extract.cost",
     "extract": "",
@@ -102,6 +104,7 @@ __all__ = [
     "basemaps",
     "card2db",
     "cards",
+    "cases",
     "chips",
     "estimate",
     "extract",

@@ -302,6 +302,10 @@ class Lake(Writing):
         """The path or URL of the cube of a card and grid."""
         return self._store.path(f"cubes/{card}/{grid}.zarr")
 
+    def stored_file(self, name: str) -> bytes | None:
+        """The content of a file that was stored beside the tables; None where there is none of that name."""
+        return self._store.read_bytes(name)
+
     def read_parcels(self, parcels: ParcelSet, columns: list[str] | None = None) -> pa.Table:
         """The parcels of one version of a parcel set, in the order of its file."""
         name = self._store.name(parcels.path)

@@ -42,6 +42,7 @@ def of(store: Store) -> dict[str, Table]:
         ),
         "suspects": Table(store, "suspects", schemas.SUSPECTS, keys=("scene", "found", "sequence")),
         "exclusions": Table(store, "exclusions", schemas.EXCLUSIONS, keys=("scene", "decided", "sequence")),
+        "decisions": Table(store, "cases", schemas.DECISIONS, keys=("pid", "sequence"), partitions=("aoi", "year")),
         "obsids": Table(store, "obsids", schemas.OBSIDS, keys=("scene",)),
         "weather_days": Table(
             store, "weather/days", schemas.WEATHER, keys=("cell", "meteo_date", "sequence"), partitions=("aoi",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -210,6 +210,25 @@ class Writing(Pixels):
         self._tables["exclusions"].append(rows)
         for card in rows["card"].unique().to_pylist():
             self.settle(card)
+
+    def decide(self, rows: Callable[[], pa.Table]) -> None:
+        """Store decisions on cases; see schemas.DECISIONS.
+
+        Args:
+            rows: gives the decisions by what the lake then has, or raises where they cannot be made any more. When
+                somebody else decides at the same time it is called again afterwards.
+        """
+        self._check_present()
+        self._tables["decisions"].append_next(lambda _: rows(), "decisions")
+
+    def store_file(self, name: str, content: bytes) -> None:
+        """Store a file beside the tables under a name that says what is in it, such as its digest, unless it is there.
+
+        Raises:
+            SourceError: the lake does not take it.
+        """
+        self._check_present()
+        self._store.create(name, content)
 
     def put(self, name: str, rows: pa.Table, part: int) -> None:
         """Replace one numbered part of a table (see `tables.of`) by `rows`, in one commit."""
