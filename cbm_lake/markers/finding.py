@@ -23,7 +23,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import series, smoothing
 from cbm_lake.markers.events import Events, of_parcels
 from cbm_lake.markers.kernels import FIELDS
-from cbm_lake.markers.parameters import Parameters
+from cbm_lake.markers.parameters import EPOCH, Parameters
 from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.markers.peers import compare, scores
 from cbm_lake.markers.series import Observations
@@ -115,8 +115,21 @@ def part_of(parcels: ParcelSet) -> int:
 
 
 def search(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
-    """All markers, as columns; those of single parcels are detected block by block on two threads."""
-    begins = range(0, len(observations.pids), _AT_ONCE)
+    """All markers, as columns: those of single parcels, and those of the comparison with others up to `peers.until`."""
+    last = parameters.peers.last_day(year, parameters.season.days(year)[1])
+    compared = observations.until(last, parameters.clear.dates)
+    return [*of_blocks(observations, year, parameters), *_alike(compared, year, parameters)]
+
+
+def marker_names(parameters: Parameters) -> frozenset[str]:
+    """The names of all markers that a search with these parameters can give."""
+    nobody = series.nothing(parameters)
+    return frozenset(events.marker for events in search(nobody, EPOCH.year, parameters))
+
+
+def of_blocks(observations: Observations, year: int, parameters: Parameters) -> list[Events]:
+    """The markers of single parcels, detected block by block on two threads."""
+    begins = range(0, max(len(observations.pids), 1), _AT_ONCE)
 
     def search_block(begin: int) -> list[Events]:
         return [
@@ -124,8 +137,7 @@ def search(observations: Observations, year: int, parameters: Parameters) -> lis
         ]
 
     with ThreadPoolExecutor(_THREADS) as workers:
-        parts = list(workers.map(search_block, begins))
-    return [*chain.from_iterable(parts), *_alike(observations, year, parameters)]
+        return [*chain.from_iterable(workers.map(search_block, begins))]
 
 
 def _alike(observations: Observations, year: int, parameters: Parameters) -> list[Events]:

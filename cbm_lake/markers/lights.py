@@ -1,12 +1,13 @@
-"""The traffic light: the colour that the rules of a scenario give to each parcel from its markers."""
+"""The traffic light: the colour that the rules of a scenario give to each parcel, and on which day."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +18,21 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers.finding import part_of
-from cbm_lake.markers.parameters import Parameters, Rule, Scenario, Season, Where, read
-from cbm_lake.markers.series import check_pids
+from cbm_lake.markers import rules, series
+from cbm_lake.markers.claims import NEVER, Claims
+from cbm_lake.markers.events import Events
+from cbm_lake.markers.finding import dates, marker_names, part_of
+from cbm_lake.markers.judging import History, looks_asked, settled
+from cbm_lake.markers.kernels import FIELDS
+from cbm_lake.markers.parameters import CLAIM, EPOCH, Parameters, Scenario, Where, read
+from cbm_lake.markers.rules import Evidence, Flags, Ints, Windows, as_date
 
 log = logging.getLogger(__name__)
 
-Flags = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
+COLOURS: Final = ("green", "yellow", "red", "not yet due", "cannot be seen")
+"""What a light can show."""
+PEERS: Final = ("similarity", "distance_rank", "homogeneity")
+"""Markers of the comparison with other parcels, which the search writes to the lake."""
 
 
 @checked
@@ -36,164 +44,373 @@ def traffic_light(
     scenarios: Sequence[str] | None = None,
     parameters: Mapping[str, Any] | str | Path | None = None,
     pids: Sequence[str] | None = None,
+    day: date | str | None = None,
     lake: Lake | None = None,
 ) -> pa.Table:
-    """The colour of each parcel in each scenario that applies to it, with the reason.
+    """The colour of each parcel in each scenario that applies to it as of the end of a day, with the reason.
 
-    The markers are those that `find` wrote to the lake; nothing is detected again.
+    Red is final: clear looks that are added later never change it, as it rests on what was seen up to the day on which
+    it was settled, when it was the same whatever might be seen next. docs/markers.md describes when that is.
 
     Args:
         aoi: area.
         year: year of the declaration.
         ptype: which parcel set; None is the main one.
-        scenarios: names of scenarios; None is all.
-        parameters: overrides of cbm_lake/markers/defaults.yaml; only the scenarios and their rules matter.
+        scenarios: names of scenarios; None is all but the examples.
+        parameters: overrides of cbm_lake/markers/defaults.yaml; those that the markers were found with.
         pids: only these parcels.
+        day: nothing later is used (date, or ISO text); None is the last day on which a scene was extracted over the set.
         lake: the lake; None is the workspace's.
 
     Returns:
-        pid, crop_name, scenario, colour (green, yellow or red), reason, and the marker that decided: how many there
-        were (events), date_start of the first and date_end of the last, and the greatest confidence; null where the
-        rule counts no marker or requires its absence.
+        pid, crop_name, scenario, colour (one of `COLOURS`), reason, and the evidence: how many markers the rule that
+        decided counts (events, null where it counts none or requires their absence), date_start and date_end of these
+        or of the clear looks, and the confidence: the greatest of these, or n / (n + 1) of n clear looks. Dates and
+        confidence are null where nothing is judged. At last due, when it is judged. Parcels without a due date, as
+        their claim is null and the scenario names no other day, have no row.
 
     Raises:
         NotFoundError: no such parcels were loaded, one of `pids` is not among them, or no markers were found yet; or a
             scenario asks for an attribute that no raster gave, see `cbm_lake.parcels.describe`.
-        InvalidInputError: there is no such scenario, or a parameter is unknown or out of range.
+        InvalidInputError: there is no such scenario, a parameter is unknown or out of range, a scenario counts a marker
+            that no detector gives, or asks for a claim that is no column of the parcel file or of the wrong type.
     """
     lake = lake_or_default(lake)
     resolved = read(parameters)
-    unknown = sorted(set(scenarios or ()) - set(resolved.scenarios))
+    court = _court(lake, lake.parcel_set(aoi, year, ptype), resolved, _chosen(scenarios, resolved), pids, day)
+    parts = [court.colours(name) for name in _chosen(scenarios, resolved)]
+    return pa.concat_tables(parts).sort_by([("pid", "ascending")]) if parts else _empty()
+
+
+@checked
+def evidence(
+    aoi: str,
+    year: int,
+    pid: str,
+    scenario: str,
+    ptype: str | None = None,
+    *,
+    parameters: Mapping[str, Any] | str | Path | None = None,
+    day: date | str | None = None,
+    lake: Lake | None = None,
+) -> pa.Table:
+    """What the light of a parcel in a scenario rests on: the markers that count, and all clear looks.
+
+    Arguments and errors are those of `traffic_light`.
+
+    Returns:
+        One row per marker that the rule which decided counts, and one per clear look (marker `look`) up to the day of
+        whose end the verdict is: marker, marker_type, date_start, date_main, date_end, value_1 (of a look its NDVI),
+        value_2, value_3, confidence. Empty where the scenario does not apply to the parcel.
+    """
+    lake = lake_or_default(lake)
+    resolved = read(parameters)
+    (name,) = _chosen([scenario], resolved)
+    return _court(lake, lake.parcel_set(aoi, year, ptype), resolved, [name], [pid], day).evidence(name)
+
+
+def _chosen(scenarios: Sequence[str] | None, parameters: Parameters) -> list[str]:
+    """The names of the scenarios that are asked about."""
+    if scenarios is None:
+        return [name for name, scenario in parameters.scenarios.items() if not scenario.example]
+    unknown = sorted(set(scenarios) - set(parameters.scenarios))
     if unknown:
-        raise InvalidInputError(f"there is no scenario {unknown[0]!r}; there are: {', '.join(resolved.scenarios)}")
-    evidence = _evidence(lake, lake.parcel_set(aoi, year, ptype), pids)
-    parts = [_scenario_colours(evidence, name, resolved) for name in scenarios or resolved.scenarios]
-    return pa.concat_tables(parts).sort_by([("pid", "ascending")])
+        raise InvalidInputError(f"there is no scenario {unknown[0]!r}; there are: {', '.join(parameters.scenarios)}")
+    return list(scenarios)
 
 
 @dataclass(frozen=True, eq=False)
-class _Evidence:
-    """The markers of some parcels as columns, one entry per marker."""
+class _Judged:
+    """The verdicts on the parcels of one scenario."""
 
-    year: int
-    pids: pa.Array
-    crops: pa.Array
-    codes: pa.Array
-    parcel: Ints
-    """Index of the parcel."""
-    marker: npt.NDArray[np.object_]
-    kind: npt.NDArray[np.object_]
-    start: npt.NDArray[np.datetime64]
-    end: npt.NDArray[np.datetime64]
-    confidence: npt.NDArray[np.float64]
-    unseen: Flags
-    """Whether each parcel was not observable."""
-    gap: npt.NDArray[np.float64]
-    """Longest gap without a clear observation of each parcel, in days."""
+    parcels: Ints
+    days: Windows
+    rule: Ints
+    """Number of the rule that decided; -1 for none."""
+    cut: Ints
+    """The day of whose end the evidence of each is."""
+    firm: Flags
+    """Whether it is settled."""
+    evidence: Evidence
+    looks: Ints
+    """Clear looks from the due date of the rule that decided, or else of the scenario, to the day that is judged."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Court:
+    """What is judged, and as of the end of which day."""
+
+    history: History
     attributes: pa.Table
     """Attributes of each parcel sampled from rasters, by column."""
+    claims: Claims
+    day: int
+    compared: int
+    """The last day that the comparison with other parcels may rest on."""
+
+    @property
+    def parameters(self) -> Parameters:
+        return self.history.raw.parameters
+
+    def judge(self, name: str) -> _Judged:
+        """The verdicts of a scenario."""
+        scenario, raw = self.parameters.scenarios[name], self.history.raw
+        days = rules.windows(name, scenario, self.claims, raw.year, self.parameters)
+        asked = _asked(raw.crops, raw.codes, scenario) & self._described(name, scenario)
+        if (asked & ~days.complete).any():
+            count = (asked & ~days.complete).sum()
+            log.warning("scenario %r does not judge %d parcels, whose claim is null", name, count)
+        parcels = np.flatnonzero(asked & days.complete)
+        days = days.take(parcels)
+        last = self._last(name, scenario, days)
+        verdicts = settled(self.history, scenario, parcels, days, last)
+        firm = verdicts.day != NEVER
+        cut = np.where(firm, verdicts.day, last)
+        evidence = self.history.evidence(parcels, cut, days.due)
+        early = np.array([[rule.early] for rule in scenario.rules])
+        decided = rules.first_rule(evidence, scenario.rules, days, early | (days.rule_due <= last))
+        rule = np.where(firm, verdicts.rule, decided)
+        due = np.where(rule < 0, days.due, days.rule_due[rule, np.arange(len(rule))])
+        due = np.where(days.due <= last, days.due, due)
+        return _Judged(parcels, days, rule, cut, firm, evidence, self._looks(parcels, due, last))
+
+    def _last(self, name: str, scenario: Scenario, days: Windows) -> int:
+        """The day as of whose end a scenario is judged: none on which it is due where the comparison is older."""
+        if not rules.markers_of(scenario) & set(PEERS) or not len(days.due):
+            return self.day
+        final = self.parameters.peers.last_day(self.history.raw.year, rules.season_end(self.parameters, self.history.raw.year))
+        if scenario.due is not None and days.due.min() < final + self.parameters.spike.days + 1:
+            raise InvalidInputError(
+                f"scenario {name!r} compares with other parcels up to {as_date(final)} (`peers: until`) and is due on "
+                f"{as_date(days.due.min())}; let it be due {self.parameters.spike.days + 1} days after that day or later"
+            )
+        if self.compared < self.day and days.due.min() <= self.day:
+            log.warning("scenario %r waits for a search: there are later scenes than those of the markers", name)
+            return min(self.day, int(days.due.min()) - 1)
+        return self.day
+
+    def _looks(self, parcels: Ints, due: Ints, last: int) -> Ints:
+        looks = self.history.looks(parcels)
+        since = (looks.day >= due[looks.owner]) & (looks.day <= last)
+        return np.bincount(looks.owner, since, minlength=len(parcels)).astype(np.int64)
+
+    def colours(self, name: str) -> pa.Table:
+        """The colours of the parcels of a scenario."""
+        judged, scenario = self.judge(name), self.parameters.scenarios[name]
+        said = [self._said(scenario, judged, number) for number in range(len(judged.parcels))]
+        there = np.flatnonzero([one is not None for one in said])
+        colour, reason = zip(*(one for one in said if one is not None), strict=True) if len(there) else ((), ())
+        details = _details(judged, scenario, np.isin(colour, ("not yet due", "cannot be seen")), there)
+        raw, rows = self.history.raw, pa.array(judged.parcels[there])
+        return pa.table(
+            {
+                "pid": raw.pids.take(rows),
+                "crop_name": pa.array(raw.crops, pa.string()).take(rows),
+                "scenario": pa.array([name] * len(there), pa.string()),
+                "colour": pa.array(colour, pa.string()),
+                "reason": pa.array(reason, pa.string()),
+                **details,
+                "due": dates(judged.days.due[there].astype(np.float64)),
+            }
+        )
+
+    def _said(self, scenario: Scenario, judged: _Judged, number: int) -> tuple[str, str] | None:
+        """Colour and reason of a parcel; None where no rule holds."""
+        rule = scenario.rules[judged.rule[number]] if judged.rule[number] >= 0 else None
+        if judged.firm[number]:
+            return (rule.colour, rule.reason) if rule else None
+        due, enough = int(judged.days.due[number]), looks_asked(scenario, self.parameters)
+        if rule is not None and rule.early and rule.colour != "red" and (rule.colour == "green" or due > self.day):
+            return rule.colour, rule.reason
+        if rule is not None and not rule.early and due > self.day:
+            due = int(judged.days.rule_due[judged.rule[number], number])
+        if due > self.day or self.day < judged.cut[number] or judged.cut[number] < due:
+            early_red = rule is not None and rule.early
+            return ("yellow", f"not certain yet: {rule.reason}") if rule and early_red else _waits(due)
+        if judged.looks[number] < enough:
+            return self._unseen(due, int(judged.looks[number]), enough)
+        if rule is None or rule.colour not in ("red", "green"):
+            return (rule.colour, rule.reason) if rule else None
+        return "yellow", f"not certain yet: {rule.reason}"
+
+    def _unseen(self, due: int, looks: int, enough: int) -> tuple[str, str]:
+        """What is said of a parcel after its due date without enough clear looks."""
+        until = due + self.parameters.judging.wait
+        if self.day <= until:
+            return "not yet due", f"was due on {as_date(due)}, waits for clear looks until {as_date(until)}"
+        return "cannot be seen", f"seen clearly {looks} of {enough} times since it was due on {as_date(due)}"
+
+    def evidence(self, name: str) -> pa.Table:
+        """The markers that count for the only parcel, and its clear looks."""
+        judged, scenario = self.judge(name), self.parameters.scenarios[name]
+        counts = np.zeros(len(judged.evidence.parcel), bool)
+        if len(judged.parcels) and judged.rule[0] >= 0:
+            counts = _counted(judged, scenario, int(judged.rule[0]))
+        markers = judged.evidence.fields[counts]
+        looks = self.history.raw.until(judged.cut, judged.parcels).ndvi
+        seen = np.full((len(looks.day), len(FIELDS)), np.nan)
+        seen[:, :3], seen[:, 3] = looks.day[:, None], looks.value
+        fields = np.concatenate([markers, seen])
+        names = [*judged.evidence.marker[counts], *["look"] * len(seen)]
+        return pa.table(
+            {
+                "marker": pa.array(names, pa.string()),
+                "marker_type": pa.array([*judged.evidence.kind[counts], *["s2"] * len(seen)], pa.string()),
+                **{f"date_{part}": dates(fields[:, number]) for number, part in enumerate(("start", "main", "end"))},
+                **{part: pa.array(fields[:, number + 3], from_pandas=True) for number, part in enumerate(FIELDS[3:])},
+            }
+        )
+
+    def _described(self, name: str, scenario: Scenario) -> Flags:
+        """Mask of the parcels whose attributes and claims satisfy a scenario; those without a value do not."""
+        fits = np.ones(len(self.claims), bool)
+        if scenario.claimed is not None:
+            fits &= self.claims.flags(scenario.claimed.removeprefix(CLAIM), name)
+        for attribute, where in scenario.where.items():
+            if attribute.startswith(CLAIM):
+                fits &= _fits(pa.chunked_array([self.claims.column(attribute.removeprefix(CLAIM), name)]), where)
+                continue
+            if attribute not in self.attributes.column_names:
+                raise NotFoundError(
+                    f"scenario {name!r} asks for {attribute!r}, which no raster gave; describe parcels by one"
+                )
+            values = self.attributes[attribute]
+            if values.null_count:
+                log.warning("scenario %r asks nothing of %d parcels without %s", name, values.null_count, attribute)
+            fits &= _fits(values, where)
+        return fits
 
 
-def _evidence(lake: Lake, parcels: ParcelSet, pids: Sequence[str] | None) -> _Evidence:
-    key = {"aoi": parcels.aoi, "year": parcels.year}
-    requested = None if pids is None else list(pids)
-    declared = lake.query("markers.declared", **key, ptype=parcels.ptype, pids=requested)
-    check_pids(declared["pid"], requested or (), parcels)
-    rows = lake.query("markers.of_parcels", **key, part=part_of(parcels), pids=requested)
+def _waits(due: int) -> tuple[str, str]:
+    return "not yet due", f"is judged on {as_date(due)}"
+
+
+def _counted(judged: _Judged, scenario: Scenario, number: int) -> Flags:
+    return rules.counted(
+        judged.evidence, scenario.rules[number], judged.days.first[number], judged.days.last[number]
+    )
+
+
+def _details(judged: _Judged, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
+    """The columns events, date_start, date_end and confidence; null where `nothing` is judged."""
+    parcels = len(judged.parcels)
+    events = np.zeros(parcels, np.int64)
+    first, last, confidence = (np.full(parcels, np.nan) for _ in range(3))
+    for number in range(len(scenario.rules)):
+        some = _counted(judged, scenario, number) & (judged.rule == number)[judged.evidence.parcel]
+        parcel, fields = judged.evidence.parcel[some], judged.evidence.fields[some]
+        np.add.at(events, parcel, 1)
+        np.fmin.at(first, parcel, fields[:, 0])
+        np.fmax.at(last, parcel, fields[:, 2])
+        np.fmax.at(confidence, parcel, fields[:, 6])
+    observed = judged.evidence.marker == "observed"
+    parcel, fields = judged.evidence.parcel[observed], judged.evidence.fields[observed]
+    seen = np.full((parcels, 3), np.nan)
+    seen[parcel] = fields[:, [0, 2, 6]]
+    absent = (events == 0)[there]
+    columns = [np.where(absent, each[there], own[there]) for each, own in zip(seen.T, (first, last, confidence), strict=True)]
+    start, end, share = (np.where(nothing, np.nan, column) for column in columns)
+    return {
+        "events": pa.array(events[there], mask=absent | nothing),
+        "date_start": dates(start),
+        "date_end": dates(end),
+        "confidence": pa.array(share, pa.float64(), from_pandas=True),
+    }
+
+
+def _court(
+    lake: Lake,
+    parcels: ParcelSet,
+    parameters: Parameters,
+    scenarios: Sequence[str],
+    pids: Sequence[str] | None,
+    day: date | str | None,
+) -> _Court:
+    """Read what is judged."""
+    given = marker_names(parameters)
+    for name in scenarios:
+        unknown = sorted(rules.markers_of(parameters.scenarios[name]) - given)
+        if unknown:
+            raise InvalidInputError(
+                f"scenario {name!r} counts the marker {unknown[0]!r}, which no detector gives; "
+                f"there are: {', '.join(sorted(given))}"
+            )
+    key = parcels.params
+    raw = series.read_raw(lake, parcels, parameters, pids)
+    rows = lake.query(
+        "markers.of_parcels", aoi=parcels.aoi, year=parcels.year, part=part_of(parcels), pids=None if pids is None else list(pids)
+    )
     if not rows.num_rows:
         raise NotFoundError(f"no markers of {parcels.name} were found yet; find them first (`cbm-lake markers find`)")
-    declared_pids = declared["pid"].combine_chunks()
-    rows = rows.filter(pc.is_in(rows["pid"], declared_pids))
-    parcel = pc.index_in(rows["pid"], declared_pids).to_numpy().astype(np.int64)
-    marker = rows["marker"].to_numpy()
-    observed = marker == "observed"
-    unseen, gap = np.ones(len(declared_pids), bool), np.full(len(declared_pids), np.inf)
-    unseen[parcel[observed]] = ~rows["observable"].to_numpy()[observed].astype(bool)
-    gap[parcel[observed]] = rows["value_3"].to_numpy()[observed]
-    return _Evidence(
-        parcels.year,
-        declared_pids,
-        declared["crop_name"].combine_chunks(),
-        declared["crop_code"].combine_chunks(),
-        parcel,
-        marker,
-        rows["marker_type"].to_numpy(),
-        rows["date_start"].to_numpy().astype("datetime64[D]"),
-        rows["date_end"].to_numpy().astype("datetime64[D]"),
-        np.nan_to_num(rows["confidence"].to_numpy()),
-        unseen,
-        gap,
-        _attributes(lake, parcels, declared_pids),
-    )
+    last = lake.query("markers.last_day", **key)["day"][0].as_py()
+    begin = parameters.season.days(parcels.year)[0]
+    judged = (_as_day(day) - EPOCH).days if day is not None else begin if last is None else last
+    rows = rows.filter(pc.is_in(rows["pid"], raw.pids))
+    attributes = lake.query("markers.attributes", **key)
+    attributes = attributes.take(pc.index_in(raw.pids, attributes["pid"].combine_chunks()))
+    compared = _compared(rows, raw)
+    return _Court(History(raw, _peers(rows, raw.pids)), attributes, Claims(lake, parcels, raw.pids), judged, compared)
 
 
-def _attributes(lake: Lake, parcels: ParcelSet, pids: pa.Array) -> pa.Table:
-    """The columns of parcel_attributes in the order of `pids`; null where a parcel has none."""
-    key = parcels.params
-    rows = lake.query("markers.attributes", **key)
-    return rows.take(pc.index_in(pids, rows["pid"].combine_chunks()))
+def _as_day(day: date | str) -> date:
+    if isinstance(day, date):
+        return date(day.year, day.month, day.day)
+    try:
+        return date.fromisoformat(day)
+    except ValueError as error:
+        raise InvalidInputError(f"{day!r} is no day; write it as 2024-06-15") from error
 
 
-def _scenario_colours(evidence: _Evidence, name: str, parameters: Parameters) -> pa.Table:
-    """The colours of the parcels in one scenario."""
-    scenario = parameters.scenarios[name]
-    asked = _asked(evidence, scenario) & _described(evidence, scenario, name)
-    decided = np.full(len(asked), -1)
-    events = np.zeros(len(asked), np.int64)
-    first, last = (np.full(len(asked), np.datetime64("NaT", "D")) for _ in range(2))
-    confidence = np.full(len(asked), np.nan)
-    for number, rule in enumerate(scenario.rules):
-        counted = _counted(evidence, rule)
-        holds = asked & (decided < 0) & _holds(evidence, rule, counted)
-        decided[holds] = number
-        some = counted & holds[evidence.parcel]
-        np.add.at(events, evidence.parcel[some], 1)
-        np.fmin.at(first, evidence.parcel[some], evidence.start[some])
-        np.fmax.at(last, evidence.parcel[some], evidence.end[some])
-        np.fmax.at(confidence, evidence.parcel[some], evidence.confidence[some])
-    coloured = np.flatnonzero(decided >= 0)
-    none = events[coloured] == 0
-    rules = [scenario.rules[number] for number in decided[coloured]]
-    return pa.table(
-        {
-            "pid": evidence.pids.take(pa.array(coloured)),
-            "crop_name": evidence.crops.take(pa.array(coloured)),
-            "scenario": pa.array([name] * len(coloured), pa.string()),
-            "colour": pa.array([rule.colour for rule in rules], pa.string()),
-            "reason": pa.array([rule.reason for rule in rules], pa.string()),
-            "events": pa.array(events[coloured], mask=none),
-            "date_start": pa.array(first[coloured], pa.date32()),
-            "date_end": pa.array(last[coloured], pa.date32()),
-            "confidence": pa.array(confidence[coloured], pa.float64(), from_pandas=True),
-        }
-    )
+def _compared(rows: pa.Table, raw: series.Raw) -> int:
+    """The last day that the markers in the lake may rest on: NEVER where no clear look is later than their search."""
+    observed = rows.filter(pc.equal(rows["marker"], "observed"))
+    last = np.full(len(raw.pids), np.iinfo(np.int32).min)
+    ends = observed["date_end"].cast(pa.int32()).fill_null(np.iinfo(np.int32).min).to_numpy()
+    last[pc.index_in(observed["pid"], raw.pids).to_numpy()] = ends
+    until = raw.parameters.peers.last_day(raw.year, raw.parameters.season.days(raw.year)[1])
+    later = raw.until().ndvi
+    later = later.take((later.day > last[later.owner]) & (later.day <= until + raw.parameters.spike.days))
+    return int(later.day.min()) - 1 if len(later.day) else NEVER
 
 
-def _asked(evidence: _Evidence, scenario: Scenario) -> Flags:
+def _peers(rows: pa.Table, pids: pa.Array) -> list[Events]:
+    """The markers of the comparison with other parcels, as the search wrote them."""
+    result = []
+    for marker in PEERS:
+        some = rows.filter(pc.equal(rows["marker"], marker))
+        days = [some[f"date_{part}"].cast(pa.int32()).cast(pa.float64()).to_numpy() for part in ("start", "main", "end")]
+        values = [some[name].cast(pa.float64()).to_numpy() for name in FIELDS[3:]]
+        parcel = pc.index_in(some["pid"], pids).to_numpy().astype(np.int64)
+        fields = np.column_stack([*days, *values])
+        practice = some["practice"].to_numpy()
+        result.append(Events(marker, parcel, fields, some["marker_type"].to_numpy(), practice))
+    return result
+
+
+def _empty() -> pa.Table:
+    names = ("pid", "crop_name", "scenario", "colour", "reason")
+    return pa.schema(
+        [
+            *(pa.field(name, pa.string()) for name in names),
+            ("events", pa.int64()),
+            ("date_start", pa.date32()),
+            ("date_end", pa.date32()),
+            ("confidence", pa.float64()),
+            ("due", pa.date32()),
+        ]
+    ).empty_table()
+
+
+def _asked(crops: npt.NDArray[np.object_], codes: pa.Array, scenario: Scenario) -> Flags:
     """Mask of the parcels whose crop, by name or code, a scenario applies to; all where it names neither."""
     if scenario.crops is None and scenario.codes is None:
-        return np.ones(len(evidence.pids), bool)
-    names = pc.utf8_lower(evidence.crops)
-    asked = pc.is_in(evidence.codes, pa.array(scenario.codes or (), pa.string())).to_numpy(zero_copy_only=False)
+        return np.ones(len(crops), bool)
+    names = pc.utf8_lower(pa.array(crops, pa.string()))
+    asked = pc.is_in(codes, pa.array(scenario.codes or (), pa.string())).to_numpy(zero_copy_only=False)
     for crop in scenario.crops or ():
         named = pc.fill_null(pc.match_substring(names, crop.lower()), False)
         asked = asked | named.to_numpy(zero_copy_only=False)
     return np.asarray(asked, bool)
-
-
-def _described(evidence: _Evidence, scenario: Scenario, name: str) -> Flags:
-    """Mask of the parcels whose attributes satisfy a scenario; those without a value do not."""
-    fits = np.ones(len(evidence.pids), bool)
-    for attribute, where in scenario.where.items():
-        if attribute not in evidence.attributes.column_names:
-            raise NotFoundError(
-                f"scenario {name!r} asks for {attribute!r}, which no raster gave; describe parcels by one"
-            )
-        values = evidence.attributes[attribute]
-        if values.null_count:
-            log.warning("scenario %r asks nothing of %d parcels without %s", name, values.null_count, attribute)
-        fits &= _fits(values, where)
-    return fits
 
 
 def _fits(values: pa.ChunkedArray, where: Where) -> Flags:
@@ -207,30 +424,3 @@ def _fits(values: pa.ChunkedArray, where: Where) -> Flags:
                 raise InvalidInputError("texts of classes are asked for by among, not by at_least or at_most")
             fits = pc.and_(fits, pc.fill_null(holds(values, bound), False))
     return np.asarray(fits.to_numpy(), bool)
-
-
-def _counted(evidence: _Evidence, rule: Rule) -> Flags:
-    """Mask of the markers that a rule counts."""
-    counted = np.asarray(evidence.marker == rule.marker) & (evidence.confidence >= rule.confidence)
-    if rule.type is not None:
-        counted &= evidence.kind == rule.type
-    if rule.from_ is not None or rule.to is not None:
-        first, last = Season(start=rule.from_ or "01-01", end=rule.to or "12-31").days(evidence.year)
-        start, end = np.datetime64(first, "D"), np.datetime64(last, "D")
-        counted &= (evidence.start <= end) & (evidence.end >= start)
-    return counted
-
-
-def _holds(evidence: _Evidence, rule: Rule, counted: Flags) -> Flags:
-    """Mask of the parcels that satisfy all conditions of a rule."""
-    number = np.bincount(evidence.parcel[counted], minlength=len(evidence.pids))
-    holds = np.ones(len(evidence.pids), bool)
-    if rule.unseen is not None:
-        holds &= evidence.unseen == rule.unseen
-    if rule.gap is not None:
-        holds &= evidence.gap > rule.gap
-    if rule.at_least is not None:
-        holds &= number >= rule.at_least
-    if rule.at_most is not None:
-        holds &= number <= rule.at_most
-    return holds

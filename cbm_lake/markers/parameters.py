@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -17,6 +19,8 @@ from cbm_lake.files.documents import parse_yaml, read_yaml
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Days = Annotated[int, Field(ge=0)]
+CLAIM: Final = "declared."
+"""What names of columns of the parcel file begin with in scenarios."""
 EPOCH: Final = date(1970, 1, 1)
 
 
@@ -122,17 +126,73 @@ class Peers(_Group):
 
     least: Annotated[int, Field(ge=2)]
     outlier: Positive
+    until: MonthDay | None
+
+    def last_day(self, year: int, end: int) -> int:
+        """The last day that is compared, since 1970-01-01; `end` where no day is set."""
+        return end if self.until is None else (date.fromisoformat(f"{year}-{self.until}") - EPOCH).days
+
+
+class Judging(_Group):
+    """When a light may be said."""
+
+    looks: Annotated[int, Field(ge=0)]
+    wait: Days
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day that a scenario names: of the year, or as each parcel's own claim has it."""
+
+    text: str
+    """As it was written."""
+    day: str | None
+    """Month-day, for all parcels."""
+    column: str | None
+    """Column of the parcel file with the day of each parcel."""
+    shift: int
+    """Days that are added."""
+
+
+_DAY: Final = re.compile(r"(?:declared\.(?P<column>\S.*?)|(?P<day>\d\d-\d\d))(?:\s*(?P<shift>[+-]\s*\d+)\s*days?)?")
+
+
+def _days(value: object) -> object:
+    """The days of a text or a list of them, of which each parcel takes the first that it has."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not texts:
+        raise ValueError(_NO_DAY)
+    return tuple(_a_day(text) for text in texts)
+
+
+def _a_day(text: object) -> Day:
+    if isinstance(text, Day):
+        return text
+    parts = _DAY.fullmatch(text.strip()) if isinstance(text, str) else None
+    if parts is None:
+        raise ValueError(_NO_DAY)
+    if parts["day"]:
+        _is_a_day(parts["day"])
+    return Day(str(text), parts["day"], parts["column"], int((parts["shift"] or "0").replace(" ", "")))
+
+
+_NO_DAY: Final = "a day is written 07-31, declared.COLUMN, or declared.COLUMN + 20 days"
+When = Annotated[tuple[Day, ...], BeforeValidator(_days)]
+"""One day or several, of which each parcel takes the first that it has."""
 
 
 class Rule(_Group):
     """One rule of a scenario; all of its conditions must hold."""
 
-    colour: Literal["green", "yellow", "red"]
+    colour: Literal["green", "yellow", "red", "cannot be seen"]
     reason: str
+    due: When | None = None
+    early: bool = False
     marker: str | None = None
     type: str | None = None
-    from_: Annotated[MonthDay | None, Field(alias="from")] = None
-    to: MonthDay | None = None
+    from_: Annotated[When | None, Field(alias="from")] = None
+    to: When | None = None
+    within: bool = False
     confidence: Share = 0.0
     at_least: int | None = None
     at_most: int | None = None
@@ -166,7 +226,19 @@ class Scenario(_Group):
     crops: tuple[str, ...] | None = None
     codes: tuple[str, ...] | None = None
     where: dict[str, Where] = {}
+    claimed: str | None = None
+    due: When | None = None
+    looks: Annotated[int | None, Field(ge=0)] = None
+    example: bool = False
     rules: tuple[Rule, ...]
+
+    @model_validator(mode="after")
+    def _is_due(self) -> Scenario:
+        if self.due is None and any(rule.due is not None for rule in self.rules):
+            raise ValueError("a scenario whose rules are due says itself when the last of them is: due")
+        if self.claimed is not None and not self.claimed.startswith(CLAIM):
+            raise ValueError(f"claimed names a column of the parcel file: {CLAIM}COLUMN")
+        return self
 
 
 class Parameters(_Group):
@@ -180,6 +252,7 @@ class Parameters(_Group):
     work: Work
     smooth: Smooth
     peers: Peers
+    judging: Judging
     scenarios: dict[str, Scenario]
 
 
