@@ -22,6 +22,7 @@ from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.lights import COLOURS
 from cbm_lake.qa.inspection import VERDICTS
 
 STATUSES: Final = ("open", "notified", "answered", "closed")
@@ -84,9 +85,9 @@ def open_cases(
     as_of = lake.as_of or clock.now()
     lights = _lights(lake, (aoi, year, ptype), _listed(scenarios), _listed(pids), day, parameters)
     wanted = set(_listed(colours) or ())
-    unknown = sorted(wanted - set(markers.COLOURS))
+    unknown = sorted(wanted - set(COLOURS))
     if unknown:
-        raise InvalidInputError(f"no light is {unknown[0]}; choose from {', '.join(markers.COLOURS)}")
+        raise InvalidInputError(f"no light is {unknown[0]}; choose from {', '.join(COLOURS)}")
     parcels = lake.parcel_set(aoi, year, ptype)
     chosen = [light for light in lights if light["colour"] in wanted]
     common = {
@@ -347,8 +348,14 @@ def _lights(
 ) -> list[Row]:
     """Lights, each with the day at the end of which it was judged."""
     table = markers.traffic_light(*key, scenarios=scenarios, pids=pids, parameters=parameters, day=day, lake=lake)
-    judged = _day(day) or markers.last_day(*key, lake=lake)
+    judged = _day(day) or _last_day(lake, lake.parcel_set(*key))
     return [{**row, "day": judged} for row in table.to_pylist()]
+
+
+def _last_day(lake: Lake, parcels: ParcelSet) -> date | None:
+    """The day at the end of which lights are judged unless another one is asked for."""
+    day = lake.query("markers.last_day", **parcels.params)["day"][0].as_py()
+    return None if day is None else date.fromordinal(date(1970, 1, 1).toordinal() + day)
 
 
 def _opening(light: Row) -> Row:
