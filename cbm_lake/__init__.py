@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cbm_lake import (
         card2db,
         cards,
+        cases,
         extract,
         foi,
         get,
@@ -65,6 +66,7 @@ _PUBLIC: Final = {
     "basemaps": "parcel",
     "card2db": "",
     "cards": "",
+    "cases": "",
     "chips": "parcel",
     "estimate": "extract.cost",
     "extract": "",
@@ -104,6 +106,7 @@ __all__ = [
     "basemaps",
     "card2db",
     "cards",
+    "cases",
     "chips",
     "estimate",
     "extract",

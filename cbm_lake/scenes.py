@@ -8,7 +8,6 @@ where they are: put back, it counts as before. Every decision is kept, with who 
 from __future__ import annotations
 
 import difflib
-import getpass
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -16,7 +15,7 @@ from importlib.metadata import version
 import pyarrow as pa
 
 from cbm_lake import cards
-from cbm_lake.config import Workspace
+from cbm_lake.config import current_user
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.files import clock
 from cbm_lake.lake import Lake, lake_or_default, schemas
@@ -100,18 +99,7 @@ def _decide(lake: Lake, selected: Sequence[tuple[str, str]], status: str, why: s
     """Record the decision for all scenes in one commit."""
     if not why.strip():
         raise InvalidInputError(f"say why the scenes are {status}; the reason is kept")
-    decision = {"status": status, "why": why.strip(), "who": who or _user(), "decided": clock.now()}
+    decision = {"status": status, "why": why.strip(), "who": who or current_user(), "decided": clock.now()}
     rows = [{"card": card, "scene": scene, **decision, "version": version("cbm-lake")} for card, scene in selected]
     if rows:
         lake.add_exclusions(pa.Table.from_pylist(rows, schema=schemas.EXCLUSIONS))
-
-
-def _user() -> str:
-    """The user of the settings, else of the computer."""
-    name = Workspace.here().config.set.user
-    if name:
-        return name
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container's user has a number only
-        return "unknown"

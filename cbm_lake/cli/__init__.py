@@ -13,6 +13,7 @@ import typer
 
 from cbm_lake.cli import (
     card2db,
+    cases,
     changes,
     check,
     estimate,
@@ -136,6 +137,7 @@ def demo(
 
 
 app.add_typer(card2db.app, name="card2db")
+app.add_typer(cases.app, name="cases")
 app.add_typer(parcels.app, name="parcels")
 app.add_typer(export.app, name="export")
 app.add_typer(extract.app, name="extract")

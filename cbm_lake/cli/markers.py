@@ -115,6 +115,8 @@ def evidence(
 
     rows = markers.evidence(aoi, year, pid, scenario, ptype, parameters=parameters, day=day)
     show(rows, output, f"evidence of {scenario} on parcel {pid} of {aoi} {year}")
+
+
 @app.command("parts")
 def parts(
     aoi: Aoi,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import logging
 import os
@@ -29,6 +30,17 @@ UMASK: Final = "CBM_LAKE_UMASK"
 """Variable with the umask of commands."""
 _OTHERS: Final = 0o007
 """The rights of those who are neither the owner nor in the group."""
+
+
+def current_user() -> str:
+    """The user of the settings (set.user), else of the computer."""
+    name = Workspace.here().config.set.user
+    if name:
+        return name
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user has a number only
+        return "unknown"
 
 
 def get_value(keys: Sequence[str]) -> Any:

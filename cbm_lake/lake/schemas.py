@@ -235,6 +235,56 @@ EXCLUSIONS: Final = pa.schema(
 )
 """One row per decision of a person to leave a scene out or to put it back; the latest counts, earlier ones stay."""
 
+_PHOTO: Final = pa.struct(
+    [
+        pa.field("name", pa.string()),  # of the file that was handed in
+        pa.field("file", pa.string()),  # in the lake
+        pa.field("sha256", pa.string()),
+        pa.field("pixels_sha256", pa.string()),  # of the decoded picture, whatever the EXIF says
+        pa.field("taken", _TIME),  # null where the zone of the camera's clock is not known
+        pa.field("clock", pa.string()),  # the camera's, as it wrote it
+        pa.field("lon", pa.float64()),  # degrees, WGS 84
+        pa.field("lat", pa.float64()),
+        pa.field("direction", pa.float64()),  # degrees from north, clockwise
+        pa.field("distance", pa.float64()),  # metres to the parcel
+        pa.field("contradictions", pa.list_(pa.string())),
+    ]
+)
+
+DECISIONS: Final = pa.schema(
+    [
+        pa.field("case_id", pa.string(), nullable=False),
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),
+        pa.field("pid", pa.string(), nullable=False),
+        pa.field("scenario", pa.string(), nullable=False),
+        pa.field("number", pa.int32(), nullable=False),  # 1 is the one that opened the case
+        pa.field("status", pa.string(), nullable=False),  # open, notified, answered or closed: from then on
+        pa.field("who", pa.string(), nullable=False),
+        pa.field("decided", _TIME, nullable=False),
+        pa.field("as_of", _TIME, nullable=False),  # open_lake(as_of=…) shows what they saw
+        pa.field("note", pa.string(), nullable=False),
+        pa.field("day", pa.date32()),  # at the end of which the light was judged; this and what follows when opened
+        pa.field("colour", pa.string()),
+        pa.field("reason", pa.string()),
+        pa.field("date_start", pa.date32()),
+        pa.field("date_end", pa.date32()),
+        pa.field("confidence", pa.float64()),
+        pa.field("parameters", pa.string()),  # JSON of what differed from the defaults
+        pa.field("parcels", pa.string()),  # version of the parcel set
+        pa.field("epsg", pa.int32()),
+        pa.field("geometry", pa.binary()),  # WKB; the case stays with it when parcels are declared anew
+        pa.field("answer_by", pa.date32()),  # of a notice
+        pa.field("notice", pa.string()),  # SHA-256 of the report that was sent
+        pa.field("outcome", pa.string()),  # of a closed case: conforming, nonconforming or inconclusive
+        pa.field("photos", pa.list_(_PHOTO)),  # of an answer
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        _SEQUENCE,
+    ]
+)
+"""One row per decision on a case; earlier ones stay, and the last, by `number`, says how the case stands."""
+
 OBSIDS: Final = pa.schema(
     [
         pa.field("card", pa.string(), nullable=False),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from cbm_lake.files import clock, digests, filenames
 from cbm_lake.files.filenames import Order
 from cbm_lake.geo import geoparquet
 from cbm_lake.lake import manifest, revisions, schemas, sums, tables
-from cbm_lake.lake.nights import Nights
+from cbm_lake.lake.nights import Nights, memory_of
 from cbm_lake.lake.pixels import Pixels
 from cbm_lake.lake.records import FileEntry, LedgerEntry
 from cbm_lake.lake.slots import SlotContent, lost, reserved
@@ -230,58 +230,7 @@ class Writing(Nights, Pixels):
                 where rows of the table never rest on one.
         """
         self._check_present()
-        self._tables[name].put(rows, "part", part, {} if memory is None else {_memory_of(part): memory})
-
-    def remembered(self, name: str, part: int) -> tuple[int, int]:
-        """The number of the file of what the rows of a part rest on (0: none), and how often the part was replaced."""
-        table = self._tables[name].open()
-        if table is None:
-            return 0, 0
-        return table.transaction_version(_memory_of(part)) or 0, table.transaction_version(str(part)) or 0
-
-    def write_memory(self, folder: str, part: int, rows: pa.Table) -> int:
-        """Store what the rows of a part are to rest on, as a file that can be lost; returns its number."""
-        self._check_present()
-        written = self._store.write_as(
-            lambda digest: digests.named(f"{folder}/{part:x}", digest),
-            rows.schema,
-            lambda writer: writer.write_table(rows),
-            use_dictionary=False,
-            write_statistics=False,
-            compression="lz4",  # numbers that hardly shrink: written every night, read once
-            compression_level=None,
-        )
-        return _number(written.name)
-
-    def read_memory(self, folder: str, part: int, number: int) -> pa.Table | None:
-        """What `write_memory` stored; None where it is no more there, or is damaged."""
-        name = next((name for name in self._memories(folder, part) if _number(name) == number), None)
-        if name is None or not self._store.is_as_written(name):
-            return None
-        return self._store.read(name)
-
-    def forget_memories(self, folder: str, part: int, but: int) -> None:
-        """Delete what other rows of a part rested on."""
-        self._store.discard_old([name for name in self._memories(folder, part) if _number(name) != but], 0)
-
-    def _memories(self, folder: str, part: int) -> list[str]:
-        names = map(self._store.name, self._store.files(folder))
-        return [name for name in names if name.rpartition("/")[2].startswith(f"{part:x}-") and digests.recorded(name)]
-
-    def record_changes(self, parcels: ParcelSet, rows: Callable[[], pa.Table | None]) -> bool:
-        """Record the changes of a night over a parcel set, all in one commit; see schemas.CHANGES.
-
-        Args:
-            parcels: the set.
-            rows: works out what is to be recorded, given what is; again where somebody else has recorded meanwhile.
-                None records nothing.
-
-        Returns:
-            Whether anything was recorded.
-        """
-        self._check_present()
-        key = f"{parcels.aoi}/{parcels.year}/{parcels.ptype}"
-        return self._tables["changed"].append_next(lambda _: rows(), key)
+        self._tables[name].put(rows, "part", part, {} if memory is None else {memory_of(part): memory})
 
     def compact(self, card: str | None = None) -> int:
         """Merge signature files into files sorted by parcel; returns how many were merged.
@@ -362,23 +311,6 @@ class Writing(Nights, Pixels):
         self._store.write_as(lambda digest: digests.named(stem, digest), rows.schema, write)
 
 
-def _memory_of(part: int) -> str:
-    """The name of the number that says on what the rows of a part rest."""
-    return f"memory/{part}"
-
-
-def _number(name: str) -> int:
-    """The number of a file with a digest on record, 1 or more."""
-    return int((digests.recorded(name) or "0")[:15], 16) + 1
-
-
-def _numbered(rows: pa.Table, sequence: int) -> pa.Table:
-    """The rows of the catalogue with the number of their file."""
-    index, field = rows.schema.get_field_index("sequence"), schemas.SCENES.field("sequence")
-    numbers = pa.repeat(pa.scalar(sequence, field.type), rows.num_rows)
-    return rows.append_column(field, numbers) if index < 0 else rows.set_column(index, field, numbers)
-
-
 def _stac_geoparquet(rows: pa.Table) -> pa.Table:
     """The table, assets of its cards only, with the metadata of GeoParquet 1.1 and STAC-GeoParquet 1.0."""
     import json
@@ -415,3 +347,10 @@ def _labelled(rows: pa.Table | pa.RecordBatchReader, ptype: str, version: str) -
         return label(rows)
     schema = label(pa.Table.from_batches([], rows.schema)).schema
     return pa.RecordBatchReader.from_batches(schema, map(label, rows))
+
+
+def _numbered(rows: pa.Table, sequence: int) -> pa.Table:
+    """The rows of the catalogue with the number of their file."""
+    index, field = rows.schema.get_field_index("sequence"), schemas.SCENES.field("sequence")
+    numbers = pa.repeat(pa.scalar(sequence, field.type), rows.num_rows)
+    return rows.append_column(field, numbers) if index < 0 else rows.set_column(index, field, numbers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cbm_lake.config import Workspace
+from cbm_lake.config import Workspace, current_user
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.files import clock
 from cbm_lake.lake import Lake, lake_or_default, schemas
@@ -69,7 +68,7 @@ def inspect(
         "bucket_id": bucket,
         "verdict": verdict,
         "note": note,
-        "inspector": who or Workspace.here().config.set.user or getpass.getuser(),
+        "inspector": who or current_user(),
         "inspected": now,
         "as_of": lake.as_of or now,
         "version": version("cbm-lake"),

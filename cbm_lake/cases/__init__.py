@@ -1,0 +1,36 @@
+"""Cases: what is to be settled with a farmer, from the light that opened it to its end, with who decided what and when.
+
+A case belongs to a parcel and a scenario: open, notified, answered, closed. Every decision stays, with the timestamp of
+the lake that its maker saw, so that `verify` can judge again. A case stays with the geometry of its parcel.
+
+import cbm_lake as cbm
+
+opened = cbm.cases.open_cases("ms", 2024, scenarios="grassland is mown")
+cbm.cases.notices(opened["case_id"].to_pylist(), "notices.gpkg", answer_by="2024-09-01")
+cbm.cases.answer("3f2a9c…", "mown on 3 July", files=["photo.jpg"])
+cbm.cases.close("3f2a9c…", "conforming")
+cbm.cases.listed("ms", 2024, statuses=["open", "answered"])
+cbm.cases.verify("3f2a9c…").equal
+"""
+
+from cbm_lake.cases.notices import Replay, notices, save_photo, verify
+from cbm_lake.cases.photos import Photo
+from cbm_lake.cases.photos import read as read_photo
+from cbm_lake.cases.record import STATUSES, answer, close, history, listed, notify, open_cases, reopen
+
+__all__ = [
+    "STATUSES",
+    "Photo",
+    "Replay",
+    "answer",
+    "close",
+    "history",
+    "listed",
+    "notices",
+    "notify",
+    "open_cases",
+    "read_photo",
+    "reopen",
+    "save_photo",
+    "verify",
+]

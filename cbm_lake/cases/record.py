@@ -1,0 +1,408 @@
+"""Decisions on cases: opened, notified, answered, closed, opened again; appended to the lake, never overwritten."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from importlib.metadata import version
+from typing import Any, Final, TypeAlias
+
+import pyarrow as pa
+import shapely
+
+from cbm_lake import markers
+from cbm_lake.cases import lineage, photos
+from cbm_lake.config import current_user
+from cbm_lake.errors import InvalidInputError, NotFoundError, some
+from cbm_lake.files import clock
+from cbm_lake.files.dates import day_of
+from cbm_lake.geo.reprojection import reprojected
+from cbm_lake.lake import Lake, lake_or_default, schemas
+from cbm_lake.lake.arguments import checked
+from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.lights import COLOURS
+from cbm_lake.qa.inspection import VERDICTS
+
+STATUSES: Final = ("open", "notified", "answered", "closed")
+"""How a case may stand."""
+_AFTER: Final = {
+    "notified": ("open", "answered"),
+    "answered": ("notified", "answered"),
+    "closed": ("open", "notified", "answered"),
+    "open": ("closed",),
+}
+"""The status that a case must have before a decision gives it another."""
+LIGHT: Final = ("colour", "reason", "date_start", "date_end", "confidence")
+"""What of a light is recorded."""
+_FOLDER: Final = "cases/photos"
+Row: TypeAlias = dict[str, Any]
+Names: TypeAlias = str | Sequence[str]
+
+
+@checked
+def open_cases(
+    aoi: str,
+    year: int,
+    ptype: str | None = None,
+    *,
+    scenarios: Names | None = None,
+    colours: Names = ("red",),
+    pids: Names | None = None,
+    day: date | str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    note: str = "",
+    who: str | None = None,
+    lake: Lake | None = None,
+) -> pa.Table:
+    """Open a case for each parcel and scenario whose light has one of some colours, in one commit.
+
+    Parcels that have a case of that scenario already, closed or not, get no second one; nor do those whose geometry is
+    for the greater part that of a case under another identifier, as after a parcel set was replaced.
+
+    Args:
+        aoi: area.
+        year: year of the declaration.
+        ptype: which parcel set; None is the main one.
+        scenarios: names of scenarios; None is all.
+        colours: of the lights.
+        pids: only these parcels.
+        day: see `markers.traffic_light`.
+        parameters: see `markers.traffic_light`; they are recorded.
+        note: free text.
+        who: decides it; None is the user of the settings (set.user), else of the computer.
+        lake: the lake; None is the workspace's.
+
+    Returns:
+        The cases that were opened, rows of the view `cases`.
+
+    Raises:
+        NotFoundError: no such parcels, or no markers of them.
+        InvalidInputError: a scenario or colour is unknown.
+    """
+    lake = lake_or_default(lake)
+    as_of = lake.as_of or clock.now()
+    lights = _lights(lake, (aoi, year, ptype), _listed(scenarios), _listed(pids), day, parameters)
+    wanted = set(_listed(colours) or ())
+    unknown = sorted(wanted - set(COLOURS))
+    if unknown:
+        raise InvalidInputError(f"no light is {unknown[0]}; choose from {', '.join(COLOURS)}")
+    parcels = lake.parcel_set(aoi, year, ptype)
+    chosen = [light for light in lights if light["colour"] in wanted]
+    common = {
+        "aoi": parcels.aoi,
+        "year": parcels.year,
+        "ptype": parcels.ptype,
+        "parcels": parcels.version,
+        "note": note.strip(),
+        "who": who or current_user(),
+        "as_of": as_of,
+        "parameters": _json(parameters),
+    }
+    outlines = _outlines(lake, parcels, {light["pid"] for light in chosen})
+    opened: list[str] = []
+
+    def rows() -> pa.Table:
+        fresh = lineage.without_case(lake.at(None), parcels, chosen, outlines)
+        decisions = [_opening({**common, **light, **outlines[light["pid"]]}) for light in fresh]
+        opened[:] = [decision["case_id"] for decision in decisions]
+        return _table(decisions)
+
+    if chosen:
+        lake.at(None).decide(rows)
+    return lake.at(None).query("cases.of_ids", ids=opened)
+
+
+@checked
+def notify(
+    cases: Names,
+    *,
+    answer_by: date | str | None = None,
+    notices: Mapping[str, str] | None = None,
+    note: str = "",
+    who: str | None = None,
+    lake: Lake | None = None,
+) -> pa.Table:
+    """Record that the farmers of open cases were told, in one commit; see `notices` for what is sent to them.
+
+    Args:
+        cases: identifiers, or the beginnings of them.
+        answer_by: day until which an answer is expected.
+        notices: SHA-256 of what was sent, by the identifier of the case.
+        note: free text.
+        who: see `open_cases`.
+        lake: the lake; None is the workspace's.
+
+    Returns:
+        The cases as they stand then.
+
+    Raises:
+        NotFoundError: there is no such case, or several begin so.
+        InvalidInputError: one of them is notified already, or closed; nothing is recorded.
+    """
+    extra = {"answer_by": _day(answer_by)}
+    digests = dict(notices or {})
+    return _decide(cases, "notified", note, who, lake, lambda case: {**extra, "notice": digests.get(case["case_id"])})
+
+
+@checked
+def answer(
+    case: str,
+    note: str = "",
+    *,
+    files: Names = (),
+    who: str | None = None,
+    lake: Lake | None = None,
+) -> pa.Table:
+    """Record the answer to a notice, with geotagged photos; a case may be answered several times.
+
+    What the EXIF of a photo says is compared with the parcel, the time of the notice, and all photos of other cases;
+    contradictions are recorded with it. The photo is stored in the lake under its digest.
+
+    Args:
+        case: identifier, or the beginning of one.
+        note: the answer.
+        files: photos: JPEG, TIFF, PNG or WebP.
+        who: see `open_cases`.
+        lake: the lake; None is the workspace's.
+
+    Returns:
+        The case as it stands then.
+
+    Raises:
+        NotFoundError: there is no such case, or several begin so.
+        InvalidInputError: it was not notified, a file is no photo, or neither a text nor a photo is given.
+        SourceError: a file cannot be read, or the lake not be written.
+    """
+    paths = _listed(files) or ()
+    if not note.strip() and not paths:
+        raise InvalidInputError("an answer needs a text or a photo")
+    taken = [photos.read(path) for path in paths]
+    current = lake_or_default(lake).at(None)
+    for photo in taken:
+        current.store_file(_file(photo), photo.content)
+
+    def judged(row: Row) -> Row:
+        earlier = current.query("cases.photos").to_pylist()
+        shape = reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], 4326)
+        return {"photos": [_photo(photo, row, shape, earlier) for photo in taken]}
+
+    return _decide(case, "answered", note, who, lake, judged)
+
+
+@checked
+def close(
+    cases: Names,
+    outcome: str,
+    note: str = "",
+    *,
+    who: str | None = None,
+    lake: Lake | None = None,
+) -> pa.Table:
+    """Close cases with an outcome, in one commit; arguments, results and errors are those of `notify`.
+
+    Args:
+        cases: identifiers, or the beginnings of them.
+        outcome: conforming, nonconforming or inconclusive.
+        note: free text.
+        who: see `open_cases`.
+        lake: the lake; None is the workspace's.
+    """
+    if outcome not in VERDICTS:
+        raise InvalidInputError(f"outcome {outcome!r} is unknown; give {', '.join(VERDICTS)}")
+    return _decide(cases, "closed", note, who, lake, lambda _: {"outcome": outcome})
+
+
+@checked
+def reopen(cases: Names, note: str, *, who: str | None = None, lake: Lake | None = None) -> pa.Table:
+    """Open closed cases again, in one commit; arguments, results and errors are those of `notify`.
+
+    Raises:
+        InvalidInputError: no reason is given, or one of them is not closed.
+    """
+    if not note.strip():
+        raise InvalidInputError("say why the cases are opened again; the reason is kept")
+    return _decide(cases, "open", note, who, lake, lambda _: {})
+
+
+def listed(
+    aoi: str | None = None,
+    year: int | None = None,
+    ptype: str | None = None,
+    *,
+    statuses: Names | None = None,
+    scenarios: Names | None = None,
+    pids: Names | None = None,
+    lake: Lake | None = None,
+) -> pa.Table:
+    """The cases as they stand, rows of the view `cases`, with pids_now.
+
+    pids_now names the declared parcels that lie where the parcel of the case was, largest part first: after a parcel
+    set was replaced they may be others. Arguments limit the cases; None is all.
+
+    Raises:
+        InvalidInputError: there is no such status.
+    """
+    lake = lake_or_default(lake)
+    unknown = sorted(set(_listed(statuses) or ()) - set(STATUSES))
+    if unknown:
+        raise InvalidInputError(f"no case is {unknown[0]!r}; choose from {', '.join(STATUSES)}")
+    key = {"aoi": aoi and aoi.lower(), "year": year, "ptype": ptype}
+    limits = {"statuses": _listed(statuses), "scenarios": _listed(scenarios), "pids": _listed(pids)}
+    return lineage.with_present(lake, lake.query("cases.listed", **key, **limits))
+
+
+def history(case: str, *, lake: Lake | None = None) -> pa.Table:
+    """All decisions on a case, the first one first; columns of schemas.DECISIONS.
+
+    Raises:
+        NotFoundError: there is no such case, or several begin so.
+    """
+    lake = lake_or_default(lake)
+    (row,) = found(lake, [case])
+    return lake.query("cases.history", case_id=row["case_id"])
+
+
+def found(lake: Lake, names: Sequence[str]) -> list[Row]:
+    """The cases of some identifiers, or the beginnings of them, in their order, each once.
+
+    Raises:
+        NotFoundError: there is no such case, or several begin so.
+    """
+    rows: list[Row] = lake.query("cases.of_ids", ids=list(names)).to_pylist()
+    cases: dict[str, Row] = {}
+    for name in names:
+        matches = [row for row in rows if row["case_id"].startswith(name)] if name else []
+        if len(matches) != 1:
+            problem = f"{len(matches)} cases begin with" if matches else "there is no case"
+            raise NotFoundError(f"{problem} {name!r}; `cbm-lake cases list` shows those that there are")
+        cases[matches[0]["case_id"]] = matches[0]
+    return list(cases.values())
+
+
+def openings(lake: Lake, case: Row) -> list[Row]:
+    """The decisions by which a case was opened, with the light that each saw."""
+    rows: list[Row] = lake.query("cases.history", case_id=case["case_id"]).to_pylist()
+    return [row for row in rows if row["colour"] is not None]
+
+
+def light(lake: Lake, row: Mapping[str, Any]) -> Row | None:
+    """The light of a decision that opened a case, judged again on a lake; None where the parcel has none."""
+    parameters = json.loads(row["parameters"]) if row["parameters"] else None
+    key = (row["aoi"], row["year"], row["ptype"] or None)
+    lights = _lights(lake, key, [row["scenario"]], [row["pid"]], row["day"], parameters)
+    return next(iter(lights), None)
+
+
+def _decide(
+    names: Names, status: str, note: str, who: str | None, lake: Lake | None, extra: Callable[[Row], Row]
+) -> pa.Table:
+    """Record a decision on cases that stand so that it can be made, whoever else decides at the same time."""
+    lake = lake_or_default(lake)
+    current = lake.at(None)
+    cases = found(current, _listed(names) or ())
+    ids = [case["case_id"] for case in cases]
+    common = {"status": status, "note": note.strip(), "who": who or current_user()}
+
+    def rows() -> pa.Table:
+        standing: list[Row] = current.query("cases.of_ids", ids=ids).to_pylist()
+        check_status(standing, status)
+        now = clock.now()
+        return _table(
+            {
+                **{name: case[name] for name in ("case_id", "aoi", "year", "ptype", "pid", "scenario")},
+                **common,
+                "number": case["number"] + 1,
+                "decided": now,
+                "as_of": lake.as_of or now,
+                **extra(case),
+            }
+            for case in standing
+        )
+
+    if cases:
+        current.decide(rows)
+    return current.query("cases.of_ids", ids=ids)
+
+
+def check_status(cases: Iterable[Row], status: str) -> None:
+    """Raise InvalidInputError unless each case stands so that it may get the status."""
+    for case in cases:
+        if case["status"] not in _AFTER[status]:
+            by = f"{case['who']} on {case['decided']:%Y-%m-%d %H:%M} UTC"
+            action = "opened again" if status == "open" else status
+            raise InvalidInputError(
+                f"case {case['case_id']} of parcel {case['pid']} is {case['status']}, by {by}, and cannot be {action}; "
+                f"that is for cases that are {' or '.join(_AFTER[status])}"
+            )
+
+
+def _lights(
+    lake: Lake,
+    key: tuple[str, int, str | None],
+    scenarios: Sequence[str] | None,
+    pids: Sequence[str] | None,
+    day: date | str | None,
+    parameters: Mapping[str, Any] | None,
+) -> list[Row]:
+    """Lights, each with the day at the end of which it was judged."""
+    table = markers.traffic_light(*key, scenarios=scenarios, pids=pids, parameters=parameters, day=day, lake=lake)
+    judged = _day(day) or _last_day(lake, lake.parcel_set(*key))
+    return [{**row, "day": judged} for row in table.to_pylist()]
+
+
+def _last_day(lake: Lake, parcels: ParcelSet) -> date | None:
+    """The day at the end of which lights are judged unless another one is asked for."""
+    day = lake.query("markers.last_day", **parcels.params)["day"][0].as_py()
+    return None if day is None else date.fromordinal(date(1970, 1, 1).toordinal() + day)
+
+
+def _opening(light: Row) -> Row:
+    """The decision that opens a case."""
+    identity = [light[name] for name in ("aoi", "year", "ptype", "pid", "scenario", "geometry")]
+    content = json.dumps([part.hex() if isinstance(part, bytes) else part for part in identity])
+    columns = {name: light[name] for name in schemas.DECISIONS.names if name in light}
+    case_id = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return {**columns, "case_id": case_id, "number": 1, "status": "open", "decided": clock.now()}
+
+
+def _table(decisions: Iterable[Row]) -> pa.Table:
+    origin = {"version": version("cbm-lake")}
+    return pa.Table.from_pylist([{**decision, **origin} for decision in decisions], schema=schemas.DECISIONS)
+
+
+def _outlines(lake: Lake, parcels: ParcelSet, pids: set[str]) -> dict[str, Row]:
+    rows = lake.query("cases.geometries", **parcels.params, pids=sorted(pids)).to_pylist()
+    return {row["pid"]: {"epsg": row["epsg"], "geometry": row["geometry"]} for row in rows}
+
+
+def _photo(photo: photos.Photo, case: Row, shape: shapely.Geometry, earlier: list[Row]) -> Row:
+    """The record of a photo."""
+    judged = photos.judge(photo, shape, case["year"], case["notified"], clock.now())
+    others = [row for row in earlier if row["case_id"] != case["case_id"]]
+    same = [row["pid"] for row in others if photo.pixels_sha256 == row["pixels_sha256"]]
+    copies = [f"the same picture was handed in for parcel {some(sorted(set(same)))}"] if same else []
+    fields = ("name", "sha256", "pixels_sha256", "taken", "clock", "lon", "lat", "direction")
+    return {
+        **{name: getattr(photo, name) for name in fields},
+        "file": _file(photo),
+        "distance": judged.distance,
+        "contradictions": [*judged.contradictions, *copies],
+    }
+
+
+def _file(photo: photos.Photo) -> str:
+    return f"{_FOLDER}/{photo.sha256}"
+
+
+def _listed(names: Names | None) -> list[str] | None:
+    return None if names is None else [names] if isinstance(names, str) else list(names)
+
+
+def _day(day: date | str | None) -> date | None:
+    return None if day is None else day_of(day)
+
+
+def _json(parameters: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(parameters, sort_keys=True, default=str) if parameters else None

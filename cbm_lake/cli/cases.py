@@ -1,0 +1,170 @@
+"""cbm-lake cases: from the light that opens a case to its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import typer
+
+from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, show
+
+app = typer.Typer(no_args_is_help=True, help="Cases: open them for lights, notify, record answers and photos, close.")
+
+Cases = Annotated[list[str], typer.Argument(metavar="CASE...", help="Identifiers, or the beginnings of them.")]
+Case = Annotated[str, typer.Argument(metavar="CASE", help="Identifier, or the beginning of one.")]
+Note = Annotated[str, typer.Option("--note", help="Free text; it is kept.")]
+Who = Annotated[str | None, typer.Option("--who", help="Who decides, else the user.")]
+Scenarios = Annotated[list[str] | None, typer.Option("--scenario", help="Only of this one; may stand several times.")]
+Pids = Annotated[list[str] | None, typer.Option("--pid", help="Only this parcel; may stand several times.")]
+Until = Annotated[str | None, typer.Option("--answer-by", help="Day until which an answer is expected, 2024-09-01.")]
+_COLUMNS = ("case_id", "aoi", "year", "pid", "scenario", "colour", "status", "who", "decided", "photos")
+
+
+@app.command("open")
+def cases_open(
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    scenarios: Scenarios = None,
+    colours: Annotated[list[str] | None, typer.Option("--colour", help="Of the lights; else red.")] = None,
+    pids: Pids = None,
+    day: Annotated[str | None, typer.Option("--day", help="As judged at its end; else the last one seen.")] = None,
+    note: Note = "",
+    who: Who = None,
+    output: Shown = Format.table,
+) -> None:
+    """Open a case for each parcel and scenario whose light is red and that has none yet."""
+    from cbm_lake import cases
+
+    opened = cases.open_cases(
+        aoi, year, ptype, scenarios=scenarios, colours=colours or ("red",), pids=pids, day=day, note=note, who=who
+    )
+    show(_shown(opened, output), output, f"{opened.num_rows:,} cases were opened")
+
+
+@app.command("list")
+def cases_list(
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Only of this area.")] = None,
+    year: Annotated[int | None, typer.Option("--year", help="Only of this year.")] = None,
+    ptype: Ptype = None,
+    statuses: Annotated[
+        list[str] | None, typer.Option("--status", help="open, notified, answered or closed; may stand several times.")
+    ] = None,
+    scenarios: Scenarios = None,
+    pids: Pids = None,
+    output: Shown = Format.table,
+) -> None:
+    """List the cases as they stand."""
+    from cbm_lake import cases
+
+    rows = cases.listed(aoi, year, ptype, statuses=statuses, scenarios=scenarios, pids=pids)
+    show(_shown(rows, output), output, f"{rows.num_rows:,} cases")
+
+
+@app.command("history")
+def cases_history(case: Case, output: Shown = Format.table) -> None:
+    """List all decisions on a case, and its photos with what speaks against them."""
+    from cbm_lake import cases
+
+    rows = cases.history(case)
+    if output is not Format.table:
+        show(rows.drop_columns(["geometry"]), output)
+        return
+    show(rows.select(["number", "status", "who", "decided", "as_of", "note", "outcome"]), output, f"case {case}")
+    for photo in (photo for photos in rows["photos"].to_pylist() for photo in photos or ()):
+        against = "; ".join(photo["contradictions"]) or "nothing speaks against it"
+        out.print(f"photo {photo['name']}: {against}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("notify")
+def cases_notify(
+    cases: Cases,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Notices: .csv, .gpkg, .xlsx, .parquet, .geojson, or a folder for PDF reports."),
+    ] = None,
+    answer_by: Until = None,
+    note: Note = "",
+    who: Who = None,
+) -> None:
+    """Write the notices of cases and record that they were notified."""
+    from cbm_lake import cases as verbs
+
+    if to is None:
+        notified = verbs.notify(cases, answer_by=answer_by, note=note, who=who)
+        out.print(f"{notified.num_rows:,} cases are notified")
+        return
+    with bar("notices") as progress:
+        files = verbs.notices(cases, to, answer_by=answer_by, note=note, who=who, progress=progress)
+    for file in files:
+        out.print(str(file), markup=False, soft_wrap=True)
+
+
+@app.command("answer")
+def cases_answer(
+    case: Case,
+    note: Note = "",
+    photos: Annotated[
+        list[Path] | None, typer.Option("--photo", help="A geotagged photo; may stand several times.")
+    ] = None,
+    who: Who = None,
+) -> None:
+    """Record the answer to a notice, with photos."""
+    from cbm_lake import cases
+
+    cases.answer(case, note, files=[str(path) for path in photos or ()], who=who)
+    cases_history(case)
+
+
+@app.command("close")
+def cases_close(
+    cases: Cases,
+    outcome: Annotated[str, typer.Option("--outcome", help="conforming, nonconforming or inconclusive.")],
+    note: Note = "",
+    who: Who = None,
+) -> None:
+    """Close cases with an outcome."""
+    from cbm_lake import cases as verbs
+
+    out.print(f"{verbs.close(cases, outcome, note, who=who).num_rows:,} cases are closed")
+
+
+@app.command("reopen")
+def cases_reopen(cases: Cases, note: Note, who: Who = None) -> None:
+    """Open closed cases again; say why by --note."""
+    from cbm_lake import cases as verbs
+
+    out.print(f"{verbs.reopen(cases, note, who=who).num_rows:,} cases are open again")
+
+
+@app.command("photo")
+def cases_photo(
+    case: Case,
+    name: Annotated[str, typer.Argument(help="Of the photo, as `history` says.")],
+    folder: Annotated[Path, typer.Option("--to", help="Folder that it is written to.")] = Path(),
+) -> None:
+    """Write a photo of a case to a file."""
+    from cbm_lake import cases
+
+    out.print(str(cases.save_photo(case, name, folder)), markup=False, soft_wrap=True)
+
+
+@app.command("verify")
+def cases_verify(cases: Cases) -> None:
+    """Judge the lights of cases again as of then, and compare their photos; exit 0 equal, 1 different."""
+    from cbm_lake import cases as verbs
+
+    different = False
+    for case in cases:
+        replay = verbs.verify(case)
+        different |= not replay.equal
+        result = "; ".join(replay.differences) or "all is as it was recorded"
+        out.print(f"case {replay.case_id}: {result}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1 if different else 0)
+
+
+def _shown(rows: pa.Table, output: Format) -> pa.Table:
+    """The columns for a terminal; all but geometries for programs."""
+    return rows.select(_COLUMNS) if output is Format.table else rows.drop_columns(["geometry"])
