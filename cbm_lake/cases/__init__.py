@@ -14,9 +14,10 @@ cbm.cases.verify("3f2a9c…").equal
 """
 
 from cbm_lake.cases.notices import Replay, notices, save_photo, verify
+from cbm_lake.cases.opening import open_cases
 from cbm_lake.cases.photos import Photo
 from cbm_lake.cases.photos import read as read_photo
-from cbm_lake.cases.record import STATUSES, answer, close, history, listed, notify, open_cases, reopen
+from cbm_lake.cases.record import STATUSES, answer, close, history, listed, notify, reopen
 
 __all__ = [
     "STATUSES",

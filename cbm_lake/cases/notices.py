@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from cbm_lake import report
-from cbm_lake.cases import record
+from cbm_lake.cases import opening, record
 from cbm_lake.cases.record import Names, Row
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get import folders
@@ -87,7 +87,7 @@ def _reports(
     """The report of each case, of the parcel as it was when the case was opened."""
     files = []
     for number, row in enumerate(rows, 1):
-        opened = record.openings(lake, row)[-1]
+        opened = opening.openings(lake, row)[-1]
         text = "\n".join(filter(None, [f"{row['scenario']}: {row['reason']} ({row['colour']})", note]))
         written = report.parcel(
             row["aoi"],
@@ -131,7 +131,7 @@ def verify(case: str, *, lake: Lake | None = None) -> Replay:
     lake = lake_or_default(lake)
     (row,) = record.found(lake, [case])
     differences: list[str] = []
-    for opened in record.openings(lake, row):
+    for opened in opening.openings(lake, row):
         differences += _replayed(lake.at(opened["as_of"].isoformat()), opened)
     for decision in record.history(row["case_id"], lake=lake).to_pylist():
         for photo in decision["photos"] or ():
@@ -145,14 +145,14 @@ def verify(case: str, *, lake: Lake | None = None) -> Replay:
 
 def _replayed(lake: Lake, opened: Row) -> list[str]:
     try:
-        light = record.light(lake, opened)
+        light = opening.light(lake, opened)
     except NotFoundError as error:
         return [f"its light cannot be judged again: {error}"]
     if light is None:
         return ["its parcel has no light in that scenario as of then"]
     return [
         f"{name} was {opened[name]}, and is {light[name]} when judged again as of then"
-        for name in record.LIGHT
+        for name in opening.LIGHT
         if opened[name] != light[name]
     ]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
@@ -12,7 +10,6 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 import shapely
 
-from cbm_lake import markers
 from cbm_lake.cases import lineage, photos
 from cbm_lake.config import current_user
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
@@ -21,8 +18,6 @@ from cbm_lake.files.dates import day_of
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
-from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers.lights import COLOURS
 from cbm_lake.qa.inspection import VERDICTS
 
 STATUSES: Final = ("open", "notified", "answered", "closed")
@@ -34,84 +29,10 @@ _AFTER: Final = {
     "open": ("closed",),
 }
 """The status that a case must have before a decision gives it another."""
-LIGHT: Final = ("colour", "reason", "date_start", "date_end", "confidence")
-"""What of a light is recorded."""
-_FOLDER: Final = "cases/photos"
+_FOLDER: Final = "photos"
+"""In the lake; not below a table's folder, where files that its log does not name are deleted."""
 Row: TypeAlias = dict[str, Any]
 Names: TypeAlias = str | Sequence[str]
-
-
-@checked
-def open_cases(
-    aoi: str,
-    year: int,
-    ptype: str | None = None,
-    *,
-    scenarios: Names | None = None,
-    colours: Names = ("red",),
-    pids: Names | None = None,
-    day: date | str | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    note: str = "",
-    who: str | None = None,
-    lake: Lake | None = None,
-) -> pa.Table:
-    """Open a case for each parcel and scenario whose light has one of some colours, in one commit.
-
-    Parcels that have a case of that scenario already, closed or not, get no second one; nor do those whose geometry is
-    for the greater part that of a case under another identifier, as after a parcel set was replaced.
-
-    Args:
-        aoi: area.
-        year: year of the declaration.
-        ptype: which parcel set; None is the main one.
-        scenarios: names of scenarios; None is all.
-        colours: of the lights.
-        pids: only these parcels.
-        day: see `markers.traffic_light`.
-        parameters: see `markers.traffic_light`; they are recorded.
-        note: free text.
-        who: decides it; None is the user of the settings (set.user), else of the computer.
-        lake: the lake; None is the workspace's.
-
-    Returns:
-        The cases that were opened, rows of the view `cases`.
-
-    Raises:
-        NotFoundError: no such parcels, or no markers of them.
-        InvalidInputError: a scenario or colour is unknown.
-    """
-    lake = lake_or_default(lake)
-    as_of = lake.as_of or clock.now()
-    lights = _lights(lake, (aoi, year, ptype), _listed(scenarios), _listed(pids), day, parameters)
-    wanted = set(_listed(colours) or ())
-    unknown = sorted(wanted - set(COLOURS))
-    if unknown:
-        raise InvalidInputError(f"no light is {unknown[0]}; choose from {', '.join(COLOURS)}")
-    parcels = lake.parcel_set(aoi, year, ptype)
-    chosen = [light for light in lights if light["colour"] in wanted]
-    common = {
-        "aoi": parcels.aoi,
-        "year": parcels.year,
-        "ptype": parcels.ptype,
-        "parcels": parcels.version,
-        "note": note.strip(),
-        "who": who or current_user(),
-        "as_of": as_of,
-        "parameters": _json(parameters),
-    }
-    outlines = _outlines(lake, parcels, {light["pid"] for light in chosen})
-    opened: list[str] = []
-
-    def rows() -> pa.Table:
-        fresh = lineage.without_case(lake.at(None), parcels, chosen, outlines)
-        decisions = [_opening({**common, **light, **outlines[light["pid"]]}) for light in fresh]
-        opened[:] = [decision["case_id"] for decision in decisions]
-        return _table(decisions)
-
-    if chosen:
-        lake.at(None).decide(rows)
-    return lake.at(None).query("cases.of_ids", ids=opened)
 
 
 @checked
@@ -141,7 +62,7 @@ def notify(
         NotFoundError: there is no such case, or several begin so.
         InvalidInputError: one of them is notified already, or closed; nothing is recorded.
     """
-    extra = {"answer_by": _day(answer_by)}
+    extra = {"answer_by": as_day(answer_by)}
     digests = dict(notices or {})
     return _decide(cases, "notified", note, who, lake, lambda case: {**extra, "notice": digests.get(case["case_id"])})
 
@@ -175,7 +96,7 @@ def answer(
         InvalidInputError: it was not notified, a file is no photo, or neither a text nor a photo is given.
         SourceError: a file cannot be read, or the lake not be written.
     """
-    paths = _listed(files) or ()
+    paths = as_list(files) or ()
     if not note.strip() and not paths:
         raise InvalidInputError("an answer needs a text or a photo")
     taken = [photos.read(path) for path in paths]
@@ -245,11 +166,11 @@ def listed(
         InvalidInputError: there is no such status.
     """
     lake = lake_or_default(lake)
-    unknown = sorted(set(_listed(statuses) or ()) - set(STATUSES))
+    unknown = sorted(set(as_list(statuses) or ()) - set(STATUSES))
     if unknown:
         raise InvalidInputError(f"no case is {unknown[0]!r}; choose from {', '.join(STATUSES)}")
     key = {"aoi": aoi and aoi.lower(), "year": year, "ptype": ptype}
-    limits = {"statuses": _listed(statuses), "scenarios": _listed(scenarios), "pids": _listed(pids)}
+    limits = {"statuses": as_list(statuses), "scenarios": as_list(scenarios), "pids": as_list(pids)}
     return lineage.with_present(lake, lake.query("cases.listed", **key, **limits))
 
 
@@ -281,27 +202,13 @@ def found(lake: Lake, names: Sequence[str]) -> list[Row]:
     return list(cases.values())
 
 
-def openings(lake: Lake, case: Row) -> list[Row]:
-    """The decisions by which a case was opened, with the light that each saw."""
-    rows: list[Row] = lake.query("cases.history", case_id=case["case_id"]).to_pylist()
-    return [row for row in rows if row["colour"] is not None]
-
-
-def light(lake: Lake, row: Mapping[str, Any]) -> Row | None:
-    """The light of a decision that opened a case, judged again on a lake; None where the parcel has none."""
-    parameters = json.loads(row["parameters"]) if row["parameters"] else None
-    key = (row["aoi"], row["year"], row["ptype"] or None)
-    lights = _lights(lake, key, [row["scenario"]], [row["pid"]], row["day"], parameters)
-    return next(iter(lights), None)
-
-
 def _decide(
     names: Names, status: str, note: str, who: str | None, lake: Lake | None, extra: Callable[[Row], Row]
 ) -> pa.Table:
     """Record a decision on cases that stand so that it can be made, whoever else decides at the same time."""
     lake = lake_or_default(lake)
     current = lake.at(None)
-    cases = found(current, _listed(names) or ())
+    cases = found(current, as_list(names) or ())
     ids = [case["case_id"] for case in cases]
     common = {"status": status, "note": note.strip(), "who": who or current_user()}
 
@@ -309,7 +216,7 @@ def _decide(
         standing: list[Row] = current.query("cases.of_ids", ids=ids).to_pylist()
         check_status(standing, status)
         now = clock.now()
-        return _table(
+        return as_table(
             {
                 **{name: case[name] for name in ("case_id", "aoi", "year", "ptype", "pid", "scenario")},
                 **common,
@@ -338,43 +245,10 @@ def check_status(cases: Iterable[Row], status: str) -> None:
             )
 
 
-def _lights(
-    lake: Lake,
-    key: tuple[str, int, str | None],
-    scenarios: Sequence[str] | None,
-    pids: Sequence[str] | None,
-    day: date | str | None,
-    parameters: Mapping[str, Any] | None,
-) -> list[Row]:
-    """Lights, each with the day at the end of which it was judged."""
-    table = markers.traffic_light(*key, scenarios=scenarios, pids=pids, parameters=parameters, day=day, lake=lake)
-    judged = _day(day) or _last_day(lake, lake.parcel_set(*key))
-    return [{**row, "day": judged} for row in table.to_pylist()]
-
-
-def _last_day(lake: Lake, parcels: ParcelSet) -> date | None:
-    """The day at the end of which lights are judged unless another one is asked for."""
-    day = lake.query("markers.last_day", **parcels.params)["day"][0].as_py()
-    return None if day is None else date.fromordinal(date(1970, 1, 1).toordinal() + day)
-
-
-def _opening(light: Row) -> Row:
-    """The decision that opens a case."""
-    identity = [light[name] for name in ("aoi", "year", "ptype", "pid", "scenario", "geometry")]
-    content = json.dumps([part.hex() if isinstance(part, bytes) else part for part in identity])
-    columns = {name: light[name] for name in schemas.DECISIONS.names if name in light}
-    case_id = hashlib.sha256(content.encode()).hexdigest()[:16]
-    return {**columns, "case_id": case_id, "number": 1, "status": "open", "decided": clock.now()}
-
-
-def _table(decisions: Iterable[Row]) -> pa.Table:
+def as_table(decisions: Iterable[Row]) -> pa.Table:
+    """Decisions as rows of the table."""
     origin = {"version": version("cbm-lake")}
     return pa.Table.from_pylist([{**decision, **origin} for decision in decisions], schema=schemas.DECISIONS)
-
-
-def _outlines(lake: Lake, parcels: ParcelSet, pids: set[str]) -> dict[str, Row]:
-    rows = lake.query("cases.geometries", **parcels.params, pids=sorted(pids)).to_pylist()
-    return {row["pid"]: {"epsg": row["epsg"], "geometry": row["geometry"]} for row in rows}
 
 
 def _photo(photo: photos.Photo, case: Row, shape: shapely.Geometry, earlier: list[Row]) -> Row:
@@ -396,13 +270,11 @@ def _file(photo: photos.Photo) -> str:
     return f"{_FOLDER}/{photo.sha256}"
 
 
-def _listed(names: Names | None) -> list[str] | None:
+def as_list(names: Names | None) -> list[str] | None:
+    """One name, or several, as a list."""
     return None if names is None else [names] if isinstance(names, str) else list(names)
 
 
-def _day(day: date | str | None) -> date | None:
+def as_day(day: date | str | None) -> date | None:
+    """A day that may be text, see `day_of`."""
     return None if day is None else day_of(day)
-
-
-def _json(parameters: Mapping[str, Any] | None) -> str | None:
-    return json.dumps(parameters, sort_keys=True, default=str) if parameters else None

@@ -16,7 +16,7 @@ from PIL import Image
 from test_photos import CLOCK, tags_of
 from typer.testing import CliRunner
 
-from cbm_lake import cases, markers, report
+from cbm_lake import backup, cases, markers, report
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.files import clock
@@ -216,6 +216,16 @@ def test_a_photo_is_stored_and_compared_with_parcel_and_notice(seen, tmp_path, m
         cases.save_photo(first, "other.png", tmp_path / "out")
 
 
+def test_photos_are_in_a_backup_and_no_vacuum_takes_them(seen, tmp_path):
+    case = ids(opened(pids=["1"]))[0]
+    cases.notify(case)
+    cases.answer(case, files=photo(tmp_path / "a.png", *outline(0).centroid.coords[0]))
+    seen.vacuum(0)
+    assert cases.save_photo(case, "a.png", tmp_path / "out").exists()
+    backup(tmp_path / "copy", lake=seen)
+    assert cases.save_photo(case, "a.png", tmp_path / "again", lake=Lake(str(tmp_path / "copy"))).exists()
+
+
 # -- lineage and replay -----------------------------------------------------------------------------------------------
 
 
@@ -249,7 +259,7 @@ def test_what_opened_a_case_is_judged_again_as_of_then(seen, tmp_path):
     assert cases.verify(case).equal
     cases.notify(case)
     cases.answer(case, files=photo(tmp_path / "a.png", *outline(0).centroid.coords[0], inside=now_clock()))
-    (stored,) = (tmp_path / "data" / "lake" / "cases" / "photos").iterdir()
+    (stored,) = (tmp_path / "data" / "lake" / "photos").iterdir()
     stored.write_bytes(stored.read_bytes()[:-1] + b"x")
     assert cases.verify(case).differences == ("photo a.png is not the one that was handed in",)
     stored.unlink()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cbm_lake.markers.parameters import Parameters, Parts
 from cbm_lake.markers.subparcel import steps
+from cbm_lake.markers.subparcel.how import How
 from cbm_lake.markers.subparcel.outlines import Pixels
 from cbm_lake.markers.subparcel.pixels import Batch
 from cbm_lake.zonal.compiled import frozen
@@ -89,8 +90,8 @@ def apart(events: Sequence[Event], days: int) -> list[Event]:
     return distinct
 
 
-def _how(parts: Parts) -> steps.How:
-    return steps.How(**{name: getattr(parts, name) for name in steps.How._fields})
+def _how(parts: Parts) -> How:
+    return How(**{name: getattr(parts, name) for name in How._fields})
 
 
 def _event(batch: Batch, at: int, fields: npt.NDArray[np.float64], labels: npt.NDArray[np.int8]) -> Event:

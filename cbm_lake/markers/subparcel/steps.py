@@ -10,17 +10,14 @@ step describes the change better than a surface of second order, by the differen
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from cbm_lake.markers.subparcel.edges import TERMS, is_edge, is_wide, levels, sharpness, surface
+from cbm_lake.markers.subparcel.how import How, Labels, Values
 from cbm_lake.markers.subparcel.lines import LINE, fit, share_of
 from cbm_lake.zonal.compiled import Floats, Ints, Ints32, compiled
-
-Values = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int8]
-"""1 where a pixel is of the part that fell, 0 where not, -1 where it was not seen on both dates."""
 
 MOST: Final = 4
 """Events of one parcel that are returned; later ones are dropped."""
@@ -36,38 +33,6 @@ _STRAIGHT: Final = 1.5
 _ROUNDS: Final = 10
 _RATIO: Final = 1.4826 / 1.4142135623730951
 """From the median of absolute differences of two pixels to the standard deviation of one, for normal noise."""
-_TERMS: Final = 6
-
-
-class How(NamedTuple):
-    """Thresholds of the search; `parameters.Parts` documents them."""
-
-    drop: float
-    """Least fall of the part, and least contrast to the rest."""
-    lag: float
-    """Least contrast where the part did not fall by as much, but did not grow with the rest."""
-    contrast: float
-    """The same in standard deviations of a pixel's noise."""
-    evidence: float
-    """Least difference of BIC."""
-    sharpness: float
-    """Share of the contrast that the change jumps within three pixels across the edge."""
-    contiguity: float
-    """Weight of each neighbour of the other class, as a log-likelihood."""
-    noise: float
-    """Least standard deviation of a pixel's change."""
-    pixels: int
-    """Least pixels of either class."""
-    inner: float
-    """Least share of the pixels of either class away from the edge between them."""
-    small: int
-    """Pixels up to which a parcel is first searched for a straight edge."""
-    share: float
-    """Least share of a parcel's pixels that a look sees clearly."""
-    confirmed: float
-    """Share of the fall that must remain at the next look ..."""
-    days: int
-    """... if that is within so many days."""
 
 
 @compiled
@@ -163,7 +128,7 @@ def _event(
         return False
     used = labels >= 0
     y, x, values = row[used].astype(np.float64), col[used].astype(np.float64), change[used]
-    smooth = _surface(values, y - y.mean(), x - x.mean()) + len(values) * how.noise**2
+    smooth = surface(values, y - y.mean(), x - x.mean()) + len(values) * how.noise**2
     fell, stayed, noise, squares, straight = 0.0, 0.0, 0.0, 0.0, 0.0
     line = np.full(LINE, np.nan)
     if len(values) <= how.small:
@@ -172,9 +137,9 @@ def _event(
         straight = 1.0
     if not _holds(fell, stayed, noise, smooth, squares, len(values), how):
         fell, stayed, noise, squares = _by_class(change, beside, how, labels)
-        if not _holds(fell, stayed, noise, smooth, squares, len(values), how) or not _is_wide(labels, beside, how):
+        if not _holds(fell, stayed, noise, smooth, squares, len(values), how) or not is_wide(labels, beside, how):
             return False
-        if _sharpness(change, beside, labels) < how.sharpness * (stayed - fell):
+        if sharpness(change, beside, labels) < how.sharpness * (stayed - fell):
             return False
         line = fit(y, x, values)
         straight = 1.0 if line[4] + len(values) * how.noise**2 <= _STRAIGHT * squares else 0.0
@@ -202,7 +167,7 @@ def _holds(fell: float, stayed: float, noise: float, smooth: float, squares: flo
 @compiled
 def _evidence(smooth: float, step: float, n: int) -> float:
     """Difference of BIC between a surface of second order and a step, by their sums of squares over n pixels."""
-    return float(n * np.log(smooth / step) + (_TERMS - 4) * np.log(n))
+    return float(n * np.log(smooth / step) + (TERMS - 4) * np.log(n))
 
 
 @compiled
@@ -234,12 +199,12 @@ def _by_class(change: Floats, beside: Ints32, how: How, labels: Labels) -> tuple
     """Label the pixels by class, contiguous; mean changes, noise and sum of squares, but for mixtures at the edge."""
     _split(change, how, labels)
     _contiguous(change, beside, how, _noise(change, beside, labels, how.noise), labels)
-    fell, stayed = _levels(change, beside, labels)
+    fell, stayed = levels(change, beside, labels)
     squares = 0.0
     for i in range(len(change)):
         if labels[i] >= 0:
             level = fell if labels[i] == 1 else stayed
-            if _is_edge(beside, labels, i):
+            if is_edge(beside, labels, i):
                 level = min(max(change[i], fell), stayed)
             squares += (change[i] - level) ** 2 + how.noise**2
     return fell, stayed, _noise(change, beside, labels, how.noise), squares
@@ -283,7 +248,7 @@ def _noise(change: Floats, beside: Ints32, labels: Labels, least: float) -> floa
 def _contiguous(change: Floats, beside: Ints32, how: How, noise: float, labels: Labels) -> None:
     """Make the labels contiguous, in place."""
     for _ in range(_ROUNDS):
-        fell, stayed = _levels(change, beside, labels)
+        fell, stayed = levels(change, beside, labels)
         changed = 0
         for i in range(len(change)):
             if labels[i] < 0:
@@ -322,85 +287,6 @@ def _absorb(beside: Ints32, label: int, pixels: int, labels: Labels) -> None:
         if size < pixels:
             for member in stack[:size]:
                 labels[member] = 1 - label
-
-
-@compiled
-def _levels(change: Floats, beside: Ints32, labels: Labels) -> tuple[float, float]:
-    """Mean change of the part and of the rest, each away from the edge where it has three such pixels or more."""
-    total, count = np.zeros(4), np.zeros(4, np.int64)
-    for i in range(len(change)):
-        if labels[i] >= 0:
-            kind = labels[i] + 2 * _is_edge(beside, labels, i)
-            total[kind] += change[i]
-            count[kind] += 1
-    levels = np.zeros(2)
-    for kind in (0, 1):
-        inner = count[kind] >= 3
-        amount, number = total[kind], count[kind]
-        if not inner:
-            amount, number = amount + total[kind + 2], number + count[kind + 2]
-        levels[kind] = amount / number if number else 0.0
-    return levels[1], levels[0]
-
-
-@compiled
-def _is_edge(beside: Ints32, labels: Labels, i: int) -> bool:
-    """Whether a neighbour of a pixel is of the other class."""
-    edges = 0
-    for j in beside[i]:
-        edges += j >= 0 and labels[j] >= 0 and labels[j] != labels[i]
-    return edges > 0
-
-
-@compiled
-def _is_wide(labels: Labels, beside: Ints32, how: How) -> bool:
-    """Whether both classes are large enough and more than a rim, where geolocation mixes in what lies beyond."""
-    count, inner = np.zeros(2), np.zeros(2)
-    for i in range(len(labels)):
-        if labels[i] >= 0:
-            count[labels[i]] += 1
-            inner[labels[i]] += not _is_edge(beside, labels, i)
-    return count.min() >= how.pixels and bool(np.all(inner >= how.inner * count))
-
-
-@compiled
-def _sharpness(change: Floats, beside: Ints32, labels: Labels) -> float:
-    """The mean jump of the change across the edge, from the second pixel on one side to the second on the other."""
-    total, number = 0.0, 0
-    for i in range(len(change)):
-        for side in (1, 3):
-            j = beside[i, side]
-            if j >= 0 and labels[i] >= 0 and labels[j] >= 0 and labels[i] != labels[j]:
-                inner, outer = _beyond(beside, labels, i, side - 1), _beyond(beside, labels, j, side)
-                jump = change[inner] - change[outer]
-                total += jump if labels[i] == 0 else -jump
-                number += 1
-    return total / number if number else 0.0
-
-
-@compiled
-def _beyond(beside: Ints32, labels: Labels, i: int, side: int) -> int:
-    """The next pixel on that side if it is of the same class, else the pixel itself."""
-    j = beside[i, side]
-    return j if j >= 0 and labels[j] == labels[i] else i
-
-
-@compiled
-def _surface(values: Floats, y: Floats, x: Floats) -> float:
-    """Sum of squared residuals of a surface of second order, by modified Gram-Schmidt."""
-    terms = np.empty((_TERMS, len(values)))
-    terms[0], terms[1], terms[2] = 1.0, y, x
-    terms[3], terms[4], terms[5] = y * y, x * y, x * x
-    rest = values.copy()
-    for k in range(_TERMS):
-        length = np.sqrt((terms[k] ** 2).sum())
-        if length < 1e-6 * np.sqrt(len(values)):
-            continue
-        base = terms[k] / length
-        rest -= (rest * base).sum() * base
-        for later in range(k + 1, _TERMS):
-            terms[later] -= (terms[later] * base).sum() * base
-    return float((rest**2).sum())
 
 
 @compiled

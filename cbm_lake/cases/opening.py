@@ -1,0 +1,149 @@
+"""Opening of cases for lights, and the same lights judged again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Final
+
+import pyarrow as pa
+
+from cbm_lake import markers
+from cbm_lake.cases import lineage
+from cbm_lake.cases.record import Names, Row, as_day, as_list, as_table
+from cbm_lake.config import current_user
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.files import clock
+from cbm_lake.lake import Lake, lake_or_default, schemas
+from cbm_lake.lake.arguments import checked
+from cbm_lake.lake.snapshots import ParcelSet
+
+LIGHT: Final = ("colour", "reason", "date_start", "date_end", "confidence")
+"""What of a light is recorded."""
+
+
+@checked
+def open_cases(
+    aoi: str,
+    year: int,
+    ptype: str | None = None,
+    *,
+    scenarios: Names | None = None,
+    colours: Names = ("red",),
+    pids: Names | None = None,
+    day: date | str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    note: str = "",
+    who: str | None = None,
+    lake: Lake | None = None,
+) -> pa.Table:
+    """Open a case for each parcel and scenario whose light has one of some colours, in one commit.
+
+    Parcels that have a case of that scenario already, closed or not, get no second one; nor do those whose geometry is
+    for the greater part that of a case under another identifier, as after a parcel set was replaced.
+
+    Args:
+        aoi: area.
+        year: year of the declaration.
+        ptype: which parcel set; None is the main one.
+        scenarios: names of scenarios; None is all.
+        colours: of the lights.
+        pids: only these parcels.
+        day: see `markers.traffic_light`.
+        parameters: see `markers.traffic_light`; they are recorded.
+        note: free text.
+        who: decides it; None is the user of the settings (set.user), else of the computer.
+        lake: the lake; None is the workspace's.
+
+    Returns:
+        The cases that were opened, rows of the view `cases`.
+
+    Raises:
+        NotFoundError: no such parcels, or no markers of them.
+        InvalidInputError: a scenario or colour is unknown.
+    """
+    lake = lake_or_default(lake)
+    as_of = lake.as_of or clock.now()
+    lights = _lights(lake, (aoi, year, ptype), as_list(scenarios), as_list(pids), day, parameters)
+    wanted = set(as_list(colours) or ())
+    unknown = sorted(wanted - set(markers.COLOURS))
+    if unknown:
+        raise InvalidInputError(f"no light is {unknown[0]}; choose from {', '.join(markers.COLOURS)}")
+    parcels = lake.parcel_set(aoi, year, ptype)
+    chosen = [light for light in lights if light["colour"] in wanted]
+    common = {
+        "aoi": parcels.aoi,
+        "year": parcels.year,
+        "ptype": parcels.ptype,
+        "parcels": parcels.version,
+        "note": note.strip(),
+        "who": who or current_user(),
+        "as_of": as_of,
+        "parameters": _json(parameters),
+    }
+    outlines = _outlines(lake, parcels, {light["pid"] for light in chosen})
+    opened: list[str] = []
+
+    def rows() -> pa.Table:
+        fresh = lineage.without_case(lake.at(None), parcels, chosen, outlines)
+        decisions = [_opening({**common, **light, **outlines[light["pid"]]}) for light in fresh]
+        opened[:] = [decision["case_id"] for decision in decisions]
+        return as_table(decisions)
+
+    if chosen:
+        lake.at(None).decide(rows)
+    return lake.at(None).query("cases.of_ids", ids=opened)
+
+
+def openings(lake: Lake, case: Row) -> list[Row]:
+    """The decisions by which a case was opened, with the light that each saw."""
+    rows: list[Row] = lake.query("cases.history", case_id=case["case_id"]).to_pylist()
+    return [row for row in rows if row["colour"] is not None]
+
+
+def light(lake: Lake, row: Mapping[str, Any]) -> Row | None:
+    """The light of a decision that opened a case, judged again on a lake; None where the parcel has none."""
+    parameters = json.loads(row["parameters"]) if row["parameters"] else None
+    key = (row["aoi"], row["year"], row["ptype"] or None)
+    lights = _lights(lake, key, [row["scenario"]], [row["pid"]], row["day"], parameters)
+    return next(iter(lights), None)
+
+
+def _lights(
+    lake: Lake,
+    key: tuple[str, int, str | None],
+    scenarios: Sequence[str] | None,
+    pids: Sequence[str] | None,
+    day: date | str | None,
+    parameters: Mapping[str, Any] | None,
+) -> list[Row]:
+    """Lights, each with the day at the end of which it was judged."""
+    table = markers.traffic_light(*key, scenarios=scenarios, pids=pids, parameters=parameters, day=day, lake=lake)
+    judged = as_day(day) or _last_day(lake, lake.parcel_set(*key))
+    return [{**row, "day": judged} for row in table.to_pylist()]
+
+
+def _last_day(lake: Lake, parcels: ParcelSet) -> date | None:
+    """The day at the end of which lights are judged unless another one is asked for."""
+    day = lake.query("markers.last_day", **parcels.params)["day"][0].as_py()
+    return None if day is None else date.fromordinal(date(1970, 1, 1).toordinal() + day)
+
+
+def _opening(light: Row) -> Row:
+    """The decision that opens a case."""
+    identity = [light[name] for name in ("aoi", "year", "ptype", "pid", "scenario", "geometry")]
+    content = json.dumps([part.hex() if isinstance(part, bytes) else part for part in identity])
+    columns = {name: light[name] for name in schemas.DECISIONS.names if name in light}
+    case_id = hashlib.sha256(content.encode()).hexdigest()[:16]
+    return {**columns, "case_id": case_id, "number": 1, "status": "open", "decided": clock.now()}
+
+
+def _outlines(lake: Lake, parcels: ParcelSet, pids: set[str]) -> dict[str, Row]:
+    rows = lake.query("cases.geometries", **parcels.params, pids=sorted(pids)).to_pylist()
+    return {row["pid"]: {"epsg": row["epsg"], "geometry": row["geometry"]} for row in rows}
+
+
+def _json(parameters: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(parameters, sort_keys=True, default=str) if parameters else None
