@@ -19,6 +19,7 @@ from cbm_lake.files import clock
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.court import last_day
 
 LIGHT: Final = ("colour", "reason", "date_start", "date_end", "confidence")
 """What of a light is recorded."""
@@ -121,14 +122,8 @@ def _lights(
 ) -> list[Row]:
     """Lights, each with the day at the end of which it was judged."""
     table = markers.traffic_light(*key, scenarios=scenarios, pids=pids, parameters=parameters, day=day, lake=lake)
-    judged = as_day(day) or _last_day(lake, lake.parcel_set(*key))
+    judged = as_day(day) or last_day(lake, lake.parcel_set(*key))
     return [{**row, "day": judged} for row in table.to_pylist()]
-
-
-def _last_day(lake: Lake, parcels: ParcelSet) -> date | None:
-    """The day at the end of which lights are judged unless another one is asked for."""
-    day = lake.query("markers.last_day", **parcels.params)["day"][0].as_py()
-    return None if day is None else date.fromordinal(date(1970, 1, 1).toordinal() + day)
 
 
 def _opening(light: Row) -> Row:

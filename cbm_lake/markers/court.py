@@ -263,14 +263,19 @@ def court_of(
     )
     if not rows.num_rows:
         raise NotFoundError(f"no markers of {parcels.name} were found yet; find them first (`cbm-lake markers find`)")
-    last = lake.query("markers.last_day", **key)["day"][0].as_py()
-    begin = parameters.season.days(parcels.year)[0]
-    judged = (_as_day(day) - EPOCH).days if day is not None else begin if last is None else last
+    until = last_day(lake, parcels) if day is None else _as_day(day)
+    judged = parameters.season.days(parcels.year)[0] if until is None else (until - EPOCH).days
     rows = rows.filter(pc.is_in(rows["pid"], seen.pids))
     attributes = lake.query("markers.attributes", **key)
     attributes = attributes.take(pc.index_in(seen.pids, attributes["pid"].combine_chunks()))
     compared = _compared(rows, seen)
     return Court(Case(seen, _peers(rows, seen.pids)), attributes, Claims(lake, parcels, seen.pids), judged, compared)
+
+
+def last_day(lake: Lake, parcels: ParcelSet) -> date | None:
+    """The last day on which a scene was taken of which signatures over a parcel set count: lights are judged by it."""
+    days: list[date] = lake.query("markers.last_day", **parcels.params)["day"].to_pylist()
+    return days[0] if days else None
 
 
 def _as_day(day: date | str) -> date:

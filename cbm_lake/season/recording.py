@@ -7,7 +7,6 @@ who record at once the second one compares again.
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -22,6 +21,7 @@ from cbm_lake.files import clock
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.court import last_day
 from cbm_lake.markers.lights import traffic_light
 from cbm_lake.markers.parameters import read
 from cbm_lake.season import differences
@@ -107,8 +107,7 @@ def _day(lake: Lake, parcels: ParcelSet, day: date | None, former: Row | None) -
         if last is not None and day < last:
             raise InvalidInputError(f"day {day} lies before {last}, up to which changes of {parcels.name} are recorded")
         return day
-    seen = lake.query("changes.last_day", **parcels.params)["day"][0].as_py()
-    days = [one for one in (last, seen) if one is not None]
+    days = [one for one in (last, last_day(lake, parcels)) if one is not None]
     if not days:
         raise NotFoundError(f"nothing that is catalogued was extracted over {parcels.name}; name the day to judge by")
     judged: date = max(days)
@@ -123,10 +122,9 @@ def _lights(
     parameters: Mapping[str, Any] | str | Path | None,
 ) -> pa.Table:
     """The lights as of the end of a day."""
-    how: dict[str, Any] = {"scenarios": scenarios, "parameters": parameters, "lake": lake}
-    if "day" in inspect.signature(traffic_light).parameters:
-        how["day"] = day
-    return traffic_light(parcels.aoi, parcels.year, parcels.ptype or None, **how)
+    return traffic_light(
+        parcels.aoi, parcels.year, parcels.ptype or None, scenarios=scenarios, parameters=parameters, day=day, lake=lake
+    )
 
 
 def _filled(rows: pa.Table, same: Mapping[str, object]) -> pa.Table:

@@ -100,7 +100,7 @@ def _age(moment: datetime | None) -> float | None:
 
 
 def _lines(readable: bool, night: dict[str, Any] | None) -> Iterator[str]:
-    yield from _metric("lake_readable", "Whether the lake can be read.", int(readable))
+    yield from _metric("lake_readable", "1 where the lake is readable.", int(readable))
     if night is None:
         return
     told = _told(night)
