@@ -132,10 +132,7 @@ def parts(
     ] = None,
     output: Shown = Format.table,
 ) -> None:
-    """Find the parts of parcels that were mown or ploughed while the rest was not, from the pixels of the cube.
-
-    They are written into the lake, as a proposal to split the parcels.
-    """
+    """Find the parts of parcels that were mown or ploughed while the rest was not, and write them into the lake."""
     from cbm_lake import markers
     from cbm_lake.lake import open_lake
     from cbm_lake.markers.parts import in_words

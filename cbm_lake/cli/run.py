@@ -45,10 +45,7 @@ def run(
         str | None, typer.Option("--watch", help="Again and again, from begin to begin: 6h, 90m, 1d.")
     ] = None,
 ) -> None:
-    """Catalogue, extract, guard, find markers, judge, export and compact what is new: one night by a file.
-
-    Exit status: 0 all is done; 1 something failed, and all else is done; 2 the file is wrong; 3 another run goes on.
-    """
+    """Do the work of a night by a file; exit 0 done, 1 something failed, 2 the file is wrong, 3 another run goes on."""
     from cbm_lake import season
 
     seconds = None if watch is None else _seconds(watch)
