@@ -56,7 +56,8 @@ def notices(
         InvalidInputError: one of them cannot be notified, or the extension is unknown; nothing is written.
         SourceError: a file cannot be written.
     """
-    lake, target = lake_or_default(lake), Path(target)
+    lake = lake_or_default(lake)
+    target = Path(target)
     rows = record.found(lake, [cases] if isinstance(cases, str) else list(cases))
     if target.suffix and target.suffix.lower() not in TABLES:
         raise InvalidInputError(f"notices are written as {', '.join(TABLES)}, or as reports into a folder")
