@@ -123,12 +123,16 @@ def test_the_curve_of_an_index_needs_all_its_bands_and_its_spread_is_of_opposite
 
 
 def clear_means(lake, parcel):
-    """What is known of the crop's other parcels on clear days, by pandas."""
-    question = "select s2.*, crop_name from s2 join parcels using (aoi, year, ptype, pid) where crop_name = $crop"
+    """What is known of the crop's other parcels on clear days, by pandas: of all pixels, or of enough clear ones."""
+    question = "from s2_rows join parcels using (aoi, year, ptype, pid) where crop_name = $crop"
     rows = lake.sql(question, crop=parcel.crop).to_pandas()
-    histogram = np.stack(rows["scl"].to_numpy()).astype(float)
-    clear = (histogram[:, CLOUDS].sum(axis=1) == 0) & (histogram[:, 1:].sum(axis=1) > 0)
-    rows = rows[clear & (rows["pid"] != parcel.pid)]
+    rows = rows[(rows["pid"] != parcel.pid)].set_index(["scene", "pid"])
+    whole, part = rows[rows["mask"].isna()], rows[rows["mask"].notna()]
+    histogram = np.stack(whole["scl"].to_numpy()).astype(float)
+    clear = whole[(histogram[:, CLOUDS].sum(axis=1) == 0) & (histogram[:, 1:].sum(axis=1) > 0)]
+    part = part[(part["share"] >= 0.6) & (part[["B04_count", "B08_count"]].min(axis=1) >= 8)]
+    part = part.assign(observable=whole["observable"].reindex(part.index))
+    rows = pd.concat([clear[~clear.index.isin(part.index)], part]).reset_index()
     return rows.assign(day=rows["obstime"].dt.tz_convert("UTC").dt.date)
 
 
