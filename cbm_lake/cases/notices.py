@@ -58,7 +58,7 @@ def notices(
     """
     lake = lake_or_default(lake)
     target = Path(target)
-    rows = record.found(lake, [cases] if isinstance(cases, str) else list(cases))
+    rows = record.of_names(lake, [cases] if isinstance(cases, str) else list(cases))
     if target.suffix and target.suffix.lower() not in TABLES:
         raise InvalidInputError(f"notices are written as {', '.join(TABLES)}, or as reports into a folder")
     if record_it:
@@ -130,7 +130,7 @@ def verify(case: str, *, lake: Lake | None = None) -> Replay:
         NotFoundError: there is no such case, or several begin so.
     """
     lake = lake_or_default(lake)
-    (row,) = record.found(lake, [case])
+    (row,) = record.of_names(lake, [case])
     differences: list[str] = []
     for opened in opening.openings(lake, row):
         differences += _replayed(lake.at(opened["as_of"].isoformat()), opened)

@@ -68,12 +68,12 @@ def open_cases(
     lake = lake_or_default(lake)
     as_of = lake.as_of or clock.now()
     lights = _lights(lake, (aoi, year, ptype), as_list(scenarios), as_list(pids), day, parameters)
-    wanted = set(as_list(colours) or ())
-    unknown = sorted(wanted - set(markers.COLOURS))
+    selected = set(as_list(colours) or ())
+    unknown = sorted(selected - set(markers.COLOURS))
     if unknown:
         raise InvalidInputError(f"no light is {unknown[0]}; choose from {', '.join(markers.COLOURS)}")
     parcels = lake.parcel_set(aoi, year, ptype)
-    chosen = [light for light in lights if light["colour"] in wanted]
+    coloured = [light for light in lights if light["colour"] in selected]
     common = {
         "aoi": parcels.aoi,
         "year": parcels.year,
@@ -84,16 +84,16 @@ def open_cases(
         "as_of": as_of,
         "parameters": _json(parameters),
     }
-    outlines = _outlines(lake, parcels, {light["pid"] for light in chosen})
+    outlines = _outlines(lake, parcels, {light["pid"] for light in coloured})
     opened: list[str] = []
 
     def rows() -> pa.Table:
-        fresh = lineage.without_case(lake.at(None), parcels, chosen, outlines)
+        fresh = lineage.without_case(lake.at(None), parcels, coloured, outlines)
         decisions = [_opening({**common, **light, **outlines[light["pid"]]}) for light in fresh]
         opened[:] = [decision["case_id"] for decision in decisions]
         return as_table(decisions)
 
-    if chosen:
+    if coloured:
         lake.at(None).decide(rows)
     return lake.at(None).query("cases.of_ids", ids=opened)
 

@@ -48,7 +48,7 @@ class Photo:
     """Metres that the place may be wrong."""
     direction: float | None
     """Degrees from north, clockwise, into which the camera looked."""
-    taken: datetime | None
+    timestamp: datetime | None
     """UTC: of the satellites' clock, or the camera's where it says its zone."""
     clock: str | None
     """The camera's clock, as it wrote it."""
@@ -82,7 +82,7 @@ def read(path: str | Path) -> Photo:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         kinds = ", ".join(_FORMATS)
         raise InvalidInputError(f"{path} is no photo that can be read ({error}); give {kinds}") from error
-    lon, lat = _place(gps)
+    lon, lat = _coordinates(gps)
     clock = _text(inside.get(_TAGS.DateTimeOriginal))
     return Photo(
         path.name,
@@ -99,7 +99,7 @@ def read(path: str | Path) -> Photo:
     )
 
 
-def _place(gps: Mapping[int, object]) -> tuple[float | None, float | None]:
+def _coordinates(gps: Mapping[int, object]) -> tuple[float | None, float | None]:
     """Longitude and latitude; both None where one of them, or its hemisphere, is not said."""
     lon = _degrees(gps.get(_GPS.GPSLongitude), gps.get(_GPS.GPSLongitudeRef), "E", "W", 180)
     lat = _degrees(gps.get(_GPS.GPSLatitude), gps.get(_GPS.GPSLatitudeRef), "N", "S", 90)
@@ -221,18 +221,18 @@ def _nearest(geometry: shapely.Geometry, lon: float, lat: float) -> shapely.Poin
 def _of_time(photo: Photo, year: int, asked: datetime | None, now: datetime) -> list[str]:
     clock = _parsed(photo.clock)
     local = clock and clock.replace(tzinfo=UTC)
-    taken, room = (photo.taken, timedelta(0)) if photo.taken else (local, _ZONES)
-    if taken is None:
+    timestamp, room = (photo.timestamp, timedelta(0)) if photo.timestamp else (local, _ZONES)
+    if timestamp is None:
         return ["it does not say when it was taken"]
-    said = f"{taken:%Y-%m-%d %H:%M} UTC" if photo.taken else f"{photo.clock}"
+    said = f"{timestamp:%Y-%m-%d %H:%M} UTC" if photo.timestamp else f"{photo.clock}"
     findings = []
-    if taken - room > now + timedelta(minutes=10):
+    if timestamp - room > now + timedelta(minutes=10):
         findings.append(f"it was taken in the future ({said})")
-    elif asked is not None and taken + room < asked:
+    elif asked is not None and timestamp + room < asked:
         findings.append(f"it was taken ({said}) before it was asked for ({asked:%Y-%m-%d})")
-    if not date(year - 1, 7, 1) <= taken.date() <= date(year + 1, 6, 30):
+    if not date(year - 1, 7, 1) <= timestamp.date() <= date(year + 1, 6, 30):
         findings.append(f"it was taken ({said}) in another season than that of {year}")
-    if photo.taken and local and abs(local - photo.taken) > _ZONES:
+    if photo.timestamp and local and abs(local - photo.timestamp) > _ZONES:
         findings.append(f"its clocks differ: {photo.clock} by the camera, {said} by the satellites")
     changed = _parsed(photo.changed)
     if changed and clock and changed - clock > timedelta(days=1):

@@ -99,15 +99,15 @@ def answer(
     paths = as_list(files) or ()
     if not note.strip() and not paths:
         raise InvalidInputError("an answer needs a text or a photo")
-    taken = [photos.read(path) for path in paths]
+    pictures = [photos.read(path) for path in paths]
     current = lake_or_default(lake).at(None)
-    for photo in taken:
+    for photo in pictures:
         current.store_file(_file(photo), photo.content)
 
     def judged(row: Row) -> Row:
         earlier = current.query("cases.photos").to_pylist()
         shape = reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], 4326)
-        return {"photos": [_photo(photo, row, shape, earlier) for photo in taken]}
+        return {"photos": [_photo(photo, row, shape, earlier) for photo in pictures]}
 
     return _decide(case, "answered", note, who, lake, judged)
 
@@ -181,11 +181,11 @@ def history(case: str, *, lake: Lake | None = None) -> pa.Table:
         NotFoundError: there is no such case, or several begin so.
     """
     lake = lake_or_default(lake)
-    (row,) = found(lake, [case])
+    (row,) = of_names(lake, [case])
     return lake.query("cases.history", case_id=row["case_id"])
 
 
-def found(lake: Lake, names: Sequence[str]) -> list[Row]:
+def of_names(lake: Lake, names: Sequence[str]) -> list[Row]:
     """The cases of some identifiers, or the beginnings of them, in their order, each once.
 
     Raises:
@@ -208,7 +208,7 @@ def _decide(
     """Record a decision on cases that stand so that it can be made, whoever else decides at the same time."""
     lake = lake_or_default(lake)
     current = lake.at(None)
-    cases = found(current, as_list(names) or ())
+    cases = of_names(current, as_list(names) or ())
     ids = [case["case_id"] for case in cases]
     common = {"status": status, "note": note.strip(), "who": who or current_user()}
 
@@ -257,10 +257,11 @@ def _photo(photo: photos.Photo, case: Row, shape: shapely.Geometry, earlier: lis
     others = [row for row in earlier if row["case_id"] != case["case_id"]]
     same = [row["pid"] for row in others if photo.pixels_sha256 == row["pixels_sha256"]]
     copies = [f"the same picture was handed in for parcel {some(sorted(set(same)))}"] if same else []
-    fields = ("name", "sha256", "pixels_sha256", "taken", "clock", "lon", "lat", "direction")
+    fields = ("name", "sha256", "pixels_sha256", "clock", "lon", "lat", "direction")
     return {
         **{name: getattr(photo, name) for name in fields},
         "file": _file(photo),
+        "taken": photo.timestamp,
         "distance": judged.distance,
         "contradictions": [*judged.contradictions, *copies],
     }

@@ -41,7 +41,7 @@ def cases_open(
     opened = cases.open_cases(
         aoi, year, ptype, scenarios=scenarios, colours=colours or ("red",), pids=pids, day=day, note=note, who=who
     )
-    show(_shown(opened, output), output, f"{opened.num_rows:,} cases were opened")
+    show(_columns(opened, output), output, f"{opened.num_rows:,} cases were opened")
 
 
 @app.command("list")
@@ -60,7 +60,7 @@ def cases_list(
     from cbm_lake import cases
 
     rows = cases.listed(aoi, year, ptype, statuses=statuses, scenarios=scenarios, pids=pids)
-    show(_shown(rows, output), output, f"{rows.num_rows:,} cases")
+    show(_columns(rows, output), output, f"{rows.num_rows:,} cases")
 
 
 @app.command("history")
@@ -165,6 +165,6 @@ def cases_verify(cases: Cases) -> None:
     raise typer.Exit(1 if different else 0)
 
 
-def _shown(rows: pa.Table, output: Format) -> pa.Table:
+def _columns(rows: pa.Table, output: Format) -> pa.Table:
     """The columns for a terminal; all but geometries for programs."""
     return rows.select(_COLUMNS) if output is Format.table else rows.drop_columns(["geometry"])

@@ -70,8 +70,8 @@ def guard_shifts(
     from cbm_lake import guard
 
     rows = guard.shifts(aoi, year, ptype, again=again, store=keep)
-    shown = rows if every or output is not Format.table else rows.select(_BRIEF)
-    show(shown, output)
+    listed = rows if every or output is not Format.table else rows.select(_BRIEF)
+    show(listed, output)
     verdicts = {row["values"]: row["counts"] for row in pc.value_counts(rows["verdict"]).to_pylist()}
     if verdicts.get("shifted"):
         undecided = f", {verdicts['undecided']} are undecided" if verdicts.get("undecided") else ""

@@ -72,9 +72,9 @@ def runs(
     from cbm_lake.lake import open_lake
 
     rows = open_lake().query("season.steps", run=run)
-    shown = ["step", "aoi", "year", "ptype", "what", "status", "scenes", "rows", "started", "seconds", "problem"]
+    columns = ["step", "aoi", "year", "ptype", "what", "status", "scenes", "rows", "started", "seconds", "problem"]
     title = f"run {rows['run'][0]} of {rows['who'][0]}" if rows.num_rows else "runs"
-    show(rows.select(shown) if output is Format.table else rows, output, title)
+    show(rows.select(columns) if output is Format.table else rows, output, title)
 
 
 def _read(file: Path) -> None:

@@ -205,7 +205,7 @@ def _drafts(
         outcome = Outcome(failure["scene"], 0, failure["problem"])
         causes.setdefault(outcome.scene, set()).add(cause(outcome))
     changes = _Changes(lake, parcels)
-    shifts = shifting.known(lake, kind, parcels) if asked.shifted else {}
+    shifts = shifting.measured(lake, kind, parcels) if asked.shifted else {}
     drafts = []
     for row in rows:
         entry = entries.get(

@@ -25,7 +25,7 @@ _STEP: Final = 0.5
 """Metres to which shifts are rounded: far below the smallest one that is a shift."""
 
 
-def known(lake: Lake, card: Card, parcels: ParcelSet) -> dict[str, tuple[float, float]]:
+def measured(lake: Lake, card: Card, parcels: ParcelSet) -> dict[str, tuple[float, float]]:
     """The shifts (east, north) in metres of the scenes of a card that are shifted over a parcel set, by scene.
 
     Raises:

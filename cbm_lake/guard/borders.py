@@ -170,9 +170,9 @@ def _near(shapes: Shapes, points: _Points, shape: tuple[int, int]) -> Borders:
     row, col, across, nearest = row[beside], col[beside], across[beside], nearest[beside]
     first, second = points.first[nearest], points.second[nearest]
     names, border = np.unique(first * len(shapes) + second, return_inverse=True)
-    chosen = np.zeros(len(names), bool)
-    chosen[np.linspace(0, len(names) - 1, min(len(names), _MOST)).round().astype(int)] = True
-    used = chosen[border]
+    sampled = np.zeros(len(names), bool)
+    sampled[np.linspace(0, len(names) - 1, min(len(names), _MOST)).round().astype(int)] = True
+    used = sampled[border]
     row, col, across, nearest, border = row[used], col[used], across[used], nearest[used], border[used]
     first, second = first[used], second[used]
     right, down = points.normal[nearest].T

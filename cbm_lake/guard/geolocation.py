@@ -120,15 +120,15 @@ def shifts(
     if not rows:
         raise NotFoundError(f"no scene of Sentinel-2 was extracted over {parcels.name}; extract some first")
     before = {row["scene"]: row for row in lake.query("guard.shifts", **parcels.params).to_pylist()}
-    known = {} if again else {name: row for name, row in before.items() if row["parcels"] == parcels.version}
-    judged = _judged(lake, parcels, rows, known)
+    former = {} if again else {name: row for name, row in before.items() if row["parcels"] == parcels.version}
+    judged = _judged(lake, parcels, rows, former)
     revisions = {row["scene"]: row["revision"] for row in rows}
     fresh = [_row(parcels, one, revisions[one.measured.scene]) for one in judged]
     changed = [row for row in fresh if not _is_same(row, before.get(row["scene"]))]
     if store and changed:
         lake.add_shifts(_dated(changed))
     _warn(judged)
-    return _shown(fresh)
+    return _as_table(fresh)
 
 
 @checked
@@ -155,7 +155,7 @@ def shift_errors(aoi: str, year: int, ptype: str | None = None, *, lake: Lake | 
 
 
 def _judged(
-    lake: Lake, parcels: ParcelSet, rows: list[dict[str, Any]], known: dict[str, dict[str, Any]]
+    lake: Lake, parcels: ParcelSet, rows: list[dict[str, Any]], former: dict[str, dict[str, Any]]
 ) -> list[Judged]:
     """The verdicts on scenes, by time."""
     scenes = [_scene(row) for row in rows]
@@ -164,7 +164,7 @@ def _judged(
     seasons: dict[Grid, _Season] = {}
     unread: list[Measured] = []
     for scene, row in zip(scenes, rows, strict=True):
-        stored = known.get(scene.id)
+        stored = former.get(scene.id)
         before = stored if stored and stored["clear"] is not None and stored["revision"] == row["revision"] else None
         try:
             grid = _grid(reader, scene)
@@ -329,7 +329,7 @@ def _dated(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist([{**row, **origin} for row in rows], schema=schemas.SHIFTS)
 
 
-def _shown(rows: list[dict[str, Any]]) -> pa.Table:
+def _as_table(rows: list[dict[str, Any]]) -> pa.Table:
     """The rows with the columns of the view `shifts` but when they were measured."""
     table = _dated(rows)
     for name in Offset._fields:

@@ -129,13 +129,13 @@ def _vote(sums: Floats) -> tuple[Floats, float]:
     variance, xx, yy, xy, xr, yr = sums[:, 2:].T
     weights = np.ones(len(sums))
     for _ in range(8):
-        given = weights / variance
-        normal = np.array([[given @ xx, given @ xy], [given @ xy, given @ yy]])
-        step = solved(normal, -given @ xr, -given @ yr)
+        precision = weights / variance
+        normal = np.array([[precision @ xx, precision @ xy], [precision @ xy, precision @ yy]])
+        step = solved(normal, -precision @ xr, -precision @ yr)
         across, along = xr + xx * step[0] + xy * step[1], yr + xy * step[0] + yy * step[1]
         misfit = np.hypot(across / np.sqrt(xx * variance), along / np.sqrt(yy * variance))
         weights = np.minimum(1, _HUBER * np.median(misfit) / 1.18 / np.maximum(misfit, 1e-9))
-    return step, _scatter(given, across, along, normal)
+    return step, _scatter(precision, across, along, normal)
 
 
 def solved(normal: Floats, right: float, down: float) -> Floats:

@@ -129,8 +129,8 @@ class Sheet:
         bands = [np.zeros(self.shape, np.float32) for _ in range(2)]
         clear = np.zeros(self.shape, bool)
         for (red, nir, part), window, top in zip(parts, self.windows, self.tops, strict=True):
-            place = slice(top, top + window.height), slice(0, window.width)
-            bands[0][place], bands[1][place], clear[place] = red, nir, part
+            window_slices = slice(top, top + window.height), slice(0, window.width)
+            bands[0][window_slices], bands[1][window_slices], clear[window_slices] = red, nir, part
         return Look(bands[0], bands[1], clear)
 
     def _part(self, reader: Reader, scene: Scene, window: Window) -> tuple[Image, Image, Mask]:

@@ -44,7 +44,7 @@ class Nights:
             SourceError: the lake cannot be written.
         """
         self._check_present()
-        with leases.held(self._store, purpose) as lease:
+        with leases.acquired(self._store, purpose) as lease:
             yield lease
 
     def puts(self, name: str, part: int) -> int:

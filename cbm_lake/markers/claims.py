@@ -57,8 +57,8 @@ class Claims:
                     f"column {name!r}; there are: {names}"
                 )
             rows = self._lake.read_parcels(self._parcels, ["id", name] if name != "id" else ["id"])
-            place = pc.index_in(self._pids, rows["id"].combine_chunks())
-            self._columns[name] = rows[name].combine_chunks().take(place)
+            order = pc.index_in(self._pids, rows["id"].combine_chunks())
+            self._columns[name] = rows[name].combine_chunks().take(order)
         return self._columns[name]
 
     def flags(self, name: str, scenario: str) -> npt.NDArray[np.bool_]:

@@ -244,13 +244,13 @@ def court_of(
     day: date | str | None,
 ) -> Court:
     """Read what is judged of a parcel set; arguments and errors are those of `traffic_light`."""
-    given = marker_names(parameters)
+    detected = marker_names(parameters)
     for name in scenarios:
-        unknown = sorted(rules.markers_of(parameters.scenarios[name]) - given)
+        unknown = sorted(rules.markers_of(parameters.scenarios[name]) - detected)
         if unknown:
             raise InvalidInputError(
                 f"scenario {name!r} counts the marker {unknown[0]!r}, which no detector gives; "
-                f"there are: {', '.join(sorted(given))}"
+                f"there are: {', '.join(sorted(detected))}"
             )
     key = parcels.params
     seen = history.read(lake, parcels, parameters, pids)

@@ -44,7 +44,7 @@ def detect(observations: Observations, year: int, detectors: Mapping[str, Detect
     Those that ask for a series that was not read or not extracted have none.
     """
     block = _Block(observations, year)
-    unread = {wanted.name for wanted in asked_for(detectors)}.difference(observations.others)
+    unread = {asked.name for asked in asked_for(detectors)}.difference(observations.others)
     silent = observations.skipped | skipped(detectors, unread)
     running = {name: one for name, one in detectors.items() if name not in silent}
     last = _last_uses(running)
@@ -276,7 +276,7 @@ class _Block:
 
     @run.register
     def _combination(self, detector: Combination) -> Detected:
-        parts = [self._chosen(name, detector) for name in detector.parts]
+        parts = [self._combined(name, detector) for name in detector.parts]
         parts = [self._in_window(part, detector.window, detector.day) for part in parts] if detector.any_of else parts
         result = parts[0] if len(parts) == 1 else union(detector.parts, parts)
         if detector.confirmed_by:
@@ -294,7 +294,7 @@ class _Block:
         length = result.rows[..., 2] - result.rows[..., 0]
         return result.selected(length >= detector.days) if detector.days else result
 
-    def _chosen(self, name: str, detector: Combination) -> Detected:
+    def _combined(self, name: str, detector: Combination) -> Detected:
         """The events of a detector that have the events near them that they must have, and none that they must not."""
         result = self.detected[name]
         for relation in detector.with_:

@@ -142,8 +142,8 @@ def _searched(
     fresh = table([*singles, *_alike(observations, year, parameters)], observations, parcels)
     earlier = _earlier(lake, parcels, part_of(parcels), [])
     of_peers = pc.is_in(earlier["marker"], pa.array(_OF_PEERS, pa.string()))
-    kept = earlier.filter(pc.invert(pc.or_(pc.is_in(earlier["pid"], some.pids), of_peers)))
-    return _merged(kept, fresh, observations.pids), len(new), some.skipped
+    unchanged = earlier.filter(pc.invert(pc.or_(pc.is_in(earlier["pid"], some.pids), of_peers)))
+    return _merged(unchanged, fresh, observations.pids), len(new), some.skipped
 
 
 def _with_inputs_of_some(
@@ -170,8 +170,8 @@ def _merged(one: pa.Table, other: pa.Table, pids: pa.Array) -> pa.Table:
     """The rows of both, parcel by parcel, those of one parcel in the order in which a search of all writes them."""
     rows = pa.concat_tables([one, other])
     peers = pc.is_in(rows["marker"], pa.array(_OF_PEERS, pa.string())).to_numpy(zero_copy_only=False)
-    place = pc.index_in(rows["pid"], pids).to_numpy()
-    return rows.take(pa.array(np.lexsort([peers, place])))
+    order = pc.index_in(rows["pid"], pids).to_numpy()
+    return rows.take(pa.array(np.lexsort([peers, order])))
 
 
 @checked

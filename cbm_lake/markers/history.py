@@ -44,8 +44,8 @@ class Images:
         parcel, day, weight = self.parcel[inside], self.day[inside], self.weight[inside]
         begins = np.ones(len(day), bool)
         begins[1:] = (np.diff(parcel) != 0) | (np.diff(day) != 0)
-        place = np.cumsum(begins) - 1
-        value = np.bincount(place, weight * level[inside]) / np.bincount(place, weight)
+        group = np.cumsum(begins) - 1
+        value = np.bincount(group, weight * level[inside]) / np.bincount(group, weight)
         offsets = np.searchsorted(parcel[begins], np.arange(parcels + 1)).astype(np.int64)
         return Series(offsets, day[begins], value.astype(np.float32))
 

@@ -25,7 +25,7 @@ _DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]0{2}:0{2}(?::0{2}(?:\.0+)?
 _MONTH_DAY: Final = re.compile(r"\d{2}-\d{2}")
 
 
-def rows_of(lake: Lake, wanted: Signal, key: Mapping[str, Any], how: Mapping[str, Any]) -> pa.Table:
+def rows_of(lake: Lake, asked: Signal, key: Mapping[str, Any], how: Mapping[str, Any]) -> pa.Table:
     """The series of all parcels as rows (place, day, value); none where its bands were not extracted.
 
     Args:
@@ -34,14 +34,14 @@ def rows_of(lake: Lake, wanted: Signal, key: Mapping[str, Any], how: Mapping[str
         key: parameters of every statement: aoi, year, ptype, pids, first, last, pixels, share.
         how: those of optical statements: screen, cloud.
     """
-    if not _is_extracted(lake, wanted, key):
+    if not _is_extracted(lake, asked, key):
         return pa.table(
             {"place": pa.array([], pa.int32()), "day": pa.array([], pa.int32()), "value": pa.array([], pa.float32())}
         )
-    if wanted.is_optical:
-        name = "markers.index" if wanted.is_index else "markers.band_s2"
-        return lake.query(name, **key, **how, name=wanted.name)
-    return lake.query(f"markers.radar_{wanted.card}", **key, band=wanted.bands[0], decibels=wanted.card == "bs")
+    if asked.is_optical:
+        name = "markers.index" if asked.is_index else "markers.band_s2"
+        return lake.query(name, **key, **how, name=asked.name)
+    return lake.query(f"markers.radar_{asked.card}", **key, band=asked.bands[0], decibels=asked.card == "bs")
 
 
 def say_skipped(detectors: Mapping[str, DetectorModel], missing: frozenset[str], parcels: ParcelSet) -> None:
@@ -79,10 +79,10 @@ def claimed(
     }
 
 
-def _is_extracted(lake: Lake, wanted: Signal, key: Mapping[str, Any]) -> bool:
+def _is_extracted(lake: Lake, asked: Signal, key: Mapping[str, Any]) -> bool:
     """Whether all bands of a series were extracted over the parcels."""
     of = {name: key[name] for name in ("aoi", "year", "ptype")}
-    rows = (lake.query(f"markers.extracted_{wanted.card}", **of, band=band) for band in wanted.bands)
+    rows = (lake.query(f"markers.extracted_{asked.card}", **of, band=band) for band in asked.bands)
     return all(one.num_rows for one in rows)
 
 

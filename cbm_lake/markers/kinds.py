@@ -316,8 +316,8 @@ class Relation(Group):
 
     @model_validator(mode="after")
     def _says_where(self) -> Relation:
-        given = (self.before, self.after, self.within, self.during, self.overlapping)
-        if sum(value is not None for value in given) != 1:
+        relations = (self.before, self.after, self.within, self.during, self.overlapping)
+        if sum(value is not None for value in relations) != 1:
             raise ValueError("say one of before, after and within (days), during and overlapping (true)")
         return self
 

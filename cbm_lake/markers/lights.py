@@ -61,8 +61,8 @@ def traffic_light(
     """
     lake = lake_or_default(lake)
     resolved = read(parameters)
-    court = court_of(lake, lake.parcel_set(aoi, year, ptype), resolved, _chosen(scenarios, resolved), pids, day)
-    parts = [court.colours(name) for name in _chosen(scenarios, resolved)]
+    court = court_of(lake, lake.parcel_set(aoi, year, ptype), resolved, _names(scenarios, resolved), pids, day)
+    parts = [court.colours(name) for name in _names(scenarios, resolved)]
     return pa.concat_tables(parts).sort_by([("pid", "ascending")]) if parts else _empty()
 
 
@@ -89,11 +89,11 @@ def evidence(
     """
     lake = lake_or_default(lake)
     resolved = read(parameters)
-    (name,) = _chosen([scenario], resolved)
+    (name,) = _names([scenario], resolved)
     return court_of(lake, lake.parcel_set(aoi, year, ptype), resolved, [name], [pid], day).evidence(name)
 
 
-def _chosen(scenarios: Sequence[str] | None, parameters: Parameters) -> list[str]:
+def _names(scenarios: Sequence[str] | None, parameters: Parameters) -> list[str]:
     """The names of the scenarios that are asked about."""
     if scenarios is None:
         return [name for name, scenario in parameters.scenarios.items() if not scenario.example]

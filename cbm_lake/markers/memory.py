@@ -93,10 +93,10 @@ def scenes(lake: Lake, parcels: ParcelSet) -> Scenes:
 
 def _how(parameters: Parameters) -> str:
     """The digest of whatever decides what is made of the same rows."""
-    found = parameters.model_dump_json(exclude={"scenarios"})
+    document = parameters.model_dump_json(exclude={"scenarios"})
     views = [definition.sql for definition in derived.definitions()]
     statements = [query.sql for name, query in queries.load().items() if name.startswith("markers.")]
-    return digest([str(_FORMAT), version("cbm-lake"), found, *views, *statements])
+    return digest([str(_FORMAT), version("cbm-lake"), document, *views, *statements])
 
 
 def digest(texts: Iterable[str]) -> str:

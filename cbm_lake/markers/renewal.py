@@ -96,7 +96,7 @@ def _different(former: Basis, basis: Basis, card: str) -> tuple[list[str], list[
 def _days(former: Basis, basis: Basis, season: tuple[int, int]) -> Ints:
     """The days of a season on which the rows of optical scenes are new, others, or no more."""
     new, others = _different(former, basis, OPTICAL)
-    listed = [day for known in (former, basis) for name in (*new, *others) for day in known.days.get(name, ())]
+    listed = [day for one_basis in (former, basis) for name in (*new, *others) for day in one_basis.days.get(name, ())]
     days = np.unique(np.array(listed, np.int64))
     return days[(days >= season[0]) & (days <= season[1])]
 
@@ -116,13 +116,13 @@ def _looked(lake: Lake, parcels: ParcelSet, parameters: Parameters, raw: Raw, da
     rows = rows.filter(pc.is_in(rows["day"], pa.array(days, rows["day"].type)))
     owner = np.repeat(np.arange(len(raw.offsets) - 1), np.diff(raw.offsets))
     gone = np.isin(raw.day, days)
-    place = np.concatenate([owner[~gone], rows["place"].to_numpy()])
+    index = np.concatenate([owner[~gone], rows["place"].to_numpy()])
     columns = {
         name: np.concatenate([getattr(raw, name)[~gone], rows[name].to_numpy()])
         for name in ("day", "ndvi", "spread", "pixels")
     }
-    order = np.argsort(place * (1 << 20) + columns["day"], kind="stable")
-    offsets = np.searchsorted(place[order], np.arange(len(raw.offsets))).astype(np.int64)
+    order = np.argsort(index * (1 << 20) + columns["day"], kind="stable")
+    offsets = np.searchsorted(index[order], np.arange(len(raw.offsets))).astype(np.int64)
     touched = np.union1d(owner[gone], rows["place"].to_numpy())
     day, ndvi, spread, pixels = (columns[name][order] for name in ("day", "ndvi", "spread", "pixels"))
     return Raw(offsets, day, ndvi, spread, pixels, raw.coherence), touched
@@ -140,23 +140,23 @@ def _coherence(
     if not new and not others:
         return was, np.zeros(0, np.int64)
     covered = lake.query("markers.covered", **parcels.params, scenes=new)["pid"]
-    place = np.sort(pc.index_in(covered, listed["pid"].combine_chunks()).to_numpy()).astype(np.int64)
-    if others or len(place) > _MOST_PARCELS * listed.num_rows:
-        place = np.arange(listed.num_rows)
+    index = np.sort(pc.index_in(covered, listed["pid"].combine_chunks()).to_numpy()).astype(np.int64)
+    if others or len(index) > _MOST_PARCELS * listed.num_rows:
+        index = np.arange(listed.num_rows)
         now = series.coherence(lake, parcels, parameters, listed.num_rows)
-    elif len(place):
-        pids = listed["pid"].take(pa.array(place)).to_pylist()
-        now = _replaced(was, place, series.coherence(lake, parcels, parameters, len(place), pids))
+    elif len(index):
+        pids = listed["pid"].take(pa.array(index)).to_pylist()
+        now = _replaced(was, index, series.coherence(lake, parcels, parameters, len(index), pids))
     else:
-        return was, place
-    return now, place
+        return was, index
+    return now, index
 
 
-def _replaced(was: Series, place: Ints, fresh: Series) -> Series:
+def _replaced(was: Series, index: Ints, fresh: Series) -> Series:
     """A series with that of the parcels `place`, ascending, replaced by `fresh`."""
     owner = was.owner
-    stays = ~np.isin(owner, place)
-    owners = np.concatenate([owner[stays], place[fresh.owner]])
+    stays = ~np.isin(owner, index)
+    owners = np.concatenate([owner[stays], index[fresh.owner]])
     order = np.argsort(owners, kind="stable")
     offsets = np.searchsorted(owners[order], np.arange(len(was.offsets))).astype(np.int64)
     return Series(

@@ -68,9 +68,9 @@ class Series:
 
     def some(self, parcels: Ints) -> Series:
         """The series of the parcels at these indices, in this order."""
-        taken = rows_of(self.offsets, parcels)
+        rows = rows_of(self.offsets, parcels)
         offsets = np.concatenate([[0], np.cumsum(self.count[parcels])])
-        return Series(offsets, self.day[taken], self.value[taken])
+        return Series(offsets, self.day[rows], self.value[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,9 +226,9 @@ def with_inputs(
     how = {"screen": list(clear.screen), "cloud": clear.cloud}
     claims = inputs.claimed(lake, parcels, detectors, key["pids"])
     others: dict[str, Series] = {}
-    for wanted in asked_for(detectors):
-        part = ragged(inputs.rows_of(lake, wanted, key, how), count, "value")
-        others[wanted.name] = part.take(part.on_days_of(observations.ndvi)) if wanted.is_optical else part
+    for asked in asked_for(detectors):
+        part = ragged(inputs.rows_of(lake, asked, key, how), count, "value")
+        others[asked.name] = part.take(part.on_days_of(observations.ndvi)) if asked.is_optical else part
     missing = frozenset(name for name, part in others.items() if not len(part.value))
     if pids is None and observations.dates.any():  # else `looks` says what became of all
         inputs.say_skipped(detectors, missing, parcels)
@@ -332,9 +332,9 @@ def ragged(rows: pa.Table, count: int, name: str) -> Series:
     return Series(offsets, rows["day"].to_numpy().astype(np.int32), rows[name].to_numpy().astype(np.float32))
 
 
-def _offsets(place: npt.NDArray[np.int32], count: int) -> Ints:
+def _offsets(index: npt.NDArray[np.int32], count: int) -> Ints:
     """Where the rows of each of `count` parcels begin, and where the last ones end."""
-    return np.searchsorted(place, np.arange(count + 1)).astype(np.int64)
+    return np.searchsorted(index, np.arange(count + 1)).astype(np.int64)
 
 
 def clean(raw: Series, clear: Clear, spike: Spike) -> npt.NDArray[np.bool_]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
 from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
-from pydantic_core import ErrorDetails
 
 from cbm_lake import cards, extract
 from cbm_lake.errors import InvalidInputError, some
@@ -124,9 +123,9 @@ class Export(Group):
     def _can_be_written(self) -> Export:
         if "://" in self.path:
             raise ValueError(f"exports are files of this machine, not {self.path}")
-        taken = sorted(self.params.keys() & {"self", "what", "path", *type(self).model_fields})
-        if taken:
-            raise ValueError(f"no parameter of a statement can have the name {', '.join(taken)}")
+        double = sorted(self.params.keys() & {"self", "what", "path", *type(self).model_fields})
+        if double:
+            raise ValueError(f"no parameter of a statement can have the name {', '.join(double)}")
         if Path(self.path).suffix.lower() not in EXTENSIONS:
             raise ValueError(f"cannot export to {self.path!r}: its name ends in {', '.join(EXTENSIONS)}")
         return self
@@ -201,8 +200,8 @@ class Season(Group):
     @cached_property
     def parameters(self) -> Mapping[str, Any] | Path | None:
         """The overrides of the markers' parameters, as `markers.find` takes them."""
-        chosen = self.markers.parameters if self.markers else None
-        return Path(self.path(chosen)) if isinstance(chosen, str) else chosen
+        overrides = self.markers.parameters if self.markers else None
+        return Path(self.path(overrides)) if isinstance(overrides, str) else overrides
 
 
 def read(path: str | Path) -> Season:
@@ -235,11 +234,11 @@ def read(path: str | Path) -> Season:
 def _check_markers(season: Season) -> None:
     """Raise InvalidInputError where parameters or scenarios are unknown or wrong."""
     assert season.markers is not None  # noqa: S101 - the caller's question
-    known = parameters.read(season.parameters).scenarios
-    unknown = [name for name in season.markers.scenarios or () if name not in known]
+    names = parameters.read(season.parameters).scenarios
+    unknown = [name for name in season.markers.scenarios or () if name not in names]
     if unknown:
         raise InvalidInputError(
-            f"markers.scenarios: there is no scenario {unknown[0]!r}; there are: {', '.join(known)}"
+            f"markers.scenarios: there is no scenario {unknown[0]!r}; there are: {', '.join(names)}"
         )
 
 
@@ -249,7 +248,7 @@ def _problems(error: ValidationError) -> list[str]:
     return [_explained(one) for one in errors if one["type"] != "too_short" or len(errors) == 1]
 
 
-def _explained(error: ErrorDetails) -> str:
+def _explained(error: Mapping[str, Any]) -> str:
     """A problem of the file in one line: where it is, what is wrong, what to write."""
     location = [str(part) for part in error["loc"]]
     group = _group_of(location[:-1])
@@ -281,11 +280,11 @@ def _group_of(location: Iterable[str]) -> type[BaseModel] | None:
 
 def _advice(key: str, group: type[BaseModel] | None) -> str:
     """What may have been meant by a key."""
-    known = [name for name in group.model_fields if name != "file"] if group else []
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+    names = [name for name in group.model_fields if name != "file"] if group else []
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.7)
     if near:
         return f"did you mean {near[0]}?"
-    return f"there are: {', '.join(known)}" if known else "see docs/season.md"
+    return f"there are: {', '.join(names)}" if names else "see docs/season.md"
 
 
 _GROUPS: Final[Mapping[str, type[BaseModel]]] = {

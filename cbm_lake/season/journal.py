@@ -42,8 +42,8 @@ class Key:
     @property
     def title(self) -> str:
         """In progress and log: extract demo 2024 s2."""
-        place = (self.aoi, str(self.year) if self.year else None, self.ptype or None)
-        return " ".join(filter(None, (self.step, *place, self.what)))
+        key = (self.aoi, str(self.year) if self.year else None, self.ptype or None)
+        return " ".join(filter(None, (self.step, *key, self.what)))
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ class Steps:
         if self.season.guard and "s2" in self.season.extract:
             yield Step(_key("guard", area), judging.guard, judging.extracted)
         if self.season.markers is not None:
-            yield Step(_key("markers", area), judging.find, judging.observed, judging.found)
+            yield Step(_key("markers", area), judging.find, judging.observed, judging.written)
             yield Step(_key("lights", area), judging.record, judging.marked, judging.recorded)
 
     def _compact(self, _: Progress) -> Done:
@@ -258,18 +258,18 @@ class _Judging:
 
     def observed(self) -> object:
         """What the search for markers reads."""
-        given = read_parameters(self.steps.season.parameters).model_dump_json(by_alias=True)
-        return [self.steps.counting(self.area), self.steps.parcels(self.area).version, digest(given)]
+        overrides = read_parameters(self.steps.season.parameters).model_dump_json(by_alias=True)
+        return [self.steps.counting(self.area), self.steps.parcels(self.area).version, digest(overrides)]
 
-    def found(self) -> object:
+    def written(self) -> object:
         """How often markers were written."""
         return self.steps.lake.puts("marked", part_of(self.steps.parcels(self.area)))
 
     def marked(self) -> object:
         """What the judgement reads: markers, the declaration, attributes, scenarios."""
         appended = self.steps.lake.appended()
-        chosen = self.steps.season.markers
-        return [self.observed(), self.found(), appended.get("attributes"), chosen.scenarios if chosen else None]
+        options = self.steps.season.markers
+        return [self.observed(), self.written(), appended.get("attributes"), options.scenarios if options else None]
 
     def recorded(self) -> object:
         """Which changes are recorded."""
@@ -281,8 +281,8 @@ class _Judging:
         if not self.extracted_any():
             return Done(changed=False)
         lake = self.steps.lake
-        found = guard.scenes(*self.area.key, mark=False, lake=lake)
-        suspect = set(found.filter(pc.equal(found["verdict"], "suspect"))["scene"].to_pylist())
+        result = guard.scenes(*self.area.key, mark=False, lake=lake)
+        suspect = set(result.filter(pc.equal(result["verdict"], "suspect"))["scene"].to_pylist())
         cleared = {row["scene"]: row["reason"] for row in lake.query("season.cleared").to_pylist()}
         new = suspect - cleared.keys() - set(guard.suspects(lake=lake)["scene"].to_pylist())
         if new:
@@ -290,7 +290,7 @@ class _Judging:
             for scene in suspect & cleared.keys():  # what a person has cleared stays so
                 guard.clear(scene, cleared[scene], lake=lake)
         note = f"left out as suspect: {some(sorted(new), _SHOWN)}; `cbm-lake guard list` says why" if new else None
-        return Done(scenes=found.num_rows, note=note)
+        return Done(scenes=result.num_rows, note=note)
 
     def extracted_any(self) -> bool:
         """Whether anything counts over the area."""
@@ -300,15 +300,15 @@ class _Judging:
         """Detect the markers of parcels with new observations."""
         if not self.extracted_any():
             return Done(changed=False)
-        found = markers.find(
+        result = markers.find(
             *self.area.key, parameters=self.steps.season.parameters, only_new=True, lake=self.steps.lake
         )
-        return Done(found.num_rows)
+        return Done(result.num_rows)
 
     def record(self, _: Progress) -> Done:
         """Judge every scenario, and record what has changed since the last run."""
-        chosen = self.steps.season.markers
-        scenarios = chosen.scenarios if chosen else None
+        options = self.steps.season.markers
+        scenarios = options.scenarios if options else None
         try:
             changes = recording.record(
                 self.steps.lake,
@@ -325,10 +325,10 @@ class _Judging:
 
     def _unasked(self) -> str | None:
         """The scenarios that no parcel of the area has a crop for."""
-        chosen = self.steps.season.markers
-        known = read_parameters(self.steps.season.parameters).scenarios
-        usual = [name for name, scenario in known.items() if not getattr(scenario, "example", False)]
-        asked = (chosen.scenarios if chosen else None) or usual
+        options = self.steps.season.markers
+        scenarios_of = read_parameters(self.steps.season.parameters).scenarios
+        usual = [name for name, scenario in scenarios_of.items() if not getattr(scenario, "example", False)]
+        asked = (options.scenarios if options else None) or usual
         aoi, year, ptype = self.area.key
         judged = self.steps.lake.query("season.scenarios", aoi=aoi, year=year, ptype=ptype)["scenario"].to_pylist()
         missing = [name for name in asked if name not in judged]
@@ -347,7 +347,7 @@ class _Export:
         lake, areas = self.steps.lake, self.steps.season.areas
         there = [area for area in areas if self.steps.declared(area) is not None]
         content = [[self.steps.counting(area), self.steps.parcels(area).version] for area in there]
-        marked = [[judged.found(), judged.recorded()] for judged in (_Judging(self.steps, area) for area in there)]
+        marked = [[judged.written(), judged.recorded()] for judged in (_Judging(self.steps, area) for area in there)]
         appended = {name: count for name, count in lake.appended().items() if name not in _UNEXPORTED}
         scenes = [path.removeprefix(lake.url) for path in lake.snapshot().scenes]
         return [self.export.model_dump(), content, marked, appended, scenes]

@@ -23,7 +23,7 @@ from cbm_lake.server.state import ServerState, State
 router = APIRouter(tags=["service"])
 
 _FRESH: Final = 5.0
-"""Seconds for which what was read is told again."""
+"""Seconds for which what was read is summary again."""
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The format of Prometheus."""
 _OUTCOMES: Final = ("done", "failed", "interrupted", "running")
@@ -68,7 +68,7 @@ Beating = Annotated[Pulse, Depends(pulse_of)]
 def health(state: State, pulse: Beating) -> Response:
     """Whether the lake can be read; and of the last night run its age in seconds, outcome and number of failures."""
     readable, night = pulse.take(state)
-    document = {"status": "ok" if readable else "the lake cannot be read", "night": night and _told(night)}
+    document = {"status": "ok" if readable else "the lake cannot be read", "night": night and _summary(night)}
     return JSONResponse(document, 200 if readable else 503)
 
 
@@ -79,8 +79,8 @@ def metrics(state: State, pulse: Beating) -> Response:
     return Response("".join(_lines(readable, night)), media_type=_TEXT)
 
 
-def _told(night: dict[str, Any]) -> dict[str, Any]:
-    """What is told of a run."""
+def _summary(night: dict[str, Any]) -> dict[str, Any]:
+    """What is summary of a run."""
     return {
         "outcome": night["outcome"] or "running",
         "age_seconds": _age(night["active"]),
@@ -103,18 +103,18 @@ def _lines(readable: bool, night: dict[str, Any] | None) -> Iterator[str]:
     yield from _metric("lake_readable", "1 where the lake is readable.", int(readable))
     if night is None:
         return
-    told = _told(night)
+    summary = _summary(night)
     name, text = "cbm_lake_night_outcome", "The outcome of the last night run: 1 for the one it has."
     yield f"# HELP {name} {text}\n# TYPE {name} gauge\n"
-    yield from (f'{name}{{outcome="{outcome}"}} {int(outcome == told["outcome"])}\n' for outcome in _OUTCOMES)
+    yield from (f'{name}{{outcome="{outcome}"}} {int(outcome == summary["outcome"])}\n' for outcome in _OUTCOMES)
     gauges = {
-        "night_age_seconds": ("Since the last night run did anything.", told["age_seconds"]),
-        "night_good_age_seconds": ("Since a night run ended without failures.", told["good_age_seconds"]),
-        "night_duration_seconds": ("How long the last night run took.", told["seconds"]),
-        "night_steps": ("Steps of the last night run.", told["steps"]),
-        "night_failed_steps": ("Steps of the last night run that failed.", told["failed"]),
-        "night_scenes": ("Scenes that the last night run catalogued or extracted.", told["scenes"]),
-        "night_rows": ("Rows that the last night run wrote.", told["rows"]),
+        "night_age_seconds": ("Since the last night run did anything.", summary["age_seconds"]),
+        "night_good_age_seconds": ("Since a night run ended without failures.", summary["good_age_seconds"]),
+        "night_duration_seconds": ("How long the last night run took.", summary["seconds"]),
+        "night_steps": ("Steps of the last night run.", summary["steps"]),
+        "night_failed_steps": ("Steps of the last night run that failed.", summary["failed"]),
+        "night_scenes": ("Scenes that the last night run catalogued or extracted.", summary["scenes"]),
+        "night_rows": ("Rows that the last night run wrote.", summary["rows"]),
     }
     for name, (text, value) in gauges.items():
         if value is not None:

@@ -76,18 +76,18 @@ class Lease:
 
     purpose: str
     holder: Holder
-    _taken: threading.Event = field(default_factory=threading.Event)
+    _lost: threading.Event = field(default_factory=threading.Event)
     by: Holder | None = None
     """Who took it over."""
 
     def lose(self, by: Holder | None) -> None:
         """Note that another one has it now, or may have."""
         self.by = by
-        self._taken.set()
+        self._lost.set()
 
     def check(self) -> None:
         """Raise HeldError where this process could not renew its lease in time, so that another one has it."""
-        if self._taken.is_set():
+        if self._lost.is_set():
             by = f"{self.by.who} took it over at {self.by.since}" if self.by else "another run may have it by now"
             raise HeldError(
                 f"this run could not reach the lake for more than {TERM:g} seconds and lost its lock ({self.purpose}): "
@@ -105,7 +105,7 @@ def whoami() -> str:
 
 
 @contextmanager
-def held(store: Store, purpose: str, *, beat: float = BEAT, term: float = TERM) -> Iterator[Lease]:
+def acquired(store: Store, purpose: str, *, beat: float = BEAT, term: float = TERM) -> Iterator[Lease]:
     """Have the lease of a purpose as long as the context lasts.
 
     Args:

@@ -52,7 +52,7 @@ CLOCK = {0x9003: "2024:07:03 10:15:00", 0x9011: "+02:00"}
 @settings(max_examples=60, deadline=None)
 @given(st.floats(-180, 180), st.floats(-90, 90))
 def test_a_place_is_read_as_it_was_written(lon, lat):
-    read = photos._place(tags_of(lon, lat))
+    read = photos._coordinates(tags_of(lon, lat))
     if (round(lon, 7), round(lat, 7)) != (0, 0):
         assert read == pytest.approx((lon, lat), abs=1e-7)
 
@@ -63,14 +63,14 @@ def test_a_photo_says_place_direction_and_time(tmp_path, kind):
     photo = picture(tmp_path / "field.img", 7.001, -52.0005, gps=gps, inside=CLOCK, kind=kind)
     assert (photo.lon, photo.lat) == pytest.approx((7.001, -52.0005), abs=1e-7)
     assert photo.direction == 121.5
-    assert photo.taken == datetime(2024, 7, 3, 8, 15, 2, 500_000, tzinfo=UTC)
+    assert photo.timestamp == datetime(2024, 7, 3, 8, 15, 2, 500_000, tzinfo=UTC)
     assert photo.clock == "2024:07:03 10:15:00"
 
 
 def test_the_clock_of_a_camera_counts_where_it_says_its_zone(tmp_path):
-    assert picture(tmp_path / "a.jpg", inside=CLOCK).taken == datetime(2024, 7, 3, 8, 15, tzinfo=UTC)
+    assert picture(tmp_path / "a.jpg", inside=CLOCK).timestamp == datetime(2024, 7, 3, 8, 15, tzinfo=UTC)
     without = picture(tmp_path / "b.jpg", inside={0x9003: CLOCK[0x9003]})
-    assert (without.taken, without.clock) == (None, "2024:07:03 10:15:00")
+    assert (without.timestamp, without.clock) == (None, "2024:07:03 10:15:00")
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def test_shifts_of_another_card_are_refused(still):
     from cbm_lake.extract import shifting
 
     with pytest.raises(InvalidInputError, match="of card s2 alone"):
-        shifting.known(still, displaced.extract.cards.get("bs"), still.parcel_set("ms", 2024))
+        shifting.measured(still, displaced.extract.cards.get("bs"), still.parcel_set("ms", 2024))
 
 
 def test_the_implied_error_is_that_of_the_numbers(displaced_one, still):

@@ -52,10 +52,10 @@ def counted(demo, monkeypatch):
 @pytest.mark.parametrize(
     ("draw", "most"),
     [
-        (lambda pid: show.time_series.ndvi("demo", 2024, pid), 2),
-        (lambda pid: show.time_series.s2("demo", 2024, pid, bands=["B02", "B04", "B08", "B11"]), 2),
+        (lambda pid: show.time_series.ndvi("demo", 2024, pid), 3),
+        (lambda pid: show.time_series.s2("demo", 2024, pid, bands=["B02", "B04", "B08", "B11"]), 3),
         (lambda pid: show.time_series.s1("demo", 2024, pid), 3),
-        (lambda pid: show.calendar.by_pid("demo", 2024, pid), 4),
+        (lambda pid: show.calendar.by_pid("demo", 2024, pid), 5),
         (lambda pid: show.background.by_pid("demo", 2024, pid, tms="sentinel"), 3),
         (lambda pid: show.parcel_info.by_pid("demo", 2024, pid), 1),
     ],
@@ -68,12 +68,12 @@ def test_a_figure_asks_once_for_what_it_draws_and_writes_no_files(demo, counted,
     assert (lakes, files) == ([], [])
 
 
-def test_a_report_opens_one_lake_and_asks_fifteen_questions_at_most(demo, counted, tmp_path):
+def test_a_report_opens_one_lake_and_asks_twenty_questions_at_most(demo, counted, tmp_path):
     questions, lakes, files = counted
     made = report.parcel("demo", 2024, demo[2], folder=tmp_path, formats=("html",))
     assert not made.missing
     assert len(lakes) == 1
-    assert sum(questions.values()) <= 15, questions
+    assert sum(questions.values()) <= 20, questions
     assert files == [made.files["html"].name]
 
 

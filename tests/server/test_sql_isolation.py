@@ -54,6 +54,17 @@ def put(lake, aoi, mark):
     shift = {"card": "s2", "scene": "A", "parcels": "v1", "obstime": NOW, "verdict": "ok", "measured": NOW}
     shift |= {"aoi": aoi, "year": 2024, "ptype": "", "reason": f"{mark}reason", "version": "0.1"}
     lake.add_shifts(table(schemas.SHIFTS, shift))
+    step = {
+        "run": f"{mark}1",
+        "number": 1,
+        "step": "extract",
+        "aoi": aoi,
+        "year": 2024,
+        "ptype": "",
+        "status": "failed",
+    }
+    step |= {"problem": f"{mark}problem", "rows": 3, "scenes": 2, "started": NOW, "seconds": 1.5, "version": "x"}
+    lake.add_runs(table(schemas.RUNS, {**step, "who": f"{mark}who", "file": f"/data/{mark}season.yaml"}))
     box = {"west": 2.0, "south": 43.0, "east": 4.0, "north": 44.0}
     lake.put("weather_boxes", table(schemas.WEATHER_CELLS, {**of_cell, **box}), key["part"])
 
@@ -154,6 +165,7 @@ TEXTS = {
     "changes": "cause",
     "lights": "reason",
     "parts": "reason",
+    "runs": "problem",
     "weather": "cell",
     "weather_cells": "cell",
     "parcel_attributes": "pid",
@@ -177,6 +189,7 @@ NUMBERS = {
     "changes": "sequence",
     "lights": "confidence",
     "parts": "share",
+    "runs": "seconds",
     "weather": "tmin",
     "weather_cells": "west",
     "parcel_attributes": "year",

@@ -18,9 +18,9 @@ from cbm_lake.storage.store import Store
 
 HOLDING = """
 import sys, time
-from cbm_lake.storage.leases import held
+from cbm_lake.storage.leases import acquired
 from cbm_lake.storage.store import Store
-with held(Store(sys.argv[1]), "night run", beat=0.2, term=2):
+with acquired(Store(sys.argv[1]), "night run", beat=0.2, term=2):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -47,28 +47,28 @@ def store(tmp_path):
 
 def test_one_at_a_time_has_it_and_the_next_gets_it(store):
     for _ in range(2):
-        with held(store, "night run") as lease:
+        with acquired(store, "night run") as lease:
             lease.check()
             going_on = rf"another night run is going on in this lake: .*{os.getpid()}\), since"
-            with pytest.raises(HeldError, match=going_on), held(store, "night run"):
+            with pytest.raises(HeldError, match=going_on), acquired(store, "night run"):
                 pytest.fail("two have it")
-            with held(store, "something else"):
+            with acquired(store, "something else"):
                 pass
 
 
 def test_what_fails_gives_it_back(store):
-    with pytest.raises(KeyError), held(store, "night run"):
+    with pytest.raises(KeyError), acquired(store, "night run"):
         raise KeyError
-    with held(store, "night run"):
+    with acquired(store, "night run"):
         pass
 
 
 def test_a_killed_process_gives_it_back_at_once(store):
     other = Other(store.url)
-    with pytest.raises(HeldError, match=f"process {other.process.pid}"), held(store, "night run"):
+    with pytest.raises(HeldError, match=f"process {other.process.pid}"), acquired(store, "night run"):
         pytest.fail("two have it")
     other.kill()
-    with held(store, "night run"):
+    with acquired(store, "night run"):
         pass
 
 
@@ -78,7 +78,7 @@ def test_of_many_at_once_one_gets_it(store):
     def take(_):
         begin.wait()
         try:
-            with held(store, "night run"):
+            with acquired(store, "night run"):
                 taken.append(1)
                 begin.wait()
         except HeldError:
@@ -90,17 +90,17 @@ def test_of_many_at_once_one_gets_it(store):
 
 
 def test_a_note_that_is_damaged_names_somebody(store):
-    with held(store, "night run"):
+    with acquired(store, "night run"):
         (note,) = (file for file in store.listing("locks") if file.endswith(".json"))
         store.replace(note, b"{}")
         unknown = "somebody, since a time that is not on record"
-        with pytest.raises(HeldError, match=unknown), held(store, "night run"):
+        with pytest.raises(HeldError, match=unknown), acquired(store, "night run"):
             pytest.fail("two have it")
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path):
     (tmp_path / "lake").write_text("a file")
-    with pytest.raises(SourceError, match="cannot lock"), held(Store(str(tmp_path / "lake")), "night run"):
+    with pytest.raises(SourceError, match="cannot lock"), acquired(Store(str(tmp_path / "lake")), "night run"):
         pytest.fail("it cannot be locked")
 
 
@@ -135,9 +135,9 @@ QUICK = {"beat": 0.2, "term": 2.0}
 def test_in_an_object_store_one_at_a_time_has_it_and_the_next_gets_it(bucket):
     store, _ = bucket
     for number in (1, 2, 3):
-        with held(store, "night run", **QUICK) as lease:
+        with acquired(store, "night run", **QUICK) as lease:
             lease.check()
-            with pytest.raises(HeldError, match=rf"{os.getpid()}\), since"), held(store, "night run", **QUICK):
+            with pytest.raises(HeldError, match=rf"{os.getpid()}\), since"), acquired(store, "night run", **QUICK):
                 pytest.fail("two have it")
         assert {name.rpartition("/")[2].partition(".")[0] for name in store.listing("locks")} == {f"{number:012}"}
 
@@ -146,11 +146,11 @@ def test_in_an_object_store_one_at_a_time_has_it_and_the_next_gets_it(bucket):
 def test_in_an_object_store_the_lease_of_a_killed_process_runs_out(bucket):
     store, settings = bucket
     other = Other(store.url, **settings)
-    with pytest.raises(HeldError, match=f"process {other.process.pid}"), held(store, "night run", **QUICK):
+    with pytest.raises(HeldError, match=f"process {other.process.pid}"), acquired(store, "night run", **QUICK):
         pytest.fail("two have it")
     other.kill()
     begun = time.monotonic()
-    with held(store, "night run", **QUICK) as lease:
+    with acquired(store, "night run", **QUICK) as lease:
         lease.check()
     assert time.monotonic() - begun >= QUICK["term"]
 
@@ -163,7 +163,7 @@ def test_in_an_object_store_one_of_many_gets_the_lease_of_a_dead_one(bucket):
 
     def take(_):
         try:
-            with held(store, "night run", **QUICK):
+            with acquired(store, "night run", **QUICK):
                 taken.append(1)
                 ended.wait(30)
         except HeldError:
@@ -190,9 +190,9 @@ def test_a_holder_that_slept_finds_that_another_has_it(bucket, monkeypatch):
         renew(self, number)
 
     monkeypatch.setattr(leases._Numbers, "renew", renewing)
-    with held(store, "night run", beat=0.2, term=30.0) as slept:
+    with acquired(store, "night run", beat=0.2, term=30.0) as slept:
         asleep.set()
-        with held(store, "night run", **QUICK) as other:
+        with acquired(store, "night run", **QUICK) as other:
             slept._taken.wait(30)
             with pytest.raises(HeldError, match="took it over at"):
                 slept.check()
@@ -202,7 +202,7 @@ def test_a_holder_that_slept_finds_that_another_has_it(bucket, monkeypatch):
 @pytest.mark.slow
 def test_a_holder_that_cannot_renew_for_long_gives_up(bucket, monkeypatch):
     store, _ = bucket
-    with held(store, "night run", beat=0.1, term=0.5) as lease:
+    with acquired(store, "night run", beat=0.1, term=0.5) as lease:
 
         def renewing(_self, _number):
             raise SourceError("no connection")
@@ -220,6 +220,6 @@ def test_a_store_that_overwrites_is_refused(bucket, server, monkeypatch):
     store, _ = bucket
     server.set(deaf=True)
     access._check_conditional_put.cache_clear()
-    with pytest.raises(SourceError, match="does not refuse to overwrite"), held(store, "night run", **QUICK):
+    with pytest.raises(SourceError, match="does not refuse to overwrite"), acquired(store, "night run", **QUICK):
         pytest.fail("it is not safe")
     access._check_conditional_put.cache_clear()
