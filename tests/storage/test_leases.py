@@ -13,7 +13,7 @@ from s3_server import BUCKET, object_store
 
 from cbm_lake.errors import HeldError, SourceError
 from cbm_lake.storage import leases
-from cbm_lake.storage.leases import Holder, held
+from cbm_lake.storage.leases import Holder, acquired
 from cbm_lake.storage.store import Store
 
 HOLDING = """
