@@ -124,6 +124,7 @@ def test_once_and_again_and_again_exclude_each_other(file):
     assert command("run", file, "--once", "--watch", "6h").exit_code == 2
 
 
+@pytest.mark.slow
 def test_watching_goes_on_until_it_is_ended(file):
     words = [sys.executable, "-m", "cbm_lake.cli", "run", str(file), "--watch", "0.1s"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, stderr=subprocess.STDOUT)

@@ -228,6 +228,7 @@ def test_other_readers_of_the_table_compaction_and_exports_have_them(grown, tmp_
     assert schema.field("B04_valid_share").metadata[b"unit"] == b"1"
 
 
+@pytest.mark.slow
 def test_a_scene_that_is_left_out_and_put_back_has_them_again(grown):
     select = "select * exclude (scl, observable) from s2 order by scene, pid"
     before = grown.sql(select)
@@ -272,6 +273,7 @@ def test_several_areas_and_years_share_the_columns(tmp_path, season):
 # -- what is extracted again ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_a_scene_has_stays_when_others_are_asked_for(tmp_path, season):
     lake = fill(tmp_path / "lake", season)
     first = extract.s2(**SPRING, **DEMO, bands=["B04"], statistics="p10", workers=0, lake=lake)
@@ -287,6 +289,7 @@ def test_what_a_scene_has_stays_when_others_are_asked_for(tmp_path, season):
     assert lake.sql("select * exclude (scl) from s2 order by scene, pid").equals(before)
 
 
+@pytest.mark.slow
 def test_extracting_again_gives_old_rows_what_is_asked_for(grown):
     extract.s2(**ALL, **DEMO, bands=BANDS, statistics=ASKED, workers=0, lake=grown)
     row = grown.sql("select count(B04_mean) n, count(B04_p10) p10, count(B04_valid_share) shares from s2").to_pylist()[

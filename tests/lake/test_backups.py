@@ -74,6 +74,7 @@ def history(made, lake):
     return made[1]
 
 
+@pytest.mark.slow
 def test_a_copy_answers_as_the_lake_does_now_and_at_every_earlier_moment(lake, history, tmp_path):
     done = cbm.backup(tmp_path / "copy")
     moments = [moment for moment, _ in history]

@@ -37,6 +37,7 @@ def without_sums(url, moment=None):
         return Lake(url, moment).sql(ROWS)
 
 
+@pytest.mark.slow
 def test_few_files_are_read_and_every_row_is_the_same(made):
     url, _ = made
     assert files_read(url) <= 34

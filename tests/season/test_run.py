@@ -109,6 +109,7 @@ def test_a_second_night_does_nothing_and_writes_nothing_but_the_journal(begun):
     assert (after.st_mtime_ns, after.st_ino) == (stamp.st_mtime_ns, stamp.st_ino)
 
 
+@pytest.mark.slow
 def test_a_scene_that_comes_three_months_late_is_as_if_it_had_come_in_time(begun, tmp_path):
     folder, file, lake = begun
     small_season.scene(folder, 12)
@@ -120,6 +121,7 @@ def test_a_scene_that_comes_three_months_late_is_as_if_it_had_come_in_time(begun
     assert same(lake, anew(folder, tmp_path / "lake"))
 
 
+@pytest.mark.slow
 def test_a_reprocessed_scene_takes_the_place_of_the_former(begun, tmp_path):
     folder, file, lake = begun
     before = lake.sql(ROWS)
@@ -131,6 +133,7 @@ def test_a_reprocessed_scene_takes_the_place_of_the_former(begun, tmp_path):
     assert same(lake, anew(folder, tmp_path / "lake"))
 
 
+@pytest.mark.slow
 def test_parcels_that_are_replaced_in_mid_season_are_redone_alone(begun, tmp_path):
     folder, file, lake = begun
     small_season.parcels(folder, "ms", 12, moved={4})
@@ -142,6 +145,7 @@ def test_parcels_that_are_replaced_in_mid_season_are_redone_alone(begun, tmp_pat
     assert same(lake, anew(folder, tmp_path / "lake"))
 
 
+@pytest.mark.slow
 def test_what_fails_stops_nothing_else_and_is_done_when_it_can_be(begun):
     folder, file, lake = begun
     small_season.scene(folder, 3)
@@ -176,6 +180,7 @@ def test_an_area_without_parcels_fails_alone(begun):
     assert not any("nl" in title for title in by_step(night) if title != "parcels nl 2023")
 
 
+@pytest.mark.slow
 def test_a_parcel_file_that_is_damaged_leaves_the_parcels_in_force(begun):
     folder, file, lake = begun
     (folder / "ms.gpkg").write_bytes(b"nothing")
@@ -185,6 +190,7 @@ def test_a_parcel_file_that_is_damaged_leaves_the_parcels_in_force(begun):
     assert {"extract ms 2024 s2", "markers ms 2024"} <= done(night)
 
 
+@pytest.mark.slow
 def test_an_export_is_written_again_when_it_is_lost_or_changed(begun):
     folder, file, lake = begun
     export = folder / "out" / "markers.csv"
@@ -227,6 +233,7 @@ def test_a_scenario_that_no_crop_has_is_said(begun):
     assert "'bananas'" in notes["lights ms 2024"]
 
 
+@pytest.mark.slow
 def test_files_are_compacted_when_there_are_many(begun):
     _, file, lake = begun
     file.write_text(file.read_text().replace("files: 20", "files: 3"))
@@ -237,6 +244,7 @@ def test_files_are_compacted_when_there_are_many(begun):
     assert set(by_step(season.run(file, lake=lake)).values()) == {"unchanged"}  # exports among them
 
 
+@pytest.mark.slow
 def test_a_scene_that_a_person_has_cleared_is_not_marked_again(begun, monkeypatch):
     folder, file, lake = begun
     wrong = lake.sql("select distinct scene from s2 where aoi = 'ms' order by 1")["scene"].to_pylist()[:2]
