@@ -62,6 +62,7 @@ def notify(
         NotFoundError: there is no such case, or several begin so.
         InvalidInputError: one of them is notified already, or closed; nothing is recorded.
     """
+    lake = lake_or_default(lake)
     extra = {"answer_by": as_day(answer_by)}
     digests = dict(notices or {})
     return _decide(cases, "notified", note, who, lake, lambda case: {**extra, "notice": digests.get(case["case_id"])})
@@ -96,11 +97,12 @@ def answer(
         InvalidInputError: it was not notified, a file is no photo, or neither a text nor a photo is given.
         SourceError: a file cannot be read, or the lake not be written.
     """
+    lake = lake_or_default(lake)
     paths = as_list(files) or ()
     if not note.strip() and not paths:
         raise InvalidInputError("an answer needs a text or a photo")
     pictures = [photos.read(path) for path in paths]
-    current = lake_or_default(lake).at(None)
+    current = lake.at(None)
     for photo in pictures:
         current.store_file(_file(photo), photo.content)
 
@@ -130,6 +132,7 @@ def close(
         who: see `open_cases`.
         lake: the lake; None is the workspace's.
     """
+    lake = lake_or_default(lake)
     if outcome not in VERDICTS:
         raise InvalidInputError(f"outcome {outcome!r} is unknown; give {', '.join(VERDICTS)}")
     return _decide(cases, "closed", note, who, lake, lambda _: {"outcome": outcome})
@@ -142,6 +145,7 @@ def reopen(cases: Names, note: str, *, who: str | None = None, lake: Lake | None
     Raises:
         InvalidInputError: no reason is given, or one of them is not closed.
     """
+    lake = lake_or_default(lake)
     if not note.strip():
         raise InvalidInputError("say why the cases are opened again; the reason is kept")
     return _decide(cases, "open", note, who, lake, lambda _: {})
@@ -202,11 +206,8 @@ def of_names(lake: Lake, names: Sequence[str]) -> list[Row]:
     return list(cases.values())
 
 
-def _decide(
-    names: Names, status: str, note: str, who: str | None, lake: Lake | None, extra: Callable[[Row], Row]
-) -> pa.Table:
+def _decide(names: Names, status: str, note: str, who: str | None, lake: Lake, extra: Callable[[Row], Row]) -> pa.Table:
     """Record a decision on cases that stand so that it can be made, whoever else decides at the same time."""
-    lake = lake_or_default(lake)
     current = lake.at(None)
     cases = of_names(current, as_list(names) or ())
     ids = [case["case_id"] for case in cases]

@@ -24,7 +24,7 @@ from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.markers.parameters import read
 from cbm_lake.markers.parts import ALIKE, NO_CUBE, _named, in_words
-from cbm_lake.markers.subparcel import events, lines, outlines, pixels, steps
+from cbm_lake.markers.subparcel import edges, events, lines, outlines, pixels, steps
 from cbm_lake.zonal import build_index
 from cbm_lake.zonal.compiled import frozen
 
@@ -183,7 +183,7 @@ def test_a_surface_leaves_what_least_squares_of_numpy_leave(seed):
     y, x, values = rng.integers(0, 9, n).astype(float), rng.integers(0, 9, n).astype(float), rng.normal(size=n)
     terms = np.column_stack([np.ones(n), y, x, y * y, x * y, x * x])
     rest = values - terms @ np.linalg.lstsq(terms, values, rcond=None)[0]
-    assert steps._surface(values, y - y.mean(), x - x.mean()) == pytest.approx((rest**2).sum(), rel=1e-6, abs=1e-9)
+    assert edges.surface(values, y - y.mean(), x - x.mean()) == pytest.approx((rest**2).sum(), rel=1e-6, abs=1e-9)
 
 
 @given(st.floats(-1.5, 1.5), st.floats(0, 2 * np.pi))

@@ -300,7 +300,8 @@ def test_every_view_is_that_of_the_whole_lake_for_the_granted_area(asked):
     _, alone, reader = asked
     for view in sorted(statements.VIEWS - {"scenes"}):
         for aoi in ("ms", "be"):
-            whole = reader.lake.sql(f"from {view} where aoi = $aoi order by all", aoi=aoi)
+            names = "select * replace ('' as who, '' as file)" if view == "runs" else ""  # of people and of machines
+            whole = reader.lake.sql(f"{names} from {view} where aoi = $aoi order by all", aoi=aoi)
             part = reader.rows(f"from {view} order by all", (aoi,))
             same = part.select(whole.column_names)  # an attribute that no parcel of the area has is no column there
             assert same.equals(whole), (view, aoi)
