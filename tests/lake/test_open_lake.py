@@ -32,6 +32,9 @@ DOORS = {
     "parcel/sources/__init__.py": {"here"},  # the source of `get`, where no server is
     "extract/scene.py": None,  # what workers run, in processes of their own
     "extract/jobparcels.py": None,  # the same
+    "extract/blocks.py": {"_cached_with_masks"},  # the same
+    "extract/pixelindices.py": None,  # the same
+    "extract/pixelsources.py": None,  # the same
     "extract/running.py": {"_settle"},  # the lake of a plan, which names it by its URL
     "demo/run.py": {"run"},  # its own, not that of the settings
     "report/__init__.py": {"parcel"},  # behind the checks of its formats
