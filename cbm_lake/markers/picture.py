@@ -59,8 +59,8 @@ def show_parts(
         NotFoundError: no such parcel, or no parts of it were found.
         InvalidInputError: a file that cannot be written.
     """
-    style.suffix(file, interactive=False)
     lake = lake_or_default(lake)
+    style.suffix(file, interactive=False)
     key = lake.parcel_set(aoi, year, ptype).params
     reading = Reading.of(lake)
     (parcel,) = reading.parcels(aoi, year, pid, ptype)

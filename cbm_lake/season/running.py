@@ -86,8 +86,8 @@ def run(path: str | Path, *, lake: Lake | None = None, watcher: Watcher | None =
         HeldError: another run is going on in this lake; nothing was done.
         SourceError: the lake cannot be read or written.
     """
-    season = read(path)
     lake = lake_or_default(lake)
+    season = read(path)
     with lake.alone(LOCK) as lease:
         journal, stopwatch = Journal(lake, str(season.file)), Stopwatch()
         journal.begin()
