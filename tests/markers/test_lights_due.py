@@ -338,6 +338,53 @@ def test_a_comparison_with_others_is_due_after_its_last_day(lake):
         colours(lake, scenario="mine", parameters=given)
 
 
+UNLIKE = {"colour": "red", "marker": "similarity", "type": "outlier", "at_least": 1, "reason": "unlike"}
+
+
+@pytest.mark.parametrize(
+    ("marker", "due"),
+    [*((marker, {}) for marker in judging.PEERS), *((marker, {"due": "10-10"}) for marker in judging.PEERS[:2])],
+)
+def test_an_early_rule_over_a_comparison_with_others_is_refused(lake, marker, due):
+    fill(lake, *seen("a", STANDS))
+    markers.find("ms", 2024, lake=lake)
+    rules = [{"colour": "green", "unseen": True, "reason": ""}, UNLIKE | {"marker": marker, "early": True}]
+    with pytest.raises(InvalidInputError, match=f"rule 2 of scenario 'mine', which counts {marker}.* early") as refused:
+        colours(lake, scenario="mine", parameters={"scenarios": {"mine": due | {"rules": rules}}})
+    assert "\n" not in str(refused.value)
+
+
+def test_a_rule_over_a_comparison_with_others_is_due_after_its_last_day(lake):
+    fill(lake, *seen("a", STANDS))
+    markers.find("ms", 2024, lake=lake)
+
+    def asked(due):
+        own = {"mine": {"due": "09-15", "rules": [{"colour": "green", "unseen": True, "reason": ""}, UNLIKE | due]}}
+        return colours(lake, scenario="mine", parameters={"peers": {"until": "06-15"}, "scenarios": own})
+
+    with pytest.raises(InvalidInputError) as refused:
+        asked({"due": "06-21"})
+    assert str(refused.value) == (
+        "rule 2 of scenario 'mine', which counts similarity, compares with other parcels up to 2024-06-15 "
+        "(`peers: until`) and is due on 2024-06-21; due 7 days after 2024-06-15 is right"
+    )
+    assert "a" not in asked({"due": "06-22"})  # neither rule holds
+
+
+@pytest.mark.parametrize("searched", [False, True])
+def test_a_rule_over_a_comparison_waits_for_a_search_of_the_later_scenes(lake, searched):
+    fill(lake, *seen("a", [look for look in STANDS if look[0] <= 150]), pids=("a",))
+    peers = {"peers": {"until": "06-15"}}
+    markers.find("ms", 2024, parameters=peers, lake=lake)
+    factories.write(lake, factories.signatures(*seen("a", [(160, 0.8), (180, 0.8)])), scene="later")
+    if searched:
+        markers.find("ms", 2024, parameters=peers, lake=lake)
+    rule = {"colour": "red", "marker": "similarity", "at_most": 0, "due": "06-22", "reason": "not compared"}
+    own = {"mine": {"due": "09-15", "looks": 0, "rules": [rule]}}
+    said = colours(lake, "2024-06-30", "mine", parameters=peers | {"scenarios": own})
+    assert said["a"][0] == ("red" if searched else "not yet due")
+
+
 def test_scenarios_without_a_due_date_are_judged_at_the_end_of_the_season(lake):
     fill(lake, *seen("a", MOWN), *seen("b", STANDS))
     markers.find("ms", 2024, lake=lake)
