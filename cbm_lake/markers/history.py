@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -118,15 +119,31 @@ class History:
             {name: _on_days(series, bound, some, ndvi) for name, series in self.others.items()}
             | {name: joined(images) for name, images in self.radar.items()},
             {name: days[some] for name, days in self.claims.items()},
-            skipped(parameters.detectors, self._missing),
+            self._skipped(int(np.max(last, initial=0))),
         )
 
-    @property
-    def _missing(self) -> frozenset[str]:
-        """The further series without any value."""
+    def silent(self, last: Ints) -> list[tuple[Ints, frozenset[str]]]:
+        """The detectors that say nothing as of a day of each parcel: of those in the set no series had a value yet.
+
+        Returns:
+            Groups of parcels (their indices in `last`), each with the names of its detectors; all parcels are in one.
+        """
+        begins = self._begins
+        days = np.array(sorted(set(begins.values())), np.int64)
+        begun = np.searchsorted(days, last, side="right")
+        groups = [np.flatnonzero(begun == number) for number in np.unique(begun)]
+        return [(group, self._skipped(int(last[group[0]]))) for group in groups]
+
+    def _skipped(self, last: int) -> frozenset[str]:
+        missing = {name for name, first in self._begins.items() if first > last}
+        return skipped(self.parameters.detectors, missing)
+
+    @cached_property
+    def _begins(self) -> dict[str, int]:
+        """The first day of each further series over all parcels; a day that never comes where it has no value."""
         days = {name: part.day for name, part in self.others.items()}
         days |= {name: part.day for name, part in self.radar.items()}
-        return frozenset(name for name, part in days.items() if not len(part))
+        return {name: int(day.min(initial=np.iinfo(np.int32).max)) for name, day in days.items()}
 
     def looks_at(self, some: Ints) -> Series:
         """The clear looks at some parcels."""

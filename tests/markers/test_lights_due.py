@@ -167,6 +167,22 @@ def test_radar_as_of_the_end_is_what_a_search_reads(tmp_path):
         np.testing.assert_allclose(now[name].value, expected[name].value, atol=1e-5)
 
 
+def test_detectors_say_nothing_of_parcels_before_any_of_them_was_seen_so(tmp_path):
+    seen_so_far = history.read(*two_orbits(tmp_path))
+    before, after = 19_723 + 98, 19_723 + 99
+    groups = seen_so_far.silent(np.array([before, after]))
+    assert [group.tolist() for group, _ in groups] == [[0], [1]]
+    assert [names & {"wet", "still"} for _, names in groups] == [{"wet", "still"}, set()]
+    case = judging.Case(seen_so_far, [])
+    days = np.array([before, 19_723 + 130])
+    mixed = case.evidence(np.arange(2), days, days)
+    alone = [case.evidence(np.array([number]), days[[number]], days[[number]]) for number in range(2)]
+    for number, one in enumerate(alone):
+        own = mixed.parcel == number
+        assert sorted(mixed.marker[own]) == sorted(one.marker)
+        np.testing.assert_array_equal(np.sort(mixed.fields[own], axis=0), np.sort(one.fields, axis=0))
+
+
 LOOKS = st.lists(
     st.tuples(st.integers(1, 12), st.sampled_from([0.12, 0.18, 0.3, 0.45, 0.55, 0.62, 0.7, 0.8, 0.85])),
     min_size=5,
