@@ -22,7 +22,7 @@ from cbm_lake.markers.finding import dates, part_of
 from cbm_lake.markers.history import History
 from cbm_lake.markers.judging import PEERS, Case, looks_asked, marker_names, settled
 from cbm_lake.markers.kernels import FIELDS
-from cbm_lake.markers.parameters import CLAIM, EPOCH, Parameters, Scenario, Where
+from cbm_lake.markers.parameters import CLAIM, EPOCH, Parameters, Scenario, When, Where
 from cbm_lake.markers.rules import Evidence, Flags, Ints, Windows, as_date
 
 log = logging.getLogger(__name__)
@@ -96,14 +96,11 @@ class Court:
         final = self.parameters.peers.last_day(
             self.case.history.year, rules.season_end(self.parameters, self.case.history.year)
         )
-        if scenario.due is not None and days.due.min() < final + self.parameters.spike.days + 1:
-            raise InvalidInputError(
-                f"scenario {name!r} compares with other parcels up to {as_date(final)} (`peers: until`) and is due on "
-                f"{as_date(days.due.min())}; due {self.parameters.spike.days + 1} days after it is right"
-            )
-        if self.compared < self.day and days.due.min() <= self.day:
+        _check_comparison(name, scenario, days, final, final + self.parameters.spike.days + 1)
+        first = min(int(due.min()) for due in (days.due, *_compared_due(scenario, days)))
+        if self.compared < self.day and first <= self.day:
             log.warning("scenario %r waits for a search: there are later scenes than those of the markers", name)
-            return min(self.day, int(days.due.min()) - 1)
+            return min(self.day, first - 1)
         return self.day
 
     def _looks(self, parcels: Ints, due: Ints, last: int) -> Ints:
@@ -196,6 +193,42 @@ class Court:
                 log.warning("scenario %r asks nothing of %d parcels without %s", name, values.null_count, attribute)
             fits &= _fits(values, where)
         return fits
+
+
+def _compared_due(scenario: Scenario, days: Windows) -> list[Ints]:
+    """When each rule that counts a comparison with other parcels is due."""
+    return [due for rule, due in zip(scenario.rules, days.rule_due, strict=True) if rule.marker in PEERS]
+
+
+def _check_comparison(name: str, scenario: Scenario, days: Windows, final: int, right: int) -> None:
+    """Refuse what is asked of the comparison with other parcels before it is final.
+
+    Args:
+        name: of the scenario.
+        scenario: that counts its markers.
+        days: of the scenario, for some parcels.
+        final: the last day that is compared.
+        right: the first day on which nothing changes the comparison any more.
+
+    Raises:
+        InvalidInputError: the scenario or one of its rules over such a marker is due before, or a rule is early.
+    """
+    compared = f"compares with other parcels up to {as_date(final)} (`peers: until`)"
+    for number, rule in enumerate(scenario.rules):
+        if rule.marker not in PEERS:
+            continue
+        title = f"rule {number + 1} of scenario {name!r}, which counts {rule.marker}, {compared} and is"
+        if rule.early:
+            raise InvalidInputError(f"{title} early; leave out early")
+        _check_due(title, rule.due, days.rule_due[number], right, final)
+    _check_due(f"scenario {name!r} {compared} and is", scenario.due, days.due, right, final)
+
+
+def _check_due(title: str, asked: When | None, due: Ints, right: int, final: int) -> None:
+    if asked is not None and due.min() < right:
+        raise InvalidInputError(
+            f"{title} due on {as_date(due.min())}; due {right - final} days after {as_date(final)} is right"
+        )
 
 
 def _waits(due: int) -> tuple[str, str]:

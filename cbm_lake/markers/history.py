@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,11 @@ from cbm_lake.markers import inputs
 from cbm_lake.markers.detectors import asked_for, claims, skipped
 from cbm_lake.markers.parameters import EPOCH, Parameters
 from cbm_lake.markers.series import Days, Ints, Observations, Series, check_pids, clean, ragged
-from cbm_lake.markers.signals import signal
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Coherence of every parcel by orbit, one entry per image, sorted by parcel and day."""
+    """Coherence or backscatter of every parcel by orbit, one entry per image, sorted by parcel and day."""
 
     parcel: Ints
     """Index of the parcel."""
@@ -29,6 +29,17 @@ class Images:
     orbit: Ints
     value: npt.NDArray[np.float64]
     weight: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> Images:
+        """The images of rows (place, day, orbit, value, weight) sorted by place, the index of the parcel, and day."""
+        return cls(
+            rows["place"].to_numpy().astype(np.int64),
+            rows["day"].to_numpy().astype(np.int32),
+            rows["orbit"].to_numpy().astype(np.int64),
+            rows["value"].to_numpy().astype(np.float64),
+            rows["weight"].to_numpy().astype(np.float64),
+        )
 
     def take(self, keep: npt.NDArray[np.bool_]) -> Images:
         """Only the images where `keep` is True."""
@@ -69,7 +80,9 @@ class History:
     images: Images
     parameters: Parameters
     others: Mapping[str, Series] = field(default_factory=dict)
-    """The further series that detectors ask for, by name."""
+    """The further optical series that detectors ask for, by name."""
+    radar: Mapping[str, Images] = field(default_factory=dict)
+    """Those of radar, by name; as of a day, each orbit's level is that of its images up to it."""
     claims: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     """The dates that declarations claim, which detectors ask for, by column."""
 
@@ -88,33 +101,61 @@ class History:
         index[some], bound[some] = np.arange(len(some)), np.minimum(last, end)
         raw = picked(self.looks.take(self.looks.day <= bound[self.looks.owner]), some)
         ndvi = raw.take(clean(raw, parameters.clear, parameters.spike))
-        images = self.images.take(self.images.day <= bound[self.images.parcel])
+
+        def joined(images: Images) -> Series:
+            images = images.take(images.day <= bound[images.parcel])
+            return replace(images, parcel=index[images.parcel]).joined(len(some), begin)
+
         return Observations(
             self.pids.take(pa.array(some)),
             self.crops[some],
             ndvi,
-            replace(images, parcel=index[images.parcel]).joined(len(some), begin),
+            joined(self.images),
             ndvi.count,
             np.zeros(len(some), np.int64),
             gaps(ndvi, parameters.mowing.season.days(self.year)[0], np.broadcast_to(last, len(some))),
             np.full(len(some), np.nan, np.float32),
             ndvi.count >= parameters.clear.dates,
-            {name: self._other(name, bound, some, ndvi) for name in self.others},
+            {name: _on_days(series, bound, some, ndvi) for name, series in self.others.items()}
+            | {name: joined(images) for name, images in self.radar.items()},
             {name: days[some] for name, days in self.claims.items()},
-            skipped(parameters.detectors, {name for name, series in self.others.items() if not len(series.day)}),
+            self._skipped(int(np.max(last, initial=0))),
         )
 
-    def _other(self, name: str, bound: Ints, some: Ints, ndvi: Series) -> Series:
-        """A further series of some parcels up to a day of each, where it is optical on the days of their NDVI."""
-        series = self.others[name]
-        part = picked(series.take(series.day <= bound[series.owner]), some)
-        return part.take(part.on_days_of(ndvi)) if signal(name).is_optical else part
+    def silent(self, last: Ints) -> list[tuple[Ints, frozenset[str]]]:
+        """The detectors that say nothing as of a day of each parcel: of those in the set no series had a value yet.
+
+        Returns:
+            Groups of parcels (their indices in `last`), each with the names of its detectors; all parcels are in one.
+        """
+        begins = self._begins
+        days = np.array(sorted(set(begins.values())), np.int64)
+        begun = np.searchsorted(days, last, side="right")
+        groups = [np.flatnonzero(begun == number) for number in np.unique(begun)]
+        return [(group, self._skipped(int(last[group[0]]))) for group in groups]
+
+    def _skipped(self, last: int) -> frozenset[str]:
+        missing = {name for name, first in self._begins.items() if first > last}
+        return skipped(self.parameters.detectors, missing)
+
+    @cached_property
+    def _begins(self) -> dict[str, int]:
+        """The first day of each further series over all parcels; a day that never comes where it has no value."""
+        days = {name: part.day for name, part in self.others.items()}
+        days |= {name: part.day for name, part in self.radar.items()}
+        return {name: int(day.min(initial=np.iinfo(np.int32).max)) for name, day in days.items()}
 
     def looks_at(self, some: Ints) -> Series:
         """The clear looks at some parcels."""
         member = np.zeros(len(self.pids), bool)
         member[some] = True
         return picked(self.looks.take(member[self.looks.owner]), some)
+
+
+def _on_days(series: Series, bound: Ints, some: Ints, ndvi: Series) -> Series:
+    """A series of some parcels up to a day of each, on the days of their NDVI."""
+    part = picked(series.take(series.day <= bound[series.owner]), some)
+    return part.take(part.on_days_of(ndvi))
 
 
 def picked(series: Series, some: Ints) -> Series:
@@ -150,25 +191,21 @@ def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[
     key |= {"pixels": clear.pixels, "share": clear.share, "last": last}
     optics = {"screen": list(clear.screen), "cloud": clear.cloud}
     optical = lake.query("markers.optical", **key, **optics, brightest=clear.brightest, first=first)
-    images = lake.query("markers.images", **key)
+    further = asked_for(parameters.detectors)
     return History(
         declared["pid"].combine_chunks(),
         declared["crop_name"].to_numpy(),
         declared["crop_code"].combine_chunks(),
         parcels.year,
         ragged(optical, declared.num_rows, "ndvi"),
-        Images(
-            images["place"].to_numpy().astype(np.int64),
-            images["day"].to_numpy().astype(np.int32),
-            images["orbit"].to_numpy().astype(np.int64),
-            images["coherence"].to_numpy().astype(np.float64),
-            images["weight"].to_numpy().astype(np.float64),
-        ),
+        Images.of(lake.query("markers.images", **key)),
         parameters,
         {
             one.name: ragged(inputs.rows_of(lake, one, key | {"first": first}, optics), declared.num_rows, "value")
-            for one in asked_for(parameters.detectors)
+            for one in further
+            if one.is_optical
         },
+        {one.name: Images.of(inputs.images_of(lake, one, key)) for one in further if not one.is_optical},
         inputs.claimed(lake, parcels, parameters.detectors, requested),
     )
 
@@ -180,7 +217,9 @@ def empty(parameters: Parameters) -> Observations:
     names = pa.array([], pa.string())
     looks = Series(np.zeros(1, np.int64), days, none.astype(np.float32))
     images = Images(numbers, days, numbers, none, none)
-    others = {one.name: looks for one in asked_for(parameters.detectors)}
+    further = asked_for(parameters.detectors)
+    others = {one.name: looks for one in further if one.is_optical}
+    radar = {one.name: images for one in further if not one.is_optical}
     dates = {column: none for _, column in claims(parameters.detectors)}
-    history = History(names, none.astype(object), names, EPOCH.year, looks, images, parameters, others, dates)
+    history = History(names, none.astype(object), names, EPOCH.year, looks, images, parameters, others, radar, dates)
     return replace(history.until(0, numbers), skipped=frozenset())

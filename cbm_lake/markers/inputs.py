@@ -30,18 +30,34 @@ def rows_of(lake: Lake, asked: Signal, key: Mapping[str, Any], how: Mapping[str,
 
     Args:
         lake: the lake.
-        wanted: the series.
+        asked: the series.
         key: parameters of every statement: aoi, year, ptype, pids, first, last, pixels, share.
         how: those of optical statements: screen, cloud.
     """
     if not _is_extracted(lake, asked, key):
-        return pa.table(
-            {"place": pa.array([], pa.int32()), "day": pa.array([], pa.int32()), "value": pa.array([], pa.float32())}
-        )
+        return _empty(place=pa.int32(), day=pa.int32(), value=pa.float32())
     if asked.is_optical:
         name = "markers.index" if asked.is_index else "markers.band_s2"
         return lake.query(name, **key, **how, name=asked.name)
     return lake.query(f"markers.radar_{asked.card}", **key, band=asked.bands[0], decibels=asked.card == "bs")
+
+
+def images_of(lake: Lake, asked: Signal, key: Mapping[str, Any]) -> pa.Table:
+    """The images of a radar series as rows (place, day, orbit, value, weight); none where its band was not extracted.
+
+    Args:
+        lake: the lake.
+        asked: the series.
+        key: parameters of the statement: aoi, year, ptype, pids, last, pixels, share.
+    """
+    if not _is_extracted(lake, asked, key):
+        floats = {"value": pa.float64(), "weight": pa.float64()}
+        return _empty(place=pa.int32(), day=pa.int32(), orbit=pa.int64(), **floats)
+    return lake.query(f"markers.images_{asked.card}", **key, band=asked.bands[0], decibels=asked.card == "bs")
+
+
+def _empty(**types: pa.DataType) -> pa.Table:
+    return pa.table({name: pa.array([], of) for name, of in types.items()})
 
 
 def say_skipped(detectors: Mapping[str, DetectorModel], missing: frozenset[str], parcels: ParcelSet) -> None:

@@ -67,7 +67,25 @@ class Case:
         index = np.full(len(self.history.pids), -1)
         index[some] = np.arange(len(some))
         peers = [_of_some(events, index) for events in self.peers]
-        return Evidence.of([*_of_blocks(assumed, year, parameters), *peers], ~seen.observable, gap)
+        markers = _of_groups(assumed, self.history.silent(last), year, parameters)
+        return Evidence.of([*markers, *peers], ~seen.observable, gap)
+
+
+def _of_groups(
+    observations: Observations, groups: Sequence[tuple[Ints, frozenset[str]]], year: int, parameters: Parameters
+) -> list[Events]:
+    """The markers of single parcels, where some detectors say nothing of each group."""
+    if len(groups) <= 1:
+        skipped = groups[0][1] if groups else observations.skipped
+        return _of_blocks(replace(observations, skipped=skipped), year, parameters)
+    result: list[Events] = []
+    for group, skipped in groups:
+        some = replace(observations.some(group), skipped=skipped)
+        result += [
+            Events(events.marker, group[events.parcel], events.fields, events.kind, events.practice)
+            for events in _of_blocks(some, year, parameters)
+        ]
+    return result
 
 
 def _of_blocks(observations: Observations, year: int, parameters: Parameters) -> list[Events]:

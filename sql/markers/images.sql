@@ -4,7 +4,7 @@
 -- was seen (null: least_share()). $pids limits the parcels, null takes all.
 select
     place::integer as place, (epoch_us(obstime) // 86_400_000_000)::integer as day, coalesce(relative_orbit, -1)::bigint as orbit,
-    (coalesce(VV_mean, VH_mean) + coalesce(VH_mean, VV_mean)) / 2 as coherence, coalesce(share, 1)::double as weight
+    (coalesce(VV_mean, VH_mean) + coalesce(VH_mean, VV_mean)) / 2 as value, coalesce(share, 1)::double as weight
 from c6
 join (
     select pid, row_number() over (order by pid) - 1 as place

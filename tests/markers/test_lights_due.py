@@ -13,7 +13,7 @@ from test_markers import MOWN, NEW_YEAR, coherence, fill, run, seen
 
 from cbm_lake import markers
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import open_lake, schemas
 from cbm_lake.markers import history, judging, series
 from cbm_lake.markers.parameters import read
 
@@ -104,6 +104,83 @@ def test_the_series_as_of_the_end_are_those_that_a_search_reads(tmp_path):
         np.testing.assert_array_equal(one.day, other.day)
         np.testing.assert_allclose(one.value, other.value, atol=1e-6)
     np.testing.assert_array_equal(now.observable, expected.observable)
+
+
+IMAGES = ((100, 8, 0.1), (106, 37, 0.01), (112, 8, 0.1), (118, 37, 1.0), (124, 37, 1.0))
+"""Day of the year, orbit and level; in dB -10, -20, -10, 0 and 0."""
+WET = {"wet": {"kind": "state", "series": "backscatter_vh", "at_most": -18}}
+ALSO = {"still": {"kind": "state", "series": "coherence_vv", "at_least": 0.5}}
+
+
+def two_orbits(path, until=366):
+    """A lake in which two orbits see parcel b up to a day of the year, and the parcels' radar series as of any day."""
+    lake = fill(open_lake(str(path)), *seen("a", STANDS), *seen("b", STANDS))
+    for number, orbit, level in IMAGES:
+        for card in ("bs", "c6") if number <= until else ():
+            name, moment = f"{card}{number}", NEW_YEAR + timedelta(days=number - 1)
+            scene = factories.scene(name, moment, card=card, **{"sat:relative_orbit": orbit})
+            lake.add_scenes(factories.scenes(scene))
+            columns = {field.name for field in schemas.signatures(card)}
+            both = {f"{band}_mean": level for band in ("VV", "VH")} | {f"{band}_count": 25 for band in ("VV", "VH")}
+            row = {key: item for key, item in factories.signature("b", name, moment).items() if key in columns} | both
+            factories.write(lake, factories.signatures(row, card=card), scene=name, card=card)
+    return lake, lake.parcel_set("ms", 2024), read({"detectors": WET | ALSO})
+
+
+def as_of(path, number, until=366):
+    """The radar series of both parcels as of the end of a day of the year."""
+    return history.read(*two_orbits(path, until)).until(19_723 + number - 1, np.arange(2)).others
+
+
+@pytest.mark.parametrize("number", [99, 100, 105, 106, 112, 118, 124, 300])
+def test_radar_as_of_a_day_is_that_of_a_lake_without_later_images(tmp_path, number):
+    whole, some = as_of(tmp_path / "whole", number), as_of(tmp_path / "some", number, until=number)
+    for name in ("backscatter_vh", "coherence_vv"):
+        np.testing.assert_array_equal(whole[name].offsets, some[name].offsets)
+        np.testing.assert_array_equal(whole[name].day, some[name].day)
+        np.testing.assert_array_equal(whole[name].value, some[name].value)
+
+
+@pytest.mark.parametrize(
+    ("number", "levels"),
+    [
+        pytest.param(99, [], id="no image"),
+        pytest.param(100, [-10], id="one orbit"),
+        pytest.param(106, [-15, -15], id="each orbit's only image is its mean"),
+        pytest.param(112, [-40 / 3] * 3, id="both orbits without change"),
+        pytest.param(118, [-10, -20, -10, 0], id="both means are -10"),
+        pytest.param(124, [-8, -64 / 3, -8, -4 / 3, -4 / 3], id="the mean of one is -20/3, of all -8"),
+    ],
+)
+def test_each_orbits_level_as_of_a_day_is_that_of_its_images_up_to_it(tmp_path, number, levels):
+    series_of = as_of(tmp_path, number)["backscatter_vh"]
+    assert series_of.offsets.tolist() == [0, 0, len(levels)]
+    assert series_of.value.tolist() == pytest.approx(levels, abs=1e-5)
+
+
+def test_radar_as_of_the_end_is_what_a_search_reads(tmp_path):
+    read_from = two_orbits(tmp_path)
+    now, expected = history.read(*read_from).until(99_999, np.arange(2)).others, series.read(*read_from).others
+    for name in ("backscatter_vh", "coherence_vv"):
+        np.testing.assert_array_equal(now[name].offsets, expected[name].offsets)
+        np.testing.assert_array_equal(now[name].day, expected[name].day)
+        np.testing.assert_allclose(now[name].value, expected[name].value, atol=1e-5)
+
+
+def test_detectors_say_nothing_of_parcels_before_any_of_them_was_seen_so(tmp_path):
+    seen_so_far = history.read(*two_orbits(tmp_path))
+    before, after = 19_723 + 98, 19_723 + 99
+    groups = seen_so_far.silent(np.array([before, after]))
+    assert [group.tolist() for group, _ in groups] == [[0], [1]]
+    assert [names & {"wet", "still"} for _, names in groups] == [{"wet", "still"}, set()]
+    case = judging.Case(seen_so_far, [])
+    days = np.array([before, 19_723 + 130])
+    mixed = case.evidence(np.arange(2), days, days)
+    alone = [case.evidence(np.array([number]), days[[number]], days[[number]]) for number in range(2)]
+    for number, one in enumerate(alone):
+        own = mixed.parcel == number
+        assert sorted(mixed.marker[own]) == sorted(one.marker)
+        np.testing.assert_array_equal(np.sort(mixed.fields[own], axis=0), np.sort(one.fields, axis=0))
 
 
 LOOKS = st.lists(
@@ -275,6 +352,53 @@ def test_a_comparison_with_others_is_due_after_its_last_day(lake):
     given = {"scenarios": {"mine": {"due": "09-15", "rules": rules}}}
     with pytest.raises(InvalidInputError, match="compares with other parcels up to 2024-09-15"):
         colours(lake, scenario="mine", parameters=given)
+
+
+UNLIKE = {"colour": "red", "marker": "similarity", "type": "outlier", "at_least": 1, "reason": "unlike"}
+
+
+@pytest.mark.parametrize(
+    ("marker", "due"),
+    [*((marker, {}) for marker in judging.PEERS), *((marker, {"due": "10-10"}) for marker in judging.PEERS[:2])],
+)
+def test_an_early_rule_over_a_comparison_with_others_is_refused(lake, marker, due):
+    fill(lake, *seen("a", STANDS))
+    markers.find("ms", 2024, lake=lake)
+    rules = [{"colour": "green", "unseen": True, "reason": ""}, UNLIKE | {"marker": marker, "early": True}]
+    with pytest.raises(InvalidInputError, match=f"rule 2 of scenario 'mine', which counts {marker}.* early") as refused:
+        colours(lake, scenario="mine", parameters={"scenarios": {"mine": due | {"rules": rules}}})
+    assert "\n" not in str(refused.value)
+
+
+def test_a_rule_over_a_comparison_with_others_is_due_after_its_last_day(lake):
+    fill(lake, *seen("a", STANDS))
+    markers.find("ms", 2024, lake=lake)
+
+    def asked(due):
+        own = {"mine": {"due": "09-15", "rules": [{"colour": "green", "unseen": True, "reason": ""}, UNLIKE | due]}}
+        return colours(lake, scenario="mine", parameters={"peers": {"until": "06-15"}, "scenarios": own})
+
+    with pytest.raises(InvalidInputError) as refused:
+        asked({"due": "06-21"})
+    assert str(refused.value) == (
+        "rule 2 of scenario 'mine', which counts similarity, compares with other parcels up to 2024-06-15 "
+        "(`peers: until`) and is due on 2024-06-21; due 7 days after 2024-06-15 is right"
+    )
+    assert "a" not in asked({"due": "06-22"})  # neither rule holds
+
+
+@pytest.mark.parametrize("searched", [False, True])
+def test_a_rule_over_a_comparison_waits_for_a_search_of_the_later_scenes(lake, searched):
+    fill(lake, *seen("a", [look for look in STANDS if look[0] <= 150]), pids=("a",))
+    peers = {"peers": {"until": "06-15"}}
+    markers.find("ms", 2024, parameters=peers, lake=lake)
+    factories.write(lake, factories.signatures(*seen("a", [(160, 0.8), (180, 0.8)])), scene="later")
+    if searched:
+        markers.find("ms", 2024, parameters=peers, lake=lake)
+    rule = {"colour": "red", "marker": "similarity", "at_most": 0, "due": "06-22", "reason": "not compared"}
+    own = {"mine": {"due": "09-15", "looks": 0, "rules": [rule]}}
+    said = colours(lake, "2024-06-30", "mine", parameters=peers | {"scenarios": own})
+    assert said["a"][0] == ("red" if searched else "not yet due")
 
 
 def test_scenarios_without_a_due_date_are_judged_at_the_end_of_the_season(lake):
