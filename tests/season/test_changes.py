@@ -131,6 +131,14 @@ def test_a_reprocessed_scene_supersedes_the_former_one(begun):
     assert status == {"S12E0": "superseded", "S12E1": "extracted"}
 
 
+def test_each_night_that_records_something_is_counted(begun):
+    before = begun.appended()["changed"]
+    nights.extract(begun, 16)
+    night(begun)
+    night(begun)
+    assert begun.appended()["changed"] == before + 1
+
+
 def states(*rows):
     """States of mowings of one parcel: number, first, main and last day."""
     names = ("number", "date_start", "date_main", "date_end")
