@@ -178,6 +178,19 @@ def test_since_asks_for_a_day_the_last_night_or_a_run(begun):
         season.changes("ms", 2023, lake=begun)
 
 
+def test_since_a_run_that_one_set_had_no_part_in_asks_for_its_later_changes_too(begun):
+    rows = begun.read_parcels(begun.parcel_set("ms", 2024)).drop_columns(["ptype", "version"])
+    begun.add_parcels("be", 2024, "", "v1", rows)
+    nights.extract(begun, 16)
+    night(begun, "second")
+    declared = begun.parcel_set("be", 2024)
+    day = nights.obstime(16).date()
+    markers.find("be", 2024, parameters=HOW, lake=begun)
+    assert season.record(begun, declared, day, parameters=HOW, run="third").num_rows
+    for run, sets in (("second", {"ms", "be"}), ("third", {"be"})):
+        assert set(season.changes(since=run, details=True, lake=begun)["aoi"].to_pylist()) == sets
+
+
 def test_a_day_before_the_last_night_is_refused(begun):
     with pytest.raises(InvalidInputError, match="day 2024-03-01 lies before"):
         season.record(begun, begun.parcel_set("ms", 2024), date(2024, 3, 1), parameters=HOW)
