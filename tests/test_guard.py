@@ -122,6 +122,12 @@ def test_suspects_count_for_nothing_until_somebody_clears_them(workspace):
         guard.clear("S05", " ", lake=lake)
 
 
+def test_a_scene_that_is_excepted_is_suspect_but_not_marked(workspace):
+    lake = season(open_lake(), {3: dict.fromkeys(BANDS, 1000), 8: dict.fromkeys(BANDS, 1000)})
+    assert sorted(found(lake, but=["S03"])) == ["S03", "S08"]
+    assert guard.suspects(lake=lake)["scene"].to_pylist() == ["S08"]
+
+
 def test_the_past_is_not_marked_and_an_empty_area_is_told(workspace):
     lake = season(open_lake(), {5: dict.fromkeys(BANDS, 1000)})
     with pytest.raises(InvalidInputError, match="as it was"):

@@ -75,7 +75,15 @@ class Finding:
 
 
 @checked
-def scenes(aoi: str, year: int, ptype: str | None = None, *, mark: bool = True, lake: Lake | None = None) -> pa.Table:
+def scenes(
+    aoi: str,
+    year: int,
+    ptype: str | None = None,
+    *,
+    mark: bool = True,
+    but: Sequence[str] = (),
+    lake: Lake | None = None,
+) -> pa.Table:
     """Check every extracted Sentinel-2 scene of an area and year; suspects are marked in the lake.
 
     The signatures of a suspect are left out of the views s2 and s2_long, and so of all results, until `clear`.
@@ -85,6 +93,7 @@ def scenes(aoi: str, year: int, ptype: str | None = None, *, mark: bool = True, 
         year: of the declaration.
         ptype: which parcel set; None is the main one.
         mark: whether suspects are written to the lake.
+        but: scenes that are not marked, such as those that a person has cleared.
         lake: which; None is the workspace's.
 
     Returns:
@@ -100,7 +109,8 @@ def scenes(aoi: str, year: int, ptype: str | None = None, *, mark: bool = True, 
         raise NotFoundError(f"no scene of Sentinel-2 was extracted over {parcels.name}; extract some first")
     marked = set(lake.query("guard.suspects")["scene"].to_pylist())
     if mark:
-        fresh = [finding for finding in findings if finding.verdict == "suspect" and finding.scene not in marked]
+        excepted = marked.union(but)
+        fresh = [finding for finding in findings if finding.verdict == "suspect" and finding.scene not in excepted]
         _write(lake, [_row(finding.scene, "suspect", finding.kind, finding.reason, finding.shift) for finding in fresh])
     return pa.Table.from_pylist([asdict(finding) for finding in findings], schema=_FINDINGS)
 

@@ -53,7 +53,10 @@ class Nights:
         return 0 if table is None else table.transaction_version(str(part)) or 0
 
     def appended(self) -> dict[str, int]:
-        """How often rows were added to each table that numbers its rows; compaction does not count."""
+        """How often rows were added to each table that numbers its rows; compaction does not count.
+
+        Attempts of extraction (`ledger`), which many write at once, are not counted.
+        """
         opened = self.snapshot().tables
         return {name: opened[name].transaction_version("sequence") or 0 for name in self._tables if name in opened}
 
@@ -106,7 +109,7 @@ class Nights:
         """
         self._check_present()
         key = f"{parcels.aoi}/{parcels.year}/{parcels.ptype}"
-        return self._tables["changed"].append_next(lambda _: rows(), key)
+        return self._tables["changed"].append_next(lambda _: rows(), key, in_sequence=True)
 
     def decide(self, rows: Callable[[], pa.Table]) -> None:
         """Store decisions on cases; see schemas.DECISIONS.
@@ -116,7 +119,7 @@ class Nights:
                 somebody else decides at the same time it is called again afterwards.
         """
         self._check_present()
-        self._tables["decisions"].append_next(lambda _: rows(), "decisions")
+        self._tables["decisions"].append_next(lambda _: rows(), "decisions", in_sequence=True)
 
     def store_file(self, name: str, content: bytes) -> None:
         """Store a file beside the tables under a name that says what is in it, such as its digest, unless it is there.

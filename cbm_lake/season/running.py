@@ -110,8 +110,16 @@ def _ending(journal: Journal) -> Iterator[None]:
     except LakeError as error:
         problem = str(error)
         raise
+    except BaseException as error:
+        problem = _named(error)
+        raise
     finally:
         journal.end(status, problem)
+
+
+def _named(error: BaseException) -> str:
+    """The type of an error that is not one of the lake's, and its text."""
+    return ": ".join(filter(None, (type(error).__name__, str(error))))
 
 
 def _try(step: Step, journal: Journal, watcher: Watcher) -> None:
@@ -121,8 +129,11 @@ def _try(step: Step, journal: Journal, watcher: Watcher) -> None:
         entry = _done(step, journal, progress, stopwatch)
     except LakeError as error:
         entry = stopwatch.entry(step.key, "failed", problem=str(error))
-    except BaseException:
-        journal.add(stopwatch.entry(step.key, "interrupted"))
+    except Exception as error:  # the one border where any is caught: a fault of one step must not end the whole night
+        log.exception("%s failed", step.key.title)
+        entry = stopwatch.entry(step.key, "failed", problem=_named(error))
+    except BaseException as error:
+        journal.add(stopwatch.entry(step.key, "interrupted", problem=_named(error)))
         raise
     journal.add(entry)
     watcher.end(entry)

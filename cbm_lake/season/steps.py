@@ -84,7 +84,8 @@ class Steps:
     def __iter__(self) -> Iterator[Step]:
         """All steps; each is made when those before it are done. Areas without parcels have no steps but that one."""
         for area in self.season.areas:
-            yield Step(_key("parcels", area), _Parcels(self, area).load, _Parcels(self, area).reads)
+            loading = _Parcels(self, area)
+            yield Step(_key("parcels", area), loading.load, loading.reads, loading.wrote)
         for source in self.season.sources:
             yield from self._catalogue(source)
         there = [area for area in self.season.areas if self.declared(area) is not None]
@@ -156,11 +157,15 @@ class _Parcels:
     area: Area
 
     def reads(self) -> object:
-        """The file's stamp, and whether the set is in the lake."""
-        there = self.steps.declared(self.area) is not None
+        """The file's stamp, and how it is read."""
         if self.area.parcels is None:
-            return [there]
-        return [there, self.area.parcels.model_dump(), _stamps(self.steps.season.path(self.area.parcels.path))]
+            return None
+        return [self.area.parcels.model_dump(), _stamps(self.steps.season.path(self.area.parcels.path))]
+
+    def wrote(self) -> object:
+        """The version in force: one that somebody else has loaded since is replaced by that of the file."""
+        declared = self.steps.declared(self.area)
+        return None if declared is None else declared.version
 
     def load(self, _: Progress) -> Done:
         """Load the file; without one, see that the set is in the lake."""
@@ -174,13 +179,14 @@ class _Parcels:
         return Done(loaded.parcels if loaded.new else 0, note=_joined(notes), changed=loaded.new)
 
 
-def _stamps(path: str) -> object:
+def _stamps(path: str, *, companions: bool = True) -> object:
     """Size and time of a file, of its companions of the same name, or of the files of a folder; "" of a URL."""
     if "://" in path:
         return ""
     file = Path(path)
     with translated("look at", path):
-        files = file.rglob("*") if file.is_dir() else file.parent.glob(f"{glob.escape(file.stem)}.*")
+        pattern = f"{glob.escape(file.stem)}.*" if companions else glob.escape(file.name)
+        files = file.rglob("*") if file.is_dir() else file.parent.glob(pattern)
         return sorted((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files if one.is_file())
 
 
@@ -266,10 +272,11 @@ class _Judging:
         return self.steps.lake.puts("marked", part_of(self.steps.parcels(self.area)))
 
     def marked(self) -> object:
-        """What the judgement reads: markers, the declaration, attributes, scenarios."""
-        appended = self.steps.lake.appended()
-        options = self.steps.season.markers
-        return [self.observed(), self.written(), appended.get("attributes"), options.scenarios if options else None]
+        """What the judgement reads: markers, the declaration, attributes, scenarios, how the scenes stand."""
+        lake, options = self.steps.lake, self.steps.season.markers
+        scenes = digest(lake.query("changes.scenes", **self.steps.parcels(self.area).params).to_pylist())
+        scenarios = options.scenarios if options else None
+        return [self.observed(), self.written(), lake.appended().get("attributes"), scenarios, scenes]
 
     def recorded(self) -> object:
         """Which changes are recorded."""
@@ -281,14 +288,11 @@ class _Judging:
         if not self.extracted_any():
             return Done(changed=False)
         lake = self.steps.lake
-        result = guard.scenes(*self.area.key, mark=False, lake=lake)
-        suspect = set(result.filter(pc.equal(result["verdict"], "suspect"))["scene"].to_pylist())
-        cleared = {row["scene"]: row["reason"] for row in lake.query("season.cleared").to_pylist()}
-        new = suspect - cleared.keys() - set(guard.suspects(lake=lake)["scene"].to_pylist())
-        if new:
-            guard.scenes(*self.area.key, lake=lake)
-            for scene in suspect & cleared.keys():  # what a person has cleared stays so
-                guard.clear(scene, cleared[scene], lake=lake)
+        marked = guard.suspects(lake=lake)["scene"].to_pylist()
+        cleared = lake.query("season.cleared")["scene"].to_pylist()
+        result = guard.scenes(*self.area.key, but=cleared, lake=lake)
+        suspect = result.filter(pc.equal(result["verdict"], "suspect"))["scene"].to_pylist()
+        new = set(suspect) - {*cleared, *marked}
         note = f"left out as suspect: {some(sorted(new), _SHOWN)}; `cbm-lake guard list` says why" if new else None
         return Done(scenes=result.num_rows, note=note)
 
@@ -343,18 +347,17 @@ class _Export:
     export: Export
 
     def reads(self) -> object:
-        """The lake's content, and what is exported."""
-        lake, areas = self.steps.lake, self.steps.season.areas
-        there = [area for area in areas if self.steps.declared(area) is not None]
-        content = [[self.steps.counting(area), self.steps.parcels(area).version] for area in there]
-        marked = [[judged.written(), judged.recorded()] for judged in (_Judging(self.steps, area) for area in there)]
+        """The content of the whole lake, for SQL can be about any of its areas, and what is exported."""
+        lake = self.steps.lake
+        content = lake.query("season.content").to_pylist()
+        written = [[one.name, one.version, *_written(lake, one)] for one in lake.parcel_sets()]
         appended = {name: count for name, count in lake.appended().items() if name not in _UNEXPORTED}
         scenes = [path.removeprefix(lake.url) for path in lake.snapshot().scenes]
-        return [self.export.model_dump(), content, marked, appended, scenes]
+        return [self.export.model_dump(), content, written, appended, scenes]
 
     def wrote(self) -> object:
-        """Size and time of the file."""
-        return _stamps(self._path)
+        """Size and time of the file, of all files of the same name where it is a shapefile."""
+        return _stamps(self._path, companions=Path(self._path).suffix.lower() == ".shp")
 
     def write(self, _: Progress) -> Done:
         """Write the file."""
@@ -368,6 +371,11 @@ class _Export:
 
 _UNEXPORTED = ("runs", "ledger", "files", "rasters", "slots")
 """Tables whose growth is no change of what is exported: journals of work."""
+
+
+def _written(lake: Lake, parcels: ParcelSet) -> list[int]:
+    """How often markers and parts of a parcel set were written."""
+    return [lake.puts(name, part_of(parcels)) for name in ("marked", "divided")]
 
 
 def _joined(texts: list[str]) -> str | None:

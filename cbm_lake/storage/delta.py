@@ -71,12 +71,14 @@ class Table(Committed):
                 actions += self.writer.without(file, key, value, drafts) or []
         return actions
 
-    def append_next(self, rows: Callable[[int], pa.Table | None], name: str) -> bool:
+    def append_next(self, rows: Callable[[int], pa.Table | None], name: str, *, in_sequence: bool = False) -> bool:
         """Add rows in the next commit of that name, which no two writers can have.
 
         Args:
             rows: what to add, given how many commits of that name there are; None gives up.
             name: under which the commits are counted.
+            in_sequence: whether writers of other names wait for each other too, so that no two commits have the same
+                number in the sequence of the table, and the sequence counts them. Without it many can write at once.
 
         Returns:
             Whether anything was added.
@@ -86,7 +88,7 @@ class Table(Committed):
             added = rows(commits)
             return None if added is None else self.writer.write(self._in_sequence(added, table), drafts)
 
-        return self._numbered([name], actions)
+        return self._numbered([name, *([_SEQUENCE] if in_sequence else [])], actions)
 
     def _numbered(
         self,

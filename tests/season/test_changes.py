@@ -131,6 +131,14 @@ def test_a_reprocessed_scene_supersedes_the_former_one(begun):
     assert status == {"S12E0": "superseded", "S12E1": "extracted"}
 
 
+def test_each_night_that_records_something_is_counted(begun):
+    before = begun.appended()["changed"]
+    nights.extract(begun, 16)
+    night(begun)
+    night(begun)
+    assert begun.appended()["changed"] == before + 1
+
+
 def states(*rows):
     """States of mowings of one parcel: number, first, main and last day."""
     names = ("number", "date_start", "date_main", "date_end")
@@ -168,6 +176,19 @@ def test_since_asks_for_a_day_the_last_night_or_a_run(begun):
         season.changes(kind="parcel", lake=begun)
     with pytest.raises(NotFoundError, match="no parcels of ms 2023"):
         season.changes("ms", 2023, lake=begun)
+
+
+def test_since_a_run_that_one_set_had_no_part_in_asks_for_its_later_changes_too(begun):
+    rows = begun.read_parcels(begun.parcel_set("ms", 2024)).drop_columns(["ptype", "version"])
+    begun.add_parcels("be", 2024, "", "v1", rows)
+    nights.extract(begun, 16)
+    night(begun, "second")
+    declared = begun.parcel_set("be", 2024)
+    day = nights.obstime(16).date()
+    markers.find("be", 2024, parameters=HOW, lake=begun)
+    assert season.record(begun, declared, day, parameters=HOW, run="third").num_rows
+    for run, sets in (("second", {"ms", "be"}), ("third", {"be"})):
+        assert set(season.changes(since=run, details=True, lake=begun)["aoi"].to_pylist()) == sets
 
 
 def test_a_day_before_the_last_night_is_refused(begun):

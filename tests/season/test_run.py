@@ -158,6 +158,8 @@ def test_what_fails_stops_nothing_else_and_is_done_when_it_can_be(begun):
     assert failed.keys() == {"extract ms 2024 s2", "extract be 2024 s2"}
     assert "S2A_31TEJ_20240501" in failed["extract ms 2024 s2"]
     assert {"markers ms 2024", "export out/markers.csv"} <= done(night)
+    recorded = season.changes("ms", 2024, kind="scene", since="last", lake=lake)
+    assert "failed" in recorded["after"].to_pylist()
     assert lake.sql("from s2 where scene like '%20240511%'").num_rows == 18
     assert season.last_run(lake)["outcome"] == "failed"
     broken.write_bytes(content)
@@ -249,14 +251,11 @@ def test_a_scene_that_a_person_has_cleared_is_not_marked_again(begun, monkeypatc
     folder, file, lake = begun
     wrong = lake.sql("select distinct scene from s2 where aoi = 'ms' order by 1")["scene"].to_pylist()[:2]
 
-    def scenes(_aoi, _year, _ptype, *, mark=True, lake):
-        if mark:
-            there = guard.suspects(lake=lake)["scene"].to_pylist()
-            rows = [
-                {"card": "s2", "scene": one, "status": "suspect", "reason": "x"} for one in wrong if one not in there
-            ]
-            origin = {"found": datetime.now(UTC), "version": "1"}
-            lake.add_suspects(pa.Table.from_pylist([row | origin for row in rows], schema=schemas.SUSPECTS))
+    def scenes(_aoi, _year, _ptype, *, but=(), lake):
+        there = {*guard.suspects(lake=lake)["scene"].to_pylist(), *but}
+        rows = [{"card": "s2", "scene": one, "status": "suspect", "reason": "x"} for one in wrong if one not in there]
+        origin = {"found": datetime.now(UTC), "version": "1"}
+        lake.add_suspects(pa.Table.from_pylist([row | origin for row in rows], schema=schemas.SUSPECTS))
         return pa.table({"scene": wrong, "verdict": ["suspect"] * len(wrong)})
 
     monkeypatch.setattr(guard, "scenes", scenes)
@@ -272,6 +271,10 @@ def test_a_scene_that_a_person_has_cleared_is_not_marked_again(begun, monkeypatc
     small_season.scene(folder, 9)
     season.run(file, lake=lake)
     assert guard.suspects(lake=lake)["scene"].to_pylist() == [second]
+    assert lake.sql("select scene from suspects where status = 'suspect' order by sequence")["scene"].to_pylist() == [
+        wrong[0],
+        second,  # the cleared one was not even marked for a moment
+    ]
 
 
 def test_two_runs_at_once_are_one_and_the_second_says_who_has_the_lake(begun):
@@ -316,10 +319,47 @@ def test_an_interrupt_is_noted_and_the_lock_given_back(begun, monkeypatch):
         season.run(file, lake=lake)
     last = season.last_run(lake)
     assert last["outcome"] == "interrupted"
+    assert last["problem"] == "KeyboardInterrupt"
     assert lake.query("season.steps", run=last["run"])["status"].to_pylist()[-2:] == ["interrupted", "interrupted"]
     monkeypatch.undo()
     night = season.run(file, lake=lake)
     assert "extract ms 2024 s2" in done(night)
+
+
+def test_a_step_that_fails_for_a_reason_nobody_thought_of_ends_no_other(begun, monkeypatch, caplog):
+    folder, file, lake = begun
+    small_season.scene(folder, 3)
+
+    def broken(*_args, **_options):
+        raise ValueError("cannot reshape")
+
+    monkeypatch.setattr(extract, "run", broken)
+    night = season.run(file, lake=lake)
+    reasons = {entry.key.title: entry.problem for entry in night.failed}
+    assert reasons["extract ms 2024 s2"] == "ValueError: cannot reshape"
+    assert "in broken" in caplog.text
+    assert night.steps[-1].key.title == "compact"
+    assert season.last_run(lake)["outcome"] == "failed"
+    monkeypatch.undo()
+    assert "extract ms 2024 s2" in done(season.run(file, lake=lake))
+
+
+def test_parcels_that_somebody_loaded_by_hand_are_replaced_by_those_of_the_season(begun):
+    folder, file, lake = begun
+    before = lake.parcel_set("be", 2023).version
+    small_season.parcels(folder, "other", 4)
+    parcels.load(folder / "other.gpkg", "be", 2023, pid="pid", crop_name="crop", lake=lake)
+    assert "parcels be 2023" in done(season.run(file, lake=lake))
+    assert lake.parcel_set("be", 2023).version == before
+    assert by_step(season.run(file, lake=lake))["parcels be 2023"] == "unchanged"
+
+
+def test_an_export_goes_by_its_own_file_and_by_all_areas_of_the_lake(begun):
+    folder, file, lake = begun
+    (folder / "out" / "markers.txt").write_text("notes of somebody")
+    assert not done(season.run(file, lake=lake))
+    parcels.load(folder / "be.gpkg", "nl", 2024, pid="pid", crop_name="crop", lake=lake)
+    assert done(season.run(file, lake=lake)) == {"export out/markers.csv"}
 
 
 def test_a_wrong_file_does_nothing(begun):

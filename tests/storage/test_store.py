@@ -301,6 +301,28 @@ def test_merging_keeps_the_numbers_of_commits(tmp_path):
     assert [pid for _, pid, _ in held(target)] == ["0", "1", "2", "3"]
 
 
+def test_rows_of_other_names_that_are_added_at_once_get_numbers_of_their_own_in_the_sequence(tmp_path):
+    target = Table(Store(str(tmp_path)), "t", SCHEMA.append(pa.field("sequence", pa.int64())), keys=("pid",))
+    calls = []
+
+    def first(seen):
+        calls.append(seen)
+        if len(calls) == 1:  # another writer is quicker
+            target.append_next(
+                lambda _: rows("A", "2").append_column("sequence", pa.nulls(1, pa.int64())), "two", **how
+            )
+        return rows("A", "1").append_column("sequence", pa.nulls(1, pa.int64()))
+
+    how = {"in_sequence": True}
+    assert target.append_next(first, "one", **how)
+    added = target.open().to_pyarrow_table().sort_by("sequence")
+    assert calls == [0, 0]
+    assert added["pid"].to_pylist() == ["2", "1"]
+    assert len(set(added["sequence"].to_pylist())) == 2
+    counts = [target.open().transaction_version(name) for name in ("one", "two", "sequence")]
+    assert counts == [1, 1, 2]
+
+
 # -- disks that fail -------------------------------------------------------------------------------------------------
 
 
