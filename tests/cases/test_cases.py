@@ -329,6 +329,17 @@ def test_notices_are_a_table_or_reports_and_recorded_once_they_are_whole(seen, t
     assert pc.all(pc.equal(cases.listed("ms", 2024)["status"], "notified")).as_py()
 
 
+def test_a_table_of_notices_says_what_the_farmer_needs_and_nothing_of_colleagues(seen, tmp_path):
+    case = ids(opened(pids=["1"], who="ann", note="cousin of the mayor"))
+    (file,) = cases.notices(case, tmp_path / "notices.parquet", answer_by="2024-09-01", who="bob", note="be polite")
+    (row,) = gpd.read_parquet(file).to_dict("records")
+    parcel = ["aoi", "year", "pid", "crop_name", "area_m2"]
+    assert list(row) == ["case_id", *parcel, "scenario", "colour", "reason", "day", "answer_by", "epsg", "geometry"]
+    assert (row["pid"], row["crop_name"], row["area_m2"]) == ("1", "wheat", pytest.approx(10_004))
+    assert (row["reason"], row["answer_by"]) == ("of wheat", date(2024, 9, 1))
+    assert not any(word in str(row) for word in ("ann", "bob", "mayor", "polite"))
+
+
 def run(*words):
     return CliRunner().invoke(app, ["cases", *words])
 
