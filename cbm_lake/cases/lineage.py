@@ -14,9 +14,11 @@ from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 
 _HALF: Final = 0.5
-"""Share of a parcel above which it is the successor of one that a case is about."""
+"""Share of a parcel, within that of a case, from which it is its successor: whole or divided, larger or smaller."""
+_ROUNDING: Final = 1e-6
+"""Share of an area that is left to reprojection."""
 _SLIVER: Final = 0.01
-"""Share of a case's parcel below which another parcel only touches it."""
+"""Share of a parcel below which another one only touches it."""
 Row: TypeAlias = dict[str, Any]
 
 
@@ -34,14 +36,18 @@ def with_present(lake: Lake, cases: pa.Table) -> pa.Table:
 
 
 def without_case(lake: Lake, parcels: ParcelSet, lights: Sequence[Row], outlines: Mapping[str, Row]) -> list[Row]:
-    """The lights of parcels of which no case of the same scenario exists, under this or another identifier."""
+    """The lights of parcels of which no case of the same scenario exists, under this or another identifier.
+
+    A case is about a parcel of which at least half lies where the case's parcel was, and about one with the identifier
+    of the case's parcel that overlaps with it, however it was redrawn.
+    """
     scenarios = sorted({light["scenario"] for light in lights})
     cases = lake.query("cases.listed", **parcels.params, statuses=None, pids=None, scenarios=scenarios).to_pylist()
     fresh = []
     for scenario in scenarios:
         here = [light for light in lights if light["scenario"] == scenario]
         earlier = [case for case in cases if case["scenario"] == scenario]
-        covered = _covered([outlines[light["pid"]] for light in here], earlier)
+        covered = _covered([{**outlines[light["pid"]], "pid": light["pid"]} for light in here], earlier)
         fresh += [light for light, is_covered in zip(here, covered, strict=True) if not is_covered]
     return fresh
 
@@ -51,7 +57,7 @@ def _successors(cases: Sequence[Row], declared: pa.Table) -> list[list[str]]:
     if not declared.num_rows:
         return [[] for _ in cases]
     epsg = declared["epsg"][0].as_py()
-    shapes = shapely.from_wkb(declared["geometry"].to_numpy(zero_copy_only=False))
+    shapes = shapely.make_valid(shapely.from_wkb(declared["geometry"].to_numpy(zero_copy_only=False)))
     of_cases = _shapes(cases, epsg)
     number, position = shapely.STRtree(shapes).query(of_cases, predicate="intersects")
     share = shapely.area(shapely.intersection(of_cases[number], shapes[position])) / shapely.area(of_cases[number])
@@ -64,21 +70,24 @@ def _successors(cases: Sequence[Row], declared: pa.Table) -> list[list[str]]:
 
 
 def _covered(parcels: Sequence[Row], cases: Sequence[Row]) -> list[bool]:
-    """Whether each parcel is for the greater part one that some case is about."""
+    """Whether each parcel is the successor of one that some case is about, or the same one."""
     if not parcels or not cases:
         return [False] * len(parcels)
     epsg = parcels[0]["epsg"]
     shapes, of_cases = _shapes(parcels, epsg), _shapes(cases, epsg)
     number, position = shapely.STRtree(of_cases).query(shapes, predicate="intersects")
     shared = shapely.area(shapely.intersection(shapes[number], of_cases[position]))
-    larger = np.maximum(shapely.area(shapes[number]), shapely.area(of_cases[position]))
+    areas, of_case = shapely.area(shapes)[number], shapely.area(of_cases)[position]
+    same = np.array([parcels[n]["pid"] == cases[p]["pid"] for n, p in zip(number, position, strict=True)], bool)
+    is_successor = (shared > 0) & (shared >= (_HALF - _ROUNDING) * areas)
+    is_redrawn = same & (shared > _SLIVER * np.minimum(areas, of_case))
     covered = np.zeros(len(parcels), bool)
-    covered[number[shared > _HALF * larger]] = True
+    covered[number[is_successor | is_redrawn]] = True
     return list(map(bool, covered))
 
 
 def _shapes(rows: Sequence[Row], epsg: int) -> Shapes:
-    """The geometries of rows in one coordinate system."""
+    """The geometries of rows in one coordinate system, repaired where they are invalid."""
     shapes = np.empty(len(rows), object)
-    shapes[:] = [reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], epsg) for row in rows]
+    shapes[:] = [shapely.make_valid(reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], epsg)) for row in rows]
     return shapes

@@ -11,7 +11,7 @@ from typing import Final
 
 from cbm_lake import report
 from cbm_lake.cases import opening, record
-from cbm_lake.cases.record import Names, Row
+from cbm_lake.cases.record import Names, Row, as_day
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake, lake_or_default
@@ -65,7 +65,7 @@ def notices(
         record.check_status(rows, "notified")
     digests: dict[str, str] = {}
     if target.suffix:
-        files = [_table(lake, rows, target)]
+        files = [_table(lake, rows, target, as_day(answer_by))]
     else:
         files = _reports(lake, rows, target, note, progress)
         digests = {
@@ -77,8 +77,8 @@ def notices(
     return files
 
 
-def _table(lake: Lake, rows: Sequence[Row], target: Path) -> Path:
-    lake.export("cases.of_ids", target, ids=[row["case_id"] for row in rows])
+def _table(lake: Lake, rows: Sequence[Row], target: Path, answer_by: date | None) -> Path:
+    lake.export("cases.notices", target, ids=[row["case_id"] for row in rows], answer_by=answer_by)
     return target
 
 

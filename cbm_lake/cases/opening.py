@@ -42,8 +42,8 @@ def open_cases(
 ) -> pa.Table:
     """Open a case for each parcel and scenario whose light has one of some colours, in one commit.
 
-    Parcels that have a case of that scenario already, closed or not, get no second one; nor do those whose geometry is
-    for the greater part that of a case under another identifier, as after a parcel set was replaced.
+    Parcels that have a case of that scenario already, closed or not, get no second one; nor do those of which at least
+    half lies in the parcel of a case under another identifier, as after a parcel was renamed or divided.
 
     Args:
         aoi: area.

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -120,10 +120,10 @@ def shifts(
     if not rows:
         raise NotFoundError(f"no scene of Sentinel-2 was extracted over {parcels.name}; extract some first")
     before = {row["scene"]: row for row in lake.query("guard.shifts", **parcels.params).to_pylist()}
-    former = {} if again else {name: row for name, row in before.items() if row["parcels"] == parcels.version}
-    judged = _judged(lake, parcels, rows, former)
     revisions = {row["scene"]: row["revision"] for row in rows}
-    fresh = [_row(parcels, one, revisions[one.measured.scene]) for one in judged]
+    former = {} if again else {name: row for name, row in before.items() if _is_valid(row, parcels, revisions)}
+    judged = _judged(lake, parcels, rows, former)
+    fresh = [_row(parcels, one, revisions) for one in judged]
     changed = [row for row in fresh if not _is_same(row, before.get(row["scene"]))]
     if store and changed:
         lake.add_shifts(_dated(changed))
@@ -163,14 +163,12 @@ def _judged(
     reader.prepare(scenes, (RED, NIR, CLASSES), local=True)
     seasons: dict[Grid, _Season] = {}
     unread: list[Measured] = []
-    for scene, row in zip(scenes, rows, strict=True):
-        stored = former.get(scene.id)
-        before = stored if stored and stored["clear"] is not None and stored["revision"] == row["revision"] else None
+    for scene in scenes:
         try:
             grid = _grid(reader, scene)
             if grid not in seasons:
                 seasons[grid] = _Season(lake, parcels, grid)
-            _measure(seasons[grid], reader, scene, before)
+            _measure(seasons[grid], reader, scene, former.get(scene.id))
         except SourceError as error:
             unread.append(Measured(scene.id, scene.obstime, problem=str(error)))
     judged = [one for season in seasons.values() for one in judge(season.measured)]
@@ -267,6 +265,18 @@ def _offset(moved: Votes | Displacement, pixel: float) -> Offset:
 # -- the record -------------------------------------------------------------------------------------------------------
 
 
+def _is_valid(row: dict[str, Any], parcels: ParcelSet, revisions: Mapping[str, str | None]) -> bool:
+    """Whether a row of the lake was measured over the same parcels, on the scene and its pairs as catalogued now."""
+    if row["clear"] is None or row["parcels"] != parcels.version:
+        return False
+    pairs = [pair["scene"] for pair in row["pairs"] or []]
+    recorded = row["pair_revisions"]
+    if recorded is None and pairs:
+        return False
+    of = dict(zip(pairs, recorded or [], strict=True)) | {row["scene"]: row["revision"]}
+    return all(scene in revisions and revisions[scene] == revision for scene, revision in of.items())
+
+
 def _measured_before(row: dict[str, Any]) -> Measured:
     """What a row of the lake says that the pixels of its scene say."""
     votes = None if row["borders_east"] is None else Offset(*(row[f"borders_{name}"] for name in Offset._fields))
@@ -287,7 +297,7 @@ def _measured_before(row: dict[str, Any]) -> Measured:
     )
 
 
-def _row(parcels: ParcelSet, one: Judged, revision: str | None) -> dict[str, Any]:
+def _row(parcels: ParcelSet, one: Judged, revisions: Mapping[str, str | None]) -> dict[str, Any]:
     """The row of schemas.SHIFTS, but when it was measured."""
     measured = one.measured
     return {
@@ -295,7 +305,7 @@ def _row(parcels: ParcelSet, one: Judged, revision: str | None) -> dict[str, Any
         "scene": measured.scene,
         **parcels.params,
         "parcels": parcels.version,
-        "revision": revision,
+        "revision": revisions[measured.scene],
         "obstime": measured.obstime,
         "grid": measured.grid,
         "pixel": measured.pixel,
@@ -310,6 +320,7 @@ def _row(parcels: ParcelSet, one: Judged, revision: str | None) -> dict[str, Any
         "scenes": one.compared,
         **_columns("frame_", one.frame),
         "pairs": [{"scene": pair.scene, **pair.offset._asdict(), "tiles": pair.tiles} for pair in measured.pairs],
+        "pair_revisions": [revisions[pair.scene] for pair in measured.pairs],
         "slopes": measured.slopes,
     }
 

@@ -97,15 +97,22 @@ def _pixels(card: Card) -> str:
 
 
 def _observations_of(card: Card) -> str:
-    """The table macro of a card's looks; the column `value` is the index of the given name."""
+    """The table macro of a card's looks; the column `value` is the index of the given name.
+
+    Looks whose red band is above `brightest` (DN) are left out; null, the default, leaves none out.
+    """
     indices = {index.name: _call(index, card) for index in INDICES.values()}
     columns = [f"{expression} as {name}" for name, expression in indices.items()]
     cases = " ".join(f"when '{name}' then {expression}" for name, expression in indices.items())
     selected = ", ".join(
         [*_KEY, f"'{card.name}' as card", *columns, f"case name::varchar {cases} end as value", _WORTH]
     )
-    parameters = ", ".join(["classes", *(f"{option} := null" for option in _OPTIONS), "name := 'ndvi'"])
-    source = f"observed_{card.name}(classes, {', '.join(_OPTIONS)})"
+    parameters = ", ".join(
+        ["classes", *(f"{option} := null" for option in _OPTIONS), "name := 'ndvi'", "brightest := null"]
+    )
+    red = INDICES["ndvi"].bands_of(card)[:1]
+    dark = "".join(f" where brightest is null or {band}_mean <= brightest" for band in red)
+    source = f"observed_{card.name}(classes, {', '.join(_OPTIONS)}){dark}"
     return f"create macro observations_{card.name}({parameters}) as table select {selected} from {source}"  # noqa: S608
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, TypeVar
 
 import numpy as np
@@ -90,7 +90,7 @@ class Claims:
     def _candidates(self, day: Day, year: int, scenario: str) -> Days:
         if day.column is None:
             return np.full(len(self._pids), _number(date.fromisoformat(f"{year}-{day.day}"), day.shift))
-        rows = self._read(day.column, scenario, lambda value: _date(value, year), "date (2024-06-15, or 06-15)")
+        rows = self._read(day.column, scenario, lambda value: date_of(value, year), "date (2024-06-15, or 06-15)")
         self._check_years(rows, year, day.column, scenario)
         return np.array([NEVER if row is None else _number(row, day.shift) for row in rows], np.int64)
 
@@ -128,13 +128,13 @@ def _flag(value: object) -> bool:
     raise ValueError(value)
 
 
-def _date(value: object, year: int) -> date:
+def date_of(value: object, year: int) -> date:
+    """The date that a value of an agency's column is: dates, timestamps, ISO texts, or month-day of a year.
+
+    Raises:
+        ValueError: it is none.
+    """
     if isinstance(value, date):  # also a timestamp, whose day is that of its own zone
         return date(value.year, value.month, value.day)
     text = value.strip().removeprefix("--") if isinstance(value, str) else ""
-    if len(text) == len("06-15"):
-        return date.fromisoformat(f"{year}-{text}")
-    day = date.fromisoformat(text[: len("2024-06-15")])
-    if text[len("2024-06-15") :][:1] not in ("", "T", " "):
-        raise ValueError(value)
-    return day
+    return datetime.fromisoformat(f"{year}-{text}" if len(text) == len("06-15") else text).date()

@@ -189,8 +189,8 @@ def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[
     first, last = parameters.season.days(parcels.year)
     clear = parameters.clear
     key |= {"pixels": clear.pixels, "share": clear.share, "last": last}
-    optics = {"screen": list(clear.screen), "cloud": clear.cloud}
-    optical = lake.query("markers.optical", **key, **optics, brightest=clear.brightest, first=first)
+    optics = {"screen": list(clear.screen), "cloud": clear.cloud, "brightest": clear.brightest}
+    optical = lake.query("markers.optical", **key, **optics, first=first)
     further = asked_for(parameters.detectors)
     return History(
         declared["pid"].combine_chunks(),

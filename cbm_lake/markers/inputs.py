@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
-from datetime import date
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.claims import date_of
 from cbm_lake.markers.detectors import DetectorModel, claims, skipped
 from cbm_lake.markers.groups import EPOCH
 from cbm_lake.markers.signals import Signal, signal
 
 log = logging.getLogger(__name__)
-
-_DATE: Final = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]0{2}:0{2}(?::0{2}(?:\.0+)?)?(?:Z|[+-]\d{2}(?::?\d{2})?)?)?")
-_MONTH_DAY: Final = re.compile(r"\d{2}-\d{2}")
 
 
 def rows_of(lake: Lake, asked: Signal, key: Mapping[str, Any], how: Mapping[str, Any]) -> pa.Table:
@@ -32,7 +29,7 @@ def rows_of(lake: Lake, asked: Signal, key: Mapping[str, Any], how: Mapping[str,
         lake: the lake.
         asked: the series.
         key: parameters of every statement: aoi, year, ptype, pids, first, last, pixels, share.
-        how: those of optical statements: screen, cloud.
+        how: those of optical statements: screen, cloud, brightest.
     """
     if not _is_extracted(lake, asked, key):
         return _empty(place=pa.int32(), day=pa.int32(), value=pa.float32())
@@ -82,13 +79,15 @@ def claimed(
     asked = {column: name for name, column in claims(detectors)}
     if not asked:
         return {}
-    there = set(lake.sql("from fiboa_parcels limit 0").column_names)
+    there = set(lake.schema_of_parcels(parcels).names)
     for column, name in asked.items():
         if column not in there:
             raise InvalidInputError(
                 f"detector {name} asks for declared.{column}, but {parcels.name} have no column {column}"
             )
-    rows = lake.query("markers.claims", **parcels.params, columns=sorted(asked), pids=pids)
+    rows = lake.read_parcels(parcels, sorted({"id", *asked})).sort_by("id")
+    if pids is not None:
+        rows = rows.filter(pc.is_in(rows["id"], pa.array(pids, pa.string())))
     return {
         column: _days(rows[column], parcels.year, f"declared.{column} of detector {name}")
         for column, name in asked.items()
@@ -102,19 +101,19 @@ def _is_extracted(lake: Lake, asked: Signal, key: Mapping[str, Any]) -> bool:
     return all(one.num_rows for one in rows)
 
 
-def _days(texts: pa.ChunkedArray, year: int, what: str) -> npt.NDArray[np.float64]:
-    """Dates written as 2024-06-15, or as 06-15 of the year of declaration."""
-    result = np.full(len(texts), np.nan)
-    for index, text in enumerate(texts.to_pylist()):
-        if text is not None and text.strip():
-            result[index] = _day(text.strip(), year, what)
+def _days(values: pa.ChunkedArray, year: int, what: str) -> npt.NDArray[np.float64]:
+    """The dates of a column, NaN where it is null or blank."""
+    result = np.full(len(values), np.nan)
+    for index, value in enumerate(values.to_pylist()):
+        if value is not None and str(value).strip():
+            result[index] = _day(value, year, what)
     return result
 
 
-def _day(text: str, year: int, what: str) -> int:
-    whole = _DATE.fullmatch(text)
-    written = whole[1] if whole else f"{year}-{text}" if _MONTH_DAY.fullmatch(text) else text
+def _day(value: object, year: int, what: str) -> int:
     try:
-        return (date.fromisoformat(written) - EPOCH).days
+        return (date_of(value, year) - EPOCH).days
     except ValueError:
-        raise InvalidInputError(f"{what} is {text!r}, which is no date; write dates as 2024-06-15 or 06-15") from None
+        raise InvalidInputError(
+            f"{what} is {str(value)!r}, which is no date; write dates as 2024-06-15 or 06-15"
+        ) from None

@@ -54,9 +54,14 @@ class Basis:
     """The detectors that said nothing, as a series that they need was not extracted."""
 
     def with_days(self, lake: Lake, parcels: ParcelSet, former: Basis | None = None) -> Basis:
-        """The basis with the days of its optical scenes; those of a former basis are not asked again."""
+        """The basis with the days of its optical scenes; those of a former basis are not asked again.
+
+        Days are reused only of scenes whose rows are still the same: a scene that is published again may have another.
+        """
         present = self.scenes.get(OPTICAL, {})
-        days = {name: former.days[name] for name in present if name in former.days} if former else {}
+        then = former.scenes.get(OPTICAL, {}) if former else {}
+        same = [name for name, state in present.items() if then.get(name) == state]
+        days = {name: former.days[name] for name in same if name in former.days} if former else {}
         missing = sorted(present.keys() - days.keys())
         for row in lake.query("markers.days", **parcels.params, scenes=missing).to_pylist() if missing else ():
             days.setdefault(row["scene"], []).append(row["day"])

@@ -223,7 +223,7 @@ def with_inputs(
     """The observations (of all parcels, or of `pids`) with the further series and claims that detectors ask for."""
     detectors, count, clear = parameters.detectors, len(observations.pids), parameters.clear
     key = _period(parcels, parameters.season.days(parcels.year), pids) | {"pixels": clear.pixels, "share": clear.share}
-    how = {"screen": list(clear.screen), "cloud": clear.cloud}
+    how = {"screen": list(clear.screen), "cloud": clear.cloud, "brightest": clear.brightest}
     claims = inputs.claimed(lake, parcels, detectors, key["pids"])
     others: dict[str, Series] = {}
     for asked in asked_for(detectors):

@@ -1,13 +1,13 @@
 -- The index $name (ndti, evi, …) of every parcel of $aoi, $year and $ptype from day $first to day $last (days since 1970-01-01, UTC), in the
 -- order of parcel and day, by the rules of markers.optical: the parcel's place in the order of pids (from 0), the day, and the value from
--- the means of the bands. Several scenes of one day are averaged, each weighing as much as the share of the parcel that it saw. $pids limits
--- the parcels, null takes all. Looks that are usable with $pixels pixels, the share $share of the parcel, and the share $cloud of the classified pixels
--- in the scene classes $screen (null: the lake's rules).
+-- the means of the bands. Several scenes of one day are averaged, each weighing as much as the share of the parcel that it saw clear. $pids
+-- limits the parcels, null takes all. Looks that are usable with $pixels pixels, the share $share of the parcel, and the share $cloud of the
+-- classified pixels in the scene classes $screen (null: the lake's rules), and B04 no brighter than $brightest DN.
 select place::integer as place, day::integer as day, (sum(value * weight) / sum(weight))::float as value
 from (
-    select pid, epoch_us(obstime) // 86_400_000_000 as day, value, coalesce(share, 1)::double as weight
+    select pid, epoch_us(obstime) // 86_400_000_000 as day, value, coalesce(if(clear_part, clear_share, share), 1)::double as weight
     from observations_s2(
-        $screen::integer[], most := $cloud, fewest := $pixels, least_seen := $share, name := $name
+        $screen::integer[], most := $cloud, fewest := $pixels, least_seen := $share, name := $name, brightest := $brightest
     )
     where aoi = $aoi and year = $year and ptype = $ptype and usable
 )

@@ -5,7 +5,7 @@ create view shifts as
 select
     card, scene, aoi::varchar as aoi, year::integer as year, ptype, obstime, grid, verdict, east, north, error, east / pixel as east_pixels,
     north / pixel as north_pixels, error / pixel as error_pixels, reason, method, clear, borders_east, borders_north, borders_error, borders,
-    scenes_east, scenes_north, scenes_error, scenes, frame_east, frame_north, frame_error, pixel, pairs, slopes, parcels, revision, measured,
+    scenes_east, scenes_north, scenes_error, scenes, frame_east, frame_north, frame_error, pixel, pairs, pair_revisions, slopes, parcels, revision, measured,
     version
 from measured_shifts
 qualify row_number() over (

@@ -224,6 +224,18 @@ def test_a_later_scene_alone_is_measured_and_the_result_is_that_of_all(tmp_path)
     assert later[4]["verdict"] == "shifted"
 
 
+def test_scenes_that_were_compared_with_one_that_is_published_again_are_measured_again(tmp_path):
+    lake = season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", {2: (8.0, 0.0)})
+    assert [row["verdict"] for row in told(lake)].index("shifted") == 2
+    (tmp_path / "again").mkdir()
+    displaced.scene_files(tmp_path / "again", DATES[2], 2, (0, 0), displaced.fields().geometry.values)
+    catalogued(lake, tmp_path / "again")
+    later = told(lake)
+    assert {row["verdict"] for row in later} == {"ok"}
+    for one, other in zip(later, told(lake, again=True), strict=True):
+        assert (one["east"], one["scenes_east"]) == pytest.approx((other["east"], other["scenes_east"]), abs=1e-6)
+
+
 def test_a_lake_without_the_table_says_that_nothing_was_measured(lake):
     assert lake.sql("from shifts").num_rows == 0
 

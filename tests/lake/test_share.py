@@ -414,6 +414,23 @@ def test_scenes_of_one_day_weigh_by_the_share_that_they_saw(lake):
     assert row["ndvi"] == pytest.approx((0.5 * 1 + 0.8 * 0.9) / 1.9)
 
 
+def test_bands_and_indices_weigh_scenes_of_a_day_as_ndvi_does(lake):
+    lake.add_parcels("ms", 2024, "", "v1", factories.parcels())
+    clouded = factories.signature("12", "b", red=1500, nir=2500, share=1.0, scl={4: 13, 9: 12})
+    clear = factories.signature("12", "b", red=1500, nir=2500, share=0.64, scl={4: 16}, mask="SCL 3,8,9,10,11")
+    bright = factories.signature("12", "c", red=4000, nir=4000, share=1.0)
+    for name, *looks in (("a", factories.signature("12", "a", red=400, nir=3600, share=1.0)), ("b", clouded, clear)):
+        factories.write(lake, factories.signatures(*looks), scene=name)
+    factories.write(lake, factories.signatures(bright), scene="c")
+    how = {"first": 0, "last": 99_999, "pixels": 8, "share": None, "cloud": 0, "brightest": 3500, "pids": None}
+    (ndvi,) = lake.query("markers.optical", **KEY, **SCREEN, **how)["ndvi"].to_pylist()
+    (index,) = lake.query("markers.index", **KEY, **SCREEN, **how, name="ndvi")["value"].to_pylist()
+    (band,) = lake.query("markers.band_s2", **KEY, **SCREEN, **how, name="B04")["value"].to_pylist()
+    assert ndvi == pytest.approx((0.8 + 0.25 * 0.64) / 1.64)
+    assert index == pytest.approx(ndvi)
+    assert band == pytest.approx((400 + 1500 * 0.64) / 1.64)
+
+
 def test_a_look_of_unknown_sky_counts_on_a_map_only_where_there_is_no_clear_one(lake):
     lake.add_parcels("ms", 2024, "", "v1", factories.parcels())
     clouded = {"red": 3000, "nir": 3000, "scl": {0: 0}}

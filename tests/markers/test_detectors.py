@@ -465,6 +465,15 @@ def test_claims_that_are_not_there_or_no_dates_are_refused(lake, column, values,
     assert "\n" not in str(error.value)
 
 
+def test_a_column_that_only_other_parcels_have_is_refused(lake):
+    fill(lake, *rows_of("a", DAYS, **SOIL))
+    others = factories.parcels(("a", "b"), [("grassland", "451")] * 2, mown_by=CLAIMS["dates"])
+    lake.add_parcels("be", 2024, "", "v1", others)
+    asked = {"x": {"kind": "combination", "of": "mowing", "window": {"end": "declared.mown_by"}}}
+    with pytest.raises(InvalidInputError, match="but ms 2024 have no column mown_by"):
+        markers.find("ms", 2024, parameters={"detectors": asked}, lake=lake)
+
+
 def test_the_command_takes_detectors_from_a_file(lake, tmp_path):
     from cbm_lake.cli import app
 

@@ -1,5 +1,8 @@
 """A search of what is new gives what a search of everything gives."""
 
+from datetime import timedelta
+
+import factories
 import nights
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -113,6 +116,18 @@ def test_only_parcels_with_something_new_are_searched(tmp_path):
     clear = [place for place in (1, 5) if nights.row(25, place, "x", 0)["scl_9"] == 0]
     assert int(looked.schema.metadata[b"searched"]) == len(clear) > 0
     assert int(markers.find(**nights.AREA, parameters=HOW, only_new=True, lake=lake).schema.metadata[b"searched"]) == 0
+
+
+def test_a_scene_that_is_published_again_with_another_day_is_read_on_that_day(tmp_path):
+    lake = begun(tmp_path / "lake")
+    check(lake)
+    name, later = nights.name_of(12), nights.obstime(12) + timedelta(days=2)
+    entry = factories.scene(name, later, acquisition="A12", baseline="05.11", revision="again")
+    lake.add_scenes(factories.scenes(entry))
+    seen = [nights.row(12, place, name, 0) | {"obstime": later, "extraction": 77} for place in range(8)]
+    lake.write_signatures("s2", factories.signatures(*seen), 77)
+    lake.record(factories.entry(name, finished=nights.obstime(26), revision="again", extraction=77))
+    check(lake)
 
 
 def test_other_parameters_search_everything(tmp_path):

@@ -66,6 +66,7 @@ SHIFTS: Final = pa.schema(
         pa.field("scenes", pa.int32()),  # of the season that were compared with each other
         *(pa.field(f"frame_{name}", pa.float64()) for name in ("east", "north", "error")),  # season against borders
         pa.field("pairs", pa.list_(_PAIR)),
+        pa.field("pair_revisions", pa.list_(pa.string())),  # of the pairs' scenes, in their order; null: not recorded
         pa.field("slopes", pa.list_(_SLOPES)),
         pa.field("measured", TIME, nullable=False),
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake

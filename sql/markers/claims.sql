@@ -1,5 +1,0 @@
--- The identifier and the columns $columns of the parcel files, as text, of the parcels of $aoi, $year and $ptype in the order of their pids; $pids limits them,
--- null takes all.
-select columns(lambda c: c = 'id' or list_contains($columns::varchar[], c))::varchar
-from (select * from fiboa_parcels where aoi::varchar = $aoi and year = $year and ptype = $ptype order by id)
-where $pids::varchar[] is null or list_contains($pids::varchar[], id)
