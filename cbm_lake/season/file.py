@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
 
 from cbm_lake import cards, extract
+from cbm_lake.cards.pixelrule import METHODS
 from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.files.documents import read_yaml
 from cbm_lake.lake.export import EXTENSIONS
 from cbm_lake.markers import parameters
 from cbm_lake.parcels import check_set
-from cbm_lake.parcels.describing import RULES
 from cbm_lake.season.fields import CardName, Group, Names, Period
 from cbm_lake.season.sources import KINDS, Source
 
@@ -75,8 +75,8 @@ class _Extraction(Group):
     @model_validator(mode="after")
     def _is_possible(self) -> _Extraction:
         written = self.model_dump()
-        if written["rule"] not in RULES:
-            raise ValueError(f"unknown rule {written['rule']!r}; choose from {', '.join(RULES)}")
+        if written["rule"] not in METHODS:
+            raise ValueError(f"unknown rule {written['rule']!r}; choose from {', '.join(METHODS)}")
         cards.statistics.optional(written["statistics"])
         return self
 
