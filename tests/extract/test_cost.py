@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import cbm_lake as cbm
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.extract import cost as module
-from cbm_lake.extract.cost import Machine
+from cbm_lake.extract import machine as module
+from cbm_lake.extract.machine import Machine
 
 MACHINE = Machine(
     index=5e-6,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable, Sequence
@@ -28,10 +27,9 @@ from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.chips import Chip, Cutout, Reader
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.series import TimeSeries
-from cbm_lake.parcel.sources import declared, polygons
+from cbm_lake.parcel.sources import answers, declared, polygons
 from cbm_lake.parcel.sources.declared import Declared, Row
 from cbm_lake.parcel.sources.protocol import (
-    SUFFIX,
     ByLocation,
     ByPid,
     ByPolygon,
@@ -46,10 +44,6 @@ from cbm_lake.parcel.sources.protocol import (
 
 log = logging.getLogger(__name__)
 
-_SERIES: Final = ("date_part", "band", *cards.statistics.SERIES)
-_CLASSES: Final = ("SC", "SCL")
-"""What the original called its statistics of the scene classes' numbers, which only migrated scenes have."""
-_SAFE: Final = ".SAFE"
 _EQUAL_AREA: Final = 3035
 _PEER_AREA: Final = 3000.0
 """Square metres above which a parcel can be a peer."""
@@ -78,7 +72,7 @@ class LakeSource:
         """See `Source.answer`."""
         match question:
             case ByPid(key, geometry, wgs84):
-                return _columns([self._row(self._set(key), key.pid)], geometry=geometry, wgs84=wgs84)
+                return answers.parcels([self._row(self._set(key), key.pid)], geometry=geometry, wgs84=wgs84)
             case ByLocation():
                 return self._by_location(question)
             case ByPolygon():
@@ -112,12 +106,12 @@ class LakeSource:
         rows = self._meeting(parcels, Area(shapely.Point(lon, lat), tolerance=_TOLERANCE))
         if not rows:
             raise NotFoundError(f"no parcel of {parcels.name} at longitude {lon}, latitude {lat}")
-        return _columns(rows, geometry=question.geometry, wgs84=question.wgs84)
+        return answers.parcels(rows, geometry=question.geometry, wgs84=question.wgs84)
 
     def _by_polygon(self, question: ByPolygon) -> Columns:
         parcels = self.lake.parcel_set(question.aoi, question.year, question.ptype)
         rows = self._meeting(parcels, polygons.read(question.polygon))[: question.limit]
-        answer = _columns(rows, geometry=question.geometry, wgs84=question.wgs84)
+        answer = answers.parcels(rows, geometry=question.geometry, wgs84=question.wgs84)
         return {name: answer[name] for name in answer if name in ("pid", "geom")} if question.only_ids else answer
 
     def _peers(self, question: Peers) -> Columns:
@@ -220,10 +214,12 @@ class LakeSource:
         key = question.key.params | {"aoi": parcels.aoi}
         if tstype == "scl":
             rows = self.lake.query("time_series.scl", **key)
-            answer = {"obsid": rows["obsid"].to_pylist(), "hist": _histograms(rows["scl"])}
+            answer = {"obsid": rows["obsid"].to_pylist(), "hist": answers.histograms(rows["scl"])}
         else:
-            rows = self.lake.query(f"time_series.{cards.get(tstype).name}", **key, bands=_bands(tstype, question.band))
-            answer = _series(rows, tstype, scl=question.scl, ref=question.ref)
+            rows = self.lake.query(
+                f"time_series.{cards.get(tstype).name}", **key, bands=answers.bands(tstype, question.band)
+            )
+            answer = answers.series(rows, tstype, scl=question.scl, ref=question.ref)
             unclassified = rows.num_rows - len(answer["band"])
             if unclassified:
                 message = (
@@ -241,13 +237,13 @@ class LakeSource:
         are the scene classes that count as clouds.
         """
         card, key = cards.get(question.tstype), question.key.params | {"aoi": self._set(question.key).aoi}
-        bands = _bands(card.name, question.band)
+        bands = answers.bands(card.name, question.band)
         rows = self.lake.query(f"time_series.clear_{card.name}", **key, bands=bands, screen=list(screened))
         if not rows.num_rows:
             self._row(self._set(question.key), question.key.pid)
         more = {name: rows[name].to_pylist() for name in ("clear_part", "usable")}
         rows = rows.drop_columns(list(more))
-        return _series(rows, card.name, scl=True, ref=False, more=more)
+        return answers.series(rows, card.name, scl=True, ref=False, more=more)
 
     def _weather(self, key: ParcelKey) -> Columns:
         parcels = self._set(key)
@@ -336,75 +332,3 @@ class LakeSource:
             ids = self.lake.read_parcels(parcels, ["id"])["id"]
             area[example] = ids.slice(0, _MOST_EXAMPLES).to_pylist()
         return {"aois": areas}
-
-
-# -- shapes of answers ------------------------------------------------------------------------------------------------
-
-
-def _columns(rows: Sequence[Row], *, geometry: bool, wgs84: bool) -> Columns:
-    answer: Columns = {
-        "area": [round(row["area_m2"]) for row in rows],
-        "clat": [row["centroid_lat"] for row in rows],
-        "clon": [row["centroid_lon"] for row in rows],
-        "cropcode": [row["crop_code"] for row in rows],
-        "cropname": [row["crop_name"] for row in rows],
-        "pid": [row["pid"] for row in rows],
-        "srid": [row["epsg"] for row in rows],
-    }
-    if geometry:
-        answer["geom"] = [_geojson(row, wgs84=wgs84) for row in rows]
-    return answer
-
-
-def _geojson(row: Row, *, wgs84: bool) -> str:
-    """GeoJSON text with 9 decimals; in a system other than degrees it names that system, as PostGIS does."""
-    shape = shapely.from_wkb(row["geometry"])
-    if wgs84:
-        shape = reprojected(shape, row["epsg"], 4326)
-    document = json.loads(shapely.to_geojson(shapely.transform(shape, lambda xy: np.round(xy, 9))))
-    if not wgs84 and row["epsg"] != 4326:
-        crs = {"type": "name", "properties": {"name": f"EPSG:{row['epsg']}"}}
-        document = {"type": document["type"], "crs": crs, "coordinates": document["coordinates"]}
-    return json.dumps(document, separators=(",", ":"))
-
-
-def _bands(tstype: str, band: str) -> list[str] | None:
-    """Band names of the lake; a table of the original may imply the band."""
-    if not band:
-        return None
-    card = cards.get(tstype)
-    name = cards.band_called(band, card)
-    if card.migrated and name in _CLASSES:
-        return [_CLASSES[0]]
-    if index := cards.indices.named(name):
-        return [index.column for _ in cards.indices.check([index.name], card)]
-    return [*card.check_bands((name,))]
-
-
-def _series(rows: pa.Table, tstype: str, *, scl: bool, ref: bool, more: Columns | None = None) -> Columns:
-    others = [name for name in cards.statistics.OPTIONAL if name in rows.column_names]
-    answer: Columns = {name: decimals.shortest(rows[name]).to_pylist() for name in (*_SERIES, *others)}
-    answer["count"] = [float(count) for count in answer["count"]]
-    answer |= more or {}
-    answer["band"] = [band + SUFFIX[tstype] for band in answer["band"]]
-    classes = cards.get(tstype).classification
-    if classes and scl:
-        answer["hist"] = _histograms(rows[classes.column])
-    if ref:
-        ending = _SAFE if tstype == cards.S2.name else ""
-        answer["reference"] = [name.removesuffix(ending) + ending for name in rows["reference"].to_pylist()]
-    if any(answer.get("hist", ())) and not all(answer["hist"]):
-        classified = [number for number, histogram in enumerate(answer["hist"]) if histogram]
-        answer = {name: [values[number] for number in classified] for name, values in answer.items()}
-    return answer
-
-
-def _histograms(scl: pa.ChunkedArray) -> list[dict[str, int]]:
-    """Pixel counts per scene class of each scene, classes as text."""
-    by_counts: dict[tuple[int | None, ...], dict[str, int]] = {}
-    histograms = []
-    for counts in map(tuple, scl.to_pylist()):
-        if counts not in by_counts:
-            by_counts[counts] = {str(name): int(count) for name, count in enumerate(counts) if count}
-        histograms.append(by_counts[counts])
-    return histograms
