@@ -27,7 +27,7 @@ OF_S2 = [
     "SELECT PID FROM S2",
     "select pid from main.s2",
     "select pid from memory.main.s2",
-    "select s2.pid from scenes, s2 where s2.scene = scenes.id and s2.card = scenes.card",
+    "select s2.pid from scenes, s2 where s2.scene = scenes.id",
     "select pid from (from s2)",
     "with s3 as (select * from s2) select pid from s3",
     "select pid from query_table('s2')",
