@@ -111,7 +111,7 @@ class Lake(Writing):
             InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
             SourceError: a file of the lake cannot be read.
         """
-        return database.rows(self._cursor(), statement, params)
+        return self._database().rows(statement, params)
 
     def query(self, name: str, /, **params: object) -> pa.Table:
         """The result of the named query sql/<folder>/<file>.sql.
@@ -124,7 +124,7 @@ class Lake(Writing):
         query, params = queries.get(name), cards.with_classes(params)
         rows = self._database().series(lookup.QUESTIONS[name], params) if name in lookup.QUESTIONS else None
         if rows is None:
-            rows = database.rows(self._cursor(params if query.narrows else None), query.sql, params)
+            rows = self._database().rows(query.sql, params, params if query.narrows else None)
         if query.of_one_parcel and not rows.num_rows:
             self._check_declared(params)
         return rows
@@ -133,7 +133,7 @@ class Lake(Writing):
         """Raise NotFoundError where an empty result is about a parcel that was never declared."""
         key: dict[str, Any] = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}
         declared = queries.get("parcels.by_pid").sql
-        if len(key) == 4 and key["pid"] is not None and not database.rows(self._cursor(), declared, key).num_rows:
+        if len(key) == 4 and key["pid"] is not None and not self._database().rows(declared, key).num_rows:
             name = f"{key['aoi']} {key['year']} {key['ptype']}".rstrip()
             raise NotFoundError(
                 f"no parcel {key['pid']!r} in {name}; identifiers are text, exactly as the agency wrote them"
@@ -198,11 +198,12 @@ class Lake(Writing):
             further = frozenset([identifiers] if isinstance(identifiers, str) else identifiers)
             pseudonyms = export.Pseudonyms(export.key_of(Workspace.here(), file), further)
         options = export.Options(pseudonyms, neutralise)
-        cursor = self._cursor()
-        columns = database.relation(cursor, what, params).columns  # refuses what is not one SELECT
+        relation, cursor = self._database().ask(what, params)  # refuses what is not one SELECT
         hidden = None
         if pseudonyms:
-            hidden = ordering.Hidden(frozenset(pseudonyms.identifiers(columns)), pseudonyms.of("the order of the rows"))
+            hidden = ordering.Hidden(
+                frozenset(pseudonyms.identifiers(relation.columns)), pseudonyms.of("the order of the rows")
+            )
         return export.write(ordering.ordered(cursor, what, params, keys, hidden), Path(path), options)
 
     def connect(self) -> duckdb.DuckDBPyConnection:

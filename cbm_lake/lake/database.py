@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ import pyarrow as pa
 
 from cbm_lake import cards
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.lake import damaged, derived, lookup, queries, schemas, sums, tables, templates, unions
+from cbm_lake.lake import attributes, damaged, derived, lookup, needs, queries, schemas, sums, tables, templates, unions
+from cbm_lake.lake.needs import Definition, Definitions
 from cbm_lake.lake.settling import Judge
 from cbm_lake.lake.snapshots import Snapshot, aoi_and_year
 from cbm_lake.storage.access import is_remote
@@ -25,20 +24,20 @@ from cbm_lake.storage.store import Store
 
 _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
-_OF_SIGNATURES = "views.40"
-"""Definitions from here on need the signatures; those before do with scenes, parcels and the ledger."""
 _OF_VERSIONS = "aoi, year, ptype, version, id, geometry"
 """What the views of all versions of parcel sets have: every version of this package has written these columns."""
-_FIRST = ("ledger", "obsids", "suspects", "exclusions")
-"""Tables that those before need."""
+_PARCELS = ("fiboa_parcels", "parcel_versions", "former_parcels")
+"""The views of parcels."""
+_JUDGING = tuple(needs.read_by_steps("settling"))
+"""What says which rows of signatures count."""
+_FACTS = ("settling", "extractions", "compaction")
+"""Folders of sql/ whose statements do with scenes, parcels and the ledger."""
 _DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
 """Tables that say which signatures count."""
 _UNREAD = tuple(
     f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card or not cards.get(card).shifted
 )
 """Tables without views: rows set aside are read only by the guard, where offsets may be wrong."""
-_COLUMN = re.compile(r"[a-z][a-z0-9_]*")
-"""How the columns of parcel_attributes are called."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
 
@@ -63,7 +62,7 @@ class Database:
     def __init__(
         self, store: Store, all_tables: dict[str, Table], snapshot: Snapshot, part: Part | None = None
     ) -> None:
-        """Create the views of scenes, parcels and the ledger; those of the signatures are created when first used."""
+        """Connect; each view is created when it is first needed, see `needs`."""
         self.snapshot = snapshot
         self._store = store
         self._tables = all_tables
@@ -73,10 +72,7 @@ class Database:
         """Why views refuse, by the name of the table that each is of."""
         self._unreadable: list[damaged.Unreadable] = []
         """Areas and years whose parcels cannot be read, so that their signatures cannot be judged either."""
-        self._lock = threading.Lock()
-        self._complete = False
-        self.mixed: dict[str, tuple[str, ...]] = {}
-        """Columns of parcels that are text in fiboa_parcels, and the types that they have in the sets' own files."""
+        self._mixed: dict[str, tuple[str, ...]] = {}
         self._card_files: dict[str, lookup.CardFiles] = {}
         self._coming: dict[str, pa.Table] = dict(part.returning) if part else {}
         self._connection = duckdb.connect(part.file if part else ":memory:")
@@ -84,39 +80,81 @@ class Database:
             self._connection.register_filesystem(store.lasting_files)
         with queries.translated():
             configure(self._connection)
-            self._begin()
+        self._definitions = Definitions(self._listed())
 
     @property
     def is_whole(self) -> bool:
-        """Whether no table or file is damaged."""
+        """Whether no table or file of those that were needed is damaged."""
         return not (self._refused or self._unreadable)
 
-    def cursor(self, parcel: dict[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
+    def ask(
+        self, statement: str, params: dict[str, Any], parcel: dict[str, Any] | None = None
+    ) -> tuple[duckdb.DuckDBPyRelation, duckdb.DuckDBPyConnection]:
+        """The relation of a statement, not yet run, and its cursor.
+
+        Args:
+            statement: one that reads.
+            params: values of its parameters.
+            parcel: pid, and optionally aoi and year, of the only parcel whose signatures are needed.
+
+        Raises:
+            InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
+        """
+        cursor = self.cursor(parcel, statement)
+        try:
+            return relation(cursor, statement, params), cursor
+        except InvalidInputError:
+            if self._definitions.is_complete:
+                raise
+            cursor = self.cursor(parcel)  # which lists in its error what there is
+            return relation(cursor, statement, params), cursor
+
+    def rows(self, statement: str, params: dict[str, Any], parcel: dict[str, Any] | None = None) -> pa.Table:
+        """The result of a statement; see `ask`."""
+        with queries.translated():
+            return self.ask(statement, params, parcel)[0].to_arrow_table()
+
+    def cursor(self, parcel: dict[str, Any] | None = None, statement: str | None = None) -> duckdb.DuckDBPyConnection:
         """A new cursor, as a connection shared between threads returns wrong rows.
 
         Args:
             parcel: pid, and optionally aoi and year, of the only parcel whose signatures are needed.
+            statement: the only one that is run by it; None for any.
         """
-        cursor = self.connection.cursor()
-        if parcel and parcel.get("pid") is not None and self.is_whole:
-            self._narrow(cursor, parcel)
+        with queries.translated():
+            if statement is None:
+                self._definitions.provide_all()
+            else:
+                self._definitions.provide_for(statement)
+            cursor = self._connection.cursor()
+            if parcel and parcel.get("pid") is not None and self.is_whole:
+                self._narrow(cursor, parcel)
         return cursor
 
     def facts(self) -> duckdb.DuckDBPyConnection:
-        """A cursor with only the views of scenes, parcels and the ledger, and those derived from them."""
+        """A cursor with only those views of scenes, parcels and the ledger that say what counts."""
+        with queries.translated():
+            self._definitions.provide(needs.read_by_steps(*_FACTS))
         return self._connection.cursor()
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The connection with all views; each thread uses a cursor of it."""
-        with self._lock:
-            if not self._complete:
-                self._end()
-            self._complete = True
+        with queries.translated():
+            self._definitions.provide_all()
         return self._connection
+
+    @property
+    def mixed(self) -> dict[str, tuple[str, ...]]:
+        """Columns of parcels that are text in fiboa_parcels, and the types that they have in the sets' own files."""
+        with queries.translated():
+            self._definitions.provide(_PARCELS)
+        return self._mixed
 
     def series(self, card: str, params: dict[str, Any]) -> pa.Table | None:
         """The long rows of one parcel, or None where SQL has to answer."""
+        with queries.translated():
+            self._definitions.provide(_JUDGING)
         if not self.is_whole:
             return None
         others = (name for name, owner in tables.SIGNATURES.items() if owner == card != name)
@@ -133,19 +171,21 @@ class Database:
             self._card_files[card] = lookup.CardFiles(self._store, files, *judged, self._further[card])
         return lookup.series(card, self._card_files[card], params)
 
-    def _begin(self) -> None:
-        """Make the views that look-ups need."""
-        self._catalogue()
-        faults = self._parcels()
-        self._unreadable = _unreadable_partitions(faults, [*self.snapshot.parcels, *self.snapshot.former])
-        damaged.record(self._connection, self._unreadable)
-        for name in _FIRST:
-            self._view(name)
-        for definition in derived.definitions():
-            if definition.name < _OF_SIGNATURES:
-                self._define(definition)
-        for name, paths in self._of_parcels.items() if faults else ():  # after "outdated", which speaks of the others
-            damaged.refuse_unreadable(self._connection, name, _unreadable_partitions(faults, paths))
+    def _listed(self) -> Iterator[Definition]:
+        """What there is, in the order of creation."""
+        yield Definition(("stac_scenes",), (), self._catalogue)
+        yield Definition((*_PARCELS, "unreadable"), (), self._parcels)
+        for name in self._tables:
+            if not name.startswith(_UNREAD):
+                judging = _JUDGING if name.startswith("signatures_") else ()
+                yield Definition((name,), judging, partial(self._view, name))
+        for name in tables.SIGNATURES:
+            yield Definition((f"no_signatures_{name}",), (), partial(self._empty, f"signatures_{name}"))
+        for definition in derived.definitions(self._further, self._used()):
+            yield Definition(
+                (needs.created(definition),), needs.read_by(definition.sql), partial(self._define, definition)
+            )
+        yield Definition(("parcel_attributes",), ("parcel_attributes_long", "attributes"), self._attributes)
 
     def _catalogue(self) -> None:
         """Make the view of what was catalogued."""
@@ -168,9 +208,22 @@ class Database:
         """The views of parcels and the files of each."""
         snapshot = self.snapshot
         paths = (snapshot.parcels, snapshot.all_parcels, snapshot.former)
-        return dict(zip(("fiboa_parcels", "parcel_versions", "former_parcels"), paths, strict=True))
+        return dict(zip(_PARCELS, paths, strict=True))
 
-    def _parcels(self) -> dict[str, str]:
+    def _parcels(self) -> None:
+        """Make the views of the parcels that can be read, and of those that cannot."""
+        faults = self._sound_parcels()
+        self._unreadable = _unreadable_partitions(faults, [*self.snapshot.parcels, *self.snapshot.former])
+        damaged.record(self._connection, self._unreadable)
+        if not faults:
+            return
+        for name in self._of_parcels:
+            self._connection.table(damaged.sound(name)).create_view(name)
+        self._definitions.provide(["outdated"])  # which speaks of the others
+        for name, paths in self._of_parcels.items():
+            damaged.refuse_unreadable(self._connection, name, _unreadable_partitions(faults, paths))
+
+    def _sound_parcels(self) -> dict[str, str]:
         """Make the views of the parcels that can be read; which files cannot, and why."""
         try:
             self._view_parcels(self._of_parcels)
@@ -182,15 +235,13 @@ class Database:
                 {name: tuple(path for path in paths if path not in faults) for name, paths in self._of_parcels.items()},
                 damaged.sound,
             )
-            for name in self._of_parcels:
-                self._connection.table(damaged.sound(name)).create_view(name)
             return faults
         return {}
 
     def _view_parcels(self, files: dict[str, tuple[str, ...]], naming: Callable[[str], str] = str) -> None:
         columns = _partitioned(schemas.PARCELS)
         union = unions.create_view(self._connection, naming("fiboa_parcels"), files["fiboa_parcels"], columns)
-        self.mixed = union.mixed
+        self._mixed = union.mixed
         for name in ("parcel_versions", "former_parcels"):
             unions.view_files(
                 self._connection, naming(name), files[name], columns, union_by_name=True, columns=_OF_VERSIONS
@@ -230,39 +281,16 @@ class Database:
             or f"signatures_{card}" in self._rows
         ]
 
-    def _end(self) -> None:
-        """Make the views of the signatures and of the other tables."""
-        with queries.translated():
-            for name in self._tables:
-                if name not in _FIRST and not name.startswith(_UNREAD):
-                    self._view(name)
-                if name.startswith("signatures_") and self._files[name]:
-                    empty = self._schema(name).empty_table()
-                    self._connection.from_arrow(empty).create(f"no_{name}")
-            for definition in derived.definitions(self._further, self._used()):
-                if definition.name >= _OF_SIGNATURES:
-                    self._define(definition)
-            self._attributes()
+    def _empty(self, name: str) -> None:
+        """Make the empty table with the columns of a table of signatures."""
+        unions.create_empty(self._connection, f"no_{name}", self._schema(name))
 
     def _attributes(self) -> None:
-        """Make parcel_attributes: a row per parcel that was described, a column per attribute that any of them has.
-
-        A column is text where one of its values is the text of a class, BIGINT where all are classes, else DOUBLE.
-        """
+        """Make parcel_attributes."""
         if "attributes" in self._refused:
-            columns = pa.schema([(name, pa.string()) for name in ("aoi", "year", "ptype", "pid")])
-            damaged.refuse(self._connection, "parcel_attributes", columns, self._refused["attributes"])
-            return
-        long = self._connection.table("parcel_attributes_long")
-        kinds: dict[str, set[str]] = {}
-        for name, kind in self._connection.table("attributes").project("attribute, kind").distinct().fetchall():
-            kinds.setdefault(name, set()).add(kind)
-        columns = [
-            f"any_value({_typed(kinds[name])}) filter (attribute = '{name}') as \"{name}\""
-            for name in sorted(kinds)
-            if _COLUMN.fullmatch(name)
-        ]
-        long.aggregate(", ".join(["aoi, year, ptype, pid", *columns])).create_view("parcel_attributes")
+            damaged.refuse(self._connection, "parcel_attributes", attributes.KEYS, self._refused["attributes"])
+        else:
+            attributes.create_view(self._connection)
 
     def _view(self, name: str) -> None:
         """Make the view of a Delta table; where files may lack columns, all footers are read.
@@ -309,6 +337,7 @@ class Database:
             if counting is None or aside is None:
                 self._coming[name] = self._schema(name).empty_table()
             else:
+                self._definitions.provide(_JUDGING)
                 self._coming[name] = Judge(pair, self._connection.cursor()).returning(counting, aside)
         return self._coming[name]
 
@@ -316,10 +345,11 @@ class Database:
         """Restrict a cursor to the signature files that can contain the parcel."""
         for card in tables.SIGNATURES:
             files = self._files[f"signatures_{card}"]
-            if self.returning(f"signatures_{card}").num_rows:
+            if not self._definitions.has(f"signatures_{card}") or self.returning(f"signatures_{card}").num_rows:
                 continue
             keep = [file.path for file in lookup.of_parcel(files, parcel)]
             if len(keep) < len(files):
+                self._definitions.provide([f"no_signatures_{card}"])
                 cursor.execute(f"set variable files_{card} = $files", {"files": keep or [files[0].path]})
                 cursor.execute(queries.get(f"lookup.{card}").sql)
 
@@ -355,13 +385,6 @@ def files_of(all_tables: Mapping[str, Table], snapshot: Snapshot) -> dict[str, S
         name: table.files(snapshot.tables[name]) if name in snapshot.tables else []
         for name, table in all_tables.items()
     }
-
-
-def _typed(kinds: set[str]) -> str:
-    """The value of an attribute of those kinds as SQL."""
-    if "label" in kinds:
-        return "coalesce(label, format('{:g}', value))"
-    return "value::bigint" if kinds == {"class"} else "value"
 
 
 def rows(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> pa.Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -12,6 +12,10 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from duckdb.sqltypes import DuckDBPyType
 
+Columns: TypeAlias = Sequence[tuple[str, "DuckDBPyType"]]
+"""Names and types."""
+_ASKED: Final[dict[pa.Schema, Columns]] = {}
+"""The columns of the tables of lakes, of which there are some thirty."""
 _SIGNED: Final = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"})
 """Whole numbers that BIGINT has all of."""
 _EXACT_IN_DOUBLE: Final = frozenset({"TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT"})
@@ -66,12 +70,11 @@ def create_view(connection: duckdb.DuckDBPyConnection, name: str, paths: Sequenc
         parts = _read(connection, [path])
         columns = tuple(sorted(zip(parts.columns, map(str, parts.types), strict=True)))
         union.groups.setdefault(columns, []).append(path)
-    empty = connection.from_arrow(required.empty_table())
     types = {column: common_type(kinds) for column, kinds in union.types.items()}
     spelled = set(map(str.casefold, types))
-    types |= {c: str(t) for c, t in zip(empty.columns, empty.types, strict=True) if c.casefold() not in spelled}
+    types |= {c: str(t) for c, t in _columns(connection, required) if c.casefold() not in spelled}
     if not paths:
-        empty.create(name)
+        create_empty(connection, name, required)
         return union
     whole: duckdb.DuckDBPyRelation | None = None
     for columns, files in union.groups.items():
@@ -111,23 +114,39 @@ def view_files(
 
     With `columns` it has those only, so that others, whose types may differ, are never looked at.
     """
-    empty = connection.from_arrow(schema.empty_table())
     if not files:
-        empty.create(name)
+        create_empty(connection, name, schema)
         return
     relation = connection.read_parquet(list(files), hive_partitioning=True, union_by_name=union_by_name)
-    if columns != "*":
-        relation.project(columns).create_view(name)
-        return
-    stored = dict(zip(relation.columns, relation.types, strict=True))
+    if columns == "*":
+        columns = _completed(dict(zip(relation.columns, relation.types, strict=True)), _columns(connection, schema))
+    (relation if columns == "*" else relation.project(columns)).create_view(name)
+
+
+def _completed(stored: Mapping[str, DuckDBPyType], required: Columns) -> str:
+    """The select list that gives files of some columns those required that they lack, and members of structs."""
     missing, wider = [], []
-    for column, kind in zip(empty.columns, empty.types, strict=True):
+    for column, kind in required:
         if column not in stored:
             missing.append(f'null::{kind} as "{column}"')
         elif kind.id == "struct" and (lacking := _lacking(stored[column], kind)):
             wider.append(f'struct_insert("{column}", {lacking}) as "{column}"')
     replaced = f" replace ({', '.join(wider)})" if wider else ""
-    relation.project(", ".join([f"*{replaced}", *missing])).create_view(name)
+    return ", ".join([f"*{replaced}", *missing])
+
+
+def create_empty(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
+    """Make an empty table with the columns of a schema."""
+    columns = ", ".join(f'"{column}" {kind}' for column, kind in _columns(connection, schema))
+    connection.execute(f"create table {name} ({columns})")
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, schema: pa.Schema) -> Columns:
+    """The columns of a schema and their types of DuckDB, which it is asked for once."""
+    if schema not in _ASKED:
+        empty = connection.from_arrow(schema.empty_table())
+        _ASKED[schema] = tuple(zip(empty.columns, empty.types, strict=True))
+    return _ASKED[schema]
 
 
 def _lacking(stored: DuckDBPyType, needed: DuckDBPyType) -> str:

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 import shapely
 
 from cbm_lake.lake import Lake, queries, tables
-from cbm_lake.lake.database import Database, Part, files_of, rows
+from cbm_lake.lake.database import Database, Part, files_of
 from cbm_lake.lake.snapshots import Snapshot, aoi_and_year
 from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
@@ -192,10 +192,9 @@ def _files(by_name: dict[str, Table], snapshot: Snapshot, aois: Aois) -> Mapping
 
 def _rows(by_name: dict[str, Table], whole: Database, aois: Aois) -> dict[str, pa.Table]:
     """The rows of tables that all areas share; of those that no view needs, none."""
-    connection = whole.connection.cursor()
 
     def ask(step: str, **params: object) -> pa.Table:
-        return rows(connection, queries.get(f"granted.{step}").sql, params)
+        return whole.rows(queries.get(f"granted.{step}").sql, params)
 
     contents = {name: by_name[name].schema.empty_table() for name in by_name if "aoi" not in by_name[name].partitions}
     contents |= {name: ask(name, aois=None if aois is None else list(aois)) for name in _BY_AREA}

@@ -4,10 +4,12 @@
 -- version 0.1 have none.
 create view current_scenes as
 select
-    *, concat(coalesce(<<card: assets.{key_band}>>) is not null, coalesce("s2:processing_baseline", '')) as rank,
-    coalesce(revision, '') as known_revision,
+    *, coalesce(revision, '') as known_revision,
     min_by(coalesce(revision, ''), (coalesce(sequence, 0), ingested, coalesce(revision, ''))) over (partition by card, id) as first_revision
-from stac_scenes
+from ( -- by itself, so that the other assets are not read
+    select *, concat(coalesce(<<card: assets.{key_band}>>) is not null, coalesce("s2:processing_baseline", '')) as rank
+    from stac_scenes
+)
 qualify row_number() over (
     partition by card, id
     order by coalesce("s2:processing_baseline", '') desc, produced desc nulls last, updated desc nulls last,
