@@ -20,10 +20,11 @@ from cbm_lake.markers.claims import NEVER, Claims
 from cbm_lake.markers.events import Events
 from cbm_lake.markers.finding import dates, part_of
 from cbm_lake.markers.history import History
-from cbm_lake.markers.judging import PEERS, Case, looks_asked, marker_names, settled
+from cbm_lake.markers.judging import PEERS, Case, marker_names, settled
 from cbm_lake.markers.kernels import FIELDS
 from cbm_lake.markers.parameters import CLAIM, EPOCH, Parameters, Scenario, When, Where
 from cbm_lake.markers.rules import Evidence, Flags, Ints, Windows, as_date
+from cbm_lake.markers.saying import CANNOT_BE_SEEN, NOT_YET_DUE, Said, Saying
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ class _Judged:
     firm: Flags
     """Whether it is settled."""
     evidence: Evidence
-    looks: Ints
-    """Clear looks from the due date of the rule that decided, or else of the scenario, to the day that is judged."""
+    said: list[Said | None]
+    """What is said of those that are not settled; None where no rule holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +78,9 @@ class Court:
         firm = verdicts.day != NEVER
         cut = np.where(firm, verdicts.day, last)
         evidence = self.case.evidence(parcels, cut, days.due)
-        early = np.array([[rule.early] for rule in scenario.rules])
-        decided = rules.first_rule(evidence, scenario.rules, days, early | (days.rule_due <= last))
-        rule = np.where(firm, verdicts.rule, decided)
-        due = np.where(rule < 0, days.due, days.rule_due[rule, np.arange(len(rule))])
-        due = np.where(days.due <= last, days.due, due)
-        return _Judged(parcels, days, rule, cut, firm, evidence, self._looks(parcels, due, last))
+        said = Saying(self.case, scenario, parcels, days, evidence, self.day, last).said(firm)
+        rule = np.array([number if one is None else one.rule for one, number in zip(said, verdicts.rule, strict=True)])
+        return _Judged(parcels, days, rule.astype(np.int64), cut, firm, evidence, said)
 
     def _last(self, name: str, scenario: Scenario, days: Windows) -> int:
         """The day as of whose end a scenario is judged: none on which it is due where the comparison is older."""
@@ -103,56 +101,27 @@ class Court:
             return min(self.day, first - 1)
         return self.day
 
-    def _looks(self, parcels: Ints, due: Ints, last: int) -> Ints:
-        looks = self.case.history.looks_at(parcels)
-        since = (looks.day >= due[looks.owner]) & (looks.day <= last)
-        return np.bincount(looks.owner, since, minlength=len(parcels)).astype(np.int64)
-
     def colours(self, name: str) -> pa.Table:
-        """The colours of the parcels of a scenario."""
+        """The colours of the parcels of a scenario, each with the day that had to come for it (`turned`)."""
         judged, scenario = self.judge(name), self.parameters.scenarios[name]
-        said = [self._said(scenario, judged, number) for number in range(len(judged.parcels))]
+        said = [_final(scenario, judged, number) for number in range(len(judged.parcels))]
         there = np.flatnonzero([one is not None for one in said])
-        colour, reason = zip(*(one for one in said if one is not None), strict=True) if len(there) else ((), ())
-        details = _details(judged, scenario, np.isin(colour, ("not yet due", "cannot be seen")), there)
-        seen, rows = self.case.history, pa.array(judged.parcels[there])
+        rows = [one for one in said if one is not None]
+        colour = [one.colour for one in rows]
+        details = _details(judged, scenario, np.isin(colour, (NOT_YET_DUE, CANNOT_BE_SEEN)), there)
+        seen, index = self.case.history, pa.array(judged.parcels[there])
         return pa.table(
             {
-                "pid": seen.pids.take(rows),
-                "crop_name": pa.array(seen.crops, pa.string()).take(rows),
+                "pid": seen.pids.take(index),
+                "crop_name": pa.array(seen.crops, pa.string()).take(index),
                 "scenario": pa.array([name] * len(there), pa.string()),
                 "colour": pa.array(colour, pa.string()),
-                "reason": pa.array(reason, pa.string()),
+                "reason": pa.array([one.reason for one in rows], pa.string()),
                 **details,
-                "due": dates(judged.days.due[there].astype(np.float64)),
+                "due": dates(np.array([one.due for one in rows], np.float64)),
+                "turned": dates(np.array([np.nan if one.turned == NEVER else one.turned for one in rows], np.float64)),
             }
         )
-
-    def _said(self, scenario: Scenario, judged: _Judged, number: int) -> tuple[str, str] | None:
-        """Colour and reason of a parcel; None where no rule holds."""
-        rule = scenario.rules[judged.rule[number]] if judged.rule[number] >= 0 else None
-        if judged.firm[number]:
-            return (rule.colour, rule.reason) if rule else None
-        due, enough = int(judged.days.due[number]), looks_asked(scenario, self.parameters)
-        if rule is not None and rule.early and rule.colour != "red" and (rule.colour == "green" or due > self.day):
-            return rule.colour, rule.reason
-        if rule is not None and not rule.early and due > self.day:
-            due = int(judged.days.rule_due[judged.rule[number], number])
-        if due > self.day or self.day < judged.cut[number] or judged.cut[number] < due:
-            early_red = rule is not None and rule.early
-            return ("yellow", f"not certain yet: {rule.reason}") if rule and early_red else _waits(due)
-        if judged.looks[number] < enough:
-            return self._unseen(due, int(judged.looks[number]), enough)
-        if rule is None or rule.colour not in ("red", "green"):
-            return (rule.colour, rule.reason) if rule else None
-        return "yellow", f"not certain yet: {rule.reason}"
-
-    def _unseen(self, due: int, looks: int, enough: int) -> tuple[str, str]:
-        """What is said of a parcel after its due date without enough clear looks."""
-        until = due + self.parameters.judging.wait
-        if self.day <= until:
-            return "not yet due", f"was due on {as_date(due)}, waits for clear looks until {as_date(until)}"
-        return "cannot be seen", f"seen clearly {looks} of {enough} times since it was due on {as_date(due)}"
 
     def evidence(self, name: str) -> pa.Table:
         """The markers that count for the only parcel, and its clear looks."""
@@ -231,8 +200,15 @@ def _check_due(title: str, asked: When | None, due: Ints, right: int, final: int
         )
 
 
-def _waits(due: int) -> tuple[str, str]:
-    return "not yet due", f"is judged on {as_date(due)}"
+def _final(scenario: Scenario, judged: _Judged, number: int) -> Said | None:
+    """What is said of a parcel; None where no rule holds."""
+    if not judged.firm[number]:
+        return judged.said[number]
+    decided = int(judged.rule[number])
+    if decided < 0:
+        return None
+    rule, due = scenario.rules[decided], int(judged.days.rule_due[decided, number])
+    return Said(rule.colour, rule.reason, due, NEVER if rule.early else due, decided)
 
 
 def _counted(judged: _Judged, scenario: Scenario, number: int) -> Flags:

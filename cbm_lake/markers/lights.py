@@ -12,6 +12,7 @@ import pyarrow as pa
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.court import court_of
 from cbm_lake.markers.parameters import Parameters, read
 
@@ -50,7 +51,8 @@ def traffic_light(
         pid, crop_name, scenario, colour (one of `COLOURS`), reason, and the evidence: how many markers the rule that
         decided counts (events, null where it counts none or requires their absence), date_start and date_end of these
         or of the clear looks, and the confidence: the greatest of these, or n / (n + 1) of n clear looks. Dates and
-        confidence are null where nothing is judged. At last due, when it is judged. Parcels without a due date, as
+        confidence are null where nothing is judged. At last due, when it is judged, or was: the date of the rule that
+        decided where it has its own, and before anything is said that of the next rule. Parcels without a due date, as
         their claim is null and the scenario names no other day, have no row.
 
     Raises:
@@ -60,9 +62,27 @@ def traffic_light(
             that no detector gives, or asks for a claim that is no column of the parcel file or of the wrong type.
     """
     lake = lake_or_default(lake)
-    resolved = read(parameters)
-    court = court_of(lake, lake.parcel_set(aoi, year, ptype), resolved, _names(scenarios, resolved), pids, day)
-    parts = [court.colours(name) for name in _names(scenarios, resolved)]
+    return verdicts(lake, lake.parcel_set(aoi, year, ptype), scenarios, read(parameters), pids, day).drop_columns(
+        "turned"
+    )
+
+
+def verdicts(
+    lake: Lake,
+    parcels: ParcelSet,
+    scenarios: Sequence[str] | None,
+    parameters: Parameters,
+    pids: Sequence[str] | None = None,
+    day: date | str | None = None,
+) -> pa.Table:
+    """What `traffic_light` gives, and the day that had to come for each light, whatever was seen (`turned`).
+
+    `turned` is the due date of the rule that decided, or the end of the time in which clear looks were waited for; null
+    where no day had to be waited for. Errors are those of `traffic_light`.
+    """
+    names = _names(scenarios, parameters)
+    court = court_of(lake, parcels, parameters, names, pids, day)
+    parts = [court.colours(name) for name in names]
     return pa.concat_tables(parts).sort_by([("pid", "ascending")]) if parts else _empty()
 
 
@@ -113,5 +133,6 @@ def _empty() -> pa.Table:
             ("date_end", pa.date32()),
             ("confidence", pa.float64()),
             ("due", pa.date32()),
+            ("turned", pa.date32()),
         ]
     ).empty_table()

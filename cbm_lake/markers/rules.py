@@ -134,11 +134,16 @@ def counted(evidence: Evidence, rule: Rule, first: Ints, last: Ints) -> Flags:
 def holds(evidence: Evidence, rule: Rule, mask: Flags) -> Flags:
     """Mask of the parcels that satisfy all conditions of a rule, which counts the markers of a mask."""
     number = np.bincount(evidence.parcel[mask], minlength=len(evidence.unseen))
-    result = np.ones(len(evidence.unseen), bool)
+    return holding(rule, number, evidence.unseen, evidence.gap)
+
+
+def holding(rule: Rule, number: Ints, unseen: Flags, gap: Ints) -> Flags:
+    """Mask of the parcels that satisfy all conditions of a rule, given how many markers it counts of each."""
+    result = np.ones(len(unseen), bool)
     if rule.unseen is not None:
-        result &= evidence.unseen == rule.unseen
+        result &= unseen == rule.unseen
     if rule.gap is not None:
-        result &= evidence.gap > rule.gap
+        result &= gap > rule.gap
     if rule.at_least is not None:
         result &= number >= rule.at_least
     if rule.at_most is not None:

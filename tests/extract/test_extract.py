@@ -11,12 +11,14 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import duckdb
 import geopandas as gpd
 import numpy as np
 import pyarrow as pa
 import pytest
 import rasterio
 import shapely
+from deltalake import DeltaTable
 from disks import small_disk
 from rasterstats import zonal_stats
 
@@ -27,6 +29,7 @@ from cbm_lake.lake import Lake, schemas
 from cbm_lake.lake.slots import SlotContent
 from cbm_lake.rasters import Raster
 from cbm_lake.rasters.cube import Cube
+from cbm_lake.scenes import leave_out
 
 YEAR = {"start": "2024-01-01", "end": "2024-12-31", "aoi": "demo", "year": 2024}
 BANDS = ("B04", "B08", "B11")
@@ -292,6 +295,41 @@ def test_of_a_new_version_only_the_parcels_that_changed_are_extracted(filled, sc
     assert 0 < done.rows <= 4 * 6
     assert rows(filled).equals(fresh(tmp_path, scenes, after))
     assert filled.query("status.parcels")["older"].to_pylist() == [0]
+
+
+def stored(lake, card="s2"):
+    """The rows of all pixels in the Delta table of a card, as any other reader counts them."""
+    files = DeltaTable(f"{lake.url}/signatures/{card}").file_uris()
+    return duckdb.sql("select count(*) from read_parquet($files) where mask is null", params={"files": files}).fetchall()[0][0]
+
+
+def test_status_counts_the_rows_of_the_table_before_and_after_parcels_change(filled, scenes, tmp_path):
+    def status():
+        return filled.query("status.parcels").select(["scenes", "older", "signatures"]).to_pylist()
+
+    def extracted():
+        (row,) = filled.query("status.extraction", aoi="demo", year=2024).to_pylist()
+        return row["scenes"], row["signatures"], row["statistics"]
+
+    extract.s2(**YEAR, bands=["B04"], cube=False, workers=0, lake=filled)
+    first = stored(filled)
+    assert status() == [{"scenes": 6, "older": 0, "signatures": first}]
+    assert extracted() == (6, first, first)
+    before = gpd.read_file(scenes.parcels)
+    after = moved(before, 3)
+    after.loc[after.index[5], "parcel_id"] = "new"
+    declare(filled, after, tmp_path)
+    filled.compact("s2")
+    fewer = stored(filled)
+    assert 0 < fewer < first
+    assert status() == [{"scenes": 6, "older": 6, "signatures": fewer}]
+    again = extract.s2(**YEAR, bands=["B04"], cube=False, workers=0, lake=filled)
+    assert stored(filled) == fewer + again.rows
+    assert status() == [{"scenes": 6, "older": 0, "signatures": fewer + again.rows}]
+    assert extracted() == (6, first + again.rows, first + again.rows)
+    left_out = filled.sql("select min(id) as id from scenes")["id"][0].as_py()
+    leave_out(left_out, "clouds", lake=filled)
+    assert status()[0]["signatures"] == stored(filled) < fewer + again.rows
 
 
 @pytest.mark.slow

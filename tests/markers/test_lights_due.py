@@ -15,6 +15,8 @@ from cbm_lake import markers
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import open_lake, schemas
 from cbm_lake.markers import history, judging, series
+from cbm_lake.markers.claims import NEVER, Claims
+from cbm_lake.markers.court import Court
 from cbm_lake.markers.parameters import read
 
 STANDS = [(day, 0.8) for day in range(60, 330, 10)]
@@ -439,3 +441,109 @@ def test_the_commands_show_lights_of_a_day_and_their_evidence(lake):
     run("find")
     assert '"due": "2024-09-15"' in run("lights", "--scenario", GRASS, "--day", "2024-06-20", "--format", "json")
     assert '"marker": "look"' in run("evidence", "--pid", "b", "--scenario", GRASS, "--format", "json")
+
+
+# -- the calendar alone takes nothing back -----------------------------------------------------------------------------
+
+FORWARD = {"not yet due": 0, "cannot be seen": 1, "yellow": 2, "green": 3, "red": 4}
+DUES = st.sampled_from(["05-10", "06-20", "07-15", "08-31"])
+RULES = st.fixed_dictionaries(
+    {
+        "colour": st.sampled_from(["green", "yellow", "red", "cannot be seen"]),
+        "reason": st.just("a rule"),
+        "early": st.booleans(),
+        "condition": st.sampled_from(
+            [
+                {},
+                {"unseen": True},
+                {"gap": 20},
+                {"gap": 60},
+                {"marker": "vegetated", "at_most": 0},
+                {"marker": "mowing", "at_least": 1},
+                {"marker": "bare_soil", "at_least": 1},
+            ]
+        ),
+    },
+    optional={"due": DUES},
+)
+
+
+def replayed(seasons, scenario, days):
+    """The lights of parcels, one season of looks for each, as of the end of each of some days: colour, due and reason."""
+    parameters = read({"scenarios": {"mine": scenario}})
+    value = np.concatenate([[ndvi for _, ndvi in one] for one in seasons]).astype(np.float32)
+    day = np.concatenate([19_783 + 20 + np.cumsum([step for step, _ in one]) for one in seasons]).astype(np.int32)
+    offsets = np.concatenate([[0], np.cumsum([len(one) for one in seasons])]).astype(np.int64)
+    pids, none = pa.array([str(number) for number in range(len(seasons))]), np.zeros(0)
+    numbers = none.astype(np.int64)
+    images = history.Images(numbers, none.astype(np.int32), numbers, none, none)
+    crops = np.array(["x"] * len(seasons), object)
+    looks = series.Series(offsets, day, value)
+    seen_so_far = history.History(pids, crops, pids, 2024, looks, images, parameters)
+
+    class Unclaimed(Claims):
+        def __len__(self):
+            return len(seasons)
+
+    unclaimed = Unclaimed(None, None, pids)
+    for last in days:
+        case = judging.Case(seen_so_far, [])
+        rows = Court(case, pa.table({}), unclaimed, last, NEVER).colours("mine").to_pylist()
+        yield last, {row["pid"]: (row["colour"], row["due"], row["reason"]) for row in rows}, looks
+
+
+SPARSE = st.lists(st.tuples(st.integers(5, 70), st.sampled_from([0.12, 0.3, 0.55, 0.8])), min_size=2, max_size=8)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(SPARSE, min_size=2, max_size=4), st.lists(RULES, min_size=1, max_size=4), st.integers(0, 2))
+def test_while_nothing_new_is_seen_colours_only_move_forward_by_rules_with_dates_of_their_own(seasons, rules, looks):
+    listed = [{**{key: each[key] for key in each if key != "condition"}, **each["condition"]} for each in rules]
+    before, red = {}, set()
+    for last, now, taken in replayed(
+        seasons, {"due": "08-31", "looks": looks, "rules": listed}, range(19_850, 20_010, 3)
+    ):
+        seen_since = {str(taken.owner[at]) for at in np.flatnonzero((taken.day > last - 3) & (taken.day <= last))}
+        for pid, (colour, _, _) in before.items():
+            if pid not in seen_since:
+                assert pid in now or not FORWARD[colour], (pid, colour)
+                assert pid not in now or FORWARD[now[pid][0]] >= FORWARD[colour], (pid, last, colour, now[pid])
+        assert red <= {pid for pid, (colour, _, _) in now.items() if colour == "red"}
+        red |= {pid for pid, (colour, _, _) in now.items() if colour == "red"}
+        before = now
+
+
+def day_of(text):
+    return (date.fromisoformat(f"2024-{text}") - date(1970, 1, 1)).days
+
+
+def test_cannot_be_seen_by_a_rule_that_is_due_earlier_stays_when_the_scenario_is_due():
+    rules = [
+        {"colour": "cannot be seen", "due": "06-20", "unseen": True, "reason": "not seen often enough"},
+        {"colour": "red", "due": "06-20", "marker": "vegetated", "at_most": 0, "reason": "no crop"},
+        {"colour": "green", "reason": "grew"},
+    ]
+    asked = [day_of(text) for text in ("06-19", "06-20", "07-10", "07-11", "08-30", "08-31", "09-20", "09-21", "10-10")]
+    said = [rows["0"] for _, rows, _ in replayed([[(5, 0.12), (5, 0.12)]], {"due": "08-31", "rules": rules}, asked)]
+    unseen = ("cannot be seen", date(2024, 6, 20), "seen clearly 0 of 1 times since it was due on 2024-06-20")
+    assert [row[:2] for row in said[:3]] == [("not yet due", date(2024, 6, 20))] * 3
+    assert said[3:7] == [unseen] * 4
+    assert (
+        said[7:]
+        == [("cannot be seen", date(2024, 8, 31), "seen clearly 0 of 1 times since it was due on 2024-08-31")] * 2
+    )
+
+
+def test_due_is_the_date_of_the_rule_that_decides_or_is_next():
+    rules = [
+        {"colour": "red", "due": "06-20", "marker": "vegetated", "at_most": 0, "reason": "no crop"},
+        {"colour": "green", "reason": "grew"},
+    ]
+    bare, green = [(9, 0.12)] * 20, [(9, 0.8)] * 20
+    days = [day_of(text) for text in ("05-01", "07-10", "10-10")]
+    lights = [rows for _, rows, _ in replayed([bare, green], {"due": "08-31", "rules": rules}, days)]
+    first, last = date(2024, 6, 20), date(2024, 8, 31)
+    assert [lights[0][pid] for pid in "01"] == [("not yet due", first, "is judged on 2024-06-20")] * 2
+    assert lights[1]["0"] == ("red", first, "no crop")
+    assert lights[1]["1"] == ("not yet due", last, "is judged on 2024-08-31")
+    assert (lights[2]["0"][:2], lights[2]["1"][:2]) == (("red", first), ("green", last))
