@@ -19,7 +19,7 @@ from cbm_lake.files import clock
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers.court import last_day
+from cbm_lake.markers.lastday import last_day
 
 LIGHT: Final = ("colour", "reason", "date_start", "date_end", "confidence")
 """What of a light is recorded."""

@@ -24,7 +24,7 @@ from cbm_lake.files import clock
 if TYPE_CHECKING:
     from cbm_lake.season import Night
     from cbm_lake.season.journal import Entry
-    from cbm_lake.season.steps import Progress
+    from cbm_lake.season.step import Progress
 
 DONE, FAILED, WRONG, HELD, STOPPED = 0, 1, 2, 3, 143
 """Exit status: all is done; something failed, all else is done; the file is wrong; another run goes on; SIGTERM."""

@@ -22,6 +22,7 @@ from cbm_lake.markers.finding import dates, part_of
 from cbm_lake.markers.history import History
 from cbm_lake.markers.judging import PEERS, Case, marker_names, settled
 from cbm_lake.markers.kernels import FIELDS
+from cbm_lake.markers.lastday import last_day
 from cbm_lake.markers.parameters import CLAIM, EPOCH, Parameters, Scenario, When, Where
 from cbm_lake.markers.rules import Evidence, Flags, Ints, Windows, as_date
 from cbm_lake.markers.saying import CANNOT_BE_SEEN, NOT_YET_DUE, Said, Saying
@@ -279,12 +280,6 @@ def court_of(
     attributes = attributes.take(pc.index_in(seen.pids, attributes["pid"].combine_chunks()))
     compared = _compared(rows, seen)
     return Court(Case(seen, _peers(rows, seen.pids)), attributes, Claims(lake, parcels, seen.pids), judged, compared)
-
-
-def last_day(lake: Lake, parcels: ParcelSet) -> date | None:
-    """The last day on which a scene was taken of which signatures over a parcel set count: lights are judged by it."""
-    days: list[date] = lake.query("markers.last_day", **parcels.params)["day"].to_pylist()
-    return days[0] if days else None
 
 
 def _as_day(day: date | str) -> date:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
-from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
+from pydantic import BaseModel, Field, StrictBool, ValidationError, create_model, model_validator
 
 from cbm_lake import cards, extract
 from cbm_lake.cards.pixelrule import METHODS
@@ -138,6 +138,15 @@ class Compaction(Group):
     """So many that no compaction has merged, in one area and year of a card."""
 
 
+class Guards(Group):
+    """What is checked of Sentinel-2's scenes by their pixels."""
+
+    offsets: StrictBool = True
+    """Suspects are left out."""
+    shifts: StrictBool = True
+    """Where the scenes lie; extraction moves parcels by it where it has `shifted`."""
+
+
 class Season(Group):
     """What a night run does."""
 
@@ -147,8 +156,8 @@ class Season(Group):
     extract: Annotated[dict[CardName, Extraction], Field(min_length=1)]
     workers: Annotated[int, Field(ge=0)] | None = None
     """Processes that extract; None is one per core, 0 none beside this one."""
-    guard: bool = True
-    """Whether Sentinel-2's offsets are checked by the data."""
+    guard: Guards | StrictBool = True
+    """Whether Sentinel-2's offsets and shifts are checked by the data: both, none, or each by its name."""
     markers: Markers | None = Markers()
     """None: only extraction."""
     exports: tuple[Export, ...] = ()
@@ -180,6 +189,16 @@ class Season(Group):
                 cards.get(card).check_bands(bands)
         for source in self.sources:
             yield from source.problems({area.aoi.lower() for area in self.areas}, self.extract.keys(), self.span())
+
+    @property
+    def guards(self) -> Guards:
+        """Which guards are on."""
+        both = Guards(offsets=bool(self.guard), shifts=bool(self.guard))
+        return self.guard if isinstance(self.guard, Guards) else both
+
+    def moves(self, card: str) -> bool:
+        """Whether parcels are moved with the shifts of the scenes of a card."""
+        return bool(self.extract[card].model_dump()["shifted"])
 
     def period(self, area: Area) -> Period:
         """The season of an area."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +21,7 @@ from cbm_lake.files import clock
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers.court import last_day
+from cbm_lake.markers.lastday import last_day, tomorrow
 from cbm_lake.markers.lights import traffic_light
 from cbm_lake.markers.parameters import read
 from cbm_lake.season import differences
@@ -29,6 +29,8 @@ from cbm_lake.season.causes import Basis, with_causes
 
 log = logging.getLogger(__name__)
 
+_CLOCK: Final = timedelta(days=31)
+"""By which a clock that is set back may be slow without undoing what is judged."""
 KINDS: Final = ("light", "marker", "scene")
 Row = dict[str, Any]
 LAST: Final = "last"
@@ -53,7 +55,8 @@ def record(
         lake: whose tables are written.
         parcels: the set, whose markers were found (`markers.find`).
         day: lights are judged as of its end; None is the last day on which a scene was extracted over the set, or that
-            of the last night where it is later.
+            of the last night where it is later. Days that have not come by the clock do not count, unless scenes of
+            many say that the clock is wrong.
         scenarios: only these; None is all. Lights of others are recorded as gone.
         parameters: those of `markers.traffic_light`.
         run: identifier of the night run, to be found by.
@@ -102,16 +105,40 @@ def _last_night(lake: Lake, parcels: ParcelSet) -> Row | None:
 
 def _day(lake: Lake, parcels: ParcelSet, day: date | None, former: Row | None) -> date:
     """The day as of which lights are judged."""
-    last = former["day"] if former else None
+    last: date | None = former["day"] if former else None
     if day is not None:
         if last is not None and day < last:
             raise InvalidInputError(f"day {day} lies before {last}, up to which changes of {parcels.name} are recorded")
         return day
-    days = [one for one in (last, last_day(lake, parcels)) if one is not None]
-    if not days:
-        raise NotFoundError(f"nothing that is catalogued was extracted over {parcels.name}; name the day to judge by")
-    judged: date = max(days)
-    return judged
+    seen = last_day(lake, parcels)
+    if former is None or last is None:
+        if seen is None:
+            raise NotFoundError(
+                f"nothing that is catalogued was extracted over {parcels.name} until today; name the day to judge by"
+            )
+        return seen
+    return seen if seen is not None and seen >= last else _before(last, former, seen, parcels) or last
+
+
+def _before(last: date, former: Row, seen: date | None, parcels: ParcelSet) -> date | None:
+    """The day to go back to where the last night was judged as of one that had not come; None where it had.
+
+    A clock that is slow by a few days is no reason: the night was not of the future by the clock of its time. Nor is
+    one that many scenes say is wrong.
+    """
+    until = tomorrow()
+    is_clock_wrong = seen is not None and seen >= until.date()
+    if last < until.date() or is_clock_wrong or (last <= former["recorded"].date() and last - until.date() <= _CLOCK):
+        return None
+    day = min(last, until.date() - timedelta(days=1)) if seen is None else seen
+    log.warning(
+        "%s: the last night was judged as of %s, which has not come yet: a scene or a clock was wrong; lights are "
+        "judged as of %s again",
+        parcels.name,
+        last,
+        day,
+    )
+    return day
 
 
 def _lights(

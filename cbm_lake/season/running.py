@@ -14,7 +14,8 @@ from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.season.file import read
 from cbm_lake.season.journal import Entry, Journal, Outcome, Stopwatch
-from cbm_lake.season.steps import Progress, Step, Steps
+from cbm_lake.season.step import Progress, Step
+from cbm_lake.season.steps import Steps
 
 log = logging.getLogger(__name__)
 

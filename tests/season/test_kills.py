@@ -15,7 +15,7 @@ KILLED = """
 import os, signal, sys
 from cbm_lake import season
 from cbm_lake.lake import Lake
-from cbm_lake.season import steps
+from cbm_lake.season import exporting, gathering, guarding, judging, steps
 
 file, lake, step, moment = sys.argv[1:]
 
@@ -28,10 +28,11 @@ def killed(original):
     return work
 
 where = {
-    "parcels": (steps._Parcels, "load"), "catalogue": (steps._Cataloguing, "take"),
-    "extract": (steps._Extraction, "extract"), "guard": (steps._Judging, "guard"),
-    "markers": (steps._Judging, "find"), "lights": (steps._Judging, "record"),
-    "export": (steps._Export, "write"), "compact": (steps.Steps, "_compact"),
+    "parcels": (gathering.Loading, "load"), "catalogue": (gathering.Cataloguing, "take"),
+    "extract": (gathering.Extracting, "extract"), "guard": (guarding.Guarding, "offsets"),
+    "shifts": (guarding.Guarding, "shifts"), "markers": (judging.Judging, "find"),
+    "lights": (judging.Judging, "record"), "export": (exporting.Exporting, "write"),
+    "compact": (steps.Steps, "_compact"),
 }
 owner, name = where[step]
 setattr(owner, name, killed(getattr(owner, name)))
@@ -72,7 +73,7 @@ def kill(script, folder, *words):
 def test_a_night_killed_at_each_step_in_turn_ends_as_one_that_was_not(tmp_path, moment):
     small_season.make(tmp_path, scenes=2)
     lake = Lake(str(tmp_path / "lake"))
-    for step in ("parcels", "catalogue", "extract", "guard", "markers", "lights", "export", "compact"):
+    for step in ("parcels", "catalogue", "extract", "guard", "shifts", "markers", "lights", "export", "compact"):
         ended = kill(KILLED, tmp_path, step, moment)
         assert ended.returncode == -signal.SIGKILL, (step, ended.stderr)
         assert season.last_run(lake)["outcome"] is None

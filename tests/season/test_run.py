@@ -87,7 +87,7 @@ def test_the_journal_says_what_was_done_in_which_order(made):
     rows = lake.query("season.steps", run=night.run).to_pylist()
     steps = [row["step"] for row in rows]
     assert steps[0] == steps[-1] == "run"
-    order = ["parcels", "catalogue", "extract", "guard", "markers", "lights", "export", "compact"]
+    order = ["parcels", "catalogue", "extract", "guard", "shifts", "markers", "lights", "export", "compact"]
     assert list(dict.fromkeys(steps[1:-1])) == order
     assert [row["number"] for row in rows] == list(range(len(rows)))
     (of_area,) = [

@@ -1,0 +1,90 @@
+"""The day as of which lights are judged, where none is asked for: by the scenes that count, not by a wrong date of one.
+
+A scene of a day that has not come yet has a wrong date, or the clock of the machine is slow. One or two such scenes are
+left aside, by name; where scenes of three days and more say the same, it is the clock that is wrong.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, TypedDict
+
+from cbm_lake.errors import some
+from cbm_lake.files import clock
+from cbm_lake.lake import Lake
+from cbm_lake.lake.snapshots import ParcelSet
+
+log = logging.getLogger(__name__)
+
+_AGREE: Final = 3
+"""Days after today, by the clock, of which there are scenes: from so many on the clock is wrong."""
+_NAMED: Final = 3
+
+
+class Later(TypedDict):
+    """A row of the query markers.later."""
+
+    scene: str
+    day: date
+
+
+def tomorrow() -> datetime:
+    """The first moment of the day (UTC) after today, by the clock of the machine."""
+    return datetime.combine(clock.now().astimezone(UTC).date() + timedelta(days=1), time.min, UTC)
+
+
+def is_clock_slow(days: Iterable[date]) -> bool:
+    """Whether scenes of these days, all after today by the clock, say that the clock is wrong rather than they."""
+    return len(set(days)) >= _AGREE
+
+
+def warn_of_clock(name: str, days: Iterable[date]) -> None:
+    """Say that the clock is wrong."""
+    ordered = sorted(set(days))
+    log.warning(
+        "the clock of this machine says %s, but scenes of %d later days, %s to %s, were taken over %s: the clock is "
+        "wrong, and the scenes count; correct it",
+        f"{clock.now():%Y-%m-%d}",
+        len(ordered),
+        ordered[0],
+        ordered[-1],
+        name,
+    )
+
+
+def left_aside(later: Iterable[Later]) -> str:
+    """Which scenes of days after today are left aside, in words; "" where none is, or the clock is wrong."""
+    rows = list(later)
+    if not rows or is_clock_slow(row["day"] for row in rows):
+        return ""
+    scenes = [f"{row['scene']} (of {row['day']})" for row in rows]
+    today = f"{clock.now():%Y-%m-%d}"
+    return f"left aside until its day has come, for the clock of this machine says {today}: {some(scenes, _NAMED)}"
+
+
+def last_day(lake: Lake, parcels: ParcelSet) -> date | None:
+    """The last day on which a scene was taken of which signatures over a parcel set count: lights are judged by it.
+
+    Scenes after today do not decide it, with a warning; where there are many, the clock is wrong, and they do.
+    """
+    last, until = _last(lake, parcels, None), tomorrow()
+    if last is None or last < until.date():
+        return last
+    later: list[Later] = lake.query("markers.later", until=until, **parcels.params).to_pylist()
+    if is_clock_slow(row["day"] for row in later):
+        warn_of_clock(parcels.name, (row["day"] for row in later))
+        return last
+    log.warning(
+        "lights of %s: %s; a scene whose date is wrong can be left out (`cbm-lake scenes leave-out`)",
+        parcels.name,
+        left_aside(later),
+    )
+    return _last(lake, parcels, until)
+
+
+def _last(lake: Lake, parcels: ParcelSet, until: datetime | None) -> date | None:
+    """The last day of scenes that count, of those before `until`."""
+    days: list[date] = lake.query("markers.last_day", until=until, **parcels.params)["day"].to_pylist()
+    return days[0] if days else None
