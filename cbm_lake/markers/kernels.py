@@ -34,6 +34,16 @@ def medians(offsets: Array, value: Array) -> Array:
 
 
 @compiled
+def most(offsets: Array, value: Array) -> Array:
+    """The largest of each parcel's counts; 0 where there is none."""
+    result = np.zeros(len(offsets) - 1, np.int64)
+    for parcel in range(len(result)):
+        for index in range(offsets[parcel], offsets[parcel + 1]):
+            result[parcel] = max(result[parcel], value[index])
+    return result
+
+
+@compiled
 def longest_gap(offsets: Array, day: Array, first: int, last: int) -> Array:
     """The largest number of days between consecutive values of each parcel; `first` and `last` count as values."""
     result = np.zeros(len(offsets) - 1, np.int64)

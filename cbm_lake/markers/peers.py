@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from cbm_lake.zonal.compiled import compiled
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -61,7 +63,7 @@ def compare(curves: Floats, declared: npt.NDArray[np.object_], usable: npt.NDArr
     nearest = np.where(compared & np.isfinite(own_distance), distance.argmin(axis=1) if len(crops) else -1, -1)
     score, rank, count = _ranked(own_distance, crop_index, len(crops))
     correlation = np.full(len(curves), np.nan)
-    correlation[compared] = _correlations(curves[compared], medians[crop_index[compared]])
+    correlation[compared] = _correlations(curves[compared], medians, crop_index[compared])
     return Compared(
         crops, correlation, own_distance, score, rank, count, nearest, _margins(distance, own_distance, crop_index)
     )
@@ -96,16 +98,38 @@ def _distances(curves: Floats, medians: Floats) -> Floats:
     return np.asarray(np.sqrt(square.clip(0) / np.where(both > 0, both, np.nan)))
 
 
-def _correlations(curves: Floats, medians: Floats) -> Floats:
-    """Pearson's correlation of curves with medians, row by row; NaN where either is constant."""
-    both = ~np.isnan(curves) & ~np.isnan(medians)
-    count = both.sum(axis=1, keepdims=True).clip(1)
-    curve_part, median_part = (np.where(both, part, 0) for part in (curves, medians))
-    curve_part, median_part = (
-        np.where(both, part - part.sum(axis=1, keepdims=True) / count, 0) for part in (curve_part, median_part)
-    )
-    size = np.sqrt((curve_part**2).sum(axis=1) * (median_part**2).sum(axis=1))
-    return np.asarray((curve_part * median_part).sum(axis=1) / np.where(size > 1e-12, size, np.nan))
+@compiled
+def _correlations(curves: Floats, medians: Floats, crop: Ints) -> Floats:
+    """Pearson's correlation of each curve with the median curve of its crop; NaN where either is constant.
+
+    Args:
+        curves: (parcels, steps), NaN where unknown; only steps that both curves have are compared.
+        medians: (crops, steps), likewise.
+        crop: index of each parcel's crop.
+    """
+    result = np.full(len(curves), np.nan)
+    for parcel in range(len(curves)):
+        curve, median = curves[parcel], medians[crop[parcel]]
+        count, curve_sum, median_sum = 0, 0.0, 0.0
+        for step in range(len(curve)):
+            if not (np.isnan(curve[step]) or np.isnan(median[step])):
+                count, curve_sum, median_sum = count + 1, curve_sum + curve[step], median_sum + median[step]
+        if count == 0:
+            continue
+        curve_mean, median_mean = curve_sum / count, median_sum / count
+        product, curve_square, median_square = 0.0, 0.0, 0.0
+        for step in range(len(curve)):
+            if not (np.isnan(curve[step]) or np.isnan(median[step])):
+                one, other = curve[step] - curve_mean, median[step] - median_mean
+                product, curve_square, median_square = (
+                    product + one * other,
+                    curve_square + one**2,
+                    median_square + other**2,
+                )
+        size = np.sqrt(curve_square * median_square)
+        if size > 1e-12:
+            result[parcel] = product / size
+    return result
 
 
 def _ranked(values: Floats, crop_index: Ints, crops: int) -> tuple[Floats, Ints, Ints]:

@@ -277,15 +277,13 @@ def observed(listed: pa.Table, raw: Raw, year: int, parameters: Parameters) -> O
     everything = Series(raw.offsets, raw.day, raw.ndvi)
     keep = clean(everything, parameters.clear, parameters.spike)
     ndvi = everything.take(keep)
-    pixels = np.zeros(listed.num_rows, np.int64)
-    np.maximum.at(pixels, everything.owner, raw.pixels)
     return Observations(
         listed["pid"].combine_chunks(),
         listed["crop_name"].to_numpy(),
         ndvi,
         raw.coherence,
         ndvi.count,
-        pixels,
+        kernels.most(raw.offsets, raw.pixels),
         _gaps(ndvi, *parameters.mowing.season.days(year)),
         kernels.medians(ndvi.offsets, raw.spread[keep]),
         ndvi.count >= parameters.clear.dates,

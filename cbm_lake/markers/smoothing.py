@@ -43,12 +43,25 @@ def curves(series: Series, first: int, last: int, smooth: Smooth) -> Curves:
 
 def _gridded(series: Series, first: int, steps: int, step: int) -> tuple[Floats, Floats]:
     """The mean and the number of each parcel's values in each step."""
-    cell = series.owner * steps + (series.day - first) // step
-    size = len(series) * steps
-    weight = np.bincount(cell, minlength=size)
-    total = np.bincount(cell, weights=series.value, minlength=size)
-    shape = (len(series), steps)
-    return (total / weight.clip(1)).reshape(shape), weight.astype(np.float64).reshape(shape)
+    total, weight = np.zeros((len(series), steps)), np.zeros((len(series), steps))
+    _add(series.offsets, (series.day - first) // step, series.value, total, weight)
+    total /= weight.clip(1)
+    return total, weight
+
+
+@compiled
+def _add(
+    offsets: npt.NDArray[np.int64],
+    step: npt.NDArray[np.int32],
+    value: npt.NDArray[np.float32],
+    total: Floats,
+    weight: Floats,
+) -> None:
+    """Add the values of each parcel (a row) to the totals of their steps, and their numbers to the weights."""
+    for parcel in range(len(offsets) - 1):
+        for index in range(offsets[parcel], offsets[parcel + 1]):
+            total[parcel, step[index]] += value[index]
+            weight[parcel, step[index]] += 1
 
 
 def whittaker(values: Floats, weights: Floats, smoothness: float) -> Floats:

@@ -172,10 +172,10 @@ class Writer:
         values = self.store.read(name, [key])
         if values is None or key not in values.column_names or not pc.any(pc.equal(values[key], value)).as_py():
             return None
-        groups = [rest for group in self._groups(name) if (rest := _others(group, key, value)).num_rows]
         gone = entries.removed(file.relative, file.size, file.partition)
-        if not groups:
+        if not _others(values, key, value).num_rows:
             return [gone]
+        groups = [rest for group in self._groups(name) if (rest := _others(group, key, value)).num_rows]
         prefix = REWRITTEN if file.is_rewritten else PART
         return [self.add(file.partition, prefix, groups, drafts, file.folder), gone]
 

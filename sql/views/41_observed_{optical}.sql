@@ -18,7 +18,7 @@ with looks as not materialized (
 ),
 judged as not materialized (
     select
-        aoi, year, ptype, pid, extraction, whole.share as seen, part.share as clear,
+        aoi, year, ptype, pid, extraction, obstime, whole.share as seen, part.share as clear,
         is_masked_beyond(part.mask) and len(classes) > 0 as beyond,
         (beyond or list_has_all(classes, list_filter(masked_classes(part.mask), lambda class: class > 0)))
             and coalesce(is_clouded(1 - part.share / coalesce(whole.share, 1), 1, most), true) as hidden,
@@ -27,7 +27,7 @@ judged as not materialized (
             and is_clear_enough(part.pixels, part.share, fewest, least_clear)
             and list_has_all(masked_classes(part.mask), classes) as clears
     from (select * from looks where mask is not null) as part
-    join (select * from looks where mask is null) as whole using (aoi, year, ptype, pid, extraction)
+    join (select * from looks where mask is null) as whole using (aoi, year, ptype, pid, extraction, obstime)
 )
 select
     looks.* exclude (extraction, mask, observable, classified, screened) replace (if(mask is null, looks.share, seen) as share),
@@ -39,5 +39,6 @@ select
     mask is null and not coalesce(classified > 0, false) as unknown,
     coalesce(is_clouded(screened, classified, most), false) or coalesce(mask is null and beyond and hidden, false) as clouded
 from looks
-left join judged using (aoi, year, ptype, pid, extraction)
+-- obstime follows from extraction; it is here so that only the files of the days that are asked for are read
+left join judged using (aoi, year, ptype, pid, extraction, obstime)
 where coalesce(clears, false) = (mask is not null)
