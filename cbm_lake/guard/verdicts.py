@@ -2,9 +2,9 @@
 
 Positions of the scenes come from the network of their pairs, with zero where most of the other scenes lie. The borders'
 votes differ from them by one displacement of the whole season, the frame: where most of the differences lie. What
-borders say of a scene without it, and its position in the network, are two estimates of the same shift. Where they agree their mean,
-weighed by inverse squares of the errors, is the scene's shift. That zero is uncertain concerns both alike, and is added
-to the error of the mean.
+borders say of a scene without it, and its position in the network, are two estimates of the same shift. Where they
+agree their mean, weighed by inverse squares of the errors, is the scene's shift. That zero is uncertain concerns both
+alike, and is added to the error of the mean.
 """
 
 from __future__ import annotations
