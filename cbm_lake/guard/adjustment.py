@@ -3,7 +3,8 @@
 Each pair says s_i - s_j = d. Weights are inverse squares of the pairs' errors, lowered for pairs that fit badly
 (Huber); the errors of the positions are scaled by how well pairs fit. Zero is where most scenes of the season lie: the
 mean of all positions in Tukey's biweight, in which a displaced scene counts nothing (Beaton and Tukey 1974,
-Technometrics 16, 147-185).
+Technometrics 16, 147-185). Of each scene it is the mean of the others, in the same weights: a scene that had a vote on
+where zero lies would look less displaced than it is.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ FEWEST: Final = 3
 _HUBER: Final = 1.5
 _FAR: Final = 3.0
 """Standard deviations from which a scene counts nothing in where most lie."""
+_LONE: Final = 0.5
+"""Weights of the others, of up to 1 each, below which they say nothing of where most lie."""
 _SPREAD: Final = 1.4826
 """Standard deviation in median absolute deviations."""
 
@@ -39,7 +42,9 @@ class Positions(NamedTuple):
     """Where scenes lie; NaN for those that no pair connects with most of the others."""
 
     xy: Floats
-    """(scenes, 2): east, north."""
+    """(scenes, 2): east, north, about where most scenes lie."""
+    zero: Floats
+    """(scenes, 2): where most of the other scenes lie, in the same coordinates."""
     error: Floats
     """Standard error of either, (scenes,); without that of zero."""
     frame_error: float
@@ -48,10 +53,10 @@ class Positions(NamedTuple):
 
 def adjusted(count: int, pairs: Sequence[Pair]) -> Positions:
     """The positions of scenes 0 to `count` - 1; all NaN where fewer than FEWEST are connected."""
-    xy, error = np.full((count, 2), np.nan), np.full(count, np.nan)
+    xy, zeros, error = np.full((count, 2), np.nan), np.full((count, 2), np.nan), np.full(count, np.nan)
     connected = _connected(count, pairs)
     if len(connected) < FEWEST:
-        return Positions(xy, error, np.nan)
+        return Positions(xy, zeros, error, np.nan)
     number = {scene: n for n, scene in enumerate(connected)}
     used = [pair for pair in pairs if pair.scene in number and pair.other in number]
     design = np.zeros((len(used), len(connected)))
@@ -60,17 +65,32 @@ def adjusted(count: int, pairs: Sequence[Pair]) -> Positions:
     positions, variances = _solve(design, used)
     zero, zero_error = centre(positions)
     xy[connected], error[connected] = positions - zero, np.sqrt(variances)
-    return Positions(xy, error, zero_error)
+    zeros[connected] = _without_each(positions) - zero
+    return Positions(xy, zeros, error, zero_error)
 
 
 def centre(values: Floats) -> tuple[Floats, float]:
     """Where most of some points, (n, 2), lie; and the standard error of either coordinate."""
+    weights, spread = _weighed(values)
+    return (weights * values).sum(axis=0) / weights.sum(axis=0), float(spread.mean() / np.sqrt(len(values)))
+
+
+def _without_each(values: Floats) -> Floats:
+    """Where most of some points lie without each of them, (n, 2); with it where the others count nothing."""
+    weights, _ = _weighed(values)
+    total, other = (weights * values).sum(axis=0), weights.sum(axis=0) - weights
+    enough = other > _LONE
+    return np.where(enough, total - weights * values, total) / np.where(enough, other, weights.sum(axis=0))
+
+
+def _weighed(values: Floats) -> tuple[Floats, Floats]:
+    """Weights of points in either coordinate, (n, 2), and the spread of either, (2,)."""
     middle = np.median(values, axis=0)
     spread = np.maximum(_SPREAD * np.median(np.abs(values - middle), axis=0), 1e-6)
     for _ in range(20):
         weights = np.maximum(1 - ((values - middle) / (_FAR * spread)) ** 2, 0) ** 2
         middle = (weights * values).sum(axis=0) / weights.sum(axis=0)
-    return middle, float(spread.mean() / np.sqrt(len(values)))
+    return weights, spread
 
 
 def _connected(count: int, pairs: Sequence[Pair]) -> list[int]:

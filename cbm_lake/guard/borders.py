@@ -19,8 +19,8 @@ import numpy.typing as npt
 import shapely
 from affine import Affine
 
-from cbm_lake.guard.registration import solved
 from cbm_lake.guard.tilesums import Mask
+from cbm_lake.guard.voting import agreed
 from cbm_lake.zonal import build_index
 from cbm_lake.zonal.compiled import Floats, Ints
 
@@ -50,6 +50,10 @@ _CONTRAST: Final = 2.0
 """Smallest difference of the parcels at a border, in standard deviations of their inner pixels."""
 _STEPS: Final = 6
 _HUBER: Final = 1.3
+_MEDIAN: Final = 0.6745
+"""Median of a normal misfit, in standard deviations."""
+_ROUNDS: Final = 10
+"""Of weighing borders."""
 _MOST: Final = 150
 """Borders that are looked at; more tell hardly more."""
 FLOOR: Final = 0.05
@@ -281,7 +285,7 @@ def _fit(sample: _Sample, count: int) -> tuple[Floats, float] | None:
         sums = _normal(sample, moved, count)
         step, error = _agree(sums)
         moved = moved + step
-        if not np.isfinite(moved).all() or np.abs(moved).max() > _FARTHEST:
+        if not np.isfinite([error, *moved]).all() or np.abs(moved).max() > _FARTHEST:
             return None
         if np.abs(step).max() < 0.01:
             break
@@ -303,17 +307,8 @@ def _normal(sample: _Sample, moved: Floats, count: int) -> Floats:
 
 def _agree(sums: Floats) -> tuple[Floats, float]:
     """The step on which borders agree, each with one vote, and its standard error."""
-    xx, yy, xy, xr, yr = sums
-    strength = xx + yy
+    strength = sums[0] + sums[1]
     votes = 1 / (1 + strength / np.median(strength[strength > 0])) if (strength > 0).any() else strength
-    weights = votes
-    for _ in range(10):
-        normal = np.array([[weights @ xx, weights @ xy], [weights @ xy, weights @ yy]])
-        step = solved(normal, weights @ xr, weights @ yr)
-        across, along = xr - xx * step[0] - xy * step[1], yr - xy * step[0] - yy * step[1]
-        misfit = np.hypot(across, along) / np.maximum(strength, 1e-9)
-        weights = votes * np.minimum(1, _HUBER * np.median(misfit) / 0.6745 / np.maximum(misfit, 1e-9))
-    scores = np.column_stack([weights * across, weights * along])
-    inverse = np.linalg.pinv(normal)
-    covariance = inverse @ (scores.T @ scores) @ inverse * len(xx) / (len(xx) - 2)
-    return step, float(np.sqrt(np.trace(covariance) / 2))
+    scales = np.tile(1 / np.maximum(strength, 1e-9), (2, 1))
+    right, down, error = agreed(sums, votes, scales, _HUBER / _MEDIAN, _ROUNDS)
+    return np.array([right, down]), error

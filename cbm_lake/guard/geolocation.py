@@ -248,10 +248,10 @@ def _pairs(season: _Season, look: Look, pixel: float) -> Iterator[Displaced]:
         if back <= len(season.recent):
             other = season.recent[-back]
             seen = other.look
-            of_bands = [
-                register(band, look.clear, reference, seen.clear, season.sheet.corners)
-                for band, reference in zip(look.bands, seen.references, strict=True)
-            ]
+            of_bands: list[Displacement | None] = []
+            for band, reference in zip(look.bands, seen.references, strict=True):
+                start = next(((one.right, one.down) for one in of_bands if one is not None), (0.0, 0.0))
+                of_bands.append(register(band, look.clear, reference, seen.clear, season.sheet.corners, start))
             moved = together([one for one in of_bands if one is not None])
             if moved is not None:
                 yield Displaced(other.scene, _offset(moved, pixel), moved.tiles)

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from cbm_lake.guard.tilesums import REACH, TILE, Image, Mask, sum_tiles
+from cbm_lake.guard.voting import agreed
 from cbm_lake.zonal.compiled import Floats, Ints
 
 MARGIN: Final = 10
@@ -27,13 +28,17 @@ _BLUR: Final = 0.8
 _FARTHEST: Final = 4.0
 """Largest displacement in pixels that is looked for."""
 _STEPS: Final = 5
-_ENOUGH: Final = 0.005
-"""Pixels by which the last step may change the result."""
+_ENOUGH: Final = 0.02
+"""Pixels by which the last step may change the result: what is left of it is far below the floor of the error."""
 _ALIKE: Final = 0.5
 """Smallest correlation of a tile that votes."""
 _CLEAR: Final = 0.5
 """Smallest clear share of a tile that votes."""
 _HUBER: Final = 1.5
+_MEDIAN: Final = 1.18
+"""Median of the misfit of two equations, in standard deviations of either (Rayleigh)."""
+_ROUNDS: Final = 8
+"""Of weighing tiles."""
 FLOOR: Final = 0.03
 """Standard error in pixels that no estimate is below: visible bands of one scene differ by that much."""
 _ALONE: Final = 0.1
@@ -71,7 +76,14 @@ def blurred(image: Image) -> Image:
     return np.asarray(ndimage.correlate1d(across, taps, axis=0, mode="nearest"), np.float32)
 
 
-def register(image: Image, clear: Mask, reference: Image, reference_clear: Mask, corners: Ints) -> Displacement | None:
+def register(
+    image: Image,
+    clear: Mask,
+    reference: Image,
+    reference_clear: Mask,
+    corners: Ints,
+    start: tuple[float, float] = (0.0, 0.0),
+) -> Displacement | None:
     """By how much an image is displaced against a reference; None where too few tiles are clear and alike.
 
     Args:
@@ -80,8 +92,9 @@ def register(image: Image, clear: Mask, reference: Image, reference_clear: Mask,
         reference: blurred, of the same shape.
         reference_clear: its pixels that count.
         corners: of the tiles, see `tiles`.
+        start: where to begin, (right, down) in pixels: what another band says.
     """
-    moved = np.zeros(2)
+    moved = np.array(start)
     for _ in range(_STEPS):
         whole = np.rint(moved).astype(np.int64)
         taps = _taps(moved[0] - whole[0]), _taps(moved[1] - whole[1])
@@ -92,7 +105,7 @@ def register(image: Image, clear: Mask, reference: Image, reference_clear: Mask,
             return None
         step, error = _vote(alike)
         moved += step
-        if not np.isfinite(moved).all() or np.abs(moved).max() > _FARTHEST:
+        if not np.isfinite([error, *moved]).all() or np.abs(moved).max() > _FARTHEST:
             return None
         if np.abs(step).max() < _ENOUGH:
             break
@@ -124,32 +137,9 @@ def _vote(sums: Floats) -> tuple[Floats, float]:
     """The displacement on which tiles agree, (right, down), and its standard error.
 
     Args:
-        sums: of each tile, as `_sum_tiles` gives them.
+        sums: of each tile, as `sum_tiles` gives them.
     """
     variance, xx, yy, xy, xr, yr = sums[:, 2:].T
-    weights = np.ones(len(sums))
-    for _ in range(8):
-        precision = weights / variance
-        normal = np.array([[precision @ xx, precision @ xy], [precision @ xy, precision @ yy]])
-        step = solved(normal, -precision @ xr, -precision @ yr)
-        across, along = xr + xx * step[0] + xy * step[1], yr + xy * step[0] + yy * step[1]
-        misfit = np.hypot(across / np.sqrt(xx * variance), along / np.sqrt(yy * variance))
-        weights = np.minimum(1, _HUBER * np.median(misfit) / 1.18 / np.maximum(misfit, 1e-9))
-    return step, _scatter(precision, across, along, normal)
-
-
-def solved(normal: Floats, right: float, down: float) -> Floats:
-    """The solution of two normal equations; zero where they have none, as without any texture."""
-    (a, b), (_, d) = normal
-    determinant = a * d - b * b
-    if determinant <= 1e-12 * a * d:
-        return np.zeros(2)
-    return np.asarray(np.array([d * right - b * down, a * down - b * right]) / determinant)
-
-
-def _scatter(weights: Floats, across: Floats, along: Floats, normal: Floats) -> float:
-    """The standard error of either coordinate by the scatter of the tiles' votes."""
-    votes = np.column_stack([weights * across, weights * along])
-    inverse = np.linalg.pinv(normal)
-    covariance = inverse @ (votes.T @ votes) @ inverse * len(votes) / (len(votes) - 2)
-    return float(np.sqrt(np.trace(covariance) / 2))
+    scales = np.sqrt(1 / np.maximum(np.stack([xx, yy]) * variance, 1e-12))
+    right, down, error = agreed(np.stack([xx, yy, xy, -xr, -yr]), 1 / variance, scales, _HUBER / _MEDIAN, _ROUNDS)
+    return np.array([right, down]), error

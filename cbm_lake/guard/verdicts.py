@@ -1,10 +1,10 @@
 """Verdicts on the shifts of a season's scenes: what borders say and what other scenes say, put together.
 
-Positions of the scenes come from the network of their pairs, with zero where most scenes lie. The borders' votes differ
-from them by one displacement of the whole season, the frame: where most of the differences lie. What borders say of a
-scene without it, and its position in the network, are two estimates of the same shift. Where they agree their mean,
-weighed by inverse squares of the errors, is the scene's shift. That zero is uncertain concerns both alike, and is added
-to the error of the mean.
+Positions of the scenes come from the network of their pairs, with zero where most of the other scenes lie. The borders'
+votes differ from them by one displacement of the whole season, the frame: where most of the differences lie. What
+borders say of a scene without it, and its position in the network, are two estimates of the same shift. Where they
+agree their mean, weighed by inverse squares of the errors, is the scene's shift. That zero is uncertain concerns both
+alike, and is added to the error of the mean.
 """
 
 from __future__ import annotations
@@ -89,12 +89,14 @@ class Judged:
 
 
 class _Season(NamedTuple):
-    """What all scenes of a grid say together."""
+    """What the scenes of a grid say together of one of them."""
 
     compared: int
     """Scenes that pairs connect."""
     frame: Offset | None
     """Of the season against the borders."""
+    zero: tuple[float, float]
+    """Metres, (east, north): where most of the other scenes lie, against all."""
     zero_error: float
     """Metres: standard error of where most scenes lie."""
 
@@ -111,12 +113,11 @@ def judge(season: Sequence[Measured]) -> list[Judged]:
     positions = adjustment.adjusted(len(season), pairs)
     compared = int(np.isfinite(positions.error).sum())
     frame = _frame(season, positions.xy)
-    others = [
-        Offset(float(east), float(north), float(error)) if np.isfinite(error) else None
-        for (east, north), error in zip(positions.xy, positions.error, strict=True)
-    ]
-    seen = _Season(compared, frame, positions.frame_error)
-    return [_verdict(one, other, seen) for one, other in zip(season, others, strict=True)]
+    judged = []
+    for one, xy, zero, error in zip(season, positions.xy, positions.zero, positions.error, strict=True):
+        others = Offset(*map(float, xy - zero), float(error)) if np.isfinite(error) else None
+        judged.append(_verdict(one, others, _Season(compared, frame, (zero[0], zero[1]), positions.frame_error)))
+    return judged
 
 
 def _frame(season: Sequence[Measured], positions: Floats) -> Offset | None:
@@ -131,11 +132,12 @@ def _frame(season: Sequence[Measured], positions: Floats) -> Offset | None:
 
 
 def _verdict(one: Measured, others: Offset | None, season: _Season) -> Judged:
-    compared, frame, _ = season
+    compared, frame, zero, _ = season
     missing = _missing(one, others, compared, frame)
     if missing or one.borders is None or others is None or frame is None:
         return Judged(one, "undecided", missing or "nothing to compare with", None, others, compared, frame)
-    by_borders = Offset(one.borders.east - frame.east, one.borders.north - frame.north, one.borders.error)
+    east, north = one.borders.east - frame.east - zero[0], one.borders.north - frame.north - zero[1]
+    by_borders = Offset(east, north, one.borders.error)
     shift = _mean(by_borders, others, season.zero_error)
     size, apart = np.hypot(shift.east, shift.north), np.hypot(*np.subtract(by_borders[:2], others[:2]))
     said = f"borders {by_borders}, other scenes {others}"
