@@ -110,7 +110,7 @@ def evidence(
     parameters: Parameters = None,
     output: Shown = Format.table,
 ) -> None:
-    """Show what the light of a parcel rests on: the markers that count, and all clear looks."""
+    """Show what the light of a parcel rests on: the markers that count, and all looks with why some do not."""
     from cbm_lake import markers
 
     rows = markers.evidence(aoi, year, pid, scenario, ptype, parameters=parameters, day=day)

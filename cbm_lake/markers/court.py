@@ -17,6 +17,8 @@ from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import history, rules
 from cbm_lake.markers.claims import NEVER, Claims
+from cbm_lake.markers.claimvalues import Texts
+from cbm_lake.markers.detectors import claimed_by
 from cbm_lake.markers.events import Events
 from cbm_lake.markers.finding import dates, part_of
 from cbm_lake.markers.history import History
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class _Judged:
+class Judged:
     """The verdicts on the parcels of one scenario."""
 
     parcels: Ints
@@ -43,6 +45,10 @@ class _Judged:
     evidence: Evidence
     looks: Ints
     """Clear looks from the due date of the rule that decided, or else of the scenario, to the day that is judged."""
+    unclear: Ints
+    """The parcels that cannot be judged for what they claim, beside `parcels`."""
+    problems: Texts
+    """Why each of these cannot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +68,16 @@ class Court:
         """Those with which everything is judged."""
         return self.case.history.parameters
 
-    def judge(self, name: str) -> _Judged:
+    def judge(self, name: str) -> Judged:
         """The verdicts of a scenario."""
         scenario, seen = self.parameters.scenarios[name], self.case.history
         days = rules.windows(name, scenario, self.claims, seen.year, self.parameters)
         asked = _asked(seen.crops, seen.codes, scenario) & self._described(name, scenario)
+        detectors = claimed_by(self.parameters.detectors, rules.markers_of(scenario))
+        self.claims.note_dates(sorted(detectors), seen.year, name)
+        problems = self.claims.problems(name)
+        unclear = np.flatnonzero(asked & (problems != ""))
+        asked &= problems == ""
         if (asked & ~days.complete).any():
             count = (asked & ~days.complete).sum()
             log.warning("scenario %r does not judge %d parcels, whose claim is null", name, count)
@@ -82,7 +93,8 @@ class Court:
         rule = np.where(firm, verdicts.rule, decided)
         due = np.where(rule < 0, days.due, days.rule_due[rule, np.arange(len(rule))])
         due = np.where(days.due <= last, days.due, due)
-        return _Judged(parcels, days, rule, cut, firm, evidence, self._looks(parcels, due, last))
+        looks = self._looks(parcels, due, last)
+        return Judged(parcels, days, rule, cut, firm, evidence, looks, unclear, problems[unclear])
 
     def _last(self, name: str, scenario: Scenario, days: Windows) -> int:
         """The day as of whose end a scenario is judged: none on which it is due where the comparison is older."""
@@ -115,20 +127,38 @@ class Court:
         there = np.flatnonzero([one is not None for one in said])
         colour, reason = zip(*(one for one in said if one is not None), strict=True) if len(there) else ((), ())
         details = _details(judged, scenario, np.isin(colour, ("not yet due", "cannot be seen")), there)
-        seen, rows = self.case.history, pa.array(judged.parcels[there])
+        due = dates(judged.days.due[there].astype(np.float64))
+        lights = self._lights(name, judged.parcels[there], colour, reason, {**details, "due": due})
+        if not len(judged.unclear):
+            return lights
+        self.claims.warn(name, np.isin(np.arange(len(self.claims)), judged.unclear))
+        count = len(judged.unclear)
+        nothing = {field: pa.nulls(count, lights.schema.field(field).type) for field in (*details, "due")}
+        yellow = self._lights(name, judged.unclear, ["yellow"] * count, judged.problems, nothing)
+        return pa.concat_tables([lights, yellow])
+
+    def _lights(
+        self,
+        name: str,
+        parcels: Ints,
+        colour: Sequence[str],
+        reason: Sequence[str] | Texts,
+        details: dict[str, pa.Array],
+    ) -> pa.Table:
+        """Lights of some parcels in a scenario."""
+        seen, rows = self.case.history, pa.array(parcels)
         return pa.table(
             {
                 "pid": seen.pids.take(rows),
                 "crop_name": pa.array(seen.crops, pa.string()).take(rows),
-                "scenario": pa.array([name] * len(there), pa.string()),
+                "scenario": pa.array([name] * len(parcels), pa.string()),
                 "colour": pa.array(colour, pa.string()),
                 "reason": pa.array(reason, pa.string()),
                 **details,
-                "due": dates(judged.days.due[there].astype(np.float64)),
             }
         )
 
-    def _said(self, scenario: Scenario, judged: _Judged, number: int) -> tuple[str, str] | None:
+    def _said(self, scenario: Scenario, judged: Judged, number: int) -> tuple[str, str] | None:
         """Colour and reason of a parcel; None where no rule holds."""
         rule = scenario.rules[judged.rule[number]] if judged.rule[number] >= 0 else None
         if judged.firm[number]:
@@ -154,27 +184,6 @@ class Court:
             return "not yet due", f"was due on {as_date(due)}, waits for clear looks until {as_date(until)}"
         return "cannot be seen", f"seen clearly {looks} of {enough} times since it was due on {as_date(due)}"
 
-    def evidence(self, name: str) -> pa.Table:
-        """The markers that count for the only parcel, and its clear looks."""
-        judged, scenario = self.judge(name), self.parameters.scenarios[name]
-        counts = np.zeros(len(judged.evidence.parcel), bool)
-        if len(judged.parcels) and judged.rule[0] >= 0:
-            counts = _counted(judged, scenario, int(judged.rule[0]))
-        markers = judged.evidence.fields[counts]
-        looks = self.case.history.until(judged.cut, judged.parcels).ndvi
-        seen = np.full((len(looks.day), len(FIELDS)), np.nan)
-        seen[:, :3], seen[:, 3] = looks.day[:, None], looks.value
-        fields = np.concatenate([markers, seen])
-        names = [*judged.evidence.marker[counts], *["look"] * len(seen)]
-        return pa.table(
-            {
-                "marker": pa.array(names, pa.string()),
-                "marker_type": pa.array([*judged.evidence.kind[counts], *["s2"] * len(seen)], pa.string()),
-                **{f"date_{part}": dates(fields[:, number]) for number, part in enumerate(("start", "main", "end"))},
-                **{part: pa.array(fields[:, number + 3], from_pandas=True) for number, part in enumerate(FIELDS[3:])},
-            }
-        )
-
     def _described(self, name: str, scenario: Scenario) -> Flags:
         """Mask of the parcels whose attributes and claims satisfy a scenario; those without a value do not."""
         fits = np.ones(len(self.claims), bool)
@@ -182,7 +191,7 @@ class Court:
             fits &= self.claims.flags(scenario.claimed.removeprefix(CLAIM), name)
         for attribute, where in scenario.where.items():
             if attribute.startswith(CLAIM):
-                fits &= _fits(pa.chunked_array([self.claims.column(attribute.removeprefix(CLAIM), name)]), where)
+                fits &= self._claim_fits(name, attribute.removeprefix(CLAIM), where)
                 continue
             if attribute not in self.attributes.column_names:
                 raise NotFoundError(
@@ -192,6 +201,19 @@ class Court:
             if values.null_count:
                 log.warning("scenario %r asks nothing of %d parcels without %s", name, values.null_count, attribute)
             fits &= _fits(values, where)
+        return fits
+
+    def _claim_fits(self, name: str, column: str, where: Where) -> Flags:
+        """Mask of the parcels whose claim satisfies a condition, or cannot be read."""
+        fits = np.ones(len(self.claims), bool)
+        if where.among is not None:
+            among = Where(among=where.among)
+            fits &= _fits(pa.chunked_array([self.claims.values(column, name)]), among)
+        if where.at_least is not None or where.at_most is not None:
+            numbers, unreadable = self.claims.numbers(column, name)
+            low = -np.inf if where.at_least is None else where.at_least
+            high = np.inf if where.at_most is None else where.at_most
+            fits &= ((numbers >= low) & (numbers <= high)) | unreadable
         return fits
 
 
@@ -235,17 +257,18 @@ def _waits(due: int) -> tuple[str, str]:
     return "not yet due", f"is judged on {as_date(due)}"
 
 
-def _counted(judged: _Judged, scenario: Scenario, number: int) -> Flags:
+def counted(judged: Judged, scenario: Scenario, number: int) -> Flags:
+    """Mask of the markers that a rule of a scenario counts."""
     return rules.counted(judged.evidence, scenario.rules[number], judged.days.first[number], judged.days.last[number])
 
 
-def _details(judged: _Judged, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
+def _details(judged: Judged, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
     """The columns events, date_start, date_end and confidence; null where `nothing` is judged."""
     parcels = len(judged.parcels)
     events = np.zeros(parcels, np.int64)
     first, last, confidence = (np.full(parcels, np.nan) for _ in range(3))
     for number in range(len(scenario.rules)):
-        some = _counted(judged, scenario, number) & (judged.rule == number)[judged.evidence.parcel]
+        some = counted(judged, scenario, number) & (judged.rule == number)[judged.evidence.parcel]
         parcel, fields = judged.evidence.parcel[some], judged.evidence.fields[some]
         np.add.at(events, parcel, 1)
         np.fmin.at(first, parcel, fields[:, 0])
