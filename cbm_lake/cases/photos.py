@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import shapely
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 from pyproj import Geod
 
 from cbm_lake.errors import InvalidInputError, SourceError, quoted
@@ -31,11 +31,24 @@ _ZONES: Final = timedelta(hours=14)
 _WGS84: Final = Geod(ellps="WGS84")
 _FORMATS: Final = ("JPEG", "TIFF", "PNG", "WEBP")
 _KINDS: Final = "JPEG, TIFF, PNG or WebP"
-_HEIF: Final = frozenset({b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1", b"avif", b"avis"})
+_HEIF: Final = frozenset(
+    {b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1", b"avif", b"avis"}
+)
 """Brands of the format of telephones and its relatives, in their first bytes."""
 _BROKEN: Final = (
-    OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, ZeroDivisionError,
-    EOFError, struct.error, zlib.error, MemoryError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    ZeroDivisionError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    MemoryError,
 )
 """What the reader of images raises for damaged files."""
 _TAGS: Final = ExifTags.Base
@@ -98,6 +111,8 @@ def read(path: str | Path) -> Photo:
 def _content(path: str | Path) -> bytes:
     """The bytes of a file on this machine."""
     title = quoted(str(path), 200)
+    if "\0" in str(path):
+        raise InvalidInputError(f"{title} is no name of a file; give the file of a photo")
     if "://" in str(path):
         raise InvalidInputError(f"{title} is an address; download the photo and give its file")
     try:
@@ -122,7 +137,7 @@ def _what_is_wrong(content: bytes, error: Exception) -> str:
     """What a file is that cannot be read as a photo, and what to do."""
     if content[4:8] == b"ftyp" and content[8:12].rstrip(b"\0 ") in _HEIF:
         return f"is HEIC or AVIF, which is not read; save the photo as JPEG, and keep its EXIF: {_KINDS} are read"
-    if not isinstance(error, Image.UnidentifiedImageError):
+    if not isinstance(error, UnidentifiedImageError):
         return "is a photo that is cut off or damaged; hand it in again, as the camera wrote it"
     if content[:3] == b"\xff\xd8\xff":
         return "begins as a JPEG but is none that can be read; hand it in again, as the camera wrote it"

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError, some
+from cbm_lake.errors import InvalidInputError, counted, some
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import claimvalues
@@ -140,7 +140,7 @@ class Claims:
             log.warning(
                 "scenario %r cannot judge %s, yellow until the claim is corrected: %s",
                 scenario,
-                parcels_of(len(there)),
+                counted(len(there), "parcel"),
                 examples,
             )
 
@@ -206,11 +206,6 @@ def say_counted(column: pa.Array, year: int, title: str) -> None:
 def unreadable(name: str, problem: str) -> str:
     """What is said of a claim that cannot be read; empty where it can."""
     return problem and f"claim not readable: {problem} in {name}"
-
-
-def parcels_of(count: int) -> str:
-    """A number of parcels in words."""
-    return "1 parcel" if count == 1 else f"{count:,} parcels"
 
 
 def day_number(day: Day, year: int) -> int:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.errors import InvalidInputError, NotFoundError, counted
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import history, rules
@@ -80,7 +80,7 @@ class Court:
         asked &= problems == ""
         if (asked & ~days.complete).any():
             count = (asked & ~days.complete).sum()
-            log.warning("scenario %r does not judge %d parcels, whose claim is null", name, count)
+            log.warning("scenario %r does not judge %s without a claim (null)", name, counted(int(count), "parcel"))
         parcels = np.flatnonzero(asked & days.complete)
         days = days.take(parcels)
         last = self._last(name, scenario, days)
@@ -199,7 +199,8 @@ class Court:
                 )
             values = self.attributes[attribute]
             if values.null_count:
-                log.warning("scenario %r asks nothing of %d parcels without %s", name, values.null_count, attribute)
+                without = counted(values.null_count, "parcel")
+                log.warning("scenario %r asks nothing of %s without %s", name, without, attribute)
             fits &= _fits(values, where)
         return fits
 
@@ -257,7 +258,7 @@ def _waits(due: int) -> tuple[str, str]:
     return "not yet due", f"is judged on {as_date(due)}"
 
 
-def counted(judged: Judged, scenario: Scenario, number: int) -> Flags:
+def counted_by(judged: Judged, scenario: Scenario, number: int) -> Flags:
     """Mask of the markers that a rule of a scenario counts."""
     return rules.counted(judged.evidence, scenario.rules[number], judged.days.first[number], judged.days.last[number])
 
@@ -268,7 +269,7 @@ def _details(judged: Judged, scenario: Scenario, nothing: Flags, there: Ints) ->
     events = np.zeros(parcels, np.int64)
     first, last, confidence = (np.full(parcels, np.nan) for _ in range(3))
     for number in range(len(scenario.rules)):
-        some = counted(judged, scenario, number) & (judged.rule == number)[judged.evidence.parcel]
+        some = counted_by(judged, scenario, number) & (judged.rule == number)[judged.evidence.parcel]
         parcel, fields = judged.evidence.parcel[some], judged.evidence.fields[some]
         np.add.at(events, parcel, 1)
         np.fmin.at(first, parcel, fields[:, 0])

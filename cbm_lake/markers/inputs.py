@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cbm_lake.errors import InvalidInputError, some
+from cbm_lake.errors import InvalidInputError, counted, some
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import claimvalues
-from cbm_lake.markers.claims import parcels_of, read_column, say_counted
+from cbm_lake.markers.claims import read_column, say_counted
 from cbm_lake.markers.detectors import DetectorModel, claims, skipped
 from cbm_lake.markers.kinds import CLAIM
 from cbm_lake.markers.signals import Signal, signal
@@ -108,5 +108,7 @@ def _days(rows: pa.Table, column: str, year: int, detector: str) -> npt.NDArray[
     if len(broken):
         pids = rows["id"].take(pa.array(broken)).to_pylist()
         examples = some([f"{pid}: {problem}" for pid, problem in zip(pids, read.problems[broken], strict=True)], 3)
-        log.warning("%s cannot be read of %s, which have no event: %s", title, parcels_of(len(broken)), examples)
+        log.warning(
+            "%s cannot be read of %s, so that they have no event: %s", title, counted(len(broken), "parcel"), examples
+        )
     return read.values

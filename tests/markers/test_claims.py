@@ -155,7 +155,7 @@ def test_a_date_that_cannot_be_read_is_yellow_and_all_others_are_judged(lake, ca
     (line,) = [record.getMessage() for record in caplog.records if "cannot judge" in record.getMessage()]
     assert "2 parcels" in line
     assert "b: claim not readable: '31.02.2020'" in line
-    assert "does not judge 1 parcels, whose claim is null" in caplog.text
+    assert "does not judge 1 parcel without a claim (null)" in caplog.text
     rows = markers.traffic_light("ms", 2024, scenarios=[BEFORE], lake=lake).to_pylist()
     assert [row["due"] for row in rows] == [date(2024, 7, 1), None, None]
     recorded = record_changes(lake, lake.parcel_set("ms", 2024, None), scenarios=[BEFORE]).to_pylist()
@@ -229,6 +229,6 @@ def test_a_claim_of_a_detectors_window_that_cannot_be_read_makes_what_counts_it_
     parameters = {"detectors": detectors, "scenarios": {"mine": {"due": "08-01", "rules": rules}}}
     claimed(lake, {"until": ["06-15", "31.02.2020"]}, *seen("a", MOWN), *seen("b", MOWN))
     markers.find("ms", 2024, parameters=parameters, lake=lake)
-    assert "declared.until cannot be read of 1 parcel, which have no event: b: '31.02.2020'" in caplog.text
+    assert "declared.until cannot be read of 1 parcel, so that they have no event: b: '31.02.2020'" in caplog.text
     lights = colours(lake, "2024-08-17", "mine", parameters=parameters)
     assert lights == {"a": ("red", "mown early"), "b": ("yellow", "claim not readable: '31.02.2020' in until")}
