@@ -449,6 +449,16 @@ def test_an_early_green_may_turn_red_and_a_settled_one_stays(lake):
     second = [lights["b"][0] for lights in by_day]
     assert second[-1] == "green"
     assert set(second[second.index("green") :]) == {"green"}
+    final = {}
+    for day in days:
+        for row in markers.traffic_light("ms", 2024, scenarios=[GRASS], day=day, lake=lake).to_pylist():
+            colour = final.get(row["pid"], row["colour"])
+            assert row["colour"] == colour
+            assert row["final"] or row["pid"] not in final
+            if row["final"]:
+                assert row["colour"] in ("green", "red")
+                final[row["pid"]] = row["colour"]
+    assert final == {"a": "red", "b": "green"}
 
 
 def test_a_wrong_day_is_refused(lake):
