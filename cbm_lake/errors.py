@@ -90,3 +90,8 @@ def some(values: Iterable[object], most: int = 10) -> str:
     texts = [str(value) for value in values]
     more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more
+
+
+def counted(count: int, one: str, several: str = "") -> str:
+    """A number and its noun: 1 case, 1,200 cases; `several` is the noun's plural where it is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"

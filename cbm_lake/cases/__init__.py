@@ -6,7 +6,8 @@ the lake that its maker saw, so that `verify` can judge again. A case stays with
 import cbm_lake as cbm
 
 opened = cbm.cases.open_cases("ms", 2024, scenarios="grassland is mown")
-cbm.cases.notices(opened["case_id"].to_pylist(), "notices.gpkg", answer_by="2024-09-01")
+cbm.cases.notices(opened["case_id"].to_pylist(), "notices.gpkg", answer_by="2027-09-01")
+cbm.cases.reschedule("3f2a9c…", "2027-10-01", "asked for more time")
 cbm.cases.answer("3f2a9c…", "mown on 3 July", files=["photo.jpg"])
 cbm.cases.close("3f2a9c…", "conforming")
 cbm.cases.listed("ms", 2024, statuses=["open", "answered"])
@@ -17,7 +18,7 @@ from cbm_lake.cases.notices import Replay, notices, save_photo, verify
 from cbm_lake.cases.opening import open_cases
 from cbm_lake.cases.photos import Photo
 from cbm_lake.cases.photos import read as read_photo
-from cbm_lake.cases.record import STATUSES, answer, close, history, listed, notify, reopen
+from cbm_lake.cases.record import STATUSES, answer, close, history, listed, notify, reopen, reschedule
 
 __all__ = [
     "STATUSES",
@@ -32,6 +33,7 @@ __all__ = [
     "open_cases",
     "read_photo",
     "reopen",
+    "reschedule",
     "save_photo",
     "verify",
 ]

@@ -11,7 +11,7 @@ from typing import Final
 
 from cbm_lake import report
 from cbm_lake.cases import opening, record
-from cbm_lake.cases.record import Names, Row, as_day
+from cbm_lake.cases.record import Names, Row
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get import folders
 from cbm_lake.lake import Lake, lake_or_default
@@ -53,7 +53,8 @@ def notices(
 
     Raises:
         NotFoundError: there is no such case, or several begin so.
-        InvalidInputError: one of them cannot be notified, or the extension is unknown; nothing is written.
+        InvalidInputError: one of them cannot be notified, the day is past, or the extension is unknown; nothing is
+            written.
         SourceError: a file cannot be written.
     """
     lake = lake_or_default(lake)
@@ -61,11 +62,12 @@ def notices(
     rows = record.of_names(lake, [cases] if isinstance(cases, str) else list(cases))
     if target.suffix and target.suffix.lower() not in TABLES:
         raise InvalidInputError(f"notices are written as {', '.join(TABLES)}, or as reports into a folder")
+    until = record.deadline(answer_by)
     if record_it:
         record.check_status(rows, "notified")
     digests: dict[str, str] = {}
     if target.suffix:
-        files = [_table(lake, rows, target, as_day(answer_by))]
+        files = [_table(lake, rows, target, until)]
     else:
         files = _reports(lake, rows, target, note, progress)
         digests = {
@@ -73,7 +75,7 @@ def notices(
         }
     if record_it:
         ids = [row["case_id"] for row in rows]
-        record.notify(ids, answer_by=answer_by, notices=digests, note=note, who=who, lake=lake)
+        record.notify(ids, answer_by=until, notices=digests, note=note, who=who, lake=lake)
     return files
 
 
@@ -124,6 +126,8 @@ class Replay:
 def verify(case: str, *, lake: Lake | None = None) -> Replay:
     """Replay a case: its light is judged again on the lake as of then, its photos are compared with their digests.
 
+    Its decisions, numbered from 1 on, must each be one that could be made on how the case stood.
+
     The reports of notices are verified by `report.verify`.
 
     Raises:
@@ -134,7 +138,9 @@ def verify(case: str, *, lake: Lake | None = None) -> Replay:
     differences: list[str] = []
     for opened in opening.openings(lake, row):
         differences += _replayed(lake.at(opened["as_of"].isoformat()), opened)
-    for decision in record.history(row["case_id"], lake=lake).to_pylist():
+    decisions = record.history(row["case_id"], lake=lake).to_pylist()
+    differences += record.out_of_order(decisions)
+    for decision in decisions:
         for photo in decision["photos"] or ():
             content = lake.stored_file(photo["file"])
             if content is None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.lastday import last_day
+from cbm_lake.markers.parameters import document
 
 LIGHT: Final = ("colour", "reason", "date_start", "date_end", "confidence")
 """What of a light is recorded."""
@@ -35,7 +37,7 @@ def open_cases(
     colours: Names = ("red",),
     pids: Names | None = None,
     day: date | str | None = None,
-    parameters: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | str | Path | None = None,
     note: str = "",
     who: str | None = None,
     lake: Lake | None = None,
@@ -53,7 +55,7 @@ def open_cases(
         colours: of the lights.
         pids: only these parcels.
         day: see `markers.traffic_light`.
-        parameters: see `markers.traffic_light`; they are recorded.
+        parameters: see `markers.traffic_light`; what they say, also of a file, is recorded.
         note: free text.
         who: decides it; None is the user of the settings (set.user), else of the computer.
         lake: the lake; None is the workspace's.
@@ -67,7 +69,8 @@ def open_cases(
     """
     lake = lake_or_default(lake)
     as_of = lake.as_of or clock.now()
-    lights = _lights(lake, (aoi, year, ptype), as_list(scenarios), as_list(pids), day, parameters)
+    own = document(parameters)
+    lights = _lights(lake, (aoi, year, ptype), as_list(scenarios), as_list(pids), day, own)
     selected = set(as_list(colours) or ())
     unknown = sorted(selected - set(markers.COLOURS))
     if unknown:
@@ -82,7 +85,7 @@ def open_cases(
         "note": note.strip(),
         "who": who or current_user(),
         "as_of": as_of,
-        "parameters": _json(parameters),
+        "parameters": _json(own),
     }
     outlines = _outlines(lake, parcels, {light["pid"] for light in coloured})
     opened: list[str] = []

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import struct
 import warnings
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import shapely
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 from pyproj import Geod
 
-from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.errors import InvalidInputError, SourceError, quoted
 
 LARGEST: Final = 50_000_000
 """Bytes of a photo at most."""
@@ -28,6 +30,27 @@ _ZONES: Final = timedelta(hours=14)
 """How far a clock of an unknown time zone may be from UTC."""
 _WGS84: Final = Geod(ellps="WGS84")
 _FORMATS: Final = ("JPEG", "TIFF", "PNG", "WEBP")
+_KINDS: Final = "JPEG, TIFF, PNG or WebP"
+_HEIF: Final = frozenset(
+    {b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1", b"avif", b"avis"}
+)
+"""Brands of the format of telephones and its relatives, in their first bytes."""
+_BROKEN: Final = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    ZeroDivisionError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+)
+"""What the reader of images raises for damaged files."""
 _TAGS: Final = ExifTags.Base
 _GPS: Final = ExifTags.GPS
 
@@ -54,6 +77,8 @@ class Photo:
     """The camera's clock, as it wrote it."""
     changed: str | None
     """When a program wrote the file last, by the clock of that computer."""
+    oddities: tuple[str, ...] = ()
+    """What its EXIF says that means nothing, in words."""
     content: bytes = field(repr=False, compare=False, default=b"")
 
 
@@ -62,41 +87,113 @@ def read(path: str | Path) -> Photo:
 
     Raises:
         SourceError: the file cannot be read.
-        InvalidInputError: it is no photo of a known format, or too large.
+        InvalidInputError: it is no photo of a known format, or too large; the message says in a line what it is.
     """
-    path = Path(path)
-    try:
-        content = path.read_bytes() if path.stat().st_size <= LARGEST else None
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}; give the file of a photo") from error
-    if content is None:
-        raise InvalidInputError(f"{path} is larger than {LARGEST // 1_000_000} MB; give a photo as the camera wrote it")
+    content = _content(path)
+    name = Path(path).name
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
-                exif = image.getexif()
-                inside, gps = dict(exif.get_ifd(ExifTags.IFD.Exif)), dict(exif.get_ifd(ExifTags.IFD.GPSInfo))
+                tags = _tags(image)
                 image.load()
                 pixels = hashlib.sha256(f"{image.mode} {image.size} ".encode() + image.tobytes()).hexdigest()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        kinds = ", ".join(_FORMATS)
-        raise InvalidInputError(f"{path} is no photo that can be read ({error}); give {kinds}") from error
-    lon, lat = _coordinates(gps)
-    clock = _text(inside.get(_TAGS.DateTimeOriginal))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InvalidInputError(
+            f"{quoted(str(path), 200)} has more pixels than any camera's photo; give it as the camera wrote it"
+        ) from error
+    except _BROKEN as error:
+        raise InvalidInputError(f"{quoted(str(path), 200)} {_what_is_wrong(content, error)}") from error
+    return _photo(name, content, pixels, tags)
+
+
+def _content(path: str | Path) -> bytes:
+    """The bytes of a file on this machine."""
+    title = quoted(str(path), 200)
+    if "\0" in str(path):
+        raise InvalidInputError(f"{title} is no name of a file; give the file of a photo")
+    if "://" in str(path):
+        raise InvalidInputError(f"{title} is an address; download the photo and give its file")
+    try:
+        if Path(path).is_dir():
+            raise InvalidInputError(f"{title} is a folder; give the files of photos, each by its name")
+        if Path(path).exists() and not Path(path).is_file():
+            raise InvalidInputError(f"{title} is no file; give the file of a photo")
+        if Path(path).stat().st_size > LARGEST:
+            raise InvalidInputError(
+                f"{title} is larger than {LARGEST // 1_000_000} MB; give a photo as the camera wrote it"
+            )
+        content = Path(path).read_bytes()
+    except OSError as error:
+        link = ", to which a link leads that has lost its file" if Path(path).is_symlink() else ""
+        raise SourceError(f"{title}{link} cannot be read: {error.strerror}; give the file of a photo") from error
+    if not content:
+        raise InvalidInputError(f"{title} is empty; give the file of a photo")
+    return content
+
+
+def _what_is_wrong(content: bytes, error: Exception) -> str:
+    """What a file is that cannot be read as a photo, and what to do."""
+    if content[4:8] == b"ftyp" and content[8:12].rstrip(b"\0 ") in _HEIF:
+        return f"is HEIC or AVIF, which is not read; save the photo as JPEG, and keep its EXIF: {_KINDS} are read"
+    if not isinstance(error, UnidentifiedImageError):
+        return "is a photo that is cut off or damaged; hand it in again, as the camera wrote it"
+    if content[:3] == b"\xff\xd8\xff":
+        return "begins as a JPEG but is none that can be read; hand it in again, as the camera wrote it"
+    return f"is no photo; give {_KINDS}"
+
+
+@dataclass(frozen=True)
+class _Tags:
+    """The tags of EXIF by their numbers; none where they cannot be read."""
+
+    main: Mapping[int, object]
+    inside: Mapping[int, object]
+    gps: Mapping[int, object]
+    broken: bool
+    """Whether there is EXIF that cannot be read."""
+
+
+def _tags(image: Image.Image) -> _Tags:
+    try:
+        exif = image.getexif()
+        inside, gps = (exif.get_ifd(ifd) for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo))
+        return _Tags(dict(exif), dict(inside), dict(gps), broken=bool(image.info.get("exif")) and not len(exif))
+    except _BROKEN:
+        return _Tags({}, {}, {}, broken=True)
+
+
+def _photo(name: str, content: bytes, pixels: str, tags: _Tags) -> Photo:
+    lon, lat = _coordinates(tags.gps)
+    clock = _text(tags.inside.get(_TAGS.DateTimeOriginal))
+    direction = _number(tags.gps.get(_GPS.GPSImgDirection), most=360)
     return Photo(
-        path.name,
+        name,
         hashlib.sha256(content).hexdigest(),
         pixels,
         lon,
         lat,
-        _number(gps.get(_GPS.GPSHPositioningError)),
-        _number(gps.get(_GPS.GPSImgDirection), most=360),
-        _of_satellites(gps) or _zoned(clock, _text(inside.get(_TAGS.OffsetTimeOriginal))),
+        _number(tags.gps.get(_GPS.GPSHPositioningError)),
+        direction,
+        _of_satellites(tags.gps) or _zoned(clock, _text(tags.inside.get(_TAGS.OffsetTimeOriginal))),
         clock,
-        _text(exif.get(_TAGS.DateTime)),
+        _text(tags.main.get(_TAGS.DateTime)),
+        tuple(_oddities(tags, lon, direction, clock)),
         content,
     )
+
+
+def _oddities(tags: _Tags, lon: float | None, direction: float | None, clock: str | None) -> Iterator[str]:
+    """What the EXIF says that means nothing."""
+    if tags.broken:
+        yield "its EXIF cannot be read"
+    if lon is None and any(tag in tags.gps for tag in (_GPS.GPSLongitude, _GPS.GPSLatitude)):
+        yield "the place that it says is none"
+    if direction is None and _GPS.GPSImgDirection in tags.gps:
+        yield "the direction that it says is none, 0 to 360 degrees"
+    if clock is not None and _parsed(clock) is None:
+        yield f"the time that it says is none: {quoted(clock)}"
 
 
 def _coordinates(gps: Mapping[int, object]) -> tuple[float | None, float | None]:
@@ -186,7 +283,7 @@ def judge(photo: Photo, geometry: shapely.Geometry, year: int, asked: datetime |
         now: the present.
     """
     distance, of_place = _of_place(photo, geometry)
-    return Judged(distance, (*of_place, *_of_time(photo, year, asked, now)))
+    return Judged(distance, (*photo.oddities, *of_place, *_of_time(photo, year, asked, now)))
 
 
 def _of_place(photo: Photo, geometry: shapely.Geometry) -> tuple[float | None, list[str]]:

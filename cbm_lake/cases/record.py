@@ -27,8 +27,9 @@ _AFTER: Final = {
     "answered": ("notified", "answered"),
     "closed": ("open", "notified", "answered"),
     "open": ("closed",),
+    "given another date": ("notified",),
 }
-"""The status that a case must have before a decision gives it another."""
+"""The status that a case must have before a decision gives it another; that of a new date leaves it notified."""
 _FOLDER: Final = "photos"
 """In the lake; not below a table's folder, where files that its log does not name are deleted."""
 Row: TypeAlias = dict[str, Any]
@@ -60,12 +61,58 @@ def notify(
 
     Raises:
         NotFoundError: there is no such case, or several begin so.
-        InvalidInputError: one of them is notified already, or closed; nothing is recorded.
+        InvalidInputError: one of them is notified already, or closed, or the day is past; nothing is recorded.
     """
     lake = lake_or_default(lake)
-    extra = {"answer_by": as_day(answer_by)}
+    extra = {"answer_by": deadline(answer_by)}
     digests = dict(notices or {})
     return _decide(cases, "notified", note, who, lake, lambda case: {**extra, "notice": digests.get(case["case_id"])})
+
+
+@checked
+def reschedule(
+    cases: Names,
+    answer_by: date | str,
+    note: str,
+    *,
+    who: str | None = None,
+    lake: Lake | None = None,
+) -> pa.Table:
+    """Give notified cases another day until which an answer is expected, in one commit; they stay notified.
+
+    The day that they had stays in the history. Where somebody else decides on one of them meanwhile, nothing is
+    recorded: that decision was not known when this one was made.
+
+    Args:
+        cases: identifiers, or the beginnings of them.
+        answer_by: the new day.
+        note: why; it is kept.
+        who: see `open_cases`.
+        lake: the lake; None is the workspace's.
+
+    Returns:
+        The cases as they stand then.
+
+    Raises:
+        NotFoundError: there is no such case, or several begin so.
+        InvalidInputError: no reason is given, the day is past, or one of the cases is not notified; nothing is
+            recorded.
+    """
+    lake = lake_or_default(lake)
+    if not note.strip():
+        raise InvalidInputError("say why the cases are given another date; the reason is kept")
+    day = deadline(answer_by)
+    if day is None:
+        raise InvalidInputError("say until which day an answer is expected: answer_by=, such as 2027-09-01")
+    seen = {case["case_id"]: case["number"] for case in of_names(lake.at(None), as_list(cases) or ())}
+
+    def dated(case: Row) -> Row:
+        if case["number"] != seen[case["case_id"]]:
+            by = f"{case['who']} on {case['decided']:%Y-%m-%d %H:%M} UTC"
+            raise InvalidInputError(f"meanwhile {by} decided on case {case['case_id']}; look at its history, and again")
+        return {"answer_by": day, "status": "notified"}
+
+    return _decide(cases, "given another date", note, who, lake, dated)
 
 
 @checked
@@ -221,10 +268,10 @@ def _decide(names: Names, status: str, note: str, who: str | None, lake: Lake, e
             {
                 **{name: case[name] for name in ("case_id", "aoi", "year", "ptype", "pid", "scenario")},
                 **common,
+                **extra(case),
                 "number": case["number"] + 1,
                 "decided": now,
                 "as_of": lake.as_of or now,
-                **extra(case),
             }
             for case in standing
         )
@@ -244,6 +291,21 @@ def check_status(cases: Iterable[Row], status: str) -> None:
                 f"case {case['case_id']} of parcel {case['pid']} is {case['status']}, by {by}, and cannot be {action}; "
                 f"that is for cases that are {' or '.join(_AFTER[status])}"
             )
+
+
+def out_of_order(decisions: Sequence[Row]) -> list[str]:
+    """What of the decisions on a case, in their order, cannot have been decided so, in words."""
+    differences = []
+    for number, decision in enumerate(decisions, 1):
+        if decision["number"] != number:
+            differences.append(f"decision {number} is not there; number {decision['number']} stands in its place")
+            break
+        before = decisions[number - 2]["status"] if number > 1 else None
+        new_date = before == decision["status"] == "notified" and decision["answer_by"] is not None
+        allowed = decision["status"] == "open" if before is None else before in _AFTER[decision["status"]]
+        if not (allowed or new_date):
+            differences.append(f"decision {number} ({decision['status']}, {decision['who']}) cannot follow {before}")
+    return differences
 
 
 def as_table(decisions: Iterable[Row]) -> pa.Table:
@@ -275,6 +337,18 @@ def _file(photo: photos.Photo) -> str:
 def as_list(names: Names | None) -> list[str] | None:
     """One name, or several, as a list."""
     return None if names is None else [names] if isinstance(names, str) else list(names)
+
+
+def deadline(answer_by: date | str | None) -> date | None:
+    """A day until which an answer is expected.
+
+    Raises:
+        InvalidInputError: it is no day, or past (UTC).
+    """
+    day, today = as_day(answer_by), clock.now().date()
+    if day is not None and day < today:
+        raise InvalidInputError(f"answer_by={day} is past; nobody can answer by then: give {today} or a later day")
+    return day
 
 
 def as_day(day: date | str | None) -> date | None:

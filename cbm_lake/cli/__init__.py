@@ -42,6 +42,8 @@ from cbm_lake.errors import LakeError
 _INTERRUPTED: Final = "Query interrupted"
 """What DuckDB raises of Ctrl-C instead of KeyboardInterrupt, which typer catches."""
 
+_LASTING: Final = frozenset({"run", "serve", "page"})
+"""Commands that go on for days: what is true of a night is said of the next one, too."""
 _SHORTER: Final = {
     "start_date": "start",
     "end_date": "end",
@@ -63,6 +65,8 @@ def main() -> None:
     """Run the command line; an error of the lake is one line and exit status 1."""
     if logging.lastResort is not None:  # which writes warnings that no command catches
         logging.lastResort.setFormatter(_Warnings())
+        if not _LASTING & set(sys.argv[1:]):
+            logging.lastResort.addFilter(Once())
     try:
         app()
     except LakeError as error:
@@ -74,6 +78,21 @@ def main() -> None:
             raise
         err.print("Aborted.", style="red")
         sys.exit(130)
+
+
+class Once(logging.Filter):
+    """Says each line once: several parts of one command may come upon the same fact."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is new."""
+        text = record.getMessage()
+        is_new = text not in self._said
+        self._said.add(text)
+        return is_new
 
 
 class _Warnings(logging.Formatter):

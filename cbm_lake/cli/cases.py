@@ -9,6 +9,7 @@ import pyarrow as pa
 import typer
 
 from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, show
+from cbm_lake.errors import InvalidInputError, counted
 
 app = typer.Typer(no_args_is_help=True, help="Cases: open them for lights, notify, record answers and photos, close.")
 
@@ -18,7 +19,10 @@ Note = Annotated[str, typer.Option("--note", help="Free text; it is kept.")]
 Who = Annotated[str | None, typer.Option("--who", help="Who decides, else the user.")]
 Scenarios = Annotated[list[str] | None, typer.Option("--scenario", help="Only of this one; may stand several times.")]
 Pids = Annotated[list[str] | None, typer.Option("--pid", help="Only this parcel; may stand several times.")]
-Until = Annotated[str | None, typer.Option("--answer-by", help="Day until which an answer is expected, 2024-09-01.")]
+Until = Annotated[str | None, typer.Option("--answer-by", help="Day until which an answer is expected, 2027-09-01.")]
+Parameters = Annotated[
+    Path | None, typer.Option("--parameters", help="YAML with parameters that replace defaults; they are recorded.")
+]
 _COLUMNS = ("case_id", "aoi", "year", "pid", "scenario", "colour", "status", "who", "decided", "photos")
 
 
@@ -31,6 +35,7 @@ def cases_open(
     colours: Annotated[list[str] | None, typer.Option("--colour", help="Of the lights; else red.")] = None,
     pids: Pids = None,
     day: Annotated[str | None, typer.Option("--day", help="As judged at its end; else the last one seen.")] = None,
+    parameters: Parameters = None,
     note: Note = "",
     who: Who = None,
     output: Shown = Format.table,
@@ -39,9 +44,18 @@ def cases_open(
     from cbm_lake import cases
 
     opened = cases.open_cases(
-        aoi, year, ptype, scenarios=scenarios, colours=colours or ("red",), pids=pids, day=day, note=note, who=who
+        aoi,
+        year,
+        ptype,
+        scenarios=scenarios,
+        colours=colours or ("red",),
+        pids=pids,
+        day=day,
+        parameters=parameters,
+        note=note,
+        who=who,
     )
-    show(_columns(opened, output), output, f"{opened.num_rows:,} cases were opened")
+    show(_columns(opened, output), output, f"{_are(opened, 'were', 'was')} opened")
 
 
 @app.command("list")
@@ -60,7 +74,7 @@ def cases_list(
     from cbm_lake import cases
 
     rows = cases.listed(aoi, year, ptype, statuses=statuses, scenarios=scenarios, pids=pids)
-    show(_columns(rows, output), output, f"{rows.num_rows:,} cases")
+    show(_columns(rows, output), output, counted(rows.num_rows, "case"))
 
 
 @app.command("history")
@@ -72,7 +86,11 @@ def cases_history(case: Case, output: Shown = Format.table) -> None:
     if output is not Format.table:
         show(rows.drop_columns(["geometry"]), output)
         return
-    show(rows.select(["number", "status", "who", "decided", "as_of", "note", "outcome"]), output, f"case {case}")
+    show(
+        rows.select(["number", "status", "answer_by", "who", "decided", "as_of", "note", "outcome"]),
+        output,
+        f"case {case}",
+    )
     for photo in (photo for photos in rows["photos"].to_pylist() for photo in photos or ()):
         against = "; ".join(photo["contradictions"]) or "nothing speaks against it"
         out.print(f"photo {photo['name']}: {against}", markup=False, highlight=False, soft_wrap=True)
@@ -88,18 +106,38 @@ def cases_notify(
     answer_by: Until = None,
     note: Note = "",
     who: Who = None,
+    record: Annotated[
+        bool, typer.Option("--record/--no-record", help="Record that they were notified; else files only.")
+    ] = True,
 ) -> None:
     """Write the notices of cases and record that they were notified."""
     from cbm_lake import cases as verbs
 
+    if to is None and not record:
+        raise InvalidInputError("without --record there is nothing to do but write files: say where, by --to")
     if to is None:
         notified = verbs.notify(cases, answer_by=answer_by, note=note, who=who)
-        out.print(f"{notified.num_rows:,} cases are notified")
+        out.print(f"{_are(notified)} notified")
         return
     with bar("notices") as progress:
-        files = verbs.notices(cases, to, answer_by=answer_by, note=note, who=who, progress=progress)
+        files = verbs.notices(cases, to, answer_by=answer_by, note=note, who=who, record_it=record, progress=progress)
     for file in files:
         out.print(str(file), markup=False, soft_wrap=True)
+
+
+@app.command("reschedule")
+def cases_reschedule(
+    cases: Cases,
+    answer_by: Annotated[str, typer.Option("--answer-by", help="The new day, 2027-10-01; past ones are refused.")],
+    note: Annotated[str, typer.Option("--note", help="Why; it is kept.")],
+    who: Who = None,
+) -> None:
+    """Give notified cases another day until which an answer is expected."""
+    from cbm_lake import cases as verbs
+
+    rescheduled = verbs.reschedule(cases, answer_by, note, who=who)
+    days = sorted({f"{day}" for day in rescheduled["answer_by"].to_pylist()})
+    out.print(f"{_are(rescheduled)} to be answered by {' and '.join(days)}")
 
 
 @app.command("answer")
@@ -128,7 +166,7 @@ def cases_close(
     """Close cases with an outcome."""
     from cbm_lake import cases as verbs
 
-    out.print(f"{verbs.close(cases, outcome, note, who=who).num_rows:,} cases are closed")
+    out.print(f"{_are(verbs.close(cases, outcome, note, who=who))} closed")
 
 
 @app.command("reopen")
@@ -136,7 +174,7 @@ def cases_reopen(cases: Cases, note: Note, who: Who = None) -> None:
     """Open closed cases again; say why by --note."""
     from cbm_lake import cases as verbs
 
-    out.print(f"{verbs.reopen(cases, note, who=who).num_rows:,} cases are open again")
+    out.print(f"{_are(verbs.reopen(cases, note, who=who))} open again")
 
 
 @app.command("photo")
@@ -163,6 +201,11 @@ def cases_verify(cases: Cases) -> None:
         result = "; ".join(replay.differences) or "all is as it was recorded"
         out.print(f"case {replay.case_id}: {result}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1 if different else 0)
+
+
+def _are(cases: pa.Table, several: str = "are", one: str = "is") -> str:
+    """How many cases, with the verb: 1 case is, 3 cases are."""
+    return f"{counted(cases.num_rows, 'case')} {one if cases.num_rows == 1 else several}"
 
 
 def _columns(rows: pa.Table, output: Format) -> pa.Table:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cbm_lake.cli.shared import Format, Ptype, Shown, err, show
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.files.dates import day_of
 
 
 class Kind(StrEnum):
@@ -35,6 +37,16 @@ def changes(
     record: Annotated[
         bool, typer.Option("--record", help="First record what has changed of --aoi and --year since the last night.")
     ] = False,
+    day: Annotated[
+        str | None, typer.Option("--day", help="With --record: lights as of the end of this day, else the last seen.")
+    ] = None,
+    scenarios: Annotated[
+        list[str] | None,
+        typer.Option("--record-scenario", help="With --record: judge this scenario only; may be repeated."),
+    ] = None,
+    parameters: Annotated[
+        Path | None, typer.Option("--parameters", help="With --record: YAML of what differs from the defaults.")
+    ] = None,
     output: Shown = Format.table,
 ) -> None:
     """Show what changed of lights, markers and scenes: before, after, and the cause."""
@@ -46,7 +58,11 @@ def changes(
             raise InvalidInputError("changes are recorded of one area and year: name them by --aoi and --year")
         lake = open_lake()
         with err.status("recording changes"):
-            season.record(lake, lake.parcel_set(aoi, year, ptype))
+            until = None if day is None else day_of(day)
+            parcels = lake.parcel_set(aoi, year, ptype)
+            season.record(lake, parcels, until, scenarios=scenarios, parameters=parameters)
+    elif day is not None or scenarios or parameters is not None:
+        raise InvalidInputError("--day, --record-scenario and --parameters say how changes are recorded: add --record")
     rows = season.changes(aoi, year, ptype, since=since, kind=kind, scenario=scenario, pids=pid, details=details)
     if output is Format.table:
         rows = rows.select(

@@ -17,6 +17,7 @@ def guard_check(
     year: Year,
     ptype: Ptype = None,
     mark: Annotated[bool, typer.Option("--mark/--no-mark", help="Leave suspects out of what is asked.")] = True,
+    but: Annotated[list[str] | None, typer.Option("--but", help="Do not mark this scene; may be repeated.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show the scenes that are right, too.")] = False,
     output: Shown = Format.table,
 ) -> None:
@@ -25,7 +26,7 @@ def guard_check(
 
     from cbm_lake import guard
 
-    rows = guard.scenes(aoi, year, ptype, mark=mark)
+    rows = guard.scenes(aoi, year, ptype, mark=mark, but=but or ())
     wrong = rows.filter(pc.equal(rows["verdict"], "suspect"))
     show(rows if every else wrong, output)
     if wrong.num_rows:

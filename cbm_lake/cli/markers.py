@@ -75,6 +75,16 @@ def find(
     out.print(in_words(json.loads(events.schema.metadata[b"looks"])), highlight=False)
 
 
+@app.command("looks")
+def looks(aoi: Aoi, year: Year, ptype: Ptype = None, pid: Pids = None, parameters: Parameters = None) -> None:
+    """Say how many observations are clear, and why the others are left out."""
+    from cbm_lake import markers
+    from cbm_lake.lake.looks import in_words
+
+    counts = markers.looks(aoi, year, ptype, parameters=parameters, pids=pid)
+    out.print(in_words(counts), highlight=False, soft_wrap=True)
+
+
 @app.command("lights")
 def lights(
     aoi: Aoi,
@@ -110,7 +120,7 @@ def evidence(
     parameters: Parameters = None,
     output: Shown = Format.table,
 ) -> None:
-    """Show what the light of a parcel rests on: the markers that count, and all clear looks."""
+    """Show what the light of a parcel rests on: the markers that count, and all looks with why some do not."""
     from cbm_lake import markers
 
     rows = markers.evidence(aoi, year, pid, scenario, ptype, parameters=parameters, day=day)

@@ -122,11 +122,17 @@ class Job:
         return int.from_bytes(hashlib.sha256(identity.encode()).digest()[:8]) >> 1
 
     @property
+    def mask_stamp(self) -> str | None:
+        """The stamp of the further raster of its mask; None where it has none."""
+        other = self.mask and self.mask.other
+        return other.raster.stamp if other and other.raster else None
+
+    @property
     def pixels(self) -> str | None:
         """Digest of the stamps of its rasters: another one where a file has other content than before."""
         stamps = {name: raster.stamp for name, raster in self.rasters.items()}
-        if self.mask and self.mask.other and self.mask.other.raster:
-            stamps |= {"mask": self.mask.other.raster.stamp}
+        if self.mask_stamp is not None:
+            stamps |= {"mask": self.mask_stamp}
         return hashlib.sha256(json.dumps(stamps, sort_keys=True).encode()).hexdigest()[:16] if stamps else None
 
 

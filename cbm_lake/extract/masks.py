@@ -1,10 +1,7 @@
 """Masks of a job: which pixels of a scene are not clear, by its classification and, where one is given, another raster.
 
-The text of a mask stands in the rows of clear pixels and in the ledger, and is part of what identifies an extraction:
-
-    SCL 3,8,9,10,11                             the classes that are screened; pixels of no class are never clear
-    SCL 3,8,9,10,11 dilated 1                   … grown by one pixel of the classification to all sides
-    SCL 3,8,9,10,11 and cloud_probability > 40  … and where another raster has such values, or none
+The text of a mask (`cards.maskrule`) stands in the rows of clear pixels and in the ledger, and is part of what
+identifies an extraction. So is the content of a further raster: what was extracted with another one is stale.
 """
 
 from __future__ import annotations
@@ -19,11 +16,13 @@ import numpy.typing as npt
 
 from cbm_lake import cards
 from cbm_lake.card2db import hrefs
+from cbm_lake.cards.maskrule import MaskRule
 from cbm_lake.errors import InvalidInputError, SourceError, quoted, some
 from cbm_lake.files.documents import load_json
 from cbm_lake.lake.records import SceneAsset, SceneLink
 from cbm_lake.rasters import PixelArray, Raster
-from cbm_lake.storage import stores
+from cbm_lake.storage import ranges, stores
+from cbm_lake.storage.location import Location
 from cbm_lake.storage.ranges import open_bytes
 
 _RULE: Final = re.compile(r"(?P<name>\S.*?)\s*(?P<operator>>=|<=|!=|>|<|=)\s*(?P<numbers>[-+.\w]+(?:\s*,\s*[-+.\w]+)*)")
@@ -42,7 +41,7 @@ class Values:
     numbers: tuple[float, ...]
 
     def __str__(self) -> str:
-        return f"{self.operator} {','.join(f'{number:g}' for number in self.numbers)}"
+        return f"{self.operator} {','.join(map(_written, self.numbers))}"
 
     def hides(self, pixels: PixelArray) -> npt.NDArray[np.bool_]:
         """Which pixels are masked; NaN, which is no value, is."""
@@ -127,9 +126,8 @@ class Mask:
         return cls(card.classification.name, card.classification.screened, dilate, other)
 
     def __str__(self) -> str:
-        classes = f"{self.classification} {','.join(map(str, self.classes))}"
-        grown = f" dilated {self.dilate}" if self.dilate else ""
-        return f"{classes}{grown}{f' and {self.other}' if self.other else ''}"
+        other = None if self.other is None else str(self.other)
+        return str(MaskRule(self.classification, self.classes, self.dilate, other))
 
     @property
     def is_usual(self) -> bool:
@@ -146,6 +144,14 @@ class Mask:
             return self
         raster = Raster.current(_located(self.other.name, scene))
         return replace(self, other=replace(self.other, raster=raster))
+
+    def stamp(self, scene: Catalogued) -> str | None:
+        """The stamp of the present content of a scene's further raster; None where the mask needs none.
+
+        Raises:
+            SourceError: the scene has none, or several, or it is out of reach.
+        """
+        return None if self.other is None else ranges.stamp(Location.of(_located(self.other.name, scene)).path)
 
 
 class Item(TypedDict, total=False):
@@ -165,6 +171,12 @@ class Catalogued:
     source: str
     links: tuple[SceneLink, ...]
     assets: dict[str, SceneAsset | None]
+
+
+def _written(number: float) -> str:
+    """The shortest text that is read back as the same number."""
+    short = f"{number:g}"
+    return short if float(short) == number or number != number else repr(number)  # noqa: PLR0124 - NaN
 
 
 def _number(text: str) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +19,7 @@ from cbm_lake.extract import jobparcels, shifting
 from cbm_lake.extract.causes import cause
 from cbm_lake.extract.jobs import Base, Job, Outcome, Plan, Progress, Scene
 from cbm_lake.extract.masks import Catalogued, Mask
+from cbm_lake.extract.remasking import replaced
 from cbm_lake.extract.reserving import reserve
 from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
@@ -70,6 +71,8 @@ class LatestExtraction(TypedDict):
     pixels: NotRequired[str | None]
     mask: NotRequired[str | None]
     """Of its signatures of clear pixels; "" where there were to be none, None before there were any."""
+    mask_stamp: NotRequired[str | None]
+    """Of the file of its mask; None without one, and where it was not recorded."""
 
 
 Draft: TypeAlias = tuple[Job, CataloguedScene]
@@ -206,6 +209,7 @@ def _drafts(
         causes.setdefault(outcome.scene, set()).add(cause(outcome))
     changes = _Changes(lake, parcels)
     shifts = shifting.measured(lake, kind, parcels) if asked.shifted else {}
+    remasked = _remasked(rows, entries, asked.mask)
     drafts = []
     for row in rows:
         entry = entries.get(
@@ -221,7 +225,7 @@ def _drafts(
         job = replace(job, statistics=statistics, inner_buffer=asked.inner_buffer, indices=indices, mask=asked.mask)
         job = replace(job, moved=shifts.get(scene.id, job.moved))
         same = not asked.again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
-        if same and extraction is not None and _is_covered(job, entry):
+        if same and extraction is not None and _is_covered(job, entry) and row["id"] not in remasked:
             if not changes.since(entry["versions"]) and (entry["cube"] or not asked.cube):
                 continue
             if changes.few_since(entry["versions"]) and (entry["cube"] or not asked.cube):
@@ -248,6 +252,14 @@ def _has_mask(entry: LatestExtraction, mask: Mask | None) -> bool:
     The usual ones are not asked of what was extracted before there were any: a season would be extracted again.
     """
     return mask is None or entry["mask"] == str(mask) or (entry["mask"] is None and mask.is_usual)
+
+
+def _remasked(
+    rows: Iterable[CataloguedScene], entries: Mapping[str, LatestExtraction], mask: Mask | None
+) -> frozenset[str]:
+    """The scenes whose mask is another file than the one that they were extracted with."""
+    stamps = {name: entry["mask_stamp"] for name, entry in entries.items() if entry.get("mask_stamp")}
+    return replaced([_catalogued(row) for row in rows if row["id"] in stamps], stamps, mask)
 
 
 class _Changes:

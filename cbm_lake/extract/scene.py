@@ -117,6 +117,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
         "statistics": list(job.statistics) or None,
         "indices": list(job.indices) or None,
         "mask": None if cards.get(job.card).classification is None else str(job.mask or ""),
+        "mask_stamp": job.mask_stamp,
         "clear": outcome.clear or None,
     }
 

@@ -136,6 +136,8 @@ class LedgerEntry(TypedDict):
     """Those that were computed pixel by pixel; None is none."""
     mask: NotRequired[str | None]
     """Which pixels were left out of the signatures of clear pixels; "" is none, None before there were masks."""
+    mask_stamp: NotRequired[str | None]
+    """What tells the content of the mask's further raster from another; None where it has none."""
     clear: NotRequired[int | None]
     """Signatures of clear pixels alone that were written."""
     sequence: NotRequired[int | None]

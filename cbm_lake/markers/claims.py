@@ -1,29 +1,39 @@
-"""What a parcel's own declaration claims: dates and flags in the agency's columns of the parcel file."""
+"""What a parcel's own declaration claims: dates, flags and numbers in the agency's columns of the parcel file.
+
+A claim that cannot be read, or that contradicts itself, concerns its parcel alone: it is noted for the scenario that
+asks for it. A column that is not there, or has something else altogether, concerns the scenario: `ColumnError`.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from datetime import date, datetime, timedelta
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, counted, some
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers import claimvalues
+from cbm_lake.markers.claimvalues import Meaning, Meanings, Texts, Values
 from cbm_lake.markers.parameters import CLAIM, EPOCH, Day
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 Days = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 NEVER: Final = np.iinfo(np.int32).max
 """The day of a parcel that has none."""
-_YES: Final = frozenset({"1", "true", "t", "yes", "y"})
-_NO: Final = frozenset({"0", "false", "f", "no", "n"})
+_EXAMPLES: Final = 3
+"""Parcels that a warning names."""
+
+
+class ColumnError(InvalidInputError):
+    """A scenario asks for a column that the parcels do not have, or that has something else than what it asks for."""
 
 
 class Claims:
@@ -38,103 +48,166 @@ class Claims:
     def __init__(self, lake: Lake, parcels: ParcelSet, pids: pa.Array) -> None:
         self._lake, self._parcels, self._pids = lake, parcels, pids
         self._columns: dict[str, pa.Array] = {}
+        self._meanings: dict[tuple[str, str], Meanings] = {}
+        self._problems: dict[str, Texts] = {}
 
     def __len__(self) -> int:
         return len(self._pids)
 
-    def column(self, name: str, scenario: str) -> pa.Array:
-        """The values of a column of the agency.
+    def problems(self, scenario: str) -> Texts:
+        """Why the claim of each parcel cannot be judged in a scenario, of what was asked so far; empty where it can."""
+        return self._problems.setdefault(scenario, np.full(len(self), "", object))
+
+    def note(self, scenario: str, which: Flags, problems: Texts) -> None:
+        """Note why claims of some parcels cannot be judged in a scenario; what was noted first stands."""
+        there = self.problems(scenario)
+        fresh = which & (there == "")
+        there[fresh] = problems[fresh]
+
+    def values(self, name: str, scenario: str) -> pa.Array:
+        """The values of a column of the agency, as they stand in the file.
 
         Raises:
-            InvalidInputError: the parcels have no such column.
+            ColumnError: the parcels have no such column.
         """
-        if name not in self._columns:
-            there = self._lake.schema_of_parcels(self._parcels).names
-            if name not in there:
-                names = ", ".join(sorted(set(there) - {"geometry", "bbox"}))
-                raise InvalidInputError(
-                    f"scenario {scenario!r} asks for {CLAIM}{name}, but the parcels of {self._parcels.name} have no "
-                    f"column {name!r}; there are: {names}"
-                )
-            rows = self._lake.read_parcels(self._parcels, ["id", name] if name != "id" else ["id"])
-            order = pc.index_in(self._pids, rows["id"].combine_chunks())
-            self._columns[name] = rows[name].combine_chunks().take(order)
-        return self._columns[name]
+        order = pc.index_in(self._pids, self._column("id", scenario))
+        return self._column(name, scenario).take(order)
 
-    def flags(self, name: str, scenario: str) -> npt.NDArray[np.bool_]:
-        """Mask of the parcels that claim something; null claims nothing.
+    def flags(self, name: str, scenario: str) -> Flags:
+        """Mask of the parcels that claim something, or whose claim cannot be read; null claims nothing.
 
         Raises:
-            InvalidInputError: there is no such column, or it has something else than true and false (also 1 and 0, yes
-                and no).
+            ColumnError: there is no such column, or it has something else than flags.
         """
-        return np.array(
-            [bool(flag) for flag in self._read(name, scenario, _flag, "flag (true or false, 1 or 0)")], bool
-        )
+        read = self._read(name, scenario, claimvalues.flag, claimvalues.FLAG)
+        return np.asarray((read.values == 1) | self._noted(name, scenario, read))
+
+    def numbers(self, name: str, scenario: str) -> tuple[Values, Flags]:
+        """Numbers, NaN where there is none, and the mask of the parcels whose claim cannot be read.
+
+        Raises:
+            ColumnError: there is no such column, or it has something else than numbers.
+        """
+        read = self._read(name, scenario, claimvalues.number, claimvalues.NUMBER)
+        return read.values, self._noted(name, scenario, read)
 
     def days(self, choice: Sequence[Day], year: int, scenario: str) -> Days:
         """The first day of a choice that each parcel has, since 1970-01-01; NEVER where it has none.
 
+        It is NEVER, too, where the claim that would be the first one cannot be read, which is noted.
+
         Raises:
-            InvalidInputError: there is no such column, or it has something else than dates (also ISO texts of them, and
-                month-day in the year of the declaration), or a date more than a year away from that year.
+            ColumnError: there is no such column, or it has something else than dates.
         """
-        result = np.full(len(self._pids), NEVER, np.int64)
+        result = np.full(len(self), NEVER, np.int64)
+        missing = np.ones(len(self), bool)
         for day in choice:
-            missing = result == NEVER
             if not missing.any():
                 break
-            result[missing] = self._candidates(day, year, scenario)[missing]
+            if day.column is None:
+                result[missing] = day_number(day, year)
+                break
+            read = self.dates(day.column, year, scenario)
+            self._noted(day.column, scenario, read, missing)
+            there = missing & ~np.isnan(read.values)
+            result[there] = read.values[there].astype(np.int64) + day.shift
+            missing &= read.is_null
         return result
 
-    def _candidates(self, day: Day, year: int, scenario: str) -> Days:
-        if day.column is None:
-            return np.full(len(self._pids), _number(date.fromisoformat(f"{year}-{day.day}"), day.shift))
-        rows = self._read(day.column, scenario, lambda value: date_of(value, year), "date (2024-06-15, or 06-15)")
-        self._check_years(rows, year, day.column, scenario)
-        return np.array([NEVER if row is None else _number(row, day.shift) for row in rows], np.int64)
+    def dates(self, name: str, year: int, scenario: str) -> Meanings:
+        """The dates of a column; problems are not noted.
 
-    def _check_years(self, rows: Iterable[date | None], year: int, column: str, scenario: str) -> None:
-        for pid, row in zip(self._pids, rows, strict=True):
-            if row is not None and abs(row.year - year) > 1:
-                raise InvalidInputError(
-                    f"scenario {scenario!r}: {CLAIM}{column} of parcel {pid} is {row}, outside the season of {year}"
+        Raises:
+            ColumnError: there is no such column, or it has something else than dates.
+        """
+        fresh = (name, claimvalues.DATE) not in self._meanings
+        read = self._read(name, scenario, claimvalues.days(year), claimvalues.DATE)
+        if fresh:
+            say_counted(self._column(name, scenario), year, f"{CLAIM}{name}")
+        return read
+
+    def note_dates(self, names: Sequence[str], year: int, scenario: str) -> None:
+        """Note the claims in some columns that cannot be read as dates; see `dates`."""
+        for name in names:
+            self._noted(name, scenario, self.dates(name, year, scenario))
+
+    def warn(self, scenario: str, which: Flags) -> None:
+        """Say how many parcels of some cannot be judged for their claims, with examples."""
+        there = np.flatnonzero(which)
+        if len(there):
+            pids, problems = self._pids.take(pa.array(there)).to_pylist(), self.problems(scenario)[there]
+            examples = some([f"{pid}: {problem}" for pid, problem in zip(pids, problems, strict=True)], _EXAMPLES)
+            log.warning(
+                "scenario %r cannot judge %s, yellow until the claim is corrected: %s",
+                scenario,
+                counted(len(there), "parcel"),
+                examples,
+            )
+
+    def _noted(self, name: str, scenario: str, read: Meanings, among: Flags | None = None) -> Flags:
+        """Note what cannot be read of a column among some parcels; mask of these."""
+        broken = np.asarray(read.problems != "") & (True if among is None else among)
+        self.note(scenario, broken, np.array([unreadable(name, problem) for problem in read.problems], object))
+        return broken
+
+    def _read(self, name: str, scenario: str, meaning: Meaning, kind: str) -> Meanings:
+        """The values of a column as what they mean."""
+        if (name, kind) not in self._meanings:
+            column = self._column(name, scenario)
+            read = read_column(column, meaning, f"scenario {scenario!r}: {CLAIM}{name}", kind)
+            order = pc.index_in(self._pids, self._column("id", scenario)).to_numpy(zero_copy_only=False)
+            self._meanings[name, kind] = Meanings(read.values[order], read.problems[order])
+        return self._meanings[name, kind]
+
+    def _column(self, name: str, scenario: str) -> pa.Array:
+        """A column of all parcels of the file, in its order."""
+        if name not in self._columns:
+            there = self._lake.schema_of_parcels(self._parcels).names
+            if name not in there:
+                names = ", ".join(sorted(set(there) - {"geometry", "bbox"}))
+                raise ColumnError(
+                    f"scenario {scenario!r} asks for {CLAIM}{name}, but the parcels of {self._parcels.name} have no "
+                    f"column {name!r}; there are: {names}"
                 )
-
-    def _read(self, name: str, scenario: str, read: Callable[[object], T], kind: str) -> list[T | None]:
-        """The values as what they mean; texts that are blank count as null."""
-        values = self.column(name, scenario)
-        result: list[T | None] = []
-        for pid, value in zip(self._pids, values.to_pylist(), strict=True):
-            blank = value is None or (isinstance(value, str) and not value.strip())
-            try:
-                result.append(None if blank else read(value))
-            except ValueError as error:
-                raise InvalidInputError(
-                    f"scenario {scenario!r}: {CLAIM}{name} ({values.type}) of parcel {pid} is {value!r}, "
-                    f"which is no {kind}"
-                ) from error
-        return result
+            column = self._lake.read_parcels(self._parcels, [name])[name].combine_chunks()
+            self._columns[name] = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        return self._columns[name]
 
 
-def _number(day: date, shift: int) -> int:
-    return (day + timedelta(days=shift) - EPOCH).days
+def read_column(column: pa.Array, meaning: Meaning, title: str, kind: str) -> Meanings:
+    """What the values of a column mean.
 
-
-def _flag(value: object) -> bool:
-    text = f"{value:g}" if isinstance(value, float) else str(value).strip().lower()
-    if isinstance(value, bool | int | float | str) and text in _YES | _NO:
-        return text in _YES
-    raise ValueError(value)
-
-
-def date_of(value: object, year: int) -> date:
-    """The date that a value of an agency's column is: dates, timestamps, ISO texts, or month-day of a year.
+    Args:
+        column: the values of all parcels of a set.
+        meaning: what a value means.
+        title: how a message names who asks for which column.
+        kind: what the values have to be.
 
     Raises:
-        ValueError: it is none.
+        ColumnError: values of its type cannot be that, or none of those of a column that is not of texts is.
     """
-    if isinstance(value, date):  # also a timestamp, whose day is that of its own zone
-        return date(value.year, value.month, value.day)
-    text = value.strip().removeprefix("--") if isinstance(value, str) else ""
-    return datetime.fromisoformat(f"{year}-{text}" if len(text) == len("06-15") else text).date()
+    if not claimvalues.is_readable(column.type):
+        raise ColumnError(f"{title} is of type {column.type}, of which no value is a {kind}")
+    read = claimvalues.meanings(column, meaning)
+    broken = np.flatnonzero(read.problems != "")
+    if len(broken) and np.isnan(read.values).all() and not claimvalues.is_text(column.type):
+        example = read.problems[broken[0]]
+        raise ColumnError(f"{title} is of type {column.type} and no value of it, such as {example}, is a {kind}")
+    return read
+
+
+def say_counted(column: pa.Array, year: int, title: str) -> None:
+    """Say that numbers of a column of dates are taken as Excel's days, with an example."""
+    example = claimvalues.counted_day(column, year)
+    if example is not None:
+        log.warning("%s: numbers are taken as days as Excel counts them; %s is %s", title, *example)
+
+
+def unreadable(name: str, problem: str) -> str:
+    """What is said of a claim that cannot be read; empty where it can."""
+    return problem and f"claim not readable: {problem} in {name}"
+
+
+def day_number(day: Day, year: int) -> int:
+    """The number, since 1970-01-01, of a day that is the same for all parcels."""
+    return (date.fromisoformat(f"{year}-{day.day}") + timedelta(days=day.shift) - EPOCH).days

@@ -12,11 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.errors import InvalidInputError, NotFoundError, counted
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import history, rules
 from cbm_lake.markers.claims import NEVER, Claims
+from cbm_lake.markers.claimvalues import Texts
+from cbm_lake.markers.detectors import claimed_by
 from cbm_lake.markers.events import Events
 from cbm_lake.markers.finding import dates, part_of
 from cbm_lake.markers.history import History
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class _Judged:
+class Judged:
     """The verdicts on the parcels of one scenario."""
 
     parcels: Ints
@@ -45,6 +47,10 @@ class _Judged:
     evidence: Evidence
     said: list[Said | None]
     """What is said of those that are not settled; None where no rule holds."""
+    unclear: Ints
+    """The parcels that cannot be judged for what they claim, beside `parcels`."""
+    problems: Texts
+    """Why each of these cannot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +70,19 @@ class Court:
         """Those with which everything is judged."""
         return self.case.history.parameters
 
-    def judge(self, name: str) -> _Judged:
+    def judge(self, name: str) -> Judged:
         """The verdicts of a scenario."""
         scenario, seen = self.parameters.scenarios[name], self.case.history
         days = rules.windows(name, scenario, self.claims, seen.year, self.parameters)
         asked = _asked(seen.crops, seen.codes, scenario) & self._described(name, scenario)
+        detectors = claimed_by(self.parameters.detectors, rules.markers_of(scenario))
+        self.claims.note_dates(sorted(detectors), seen.year, name)
+        problems = self.claims.problems(name)
+        unclear = np.flatnonzero(asked & (problems != ""))
+        asked &= problems == ""
         if (asked & ~days.complete).any():
             count = (asked & ~days.complete).sum()
-            log.warning("scenario %r does not judge %d parcels, whose claim is null", name, count)
+            log.warning("scenario %r does not judge %s without a claim (null)", name, counted(int(count), "parcel"))
         parcels = np.flatnonzero(asked & days.complete)
         days = days.take(parcels)
         last = self._last(name, scenario, days)
@@ -80,8 +91,10 @@ class Court:
         cut = np.where(firm, verdicts.day, last)
         evidence = self.case.evidence(parcels, cut, days.due)
         said = Saying(self.case, scenario, parcels, days, evidence, self.day, last).said(firm)
-        rule = np.array([number if one is None else one.rule for one, number in zip(said, verdicts.rule, strict=True)])
-        return _Judged(parcels, days, rule.astype(np.int64), cut, firm, evidence, said)
+        rule = np.array(
+            [number if one is None else one.rule for one, number in zip(said, verdicts.rule, strict=True)], np.int64
+        )
+        return Judged(parcels, days, rule, cut, firm, evidence, said, unclear, problems[unclear])
 
     def _last(self, name: str, scenario: Scenario, days: Windows) -> int:
         """The day as of whose end a scenario is judged: none on which it is due where the comparison is older."""
@@ -108,40 +121,39 @@ class Court:
         said = [_final(scenario, judged, number) for number in range(len(judged.parcels))]
         there = np.flatnonzero([one is not None for one in said])
         rows = [one for one in said if one is not None]
-        colour = [one.colour for one in rows]
+        colour, reason = [one.colour for one in rows], [one.reason for one in rows]
         details = _details(judged, scenario, np.isin(colour, (NOT_YET_DUE, CANNOT_BE_SEEN)), there)
-        seen, index = self.case.history, pa.array(judged.parcels[there])
-        return pa.table(
-            {
-                "pid": seen.pids.take(index),
-                "crop_name": pa.array(seen.crops, pa.string()).take(index),
-                "scenario": pa.array([name] * len(there), pa.string()),
-                "colour": pa.array(colour, pa.string()),
-                "reason": pa.array([one.reason for one in rows], pa.string()),
-                **details,
-                "due": dates(np.array([one.due for one in rows], np.float64)),
-                "turned": dates(np.array([np.nan if one.turned == NEVER else one.turned for one in rows], np.float64)),
-            }
-        )
+        details["due"] = dates(np.array([one.due for one in rows], np.float64))
+        details["turned"] = dates(np.array([np.nan if one.turned == NEVER else one.turned for one in rows], np.float64))
+        details["final"] = pa.array(judged.firm[there])
+        lights = self._lights(name, judged.parcels[there], colour, reason, details)
+        if not len(judged.unclear):
+            return lights
+        self.claims.warn(name, np.isin(np.arange(len(self.claims)), judged.unclear))
+        count = len(judged.unclear)
+        nothing = {field: pa.nulls(count, lights.schema.field(field).type) for field in details}
+        nothing["final"] = pa.array([False] * count)
+        yellow = self._lights(name, judged.unclear, ["yellow"] * count, judged.problems, nothing)
+        return pa.concat_tables([lights, yellow])
 
-    def evidence(self, name: str) -> pa.Table:
-        """The markers that count for the only parcel, and its clear looks."""
-        judged, scenario = self.judge(name), self.parameters.scenarios[name]
-        counts = np.zeros(len(judged.evidence.parcel), bool)
-        if len(judged.parcels) and judged.rule[0] >= 0:
-            counts = _counted(judged, scenario, int(judged.rule[0]))
-        markers = judged.evidence.fields[counts]
-        looks = self.case.history.until(judged.cut, judged.parcels).ndvi
-        seen = np.full((len(looks.day), len(FIELDS)), np.nan)
-        seen[:, :3], seen[:, 3] = looks.day[:, None], looks.value
-        fields = np.concatenate([markers, seen])
-        names = [*judged.evidence.marker[counts], *["look"] * len(seen)]
+    def _lights(
+        self,
+        name: str,
+        parcels: Ints,
+        colour: Sequence[str],
+        reason: Sequence[str] | Texts,
+        details: dict[str, pa.Array],
+    ) -> pa.Table:
+        """Lights of some parcels in a scenario."""
+        seen, rows = self.case.history, pa.array(parcels)
         return pa.table(
             {
-                "marker": pa.array(names, pa.string()),
-                "marker_type": pa.array([*judged.evidence.kind[counts], *["s2"] * len(seen)], pa.string()),
-                **{f"date_{part}": dates(fields[:, number]) for number, part in enumerate(("start", "main", "end"))},
-                **{part: pa.array(fields[:, number + 3], from_pandas=True) for number, part in enumerate(FIELDS[3:])},
+                "pid": seen.pids.take(rows),
+                "crop_name": pa.array(seen.crops, pa.string()).take(rows),
+                "scenario": pa.array([name] * len(parcels), pa.string()),
+                "colour": pa.array(colour, pa.string()),
+                "reason": pa.array(reason, pa.string()),
+                **details,
             }
         )
 
@@ -152,7 +164,7 @@ class Court:
             fits &= self.claims.flags(scenario.claimed.removeprefix(CLAIM), name)
         for attribute, where in scenario.where.items():
             if attribute.startswith(CLAIM):
-                fits &= _fits(pa.chunked_array([self.claims.column(attribute.removeprefix(CLAIM), name)]), where)
+                fits &= self._claim_fits(name, attribute.removeprefix(CLAIM), where)
                 continue
             if attribute not in self.attributes.column_names:
                 raise NotFoundError(
@@ -160,8 +172,22 @@ class Court:
                 )
             values = self.attributes[attribute]
             if values.null_count:
-                log.warning("scenario %r asks nothing of %d parcels without %s", name, values.null_count, attribute)
+                without = counted(values.null_count, "parcel")
+                log.warning("scenario %r asks nothing of %s without %s", name, without, attribute)
             fits &= _fits(values, where)
+        return fits
+
+    def _claim_fits(self, name: str, column: str, where: Where) -> Flags:
+        """Mask of the parcels whose claim satisfies a condition, or cannot be read."""
+        fits = np.ones(len(self.claims), bool)
+        if where.among is not None:
+            among = Where(among=where.among)
+            fits &= _fits(pa.chunked_array([self.claims.values(column, name)]), among)
+        if where.at_least is not None or where.at_most is not None:
+            numbers, unreadable = self.claims.numbers(column, name)
+            low = -np.inf if where.at_least is None else where.at_least
+            high = np.inf if where.at_most is None else where.at_most
+            fits &= ((numbers >= low) & (numbers <= high)) | unreadable
         return fits
 
 
@@ -201,7 +227,7 @@ def _check_due(title: str, asked: When | None, due: Ints, right: int, final: int
         )
 
 
-def _final(scenario: Scenario, judged: _Judged, number: int) -> Said | None:
+def _final(scenario: Scenario, judged: Judged, number: int) -> Said | None:
     """What is said of a parcel; None where no rule holds."""
     if not judged.firm[number]:
         return judged.said[number]
@@ -212,17 +238,18 @@ def _final(scenario: Scenario, judged: _Judged, number: int) -> Said | None:
     return Said(rule.colour, rule.reason, due, NEVER if rule.early else due, decided)
 
 
-def _counted(judged: _Judged, scenario: Scenario, number: int) -> Flags:
+def counted_by(judged: Judged, scenario: Scenario, number: int) -> Flags:
+    """Mask of the markers that a rule of a scenario counts."""
     return rules.counted(judged.evidence, scenario.rules[number], judged.days.first[number], judged.days.last[number])
 
 
-def _details(judged: _Judged, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
+def _details(judged: Judged, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
     """The columns events, date_start, date_end and confidence; null where `nothing` is judged."""
     parcels = len(judged.parcels)
     events = np.zeros(parcels, np.int64)
     first, last, confidence = (np.full(parcels, np.nan) for _ in range(3))
     for number in range(len(scenario.rules)):
-        some = _counted(judged, scenario, number) & (judged.rule == number)[judged.evidence.parcel]
+        some = counted_by(judged, scenario, number) & (judged.rule == number)[judged.evidence.parcel]
         parcel, fields = judged.evidence.parcel[some], judged.evidence.fields[some]
         np.add.at(events, parcel, 1)
         np.fmin.at(first, parcel, fields[:, 0])

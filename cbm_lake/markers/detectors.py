@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Final
 
@@ -107,6 +107,17 @@ def claims(detectors: Mapping[str, DetectorModel]) -> Iterator[tuple[str, str]]:
     for name, detector in detectors.items():
         for column in detector.window.claims if detector.window else ():
             yield name, column
+
+
+def claimed_by(detectors: Mapping[str, DetectorModel], names: Iterable[str]) -> set[str]:
+    """The columns of the parcel file on which the events of some detectors rest, by themselves or by others."""
+    rest, seen = list(names), set[str]()
+    while rest:
+        name = rest.pop()
+        if name in detectors and name not in seen:
+            seen.add(name)
+            rest += [*detectors[name].needs, *detectors[name].uses]
+    return {column for name, column in claims(detectors) if name in seen}
 
 
 def _value(item: object, parameters: Mapping[str, object], path: str) -> object:

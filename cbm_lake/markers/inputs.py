@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, counted, some
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers.claims import date_of
+from cbm_lake.markers import claimvalues
+from cbm_lake.markers.claims import read_column, say_counted
 from cbm_lake.markers.detectors import DetectorModel, claims, skipped
-from cbm_lake.markers.groups import EPOCH
+from cbm_lake.markers.kinds import CLAIM
 from cbm_lake.markers.signals import Signal, signal
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def claimed(
     """The dates that the parcels' declarations claim, by column: days since 1970-01-01, NaN where there is none.
 
     Raises:
-        InvalidInputError: a detector asks for a column that the parcels do not have, or that holds no dates.
+        InvalidInputError: a detector asks for a column that the parcels do not have, or that has no dates.
     """
     asked = {column: name for name, column in claims(detectors)}
     if not asked:
@@ -86,12 +86,8 @@ def claimed(
                 f"detector {name} asks for declared.{column}, but {parcels.name} have no column {column}"
             )
     rows = lake.read_parcels(parcels, sorted({"id", *asked})).sort_by("id")
-    if pids is not None:
-        rows = rows.filter(pc.is_in(rows["id"], pa.array(pids, pa.string())))
-    return {
-        column: _days(rows[column], parcels.year, f"declared.{column} of detector {name}")
-        for column, name in asked.items()
-    }
+    chosen = np.ones(len(rows), bool) if pids is None else np.isin(rows["id"].to_numpy(), pids)
+    return {column: _days(rows, column, parcels.year, name)[chosen] for column, name in asked.items()}
 
 
 def _is_extracted(lake: Lake, asked: Signal, key: Mapping[str, Any]) -> bool:
@@ -101,19 +97,18 @@ def _is_extracted(lake: Lake, asked: Signal, key: Mapping[str, Any]) -> bool:
     return all(one.num_rows for one in rows)
 
 
-def _days(values: pa.ChunkedArray, year: int, what: str) -> npt.NDArray[np.float64]:
-    """The dates of a column, NaN where it is null or blank."""
-    result = np.full(len(values), np.nan)
-    for index, value in enumerate(values.to_pylist()):
-        if value is not None and str(value).strip():
-            result[index] = _day(value, year, what)
-    return result
-
-
-def _day(value: object, year: int, what: str) -> int:
-    try:
-        return (date_of(value, year) - EPOCH).days
-    except ValueError:
-        raise InvalidInputError(
-            f"{what} is {str(value)!r}, which is no date; write dates as 2024-06-15 or 06-15"
-        ) from None
+def _days(rows: pa.Table, column: str, year: int, detector: str) -> npt.NDArray[np.float64]:
+    """The dates of a column, NaN where it is null, or cannot be read: how many these are is said."""
+    values = rows[column].combine_chunks()
+    values = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+    title = f"detector {detector}: {CLAIM}{column}"
+    read = read_column(values, claimvalues.days(year), title, claimvalues.DATE)
+    say_counted(values, year, title)
+    broken = np.flatnonzero(read.problems != "")
+    if len(broken):
+        pids = rows["id"].take(pa.array(broken)).to_pylist()
+        examples = some([f"{pid}: {problem}" for pid, problem in zip(pids, read.problems[broken], strict=True)], 3)
+        log.warning(
+            "%s cannot be read of %s, so that they have no event: %s", title, counted(len(broken), "parcel"), examples
+        )
+    return read.values

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -13,9 +15,14 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers.court import court_of
+from cbm_lake.markers import grounds
+from cbm_lake.markers.claims import ColumnError
+from cbm_lake.markers.court import Court, court_of
 from cbm_lake.markers.parameters import Parameters, read
 
+log = logging.getLogger(__name__)
+REFUSED: Final = b"refused"
+"""In the metadata of lights: the names of the scenarios that were asked for and cannot be judged, as JSON."""
 COLOURS: Final = ("green", "yellow", "red", "not yet due", "cannot be seen")
 """What a light can show."""
 
@@ -51,20 +58,22 @@ def traffic_light(
         pid, crop_name, scenario, colour (one of `COLOURS`), reason, and the evidence: how many markers the rule that
         decided counts (events, null where it counts none or requires their absence), date_start and date_end of these
         or of the clear looks, and the confidence: the greatest of these, or n / (n + 1) of n clear looks. Dates and
-        confidence are null where nothing is judged. At last due, when it is judged, or was: the date of the rule that
-        decided where it has its own, and before anything is said that of the next rule. Parcels without a due date, as
-        their claim is null and the scenario names no other day, have no row.
+        confidence are null where nothing is judged. Then due, when it is judged, or was: the date of the rule that
+        decided where it has its own, and before anything is said that of the next rule. At last final, whether the
+        colour stays whatever clear looks are added. Parcels without a due date, as their claim is null and the scenario
+        names no other day, have no row. A parcel whose claim cannot be read, or contradicts itself, is yellow, says
+        why, and has no due date. A scenario of several that asks for a claim that is no column of the parcel file, or
+        of the wrong type, is left out with a warning.
 
     Raises:
         NotFoundError: no such parcels were loaded, one of `pids` is not among them, or no markers were found yet; or a
             scenario asks for an attribute that no raster gave, see `cbm_lake.parcels.describe`.
         InvalidInputError: there is no such scenario, a parameter is unknown or out of range, a scenario counts a marker
-            that no detector gives, or asks for a claim that is no column of the parcel file or of the wrong type.
+            that no detector gives, or each asks for a claim that is no column of the parcel file or of the wrong type.
     """
     lake = lake_or_default(lake)
-    return verdicts(lake, lake.parcel_set(aoi, year, ptype), scenarios, read(parameters), pids, day).drop_columns(
-        "turned"
-    )
+    parcels = lake.parcel_set(aoi, year, ptype)
+    return verdicts(lake, parcels, scenarios, read(parameters), pids, day).drop_columns("turned")
 
 
 def verdicts(
@@ -81,9 +90,9 @@ def verdicts(
     where no day had to be waited for. Errors are those of `traffic_light`.
     """
     names = _names(scenarios, parameters)
-    court = court_of(lake, parcels, parameters, names, pids, day)
-    parts = [court.colours(name) for name in names]
-    return pa.concat_tables(parts).sort_by([("pid", "ascending")]) if parts else _empty()
+    parts, refused = _judged(court_of(lake, parcels, parameters, names, pids, day), names)
+    lights = pa.concat_tables(parts).sort_by([("pid", "ascending")]) if parts else _empty()
+    return lights.replace_schema_metadata({REFUSED: json.dumps(refused)} if refused else None)
 
 
 @checked
@@ -98,19 +107,42 @@ def evidence(
     day: date | str | None = None,
     lake: Lake | None = None,
 ) -> pa.Table:
-    """What the light of a parcel in a scenario rests on: the markers that count, and all clear looks.
+    """What the light of a parcel in a scenario rests on: the markers that count, and all looks, clear or not.
 
     Arguments and errors are those of `traffic_light`.
 
     Returns:
-        One row per marker that the rule which decided counts, and one per clear look (marker `look`) up to the day of
-        whose end the verdict is: marker, marker_type, date_start, date_main, date_end, value_1 (of a look its NDVI),
-        value_2, value_3, confidence. Empty where the scenario does not apply to the parcel.
+        One row per marker that the rule which decided counts, one per clear look (marker `look`), and one per look that
+        does not count (`unclear look`), up to the day of whose end the verdict is: marker, marker_type, date_start,
+        date_main, date_end, value_1 (of looks the NDVI), value_2 (of unclear ones the share of classified pixels that
+        are screened, 0 to 1), value_3 (of unclear ones the share of the parcel that was seen, 0 to 1), confidence, and
+        why_not, in words why a look does not count. Empty where the scenario does not apply to the parcel, or no scene
+        was extracted over it.
     """
     lake = lake_or_default(lake)
     resolved = read(parameters)
     (name,) = _names([scenario], resolved)
-    return court_of(lake, lake.parcel_set(aoi, year, ptype), resolved, [name], [pid], day).evidence(name)
+    parcels = lake.parcel_set(aoi, year, ptype)
+    return grounds.rows_of(lake, parcels, court_of(lake, parcels, resolved, [name], [pid], day), name)
+
+
+def _judged(court: Court, names: Sequence[str]) -> tuple[list[pa.Table], list[str]]:
+    """The lights of scenarios, and the names of those that cannot be judged: a warning says why, the others go on.
+
+    Raises:
+        ColumnError: none of them can be judged.
+    """
+    parts: list[pa.Table] = []
+    refused: list[str] = []
+    for name in names:
+        try:
+            parts.append(court.colours(name))
+        except ColumnError as error:
+            if len(refused) + 1 == len(names):
+                raise
+            log.warning("%s; it is not judged", error)
+            refused.append(name)
+    return parts, refused
 
 
 def _names(scenarios: Sequence[str] | None, parameters: Parameters) -> list[str]:
@@ -134,5 +166,6 @@ def _empty() -> pa.Table:
             ("confidence", pa.float64()),
             ("due", pa.date32()),
             ("turned", pa.date32()),
+            ("final", pa.bool_()),
         ]
     ).empty_table()

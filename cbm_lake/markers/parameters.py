@@ -292,17 +292,17 @@ def read(changes: Mapping[str, Any] | str | Path | None = None) -> Parameters:
     Raises:
         InvalidInputError: a parameter is unknown or out of range, or the file cannot be read.
     """
-    own = _document(changes)
-    document = _merged(defaults(), own)
+    own = document(changes)
+    merged = _merged(defaults(), own)
     mowing = own.get("mowing")
     if isinstance(mowing, Mapping) and "season" in mowing and "falls" not in mowing:
-        document["mowing"]["falls"] = document["mowing"]["season"]
+        merged["mowing"]["falls"] = merged["mowing"]["season"]
     for named in ("detectors", "scenarios"):
-        if isinstance(document[named], Mapping):
-            document[named] = {name: item for name, item in document[named].items() if item is not None}
-    document["detectors"] = with_values(document["detectors"], document)
+        if isinstance(merged[named], Mapping):
+            merged[named] = {name: item for name, item in merged[named].items() if item is not None}
+    merged["detectors"] = with_values(merged["detectors"], merged)
     try:
-        return Parameters.model_validate(document)
+        return Parameters.model_validate(merged)
     except ValidationError as error:
         first = error.errors()[0]
         where, value = list(first["loc"]), first["input"]
@@ -314,7 +314,12 @@ def read(changes: Mapping[str, Any] | str | Path | None = None) -> Parameters:
         raise InvalidInputError(f"parameter {path}{assigned} is not right: {reason}; see defaults.yaml") from error
 
 
-def _document(changes: Mapping[str, Any] | str | Path | None) -> Mapping[str, Any]:
+def document(changes: Mapping[str, Any] | str | Path | None) -> Mapping[str, Any]:
+    """The overrides that a caller gives, read where they are a file; not validated.
+
+    Raises:
+        InvalidInputError: the file cannot be read, or is none of parameters.
+    """
     if changes is None or isinstance(changes, Mapping):
         return changes or {}
     try:

@@ -89,6 +89,7 @@ def _figure(reading: Reading, parcel: Parcel, events: Sequence[Sequence[dict[str
             left = rendering.LEFT + column * (_SIDE + _GAP)
             axes = rendering.axes_in(figure, (left, bottom, _SIDE, _SIDE))
             _draw(axes, images, day, parts if column else ())
+        rendering.scale_of(figure, images, (rendering.LEFT, bottom - 0.22, 1.9, 0.09))
         bottom -= _TITLE + _LINE * len(parts)
     return figure
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.markers.claims import NEVER, Claims
+from cbm_lake.markers.claims import NEVER, Claims, day_number
 from cbm_lake.markers.events import Events
-from cbm_lake.markers.parameters import Parameters, Rule, Scenario
+from cbm_lake.markers.parameters import Parameters, Rule, Scenario, When
 
 Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -72,28 +72,58 @@ class Windows:
 def windows(name: str, scenario: Scenario, claims: Claims, year: int, parameters: Parameters) -> Windows:
     """The days of a scenario, as its rules and each parcel's claim say.
 
+    Claims that cannot be judged (not readable, due outside the season, from after to) are noted, see `Claims.problems`.
+
     Raises:
-        InvalidInputError: a column is not there or has no dates, or a due date is outside the season.
+        InvalidInputError: a column is not there or has no dates, or a due date of all parcels is outside the season.
     """
     no_due = np.full(len(claims), season_end(parameters, year))
+    choices = [rule.due or scenario.due for rule in scenario.rules]
     due = no_due if scenario.due is None else claims.days(scenario.due, year, name)
     dues = np.array([due if rule.due is None else claims.days(rule.due, year, name) for rule in scenario.rules])
-    for days in (due, *dues):
-        _check_season(name, days, *parameters.season.days(year))
+    for choice, days in zip((scenario.due, *choices), (due, *dues), strict=True):
+        _check_season(name, choice, days, claims, year, parameters.season.days(year))
     bounds = [_bounds(name, rule, claims, year) for rule in scenario.rules]
     first, last = (np.array(side) for side in zip(*bounds, strict=True))
+    for number, rule in enumerate(scenario.rules):
+        _check_order(name, rule, claims, first[number], last[number], dues[number])
     if scenario.due is not None:
         last = np.where(last == NEVER, NEVER, np.minimum(last, dues))
     return Windows(due, dues, first, last)
 
 
-def _check_season(name: str, days: Ints, begin: int, end: int) -> None:
+def _check_season(
+    name: str, choice: When | None, days: Ints, claims: Claims, year: int, season: tuple[int, int]
+) -> None:
+    """Refuse due dates of all parcels outside the season, and note those that parcels claim."""
+    begin, end = season
+    period = f"outside the season that is observed ({as_date(begin)} to {as_date(end)})"
+    for day in choice or ():
+        if day.column is None and not begin <= (number := day_number(day, year)) <= end:
+            raise InvalidInputError(
+                f"scenario {name!r} is due on {as_date(number)}, {period}: `season` of the parameters"
+            )
     outside = (days != NEVER) & ((days < begin) | (days > end))
     if outside.any():
-        raise InvalidInputError(
-            f"scenario {name!r} is due on {as_date(days[outside][0])}, outside the season that is observed "
-            f"({as_date(begin)} to {as_date(end)}: `season` of the parameters)"
-        )
+        texts = [
+            f"claim cannot be judged: due on {as_date(day)}, {period}" if out else ""
+            for day, out in zip(days, outside, strict=True)
+        ]
+        claims.note(name, outside, np.array(texts, object))
+
+
+def _check_order(name: str, rule: Rule, claims: Claims, first: Ints, last: Ints, due: Ints) -> None:
+    """Note the claims of which the days of a rule end before they begin."""
+    if not any(day.column for days in (rule.from_, rule.to) for day in days or ()):
+        return
+    end = np.minimum(last, due)
+    reversed_ = (first != NEVER) & (end != NEVER) & (first > end)
+    if reversed_.any():
+        texts = [
+            f"claim cannot be judged: from {as_date(start)} to {as_date(stop)}, which is before" if wrong else ""
+            for start, stop, wrong in zip(first, end, reversed_, strict=True)
+        ]
+        claims.note(name, reversed_, np.array(texts, object))
 
 
 def season_end(parameters: Parameters, year: int) -> int:

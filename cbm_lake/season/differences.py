@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cbm_lake.lake import Lake, queries, schemas
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.finding import part_of
+from cbm_lake.markers.lights import REFUSED
 
 MEASURES: Final = ("observed", "similarity", "distance_rank", "homogeneity")
 """Markers of the season as a whole: what counts of them is their type, not the dates from which to which they are."""
@@ -18,9 +21,14 @@ _APART: Final = 15
 
 
 def of_lights(lake: Lake, parcels: ParcelSet, lights: pa.Table) -> pa.Table:
-    """Changes of lights, given those that there are now, as `markers.traffic_light` gives them."""
+    """Changes of lights, given those that there are now, as `markers.traffic_light` gives them.
+
+    Lights of a scenario that cannot be judged now stay as they are recorded.
+    """
     now = lights if "due" in lights.column_names else lights.append_column("due", pa.nulls(len(lights), pa.date32()))
-    return compared("lights", {"now": now, "was": _recorded(lake, parcels, "light")})
+    was = _recorded(lake, parcels, "light")
+    refused = pa.array(json.loads((lights.schema.metadata or {}).get(REFUSED, b"[]")), pa.string())
+    return compared("lights", {"now": now, "was": was.filter(pc.invert(pc.is_in(was["scenario"], refused)))})
 
 
 def of_scenes(lake: Lake, parcels: ParcelSet) -> pa.Table:

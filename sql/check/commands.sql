@@ -1,6 +1,6 @@
 -- What to extract again, by the table ledger: of every scene over every parcel set the last extraction that was done, with the day of
 -- the scene in the table catalogued (card, id, datetime), null where it is not there.
-select last.card, scene, aoi, year, ptype, bands, rule, cube, slots, strftime(moment, '%Y-%m-%d') as day
+select last.card, scene, aoi, year, ptype, bands, rule, cube, slots, statistics, indices, mask, strftime(moment, '%Y-%m-%d') as day
 from (
     select *
     from ledger

@@ -2,7 +2,7 @@
 -- last done, whether that was the scene as it is catalogued now, the versions of the parcel set whose signatures that builds upon, and
 -- how many signatures were written for all of them.
 select
-    tried.scene, tried.attempt, written.extraction, written.parcels, written.bands, written.rule, written.boa_offset, written.cube, written.started, written.pixels, written.statistics, written.indices, written.mask,
+    tried.scene, tried.attempt, written.extraction, written.parcels, written.bands, written.rule, written.boa_offset, written.cube, written.started, written.pixels, written.statistics, written.indices, written.mask, written.mask_stamp,
     written.extraction in (select extraction from done) as current,
     list(lineage.parcels) filter (lineage.parcels is not null) as versions, coalesce(sum(counted.signatures), 0)::bigint as signatures
 from extractions as tried

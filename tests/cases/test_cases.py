@@ -1,5 +1,6 @@
 """Cases from their opening to their end: who decided what, and that no decision of several people is lost."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import shapely
+import yaml
 from factories import degrees, fill, outline, parcels, scene, scenes, signature, signatures, write
 from PIL import Image
 from test_photos import CLOCK, tags_of
@@ -29,6 +31,8 @@ RULES = {
     }
 }
 PIDS = ("1", "2", "a/b")
+SOON = clock.now().date() + timedelta(days=30)
+"""A day until which an answer can be expected."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +73,7 @@ def test_a_case_is_opened_once_for_each_red_light(seen):
 
 def test_a_case_goes_its_way_and_every_step_stays(seen):
     case = ids(opened(pids=["2"], who="ann"))[0]
-    cases.notify(case, answer_by="2024-09-01", who="bob")
+    cases.notify(case, answer_by=SOON, who="bob")
     cases.answer(case[:6], "mown on 3 July", who="farmer")
     cases.answer(case, "and again on 9 August", who="farmer")
     closed = cases.close(case, "nonconforming", who="cleo")
@@ -80,7 +84,7 @@ def test_a_case_goes_its_way_and_every_step_stays(seen):
     history = cases.history(case)
     assert history["who"].to_pylist() == ["ann", "bob", "farmer", "farmer", "cleo", "ann"]
     assert history["status"].to_pylist() == ["open", "notified", "answered", "answered", "closed", "open"]
-    assert history["answer_by"][1].as_py() == date(2024, 9, 1)
+    assert history["answer_by"][1].as_py() == SOON
 
 
 @pytest.mark.parametrize(
@@ -166,6 +170,9 @@ def test_there_is_no_case_of_an_unknown_or_doubtful_name(seen):
         cases.answer,
         lambda case: cases.listed("ms", 2024, statuses="lost"),
         lambda case: cases.notify(case, answer_by="soon"),
+        lambda case: cases.notify(case, answer_by="2024-09-01"),
+        lambda case: cases.notices(case, "notices.csv", answer_by=clock.now().date() - timedelta(days=1)),
+        lambda case: cases.reschedule(case, SOON, "why"),
         lambda case: cases.open_cases("ms", 2024, colours="purple"),
         lambda case: cases.open_cases("ms", 2024, scenarios="there is none"),
         lambda case: cases.notices(case, "notices.docx"),
@@ -309,12 +316,108 @@ def test_a_decision_that_was_changed_in_the_table_is_found_by_the_replay(seen):
     assert cases.verify(case).differences == ("colour was green, and is red when judged again as of then",)
 
 
+def test_decisions_that_cannot_follow_each_other_are_found_by_the_replay(seen):
+    case, other = ids(opened(pids=["1", "2"]))
+    cases.notify([case, other])
+    (_, notified) = cases.history(case).to_pylist()
+    for number, status in ((3, "open"), (4, "notified")):
+        row = {**notified, "number": number, "status": status, "who": "mallory", "answer_by": None}
+        seen.decide(lambda row=row: pa.Table.from_pylist([row], schema=schemas.DECISIONS))
+    assert cases.verify(case).differences == ("decision 3 (open, mallory) cannot follow notified",)
+    gap = {**cases.history(other).to_pylist()[1], "number": 4}
+    seen.decide(lambda: pa.Table.from_pylist([gap], schema=schemas.DECISIONS))
+    assert cases.verify(other).differences == ("decision 3 is not there; number 4 stands in its place",)
+
+
+# -- until when an answer is expected ----------------------------------------------------------------------------------
+
+
+def test_a_day_that_is_past_is_refused_by_name_and_today_is_not(seen):
+    case = ids(opened(pids=["1"]))[0]
+    today = clock.now().date()
+    with pytest.raises(InvalidInputError, match=rf"answer_by=2024-09-01 is past.*: give {today} or a later day"):
+        cases.notify(case, answer_by="2024-09-01")
+    cases.notify(case, answer_by=today)
+    for day in (today - timedelta(days=1), "2023-01-01", "soon"):
+        with pytest.raises(InvalidInputError):
+            cases.reschedule(case, day, "why")
+    with pytest.raises(InvalidInputError, match="say why"):
+        cases.reschedule(case, SOON, " ")
+    assert cases.history(case).num_rows == 2
+
+
+def test_another_day_is_a_decision_of_its_own_and_changes_nothing_else(seen, tmp_path):
+    first, second = ids(opened(pids=["1", "2"]))
+    cases.notify([first, second], answer_by=SOON, who="ann")
+    before = cases.listed("ms", 2024).to_pylist()
+    later = SOON + timedelta(days=14)
+    moved = cases.reschedule([first, second], later, "hay weather", who="bob").to_pylist()
+    assert [(row["status"], row["answer_by"], row["who"], row["note"]) for row in moved] == [
+        ("notified", later, "bob", "hay weather")
+    ] * 2
+    assert [row["notified"] for row in moved] == [row["notified"] for row in before]
+    history = cases.history(first)
+    assert history["answer_by"].to_pylist() == [None, SOON, later]
+    assert history["who"].to_pylist()[1:] == ["ann", "bob"]
+    (file,) = cases.notices(first, tmp_path / "again.parquet", record_it=False)
+    assert gpd.read_parquet(file)["answer_by"].tolist() == [later]
+    assert cases.verify(first).equal
+    cases.answer(first, "mown")
+    with pytest.raises(InvalidInputError, match=r"is answered, by .* and cannot be given another date"):
+        cases.reschedule([second, first], SOON, "why")
+    assert cases.history(second).num_rows == 3
+    cases.notify(first)
+    assert cases.listed("ms", 2024, pids="1")["answer_by"].to_pylist() == [None]
+
+
+def test_who_gives_a_date_without_having_seen_another_is_refused(seen, monkeypatch):
+    case = ids(opened(pids=["1"]))[0]
+    cases.notify(case, answer_by=SOON)
+    look, others = cases.record.check_status, iter([lambda: cases.reschedule(case, SOON, "first", who="bob")])
+
+    def slowly(rows, status):
+        look(rows, status)
+        next(others, lambda: None)()
+
+    monkeypatch.setattr(cases.record, "check_status", slowly)
+    with pytest.raises(InvalidInputError, match=f"meanwhile bob on .* decided on case {case}"):
+        cases.reschedule(case, SOON + timedelta(days=1), "second", who="ann")
+    assert cases.history(case)["note"].to_pylist() == ["", "", "first"]
+
+
+DATES = """
+import sys
+from cbm_lake import cases
+from cbm_lake.errors import InvalidInputError
+for number in range(4):
+    while True:
+        try:
+            cases.reschedule(sys.argv[1], sys.argv[3], f"{sys.argv[2]} {number}", who=sys.argv[2])
+        except InvalidInputError as error:
+            assert "meanwhile" in str(error), error
+        else:
+            break
+"""
+
+
+def test_no_date_that_several_people_give_at_once_is_lost(seen):
+    case = ids(opened(pids=["1"]))[0]
+    cases.notify(case, answer_by=SOON)
+    people = ("ann", "bob", "cleo")
+    running = [subprocess.Popen([sys.executable, "-c", DATES, case, who, f"{SOON}"]) for who in people]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    history = cases.history(case).to_pylist()
+    assert [row["number"] for row in history] == list(range(1, 15))
+    assert {row["note"] for row in history[2:]} == {f"{who} {number}" for who in people for number in range(4)}
+    assert cases.verify(case).equal
+
+
 # -- notices and the command line -------------------------------------------------------------------------------------
 
 
 def test_notices_are_a_table_or_reports_and_recorded_once_they_are_whole(seen, tmp_path):
     names = ids(opened())
-    (file,) = cases.notices(names[:2], tmp_path / "notices.gpkg", answer_by="2024-09-01", who="ann")
+    (file,) = cases.notices(names[:2], tmp_path / "notices.gpkg", answer_by=SOON, who="ann")
     layer = gpd.read_file(file)
     assert sorted(layer["case_id"]) == sorted(names[:2])
     assert layer.geometry.iloc[0].equals(outline(0)) or layer.geometry.iloc[0].equals(outline(1))
@@ -331,12 +434,12 @@ def test_notices_are_a_table_or_reports_and_recorded_once_they_are_whole(seen, t
 
 def test_a_table_of_notices_says_what_the_farmer_needs_and_nothing_of_colleagues(seen, tmp_path):
     case = ids(opened(pids=["1"], who="ann", note="cousin of the mayor"))
-    (file,) = cases.notices(case, tmp_path / "notices.parquet", answer_by="2024-09-01", who="bob", note="be polite")
+    (file,) = cases.notices(case, tmp_path / "notices.parquet", answer_by=SOON, who="bob", note="be polite")
     (row,) = gpd.read_parquet(file).to_dict("records")
     parcel = ["aoi", "year", "pid", "crop_name", "area_m2"]
     assert list(row) == ["case_id", *parcel, "scenario", "colour", "reason", "day", "answer_by", "epsg", "geometry"]
     assert (row["pid"], row["crop_name"], row["area_m2"]) == ("1", "wheat", pytest.approx(10_004))
-    assert (row["reason"], row["answer_by"]) == ("of wheat", date(2024, 9, 1))
+    assert (row["reason"], row["answer_by"]) == ("of wheat", SOON)
     assert not any(word in str(row) for word in ("ann", "bob", "mayor", "polite"))
 
 
@@ -347,12 +450,20 @@ def run(*words):
 def test_a_case_from_light_to_end_on_the_command_line(seen, tmp_path):
     scenario = ["--aoi", "ms", "--year", "2024", "--scenario", "looks as declared"]
     assert "0 cases were opened" in run("open", *scenario).output
-    case = ids(opened(pids=["1"]))[0]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(RULES))
+    own = ["--parameters", str(tmp_path / "rules.yaml"), "--scenario", "is seen", "--pid", "1"]
+    assert "1 case was opened" in run("open", "--aoi", "ms", "--year", "2024", *own).output
+    (case,) = ids(cases.listed("ms", 2024))
+    assert opened(pids=["1"]).num_rows == 0
+    assert cases.history(case)["parameters"][0].as_py() == json.dumps(RULES, sort_keys=True)
     assert case in run("list", "--aoi", "ms", "--format", "csv").output
     assert str(tmp_path / "n.csv") in run("notify", case[:8], "--to", str(tmp_path / "n.csv")).output
+    assert "answer-by" in run("reschedule", case, "--answer-by", "2024-09-01", "--note", "why").output.replace("_", "-")
+    until = run("reschedule", case, "--answer-by", f"{SOON}", "--note", "hay weather")
+    assert f"1 case is to be answered by {SOON}" in until.output
     answer = run("answer", case, "--photo", photo(tmp_path / "a.png", *outline(0).centroid.coords[0]))
     assert "photo a.png: it was taken" in answer.output
-    assert "1 cases are closed" in run("close", case, "--outcome", "conforming").output
-    assert "1 cases are open again" in run("reopen", case, "--note", "why").output
+    assert "1 case is closed" in run("close", case, "--outcome", "conforming").output
+    assert "1 case is open again" in run("reopen", case, "--note", "why").output
     verified = run("verify", case)
     assert (verified.exit_code, "all is as it was recorded" in verified.output) == (0, True)

@@ -1,6 +1,8 @@
 """What the EXIF of photos says, and what speaks against it; distances beside those of a plane."""
 
 import io
+import os
+import tempfile
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -144,15 +146,97 @@ def test_equal_pixels_are_known_whatever_the_exif_says(tmp_path):
     assert picture(tmp_path / "c.png", 7.001, 52.0, colour=(1, 2, 3), kind="PNG").pixels_sha256 != first.pixels_sha256
 
 
-def test_what_is_no_photo_is_refused_by_name(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff not a photo")
-    (tmp_path / "b.jpg").write_bytes(b"")
+def jpeg(size=(300, 300)):
     whole = io.BytesIO()
-    Image.new("RGB", (300, 300), (9, 9, 9)).save(whole, "JPEG")
-    (tmp_path / "c.jpg").write_bytes(whole.getvalue()[:700])
-    Image.new("RGB", (8, 8)).save(tmp_path / "d.gif")
-    for name in ("a.jpg", "b.jpg", "c.jpg", "d.gif"):
-        with pytest.raises(InvalidInputError, match=name):
-            photos.read(tmp_path / name)
+    Image.new("RGB", size, (9, 9, 9)).save(whole, "JPEG")
+    return whole.getvalue()
+
+
+BROKEN = {
+    "empty.jpg": (b"", "is empty"),
+    "note.txt": (b"mown on 3 July", "is no photo; give JPEG, TIFF, PNG or WebP"),
+    "page.jpg": (b"<html>not found</html>", "is no photo"),
+    "notice.pdf": (b"%PDF-1.7 ...", "is no photo"),
+    "begun.jpg": (b"\xff\xd8\xff not a photo", "begins as a JPEG but is none"),
+    "iphone.heic": (
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        "is HEIC or AVIF, which is not read; save the photo as JPEG",
+    ),
+    "new.avif": (b"\0\0\0\x18ftypavif\0\0\0\0mif1", "is HEIC or AVIF"),
+    "cut.jpg": (jpeg()[:700], "is a photo that is cut off or damaged"),
+    "cut.png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x10", "cut off|no photo"),
+    "a.gif": (b"GIF89a", "is no photo"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_photo_is_refused_in_a_plain_line(tmp_path, name):
+    content, reason = BROKEN[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidInputError, match=reason) as refused:
+        photos.read(tmp_path / name)
+    text = str(refused.value)
+    assert name in text
+    assert "\n" not in text
+    assert "object at" not in text
+    assert "BytesIO" not in text
+
+
+def test_what_is_no_file_of_a_photo_is_refused_by_what_it_is(tmp_path):
+    for path, reason in (
+        (tmp_path, "is a folder"),
+        ("https://x.org/a.jpg", "is an address; download"),
+        ("a\0.jpg", "no name"),
+    ):
+        with pytest.raises(InvalidInputError, match=reason):
+            photos.read(path)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(InvalidInputError, match="is no file"):
+        photos.read(tmp_path / "pipe.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "gone.jpg")
+    with pytest.raises(SourceError, match="to which a link leads that has lost its file"):
+        photos.read(tmp_path / "link.jpg")
     with pytest.raises(SourceError, match=r"none\.jpg"):
         photos.read(tmp_path / "none.jpg")
+    with (tmp_path / "big.jpg").open("wb") as file:
+        file.truncate(photos.LARGEST + 1)
+    with pytest.raises(InvalidInputError, match="larger than 50 MB"):
+        photos.read(tmp_path / "big.jpg")
+    (tmp_path / "real.jpg").write_bytes(jpeg())
+    (tmp_path / "good.jpg").symlink_to(tmp_path / "real.jpg")
+    assert photos.read(tmp_path / "good.jpg").name == "good.jpg"
+
+
+def test_an_image_of_more_pixels_than_a_camera_has_is_refused(tmp_path):
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "huge.png")
+    with pytest.raises(InvalidInputError, match="has more pixels than any camera's photo"):
+        photos.read(tmp_path / "huge.png")
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=60, deadline=None)
+def test_exif_of_any_bytes_refuses_no_photo(exif):
+    whole = io.BytesIO()
+    Image.new("RGB", (8, 6)).save(whole, "JPEG", exif=b"Exif\0\0" + exif)
+    with tempfile.NamedTemporaryFile(suffix=".jpg") as file:
+        file.write(whole.getvalue())
+        file.flush()
+        photo = photos.read(file.name)
+    assert photo.lon is None or -180 <= photo.lon <= 180
+    assert "\n" not in " ".join(photo.oddities)
+
+
+def test_what_exif_says_that_means_nothing_is_said(tmp_path):
+    clock = {0x9003: "3 July"}
+    photo = picture(
+        tmp_path / "a.jpg", 7.0, 52.0, gps={2: (IFDRational(0, 0),) * 3, 17: IFDRational(400)}, inside=clock
+    )
+    assert photo.oddities == (
+        "the place that it says is none",
+        "the direction that it says is none, 0 to 360 degrees",
+        "the time that it says is none: '3 July'",
+    )
+    assert photos.judge(photo, PARCEL, 2024, ASKED, NOW).contradictions[:3] == photo.oddities
+    assert picture(tmp_path / "b.jpg", -71.5, -33.4, inside=CLOCK).oddities == ()
+    (tmp_path / "c.jpg").write_bytes(jpeg())
+    assert photos.read(tmp_path / "c.jpg").oddities == ()

@@ -294,6 +294,14 @@ def test_the_command_writes_a_geopackage_and_a_figure_and_says_how_many_there_ar
     assert (tmp_path / "p.png").stat().st_size > 10_000
 
 
+def test_a_figure_has_the_scale_of_its_ndvi_for_each_event(planted):
+    lake, _, found = planted
+    pid = parts_of(found)["pid"][0].as_py()
+    figure = markers.show_parts(truth.AOI, truth.YEAR, pid, lake=lake)
+    events = {row["date_start"] for row in found.to_pylist() if row["pid"] == pid}
+    assert [axes.get_xlabel() for axes in figure.axes].count("NDVI") == len(events)
+
+
 def test_a_figure_is_of_one_parcel_and_of_one_that_has_parts(planted, tmp_path):
     lake, there, _ = planted
     nothing = next(pid for pid, each in there.items() if each.happened == "nothing")

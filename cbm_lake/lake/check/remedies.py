@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
 
+from cbm_lake import cards
+from cbm_lake.cards.maskrule import MaskRule
 from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.lake import queries
 from cbm_lake.lake.check.looking import Row
@@ -28,6 +31,26 @@ class _Run(NamedTuple):
     bands: tuple[str, ...]
     rule: str
     cube: bool
+    statistics: tuple[str, ...]
+    indices: tuple[str, ...]
+    mask: str | None
+
+    @classmethod
+    def of(cls, row: Row) -> _Run:
+        """That of a row of check.commands."""
+        lists = {name: tuple(row[name] or ()) for name in ("bands", "statistics", "indices")}
+        return cls(**{**{name: row[name] for name in cls._fields}, **lists})
+
+    def command(self, first: str, last: str) -> str:
+        """What extracts the scenes of some days again by the same rule."""
+        words = ["cbm-lake", "extract", self.card, "--start", first, "--end", last]
+        words += ["--aoi", self.aoi, "--year", str(self.year)]
+        words += ["--ptype", self.ptype] if self.ptype else []
+        for option in ("bands", "statistics", "indices"):
+            names = getattr(self, option)
+            words += [f"--{option}", ",".join(names)] if names else []
+        words += [*_of_rule(PixelRule.parse(self.rule)), *_of_mask(self.card, self.mask)]
+        return shlex.join([*words, "--again", *([] if self.cube else ["--no-cube"])])
 
 
 @dataclass(frozen=True)
@@ -68,27 +91,40 @@ class Remedies:
         )
 
     def _joined(self, rows: Iterable[Row]) -> str:
-        commands = list(dict.fromkeys(_commands(list(rows))))
+        commands = list(dict.fromkeys(self._commands({id(row) for row in rows})))
         if not commands:
             return "extract again, with --again, what it is of"
         text = " and ".join(f"`{command}`" for command in commands[:_MOST])
         more = len(commands) - _MOST
         return f"run {text}{f' and the same for {more} more; check again names them' if more > 0 else ''}"
 
+    def _commands(self, asked: set[int]) -> Iterator[str]:
+        """One command for the scenes of successive days over a parcel set that were extracted alike.
 
-def _commands(rows: list[Row]) -> Iterable[str]:
-    """One command for all scenes of a card over a parcel set that were extracted alike."""
-    groups: dict[_Run, list[str]] = {}
-    for row in rows:
-        run = _Run(*(row[name] for name in _Run._fields))._replace(bands=tuple(row["bands"] or ()))
-        groups.setdefault(run, []).append(row["day"] or "DAY")
-    for run, days in groups.items():
-        words = ["cbm-lake", "extract", run.card, "--start", min(days), "--end", max(days)]
-        words += ["--aoi", run.aoi, "--year", str(run.year)]
-        words += ["--ptype", run.ptype] if run.ptype else []
-        words += ["--bands", ",".join(run.bands)] if run.bands else []
-        rule = PixelRule.parse(run.rule)
-        words += ["--rule", rule.method] if rule.method != "centre" else []
-        words += ["--inner-buffer", f"{rule.inner_buffer:g}"] if rule.inner_buffer else []
-        words += ["--correct-shift"] if any(rule.moved) else []
-        yield shlex.join([*words, "--again", *([] if run.cube else ["--no-cube"])])
+        No scene that was extracted otherwise lies between them: it would be extracted again by their rule.
+        """
+        by_set = sorted(
+            self.done, key=lambda row: (row["card"], row["aoi"], row["year"], row["ptype"], row["day"] or "")
+        )
+        for run, group in groupby(by_set, _Run.of):
+            days = [row["day"] or "DAY" for row in group if id(row) in asked]
+            if days:
+                yield run.command(days[0], days[-1])
+
+
+def _of_rule(rule: PixelRule) -> list[str]:
+    """The options of `extract` for a pixel rule."""
+    words = ["--rule", rule.method] if rule.method != "centre" else []
+    words += ["--inner-buffer", repr(rule.inner_buffer).removesuffix(".0")] if rule.inner_buffer else []
+    return [*words, *(["--correct-shift"] if any(rule.moved) else [])]
+
+
+def _of_mask(card: str, mask: str | None) -> list[str]:
+    """The options of `extract` for a mask of clear pixels, as the ledger states it."""
+    if cards.get(card).classification is None:
+        return []
+    if not mask:
+        return ["--no-clear"]
+    rule = MaskRule.parse(mask)
+    words = ["--dilate", str(rule.dilate)] if rule.dilate else []
+    return [*words, *(["--mask", rule.other] if rule.other else [])]
