@@ -1,20 +1,21 @@
 """Who truly breaks the rule of a scenario: of the sample its generator knows, on the Swiss plots people looked.
 
-A parcel breaks it wholly, or on a part only: fields of two crops, of which one does as declared. Parcels that are not
-named comply. Of scenarios without an entry nothing is known.
+A parcel breaks it wholly, or on a part only: fields of two crops, of which one does as declared. Of meadows that were
+not mown those are told apart that were grazed. Parcels that are not named comply. Of scenarios without an entry nothing
+is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import TypeAlias
 
 import pandas as pd
 
 Broken: TypeAlias = Mapping[str, Mapping[str, str]]
-"""By scenario: how much of each parcel breaks its rule, WHOLLY or PARTLY."""
-WHOLLY, PARTLY = "wholly", "partly"
+"""By scenario: how each parcel breaks its rule, one of the next three."""
+WHOLLY, GRAZED, PARTLY = "wholly", "wholly, but grazed", "on a part"
 DUE_OF_MOWING = (9, 15)
 """Month and day on which "grassland is mown" is judged."""
 
@@ -50,7 +51,8 @@ _COMPLIES: Mapping[str, Callable[[str, str, set[str]], bool]] = {
 _TILLED = {"sowing", "harvest", "ploughing"}
 
 
-def of_meadows(pids: Iterable[str], observed: pd.DataFrame, year: int) -> Broken:
-    """Meadows on which no mowing was observed up to the due date; observed: pid, date."""
+def of_meadows(plots: pd.DataFrame, observed: pd.DataFrame, year: int) -> Broken:
+    """Meadows on which no mowing was observed up to the due date; plots: pid, grazed; observed: pid, date."""
     mown = set(observed.pid[observed.date <= date(year, *DUE_OF_MOWING)])
-    return {"grassland is mown": {pid: WHOLLY for pid in pids if pid not in mown}}
+    rows = plots[~plots.pid.isin(mown)]
+    return {"grassland is mown": {row.pid: GRAZED if row.grazed else WHOLLY for row in rows.itertuples()}}
