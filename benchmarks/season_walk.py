@@ -1,10 +1,11 @@
 """Walk one season of the demonstration night by night, and draw the pictures of docs/season.md.
 
-    python -m benchmarks.season_walk [docs/images] [--size 320] [--dates 24]
+    python -m benchmarks.season_walk [docs/images] [--size 320] [--dates 24] [--nights FILE]
 
 Images of the demonstration are there from the start; their STAC items come one by one. After each new Sentinel-2 image
 the night is run (`season.run`) with what has come by then, radar too, and what it did and what the lights are then is
-noted. Drawn are the colours of each scenario from night to night, maps of some nights, and what each night cost.
+noted, in --nights too, from which a later call draws without walking. Drawn are the colours of each scenario from night
+to night, maps of some nights, and what each night cost.
 """
 
 from __future__ import annotations
@@ -74,27 +75,71 @@ class Night:
     """Colour by parcel and scenario."""
 
 
+@dataclass(frozen=True)
+class Walked:
+    """All nights of a season, and the parcels' geometries."""
+
+    nights: Sequence[Night]
+    outlines: dict[str, shapely.Geometry]
+
+    @classmethod
+    def of_sample(cls, size: int, dates: int) -> Walked:
+        """Walk a generated season; a line for each night is printed."""
+        with tempfile.TemporaryDirectory() as name:
+            os.environ["CBM_LAKE_HOME"] = name
+            folder = Path(name)
+            sample.write(folder / "sample", size=size, dates=dates)
+            (folder / "season.yaml").write_text(FILE.format(aoi=AOI, year=YEAR))
+            lake = open_lake()
+            nights = []
+            for night in walk(folder, lake):
+                nights.append(night)
+                seconds, counts = sum(night.seconds.values()), dict(Counter(night.lights.values()))
+                print(f"{night.day} {night.scenes:3} scenes {seconds:6.1f} s", counts, flush=True)
+            return cls(nights, outlines(lake))
+
+    @classmethod
+    def read(cls, path: Path) -> Walked:
+        """What `write` left."""
+        known = json.loads(path.read_text())
+        nights = []
+        for row in known["nights"]:
+            colours = {(pid, scenario): colour for pid, scenario, colour in row["lights"]}
+            nights.append(Night(date.fromisoformat(row["day"]), row["seconds"], row["scenes"], colours))
+        return cls(nights, {pid: shapely.from_wkt(text) for pid, text in known["outlines"].items()})
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON."""
+        nights = [
+            {
+                "day": str(night.day),
+                "seconds": night.seconds,
+                "scenes": night.scenes,
+                "lights": [[*key, colour] for key, colour in night.lights.items()],
+            }
+            for night in self.nights
+        ]
+        shapes = {pid: shapely.to_wkt(shape) for pid, shape in self.outlines.items()}
+        path.write_text(json.dumps({"nights": nights, "outlines": shapes}))
+
+
 def main() -> None:
     """Walk, print a line for each night, and draw."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     arguments.add_argument("images", type=Path, nargs="?", default=Path("docs/images"))
     arguments.add_argument("--size", type=int, default=320)
     arguments.add_argument("--dates", type=int, default=24)
+    arguments.add_argument("--nights", type=Path, help="file of what was walked")
     options = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        os.environ["CBM_LAKE_HOME"] = name
-        folder = Path(name)
-        sample.write(folder / "sample", size=options.size, dates=options.dates)
-        (folder / "season.yaml").write_text(FILE.format(aoi=AOI, year=YEAR))
-        lake = open_lake()
-        nights = []
-        for night in walk(folder, lake):
-            nights.append(night)
-            counts = Counter(night.lights.values())
-            print(f"{night.day} {night.scenes:3} scenes {sum(night.seconds.values()):6.1f} s", dict(counts), flush=True)
-        draw_colours(nights, options.images / "season_colours.png")
-        draw_maps(nights, outlines(lake), options.images / "season_maps.png")
-        draw_cost(nights, options.images / "season_cost.png")
+    if options.nights is not None and options.nights.exists():
+        walked = Walked.read(options.nights)
+    else:
+        walked = Walked.of_sample(options.size, options.dates)
+        if options.nights is not None:
+            walked.write(options.nights)
+    draw_colours(walked.nights, options.images / "season_colours.png")
+    draw_maps(walked.nights, walked.outlines, options.images / "season_maps.png")
+    draw_cost(walked.nights, options.images / "season_cost.png")
 
 
 def walk(folder: Path, lake: Lake) -> Iterator[Night]:
