@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import history, rules
+from cbm_lake.markers import history, partial, rules
 from cbm_lake.markers.claims import NEVER, Claims
 from cbm_lake.markers.events import Events
 from cbm_lake.markers.finding import dates, part_of
+from cbm_lake.markers.groups import PARTIAL
 from cbm_lake.markers.history import History
 from cbm_lake.markers.judging import PEERS, Case, looks_asked, marker_names, settled
 from cbm_lake.markers.kernels import FIELDS
@@ -114,6 +115,7 @@ class Court:
         said = [self._said(scenario, judged, number) for number in range(len(judged.parcels))]
         there = np.flatnonzero([one is not None for one in said])
         colour, reason = zip(*(one for one in said if one is not None), strict=True) if len(there) else ((), ())
+        reason = _with_areas(judged, scenario, reason, there)
         details = _details(judged, scenario, np.isin(colour, ("not yet due", "cannot be seen")), there)
         seen, rows = self.case.history, pa.array(judged.parcels[there])
         return pa.table(
@@ -239,6 +241,20 @@ def _counted(judged: _Judged, scenario: Scenario, number: int) -> Flags:
     return rules.counted(judged.evidence, scenario.rules[number], judged.days.first[number], judged.days.last[number])
 
 
+def _with_areas(judged: _Judged, scenario: Scenario, reasons: Sequence[str], there: Ints) -> list[str]:
+    """The reasons of the parcels `there`; where a rule over parts of parcels decided, with the area of the part."""
+    areas: dict[int, str] = {}
+    for number, rule in enumerate(scenario.rules):
+        if rule.marker in PARTIAL:
+            decided = (judged.rule == number)[judged.evidence.parcel]
+            areas |= partial.areas(judged.evidence, _counted(judged, scenario, number) & decided)
+    own = {rule.reason for rule in scenario.rules if rule.marker in PARTIAL}
+    return [
+        f"{reason}: {areas[parcel]}" if reason in own and parcel in areas else reason
+        for parcel, reason in zip(there.tolist(), reasons, strict=True)
+    ]
+
+
 def _details(judged: _Judged, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
     """The columns events, date_start, date_end and confidence; null where `nothing` is judged."""
     parcels = len(judged.parcels)
@@ -302,7 +318,8 @@ def court_of(
     attributes = lake.query("markers.attributes", **key)
     attributes = attributes.take(pc.index_in(seen.pids, attributes["pid"].combine_chunks()))
     compared = _compared(rows, seen)
-    return Court(Case(seen, _peers(rows, seen.pids)), attributes, Claims(lake, parcels, seen.pids), judged, compared)
+    case = Case(seen, _peers(rows, seen.pids), partial.read(lake, parcels, seen.pids, pids))
+    return Court(case, attributes, Claims(lake, parcels, seen.pids), judged, compared)
 
 
 def last_day(lake: Lake, parcels: ParcelSet) -> date | None:
