@@ -1,4 +1,4 @@
-"""Work on a part of a parcel only, as markers that rules of scenarios count: of the table `parts`, where it is there."""
+"""Work on a part of a parcel only, as markers that rules of scenarios count: of the table `parts`, if there is one."""
 
 from __future__ import annotations
 
