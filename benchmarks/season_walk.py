@@ -24,6 +24,7 @@ from typing import Any, Final
 import matplotlib as mpl
 
 mpl.use("Agg")
+import matplotlib.dates
 import matplotlib.pyplot as plt
 import numpy as np
 import shapely
@@ -32,16 +33,19 @@ from cbm_lake import markers, season
 from cbm_lake.demo import sample
 from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.markers.parameters import read
 
 AOI, YEAR = "demo", 2024
 CARDS: Final = ("s2", "bs", "c6")
 COLOURS: Final = {
-    "green": "#3a9b4c",
-    "yellow": "#e8c22e",
-    "red": "#cc3b33",
-    "not yet due": "#c9ced6",
-    "cannot be seen": "#8fb7d8",
+    "green": "#009e73",
+    "yellow": "#f0e442",
+    "red": "#d55e00",
+    "not yet due": "#d5d9df",
+    "cannot be seen": "#56b4e9",
 }
+"""Colours that all eyes tell apart: Okabe and Ito (2008), Color Universal Design; what is red is hatched, too."""
+HATCHES: Final = {"red": "////"}
 STEPS: Final = ("parcels", "catalogue", "extract", "guard", "markers", "lights", "export", "compact")
 MAPS: Final = 4
 FILE = """
@@ -187,20 +191,39 @@ def outlines(lake: Lake) -> dict[str, shapely.Geometry]:
 
 
 def draw_colours(nights: Sequence[Night], path: Path) -> None:
-    """The number of parcels of each colour from night to night, scenario by scenario."""
+    """The number of parcels of each colour from night to night, scenario by scenario, and the due date of each."""
     scenarios = list(dict.fromkeys(scenario for night in nights for _, scenario in night.lights))
     figure, axes = plt.subplots(len(scenarios), 1, figsize=(9, 1.7 * len(scenarios) + 0.6), sharex=True, squeeze=False)
     days = [night.day for night in nights]
     for axis, scenario in zip(axes[:, 0], scenarios, strict=True):
         counted = [Counter(one for (_, of), one in night.lights.items() if of == scenario) for night in nights]
         counts = np.array([[night[colour] for night in counted] for colour in COLOURS])
-        axis.stackplot(days, counts, colors=COLOURS.values(), step="post", labels=COLOURS, linewidth=0)
+        areas = axis.stackplot(days, counts, colors=COLOURS.values(), step="post", labels=COLOURS, linewidth=0)
+        for area, colour in zip(areas, COLOURS, strict=True):
+            area.set(hatch=HATCHES.get(colour), edgecolor="white")
+        axis.axvline(due_of(scenario, days[0].year), color="black", linewidth=1, linestyle="--")
         axis.set_ylabel("parcels")
         axis.set_title(scenario, loc="left", fontsize=9)
         axis.set_xlim(days[0], days[-1])
-    axes[0, 0].legend(ncols=5, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.15), frameon=False)
-    figure.tight_layout()
+        axis.set_ylim(0, counts.sum(axis=0).max())
+        axis.xaxis.set_major_formatter(mpl.dates.DateFormatter("%-d %b"))
+    figure.legend(handles=legend(), ncols=5, fontsize=8, loc="upper center", frameon=False)
+    figure.tight_layout(rect=(0, 0, 1, 0.96))
     figure.savefig(path, dpi=110)
+
+
+def due_of(scenario: str, year: int) -> date:
+    """The day on which a scenario is judged, the same for all parcels."""
+    (due,) = read().scenarios[scenario].due or ()
+    return date.fromisoformat(f"{year}-{due.day}")
+
+
+def legend() -> list[mpl.patches.Patch]:
+    """A patch for each colour of a light."""
+    return [
+        mpl.patches.Patch(facecolor=colour, edgecolor="white", hatch=HATCHES.get(name), label=name)
+        for name, colour in COLOURS.items()
+    ]
 
 
 def draw_maps(nights: Sequence[Night], shapes: dict[str, shapely.Geometry], path: Path) -> None:
@@ -210,13 +233,14 @@ def draw_maps(nights: Sequence[Night], shapes: dict[str, shapely.Geometry], path
     for axis, night in zip(axes, chosen, strict=True):
         colours = {pid: colour for (pid, scenario), colour in night.lights.items() if scenario != "looks as declared"}
         for pid, shape in shapes.items():
+            name = colours.get(pid, "")
+            look = {"facecolor": COLOURS.get(name, "#f2f2f0"), "edgecolor": "white", "hatch": HATCHES.get(name)}
             for part in shapely.get_parts(shape):
-                axis.fill(*part.exterior.xy, color=COLOURS.get(colours.get(pid, ""), "#f2f2f0"), linewidth=0)
+                axis.fill(*part.exterior.xy, linewidth=0.5, **look)
         axis.set_title(f"{night.day:%d %B}", fontsize=9)
         axis.set_aspect("equal")
         axis.set_axis_off()
-    handles = [mpl.patches.Patch(color=colour, label=name) for name, colour in COLOURS.items()]
-    figure.legend(handles=handles, ncols=5, fontsize=8, loc="lower center", frameon=False)
+    figure.legend(handles=legend(), ncols=5, fontsize=8, loc="lower center", frameon=False)
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.savefig(path, dpi=110)
 
