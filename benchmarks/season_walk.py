@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import matplotlib as mpl
 
@@ -46,6 +46,7 @@ COLOURS: Final = {
 }
 """Colours that all eyes tell apart: Okabe and Ito (2008), Color Universal Design; what is red is hatched, too."""
 HATCHES: Final = {"red": "////"}
+Row: TypeAlias = dict[str, Any]
 STEPS: Final = ("parcels", "catalogue", "extract", "guard", "markers", "lights", "export", "compact")
 MAPS: Final = 4
 FILE = """
@@ -243,6 +244,30 @@ def draw_maps(nights: Sequence[Night], shapes: dict[str, shapely.Geometry], path
     figure.legend(handles=legend(), ncols=5, fontsize=8, loc="lower center", frameon=False)
     figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.savefig(path, dpi=110)
+
+
+def draw_evidence(lights: Sequence[Row], rests_on: Sequence[Sequence[Row]], path: Path) -> None:
+    """What some lights rest on: clear looks, and the markers that count, each from its first day to its last.
+
+    Args:
+        lights: rows of `markers.traffic_light`.
+        rests_on: rows of `markers.evidence` for each of these.
+        path: of the picture.
+    """
+    figure, axes = plt.subplots(len(lights), 1, figsize=(9, 2.1 * len(lights)), sharex=True, squeeze=False)
+    for axis, light, rows in zip(axes[:, 0], lights, rests_on, strict=True):
+        looks = sorted((row["date_main"], row["value_1"]) for row in rows if row["marker"] == "look")
+        axis.plot(*zip(*looks, strict=True), color="#1f2a37", marker="o", markersize=4, linewidth=1)
+        for row in rows:
+            if row["marker"] != "look":
+                look = {"color": COLOURS[light["colour"]], "alpha": 0.5, "hatch": HATCHES.get(light["colour"])}
+                axis.axvspan(row["date_start"], row["date_end"], **look)
+        axis.axvline(light["due"], color="black", linewidth=1, linestyle="--")
+        axis.set(ylim=(0, 1), ylabel="NDVI")
+        axis.set_title(f"{light['pid']}: {light['colour']}, {light['reason']}", loc="left", fontsize=9)
+        axis.xaxis.set_major_formatter(mpl.dates.DateFormatter("%-d %b"))
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
 
 
 def draw_cost(nights: Sequence[Night], path: Path) -> None:
