@@ -28,6 +28,8 @@ import matplotlib.dates
 import matplotlib.pyplot as plt
 import numpy as np
 import shapely
+from matplotlib.figure import Figure
+from PIL import Image
 
 from cbm_lake import markers, season
 from cbm_lake.demo import sample
@@ -210,7 +212,7 @@ def draw_colours(nights: Sequence[Night], path: Path) -> None:
         axis.xaxis.set_major_formatter(mpl.dates.DateFormatter("%-d %b"))
     figure.legend(handles=legend(), ncols=5, fontsize=8, loc="upper center", frameon=False)
     figure.tight_layout(rect=(0, 0, 1, 0.96))
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 def due_of(scenario: str, year: int) -> date:
@@ -230,20 +232,20 @@ def legend() -> list[mpl.patches.Patch]:
 def draw_maps(nights: Sequence[Night], shapes: dict[str, shapely.Geometry], path: Path) -> None:
     """The parcels in the colours of the scenario of their crop, after some of the nights."""
     chosen = [nights[index] for index in np.linspace(len(nights) // 5, len(nights) - 1, MAPS).astype(int)]
-    figure, axes = plt.subplots(1, len(chosen), figsize=(3 * len(chosen), 3.5))
-    for axis, night in zip(axes, chosen, strict=True):
+    figure, axes = plt.subplots(2, len(chosen) // 2, figsize=(8, 8.6))
+    for axis, night in zip(axes.flat, chosen, strict=True):
         colours = {pid: colour for (pid, scenario), colour in night.lights.items() if scenario != "looks as declared"}
         for pid, shape in shapes.items():
             name = colours.get(pid, "")
             look = {"facecolor": COLOURS.get(name, "#f2f2f0"), "edgecolor": "white", "hatch": HATCHES.get(name)}
             for part in shapely.get_parts(shape):
                 axis.fill(*part.exterior.xy, linewidth=0.5, **look)
-        axis.set_title(f"{night.day:%d %B}", fontsize=9)
+        axis.set_title(f"{night.day:%-d %B}", fontsize=10)
         axis.set_aspect("equal")
         axis.set_axis_off()
     figure.legend(handles=legend(), ncols=5, fontsize=8, loc="lower center", frameon=False)
-    figure.tight_layout(rect=(0, 0.07, 1, 1))
-    figure.savefig(path, dpi=110)
+    figure.tight_layout(rect=(0, 0.04, 1, 1), pad=0.3)
+    save(figure, path)
 
 
 def draw_evidence(lights: Sequence[Row], rests_on: Sequence[Sequence[Row]], path: Path) -> None:
@@ -267,7 +269,16 @@ def draw_evidence(lights: Sequence[Row], rests_on: Sequence[Sequence[Row]], path
         axis.set_title(f"{light['pid']}: {light['colour']}, {light['reason']}", loc="left", fontsize=9)
         axis.xaxis.set_major_formatter(mpl.dates.DateFormatter("%-d %b"))
     figure.tight_layout()
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture with few colours, and so a small file."""
     figure.savefig(path, dpi=100)
+    plt.close(figure)
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE)
+    few.save(path, optimize=True)
 
 
 def draw_cost(nights: Sequence[Night], path: Path) -> None:
@@ -285,7 +296,7 @@ def draw_cost(nights: Sequence[Night], path: Path) -> None:
     axis.set_title("what each night took; above it the number of scenes that it extracted", fontsize=9, loc="left")
     axis.legend(ncols=4, fontsize=7, frameon=False)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    save(figure, path)
 
 
 if __name__ == "__main__":
