@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from cbm_lake.errors import InvalidInputError, NotFoundError, counted
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import history, rules
+from cbm_lake.markers import history, partial, rules
 from cbm_lake.markers.claims import NEVER, Claims
 from cbm_lake.markers.claimvalues import Texts
 from cbm_lake.markers.detectors import claimed_by
 from cbm_lake.markers.events import Events
 from cbm_lake.markers.finding import dates, part_of
+from cbm_lake.markers.groups import PARTIAL
 from cbm_lake.markers.history import History
 from cbm_lake.markers.judging import PEERS, Case, marker_names, settled
 from cbm_lake.markers.kernels import FIELDS
@@ -121,7 +122,8 @@ class Court:
         said = [_final(scenario, judged, number) for number in range(len(judged.parcels))]
         there = np.flatnonzero([one is not None for one in said])
         rows = [one for one in said if one is not None]
-        colour, reason = [one.colour for one in rows], [one.reason for one in rows]
+        colour = [one.colour for one in rows]
+        reason = _with_areas(judged, scenario, [one.reason for one in rows], there)
         details = _details(judged, scenario, np.isin(colour, (NOT_YET_DUE, CANNOT_BE_SEEN)), there)
         details["due"] = dates(np.array([one.due for one in rows], np.float64))
         details["turned"] = dates(np.array([np.nan if one.turned == NEVER else one.turned for one in rows], np.float64))
@@ -243,6 +245,20 @@ def counted_by(judged: Judged, scenario: Scenario, number: int) -> Flags:
     return rules.counted(judged.evidence, scenario.rules[number], judged.days.first[number], judged.days.last[number])
 
 
+def _with_areas(judged: Judged, scenario: Scenario, reasons: Sequence[str], there: Ints) -> list[str]:
+    """The reasons of the parcels `there`; where a rule over parts of parcels decided, with the area of the part."""
+    areas: dict[int, str] = {}
+    for number, rule in enumerate(scenario.rules):
+        if rule.marker in PARTIAL:
+            decided = (judged.rule == number)[judged.evidence.parcel]
+            areas |= partial.areas(judged.evidence, counted_by(judged, scenario, number) & decided)
+    own = {rule.reason for rule in scenario.rules if rule.marker in PARTIAL}
+    return [
+        f"{reason}: {areas[parcel]}" if reason in own and parcel in areas else reason
+        for parcel, reason in zip(there.tolist(), reasons, strict=True)
+    ]
+
+
 def _details(judged: Judged, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
     """The columns events, date_start, date_end and confidence; null where `nothing` is judged."""
     parcels = len(judged.parcels)
@@ -306,7 +322,8 @@ def court_of(
     attributes = lake.query("markers.attributes", **key)
     attributes = attributes.take(pc.index_in(seen.pids, attributes["pid"].combine_chunks()))
     compared = _compared(rows, seen)
-    return Court(Case(seen, _peers(rows, seen.pids)), attributes, Claims(lake, parcels, seen.pids), judged, compared)
+    case = Case(seen, _peers(rows, seen.pids), partial.read(lake, parcels, seen.pids, pids))
+    return Court(case, attributes, Claims(lake, parcels, seen.pids), judged, compared)
 
 
 def _as_day(day: date | str) -> date:

@@ -11,6 +11,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Days = Annotated[int, Field(ge=0)]
 EPOCH: Final = date(1970, 1, 1)
+PARTIAL: Final = ("mown_part", "ploughed_part", "harvested_part")
+"""Markers of work on a part of a parcel only: of the table `parts`, not of a detector."""
 
 
 class Group(BaseModel):

@@ -16,7 +16,7 @@ from cbm_lake.cards import scene_classes
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files.documents import parse_yaml, read_yaml
 from cbm_lake.markers.detectors import KINDS, DetectorModel, checked, with_values
-from cbm_lake.markers.groups import EPOCH, Days, MonthDay, Positive, Season, Share
+from cbm_lake.markers.groups import EPOCH, PARTIAL, Days, MonthDay, Positive, Season, Share
 from cbm_lake.markers.groups import Group as _Group
 from cbm_lake.markers.kinds import CLAIM
 
@@ -218,6 +218,8 @@ class Rule(_Group):
     def _counts_a_marker(self) -> Rule:
         if (self.marker is None) != (self.at_least is None and self.at_most is None):
             raise ValueError("a rule that names a marker says at_least or at_most how many, and the other way round")
+        if self.marker in PARTIAL and self.colour != "yellow":
+            raise ValueError(f"a rule that counts {self.marker} is yellow: parts may be searched later, or again")
         return self
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import memory
+from cbm_lake.markers.finding import part_of
 from cbm_lake.markers.parameters import Parameters
 from cbm_lake.season.differences import compared
 
@@ -29,12 +30,14 @@ class Basis:
     parcels: str
     how: str
     """The parameters, scenarios included."""
+    parts: int = 0
+    """How often parts of parcels were written."""
 
     @classmethod
     def now(cls, lake: Lake, parcels: ParcelSet, parameters: Parameters, scenarios: Iterable[str]) -> Basis:
         """What it holds now."""
         how = memory.digest([parameters.model_dump_json(), *scenarios])
-        return cls(memory.scenes(lake, parcels), parcels.version, how)
+        return cls(memory.scenes(lake, parcels), parcels.version, how, lake.puts("divided", part_of(parcels)))
 
     @classmethod
     def read(cls, text: str) -> Basis:
@@ -61,6 +64,8 @@ def with_causes(
             general.append(f"parcels loaded anew (version {basis.parcels})")
         if former.how != basis.how:
             general.append("other parameters or scenarios")
+        if former.parts != basis.parts:
+            general.append("parts of parcels searched")
         done, tables = _happened(former, basis, lake, parcels)
         over += tables
     kinds = pa.schema([(name, pa.string()) for name in ("card", "scene", "what")])

@@ -1,12 +1,14 @@
 """Changes of lights, markers and scenes: each once, with its cause, and all of them are the present state."""
 
 import json
+import logging
+import mmap
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from cbm_lake.season import differences
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
+log = logging.getLogger(__name__)
 HOW = {"peers": {"least": 3}, "clear": {"dates": 3}}
 KEY = ("kind", "pid", "scenario", "marker", "number", "card", "scene")
 WRITES = [(Table, name) for name in ("put", "append", "append_next")] + [(Store, "write_as"), (Store, "discard_old")]
@@ -287,22 +290,47 @@ test_changes.serve()
 
 
 def serve():
-    """Fork for every line of standard input (folder, number, seconds): the child runs a night, or is killed by then."""
+    """Fork for every line of standard input (folder, number, seconds, step): the child runs a night, or is killed.
+
+    It is killed when the seconds are over, or at a step: every write of the store is one before it and one after. What
+    is answered is how the child ended, and how many steps it had begun.
+    """
     from cbm_lake.markers import finding  # imported before any child, which then dies at its work
     from cbm_lake.season import recording
 
     assert finding
     assert recording
+    steps = mmap.mmap(-1, 1)
     for line in sys.stdin:
-        url, number, seconds = json.loads(line)
+        url, number, seconds, step = json.loads(line)
+        steps[0] = 0
         child = os.fork()
         if not child:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             if seconds:
                 signal.setitimer(signal.ITIMER_REAL, seconds)
+            for owner, name in WRITES:
+                setattr(owner, name, stepped(getattr(owner, name), steps, step))
             night(Lake(url), str(number))
             os._exit(0)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)  # noqa: T201
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), steps[0], flush=True)  # noqa: T201
+
+
+def stepped(method, steps, last):
+    """The method with a step before it and one after; the process is killed at step `last`."""
+
+    def tick():
+        if steps[0] == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        steps[0] += 1
+
+    def work(*args, **kwargs):
+        tick()
+        answer = method(*args, **kwargs)
+        tick()
+        return answer
+
+    return work
 
 
 @pytest.fixture
@@ -314,29 +342,47 @@ def children():
         def run(*what):
             server.stdin.write(json.dumps(what) + "\n")
             server.stdin.flush()
-            return int(server.stdout.readline())
+            return map(int, server.stdout.readline().split())
 
         yield run
         server.stdin.close()
 
 
-@pytest.mark.slow
-def test_over_a_season_of_nights_killed_two_hundred_times_nothing_is_lost_or_doubled(tmp_path, children):
-    rng, kills, longest = np.random.default_rng(2), 0, 1.0
+NEVER = -1
+KILLS, AT_STEPS, ON_TIME = 200, 6, 3
+"""How often nights are killed, and how often each of them at steps and by the clock."""
+
+
+def attempts(rng, longest):
+    """Seconds and step of each attempt of a night, in any order."""
+    by_clock = [(float(rng.uniform(0.02, longest)), NEVER) for _ in range(ON_TIME)]
+    at_steps = [(0, int(rng.integers(0, 8))) for _ in range(AT_STEPS)]
+    return [(*by_clock, *at_steps)[place] for place in rng.permutation(ON_TIME + AT_STEPS)]
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(30, marks=pytest.mark.slow), pytest.param(73, marks=pytest.mark.exhaustive)]
+)
+def test_over_nights_killed_two_hundred_times_nothing_is_lost_or_doubled(tmp_path, children, count):
+    rng, struck, longest = np.random.default_rng(2), Counter(), 1.0
     lake = Lake(str(tmp_path / "lake"))
     nights.declare(lake)
-    for number in range(73):
+    for number in range(count):
         come(lake, number)
         recorded = expected(lake, tmp_path / "copy", str(number))
         before = season.changes(details=True, lake=lake).num_rows
-        for _ in range(9):
-            ended = children(lake.url, number, rng.uniform(0.02, longest))
+        for seconds, step in attempts(rng, longest):
+            ended, begun = children(lake.url, number, seconds, step)
             if ended == 0:
-                longest *= 0.8
+                longest *= 0.8 if seconds else 1
                 break
-            assert ended == -signal.SIGALRM
-            kills, longest = kills + 1, longest * 1.05
-        assert children(lake.url, number, 0) == 0
+            assert ended in (-signal.SIGALRM, -signal.SIGKILL)
+            struck[begun] += 1
+            longest *= 1.05 if seconds else 1
+        ended, _ = children(lake.url, number, 0, NEVER)
+        assert ended == 0
         assert plain(season.changes(details=True, lake=lake).slice(before)) == recorded
+        log.info("night %d: %d kills so far, by step %s", number, struck.total(), sorted(struck.items()))
     check_sums(lake)
-    assert kills >= 200
+    assert struck.total() >= KILLS
+    assert set(range(8)) <= set(struck)
