@@ -83,7 +83,11 @@ def _extract(  # noqa: PLR0917 - options
             dry=dry_run,
             progress=progress,
         )
-    out.print(f"{len(todo.jobs)} scenes to extract over {todo.parcel_count:,} parcels, {todo.done} done before")
+    if todo.jobs or not todo.failed or dry_run:  # where none can be extracted, the error says why
+        cannot = f", {len(todo.failed)} cannot be extracted" if todo.failed else ""
+        out.print(
+            f"{len(todo.jobs)} scenes to extract over {todo.parcel_count:,} parcels, {todo.done} done before{cannot}"
+        )
     if dry_run:
         _planned(todo, workers)
         return

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from cbm_lake.season.journal import Entry
     from cbm_lake.season.step import Progress
 
-DONE, FAILED, WRONG, HELD, STOPPED = 0, 1, 2, 3, 143
-"""Exit status: all is done; something failed, all else is done; the file is wrong; another run goes on; SIGTERM."""
+DONE, FAILED, WRONG, HELD, INTERRUPTED, STOPPED = 0, 1, 2, 3, 130, 143
+"""Exit status: all is done, or nothing was new; something failed, all else is done; the file is wrong; another run goes
+on; Ctrl-C; SIGTERM."""
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _STYLES: Final = {"done": "green", "failed": "red"}
 _MARKS: Final = {"done": "✓", "failed": "✗"}
@@ -52,13 +53,13 @@ def run(
     if once and watch:
         raise typer.BadParameter("either once or again and again", param_hint="--once / --watch")
     _read(file)
-    with _stopped_by_sigterm(), _watcher() as watcher:
+    with _stopped_by_sigterm(), _ended_with_status(), _watcher() as watcher:
         if seconds is None:
-            with _held_is_status():
-                raise typer.Exit(_status(season.run(file, watcher=watcher), watcher))
+            raise typer.Exit(_status(season.run(file, watcher=watcher), watcher))
         for night in season.watch(file, seconds, watcher=watcher):
             if isinstance(night, LakeError):
-                watcher.say(f"error: {night}", "red")
+                for line in str(night).splitlines():
+                    watcher.say(f"error: {line}", "red")
             else:
                 _status(night, watcher)
 
@@ -78,23 +79,36 @@ def runs(
 
 
 def _read(file: Path) -> None:
-    """End with the status of a wrong file where it is wrong, before anything is done."""
+    """End with the status of a wrong file where it is wrong, with a line for each fault, before anything is done."""
     from cbm_lake import season
+    from cbm_lake.lake import open_lake
 
     try:
-        season.read(file)
+        season.read(file, open_lake())
     except InvalidInputError as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _say(error)
         raise typer.Exit(WRONG) from error
 
 
+def _say(error: LakeError) -> None:
+    for line in str(error).splitlines():
+        err.print(f"error: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
-def _held_is_status() -> Iterator[None]:
+def _ended_with_status() -> Iterator[None]:
+    """Why a run could not begin, or was ended, as line and status, when the bars are off the terminal."""
     try:
         yield
     except HeldError as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _say(error)
         raise typer.Exit(HELD) from error
+    except InvalidInputError as error:  # of a file that has changed since it was read
+        _say(error)
+        raise typer.Exit(WRONG) from error
+    except KeyboardInterrupt as error:
+        err.print("stopped: the next run goes on from here", style="red")
+        raise typer.Exit(INTERRUPTED) from error
 
 
 def _seconds(text: str) -> float:
@@ -147,8 +161,9 @@ class _Watcher(logging.Handler):
 
     def end(self, entry: Entry) -> None:
         """Put a line in the place of the bar."""
-        if self._bars is not None:
+        if self._bars is not None and self._task is not None:
             self._bars.remove_task(self._task)
+            self._task = None
         mark = f"{_MARKS.get(entry.status, '·')} " if self._bars is not None else ""
         self.say(f"{mark}{entry.key.title}: {entry.outcome}, {entry.seconds or 0:.1f} s", _STYLES.get(entry.status))
 

@@ -27,7 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cbm_lake.cards import CARDS
-from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import decimals
 
 if TYPE_CHECKING:
@@ -145,10 +145,13 @@ def _cell(value: object) -> str:
 
 @contextmanager
 def bar(title: str, *, parcels: int = 0) -> Iterator[Any]:
-    """A progress bar to call with (done, total); it says the rate in parcels where their number is given."""
+    """A progress bar to call with (done, total); it says the rate in parcels where their number is given.
+
+    There is none where standard error is no terminal, and nothing is left of it where the command fails.
+    """
     columns = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     columns += [TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TimeRemainingColumn()]
-    with Progress(*columns, console=err) as progress:
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task(title, total=None, rate="")
 
         def advance(done: int, total: int) -> None:
@@ -158,8 +161,8 @@ def bar(title: str, *, parcels: int = 0) -> Iterator[Any]:
 
         try:
             yield advance
-        except LakeError:
-            progress.update(task, visible=False)  # the error alone is to be seen
+        except BaseException:
+            progress.live.transient = True  # the error alone is to be seen
             raise
 
 

@@ -121,8 +121,11 @@ class _Texts(yaml.SafeLoader):  # type: ignore[misc]
         """The map of a node, without duplicate keys."""
         keys = {(key.tag, str(key.value)) for key, _ in node.value}
         names = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE]
-        if len(keys) < len(node.value) or len({self.construct_object(name) for name in names}) < len(names):
-            raise yaml.MarkedYAMLError(problem="a value stands there twice", problem_mark=node.start_mark)
+        values = [self.construct_object(name) for name in names]
+        if len(keys) < len(node.value) or len(set(values)) < len(names):
+            twice = [name for number, name in enumerate(names) if values[number] in values[:number]]
+            named = f"a value stands there twice ({', '.join(name.value for name in twice)})"
+            raise yaml.MarkedYAMLError(problem=named, problem_mark=(twice or [node])[0].start_mark)
         return dict(super().construct_mapping(node, deep))
 
 
@@ -192,6 +195,35 @@ def parse_yaml(text: str, *, texts: bool = False) -> Any:
         raise InvalidInputError(" ".join(str(error).split())) from error
     except (LookupError, AttributeError) as error:  # of a value that is none of the type that it says
         raise InvalidInputError(f"a value in it is not of the type that its tag says ({error})") from error
+
+
+def parsing_problem(error: BaseException) -> tuple[int | None, str]:
+    """In which line (from 1) the text is no YAML, where that is known, and why; of an error of `read_yaml`."""
+    cause = error.__cause__
+    if not isinstance(cause, yaml.MarkedYAMLError) or cause.problem_mark is None:
+        return None, str(error)
+    tab = "character '\\t'" in str(cause.problem)
+    reason = "there is a tab; indent by blanks" if tab else ": ".join(filter(None, (cause.context, cause.problem)))
+    return cause.problem_mark.line + 1, " ".join(reason.split())
+
+
+def lines_of(text: str) -> dict[tuple[str | int, ...], int]:
+    """The line (from 1) of each key and member of a list, by its path, in a text that `parse_yaml` reads."""
+    root = _Typed(text).get_single_node()
+    return dict(_lines(root, ())) if root is not None else {}
+
+
+def _lines(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], int]]:
+    members: list[tuple[str | int, Any, Any]]
+    if isinstance(node, yaml.MappingNode):
+        members = [(str(key.value), key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        members = [(number, value, value) for number, value in enumerate(node.value)]
+    else:
+        return
+    for part, mark, value in members:
+        yield (*path, part), mark.start_mark.line + 1
+        yield from _lines(value, (*path, part))
 
 
 def _check_events(text: str) -> None:

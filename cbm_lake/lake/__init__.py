@@ -186,12 +186,9 @@ class Lake(Writing):
 
         params = cards.with_classes(params)
         keys = ordering.KEYS.get(what.lower(), ())
-        if what in queries.load():
-            if queries.get(what).of_one_parcel:
-                self.query(what, **params)  # an unknown parcel is refused before a file is created
-            what = queries.get(what).sql
-        elif what.isidentifier():
-            what = f"from {what}"
+        if what in queries.load() and queries.get(what).of_one_parcel:
+            self.query(what, **params)  # an unknown parcel is refused before a file is created
+        what = export.statement(what)
         pseudonyms = None
         if pseudonymous or identifiers or isinstance(pseudonymous, (str, Path)):
             file = None if isinstance(pseudonymous, bool) else pseudonymous

@@ -6,15 +6,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from cbm_lake.cards import scene_classes
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.files import validation
 from cbm_lake.files.documents import parse_yaml, read_yaml
+from cbm_lake.files.validation import Problem, ProblemsError
 from cbm_lake.markers.detectors import KINDS, DetectorModel, checked, with_values
 from cbm_lake.markers.groups import EPOCH, PARTIAL, Days, MonthDay, Positive, Season, Share
 from cbm_lake.markers.groups import Group as _Group
@@ -292,7 +294,8 @@ def read(changes: Mapping[str, Any] | str | Path | None = None) -> Parameters:
             scenario is replaced as a whole, and so is a detector whose `kind` is given; `null` removes either.
 
     Raises:
-        InvalidInputError: a parameter is unknown or out of range, or the file cannot be read.
+        ProblemsError: parameters are unknown or out of range; the message names the first, `problems` has all.
+        InvalidInputError: the file cannot be read.
     """
     own = document(changes)
     merged = _merged(defaults(), own)
@@ -306,14 +309,27 @@ def read(changes: Mapping[str, Any] | str | Path | None = None) -> Parameters:
     try:
         return Parameters.model_validate(merged)
     except ValidationError as error:
-        first = error.errors()[0]
-        where, value = list(first["loc"]), first["input"]
-        del where[2 : 3 if where[0] == "detectors" else 2]  # the kind, by which pydantic tells detectors apart
-        path = ".".join(map(str, where))
-        assigned = "" if isinstance(value, Mapping) else f"={value!r}"
-        no_kind = first["type"].startswith("union_tag")
-        reason = f"kind must be one of {', '.join(KINDS)}" if no_kind else first["msg"].removeprefix("Value error, ")
-        raise InvalidInputError(f"parameter {path}{assigned} is not right: {reason}; see defaults.yaml") from error
+        problems = [_of_kind(one) for one in validation.problems(error, Parameters, document)]
+        first = problems[0]
+        value = reduce(_member, first.path, cast("object", document))
+        assigned = "" if isinstance(value, Mapping) or value is None else f"={value!r}"
+        where = validation.location(first.path)
+        message = f"parameter {where}{assigned} is not right: {first.reason}; see defaults.yaml"
+        raise ProblemsError(message, problems) from error
+
+
+def _of_kind(problem: Problem) -> Problem:
+    """A problem, where it is that a detector is of no kind in plain words."""
+    if problem.reason.startswith(("Input tag", "Unable to extract tag")):
+        return Problem(problem.path, f"kind must be one of {', '.join(KINDS)}")
+    return problem
+
+
+def _member(document: object, part: str | int) -> object:
+    """A member of a document; None where there is none."""
+    if isinstance(document, Mapping):
+        return document.get(part)
+    return document[int(part)] if isinstance(document, list) else None
 
 
 def document(changes: Mapping[str, Any] | str | Path | None) -> Mapping[str, Any]:

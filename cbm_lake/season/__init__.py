@@ -16,15 +16,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cbm_lake.season.file import Season, read
+    from cbm_lake.season.file import Season
     from cbm_lake.season.journal import last_run
+    from cbm_lake.season.reading import read
     from cbm_lake.season.recording import changes, record
     from cbm_lake.season.running import Night, Watcher, run, watch
 
 __all__ = ["Night", "Season", "Watcher", "changes", "last_run", "read", "record", "run", "watch"]
 
 _LATER = {
-    **dict.fromkeys(("Season", "read"), "file"),
+    "Season": "file",
+    "read": "reading",
     "last_run": "journal",
     **dict.fromkeys(("changes", "record"), "recording"),
     **dict.fromkeys(("Night", "Watcher", "run", "watch"), "running"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictFloat, StrictInt, model_validator
 
 from cbm_lake import cards
+from cbm_lake.errors import quoted
 from cbm_lake.files.dates import day_of
+from cbm_lake.files.validation import meant, noun
 
 _LONGEST: Final = 731
 """Days of a season at most: more is a mistyped year."""
@@ -25,13 +27,27 @@ def _names(value: object) -> object:
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
-def _card(name: str) -> str:
-    return cards.get(name).name
+def _card(name: object) -> object:
+    if isinstance(name, str) and name not in cards.CARDS:
+        raise ValueError(f"there is no card {quoted(name)}; {meant(name, cards.CARDS)}")
+    return name
+
+
+def _crs(value: object) -> object:
+    """A coordinate system by its name or EPSG code."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
+        raise ValueError(f"{noun(value)}, where a coordinate system is due: EPSG:3035, or 3035")
+    return value
 
 
 Day = Annotated[date, BeforeValidator(day_of)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-CardName = Annotated[str, AfterValidator(_card)]
+CardName = Annotated[str, BeforeValidator(_card)]
+Crs = Annotated[str | int | None, BeforeValidator(_crs)]
+Whole = StrictInt
+"""A whole number, not its text."""
+Real = StrictFloat
+"""A number, whole ones too, not its text."""
 
 
 class Period(Group):

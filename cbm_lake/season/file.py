@@ -1,29 +1,22 @@
-"""The file of a season (season.yaml): what one night run does, checked before anything is done."""
+"""What stands in the file of a season (season.yaml): what one night run does."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
 
-from pydantic import BaseModel, Field, StrictBool, ValidationError, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, create_model, model_validator
 
-from cbm_lake import cards, extract
-from cbm_lake.cards.pixelrule import METHODS
-from cbm_lake.errors import InvalidInputError, some
-from cbm_lake.files.documents import read_yaml
+from cbm_lake import extract
+from cbm_lake.files.validation import noun
 from cbm_lake.lake.export import EXTENSIONS
-from cbm_lake.markers import parameters
 from cbm_lake.parcels import check_set
-from cbm_lake.season.fields import CardName, Group, Names, Period
-from cbm_lake.season.sources import KINDS, Source
-
-_SHOWN: Final = 3
-"""Problems of a file that one message names."""
+from cbm_lake.season.fields import CardName, Crs, Group, Names, Period, Real, Whole
+from cbm_lake.season.sources import Source
 
 
 class Parcels(Group):
@@ -34,7 +27,7 @@ class Parcels(Group):
     crop_name: str | None = None
     crop_code: str | None = None
     layer: str | None = None
-    crs: str | int | None = None
+    crs: Crs = None
     encoding: str | None = None
 
 
@@ -42,7 +35,7 @@ class Area(Group):
     """A parcel set, over which scenes are extracted and lights judged."""
 
     aoi: str
-    year: int
+    year: Whole
     ptype: str = ""
     parcels: Parcels | None = None
     """None: the set is loaded by other means."""
@@ -67,18 +60,8 @@ class Area(Group):
 
 _OF_A_RUN: Final = frozenset({"card", "start", "end", "aoi", "year", "ptype", "again", "dry", "lake", "progress"})
 """Arguments of `extract.plan` that a season gives for all cards, or none."""
-
-
-class _Extraction(Group):
-    """How a card is extracted; see `Extraction`."""
-
-    @model_validator(mode="after")
-    def _is_possible(self) -> _Extraction:
-        written = self.model_dump()
-        if written["rule"] not in METHODS:
-            raise ValueError(f"unknown rule {written['rule']!r}; choose from {', '.join(METHODS)}")
-        cards.statistics.optional(written["statistics"])
-        return self
+_STRICT: Final[Mapping[object, object]] = {int: Whole, float: Real, bool: StrictBool}
+"""Types of which the text of a value is refused."""
 
 
 def _options() -> dict[str, Any]:
@@ -87,54 +70,66 @@ def _options() -> dict[str, Any]:
     for name, parameter in inspect.signature(extract.plan).parameters.items():
         if name not in _OF_A_RUN:
             several = "Iterable" in str(hints[name])
-            options[name] = (Names | None if several else hints[name], parameter.default)
+            kind = Names | None if several else _STRICT.get(hints[name], hints[name])
+            options[name] = (kind, parameter.default)
     return options
 
 
 if TYPE_CHECKING:
 
-    class Extraction(_Extraction):
+    class Extraction(Group):
         """How a card is extracted: the options of `extract.plan` by their names."""
 
 else:
-    Extraction = create_model("Extraction", __base__=_Extraction, **_options())
+    Extraction = create_model("Extraction", __base__=Group, **_options())
+
+
+def _overrides(value: object) -> object:
+    if value is not None and not isinstance(value, str | Mapping):
+        raise ValueError(f"{noun(value)}, where groups of parameters, or the path of a file of them, is due")
+    return value
 
 
 class Markers(Group):
     """What is detected and judged."""
 
-    parameters: dict[str, Any] | str | None = None
+    parameters: Annotated[dict[str, Any] | str | None, BeforeValidator(_overrides)] = None
     """Overrides of the defaults of markers: groups, or a YAML file of them."""
-    scenarios: tuple[str, ...] | None = None
+    scenarios: Names | None = None
     """Which are judged; None is all."""
+
+
+def _writable(path: str) -> str:
+    """The path of a file that can be exported to, by its name."""
+    if "://" in path:
+        raise ValueError(f"exports are files of this machine, not {path}")
+    if Path(path).suffix.lower() not in EXTENSIONS:
+        raise ValueError(f"cannot export to {path!r}: its name ends in {', '.join(EXTENSIONS)}")
+    return path
+
+
+def _params(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    double = sorted(values.keys() & {"self", *Export.model_fields})
+    if double:
+        raise ValueError(f"no parameter of a statement can have the name {', '.join(double)}")
+    return values
 
 
 class Export(Group):
     """A file for other tools, written anew when something has changed; the options are those of `Lake.export`."""
 
     what: str
-    path: str
-    params: Mapping[str, Any] = Field(default_factory=dict)
-    pseudonymous: bool = False
+    path: Annotated[str, AfterValidator(_writable)]
+    params: Annotated[Mapping[str, Any], AfterValidator(_params)] = Field(default_factory=dict)
+    pseudonymous: StrictBool = False
     identifiers: Names = ()
-    neutralise: bool | None = None
-
-    @model_validator(mode="after")
-    def _can_be_written(self) -> Export:
-        if "://" in self.path:
-            raise ValueError(f"exports are files of this machine, not {self.path}")
-        double = sorted(self.params.keys() & {"self", "what", "path", *type(self).model_fields})
-        if double:
-            raise ValueError(f"no parameter of a statement can have the name {', '.join(double)}")
-        if Path(self.path).suffix.lower() not in EXTENSIONS:
-            raise ValueError(f"cannot export to {self.path!r}: its name ends in {', '.join(EXTENSIONS)}")
-        return self
+    neutralise: StrictBool | None = None
 
 
 class Compaction(Group):
     """When signature files are merged."""
 
-    files: Annotated[int, Field(ge=2)] = 40
+    files: Annotated[Whole, Field(ge=2)] = 40
     """So many that no compaction has merged, in one area and year of a card."""
 
 
@@ -147,54 +142,42 @@ class Guards(Group):
     """Where the scenes lie; extraction moves parcels by it where it has `shifted`."""
 
 
-class Season(Group):
-    """What a night run does."""
+def _both(value: object) -> object:
+    """true and false are both guards, or none."""
+    if isinstance(value, bool):
+        return Guards(offsets=value, shifts=value)
+    if isinstance(value, Mapping | Guards):
+        return value
+    raise ValueError(f"{noun(value)}, where true, false or {{offsets: …, shifts: …}} is due")
+
+
+class General(Group):
+    """What a night run does, but for areas, sources, cards and exports."""
 
     season: Period | None = None
-    areas: Annotated[tuple[Area, ...], Field(min_length=1)]
-    sources: tuple[Source, ...] = ()
-    extract: Annotated[dict[CardName, Extraction], Field(min_length=1)]
-    workers: Annotated[int, Field(ge=0)] | None = None
+    workers: Annotated[Whole, Field(ge=0)] | None = None
     """Processes that extract; None is one per core, 0 none beside this one."""
-    guard: Guards | StrictBool = True
+    guard: Annotated[Guards, BeforeValidator(_both)] = Guards()
     """Whether Sentinel-2's offsets and shifts are checked by the data: both, none, or each by its name."""
     markers: Markers | None = Markers()
     """None: only extraction."""
-    exports: tuple[Export, ...] = ()
     compact: Compaction | None = Compaction()
     """None: never."""
+
+    def parameters_in(self, folder: Path) -> Mapping[str, Any] | Path | None:
+        """The overrides of the markers' parameters, as `markers.find` takes them; relative paths are in the folder."""
+        overrides = self.markers.parameters if self.markers else None
+        return folder / overrides if isinstance(overrides, str) else overrides
+
+
+class Season(General):
+    """What a night run does, as `reading.read` has it from a file."""
+
+    areas: Annotated[tuple[Area, ...], Field(min_length=1)]
+    sources: tuple[Source, ...] = ()
+    extract: Annotated[dict[CardName, Extraction], Field(min_length=1)]
+    exports: tuple[Export, ...] = ()
     file: Annotated[Path, Field(exclude=True)]
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Season:
-        problems = [*self._problems()]
-        if problems:
-            raise ValueError(some(problems, _SHOWN))
-        return self
-
-    def _problems(self) -> Iterator[str]:
-        keys = [area.key for area in self.areas]
-        yield from (f"area {area.name} stands there twice" for area in self.areas if keys.count(area.key) > 1)
-        paths = [export.path for export in self.exports]
-        yield from (f"two exports write {path}" for path in dict.fromkeys(paths) if paths.count(path) > 1)
-        for area in self.areas:
-            period = area.season or self.season
-            if period is None:
-                yield f"area {area.name} has no season; write season: {{start: …, end: …}}"
-            elif not period.start.year <= area.year <= period.end.year:
-                yield f"season {period.start} to {period.end} has no day of {area.year}, the year of area {area.name}"
-        for card, extraction in self.extract.items():
-            bands = extraction.model_dump()["bands"]
-            if bands is not None:
-                cards.get(card).check_bands(bands)
-        for source in self.sources:
-            yield from source.problems({area.aoi.lower() for area in self.areas}, self.extract.keys(), self.span())
-
-    @property
-    def guards(self) -> Guards:
-        """Which guards are on."""
-        both = Guards(offsets=bool(self.guard), shifts=bool(self.guard))
-        return self.guard if isinstance(self.guard, Guards) else both
 
     def moves(self, card: str) -> bool:
         """Whether parcels are moved with the shifts of the scenes of a card."""
@@ -203,7 +186,7 @@ class Season(Group):
     def period(self, area: Area) -> Period:
         """The season of an area."""
         period = area.season or self.season
-        assert period is not None  # noqa: S101 - `_problems`
+        assert period is not None  # noqa: S101 - `reading`
         return period
 
     def span(self, aoi: str | None = None) -> tuple[date, date] | None:
@@ -219,102 +202,4 @@ class Season(Group):
     @cached_property
     def parameters(self) -> Mapping[str, Any] | Path | None:
         """The overrides of the markers' parameters, as `markers.find` takes them."""
-        overrides = self.markers.parameters if self.markers else None
-        return Path(self.path(overrides)) if isinstance(overrides, str) else overrides
-
-
-def read(path: str | Path) -> Season:
-    """The season in a YAML file, docs/season.md describes it.
-
-    Raises:
-        InvalidInputError: the file cannot be read, or something in it is unknown, missing or wrong; the message names
-            the first of these.
-    """
-    file = Path(path).absolute()
-    try:
-        document = read_yaml(file)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path} cannot be read ({error})") from error
-    if not isinstance(document, Mapping):
-        raise InvalidInputError(f"{path} is no season; write areas:, sources:, extract: as docs/season.md shows")
-    if "file" in document:
-        raise InvalidInputError(f"{path}: file: is unknown; {_advice('file', Season)}")
-    try:
-        season = Season.model_validate({**document, "file": file})
-        if season.markers is not None:
-            _check_markers(season)
-    except ValidationError as error:
-        raise InvalidInputError(f"{path}: {some(_problems(error), _SHOWN)}") from error
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{path}: {error}") from error
-    return season
-
-
-def _check_markers(season: Season) -> None:
-    """Raise InvalidInputError where parameters or scenarios are unknown or wrong."""
-    assert season.markers is not None  # noqa: S101 - the caller's question
-    names = parameters.read(season.parameters).scenarios
-    unknown = [name for name in season.markers.scenarios or () if name not in names]
-    if unknown:
-        raise InvalidInputError(
-            f"markers.scenarios: there is no scenario {unknown[0]!r}; there are: {', '.join(names)}"
-        )
-
-
-def _problems(error: ValidationError) -> list[str]:
-    """Each problem in one line; a list whose members are wrong is not called too short besides."""
-    errors = error.errors()
-    return [_explained(one) for one in errors if one["type"] != "too_short" or len(errors) == 1]
-
-
-def _explained(error: Mapping[str, Any]) -> str:
-    """A problem of the file in one line: where it is, what is wrong, what to write."""
-    location = [str(part) for part in error["loc"]]
-    group = _group_of(location[:-1])
-    if location[:1] == ["sources"] and len(location) > 2:  # the third part is the kind of the source
-        location.pop(2)
-    where = _where(location)
-    if error["type"] == "extra_forbidden":
-        return f"{where} is unknown; {_advice(location[-1], group)}"
-    if error["type"] == "missing":
-        return f"{where} is missing"
-    value = error["input"]
-    written = f"={value!r}" if isinstance(value, str | int | float | bool) and where else ""
-    reason = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}{written} is not right: {reason}" if where else reason
-
-
-def _where(location: Iterable[str]) -> str:
-    """The place in the file: members of lists are counted from 1."""
-    text = ""
-    for part in location:
-        text += f" no. {int(part) + 1}," if part.isdecimal() else f"{' ' if text.endswith(',') else '.'}{part}"
-    return text.removeprefix(".").removesuffix(".[key]").rstrip(",")
-
-
-def _group_of(location: Iterable[str]) -> type[BaseModel] | None:
-    """The group in which a key stands."""
-    return _GROUPS.get(".".join(part for part in location if not part.isdecimal()))
-
-
-def _advice(key: str, group: type[BaseModel] | None) -> str:
-    """What may have been meant by a key."""
-    names = [name for name in group.model_fields if name != "file"] if group else []
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.7)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"there are: {', '.join(names)}" if names else "see docs/season.md"
-
-
-_GROUPS: Final[Mapping[str, type[BaseModel]]] = {
-    "": Season,
-    "season": Period,
-    "areas": Area,
-    "areas.parcels": Parcels,
-    "areas.season": Period,
-    "markers": Markers,
-    "exports": Export,
-    "compact": Compaction,
-    **{f"sources.{kind}": model for kind, model in KINDS.items()},
-    **{f"extract.{card}": Extraction for card in cards.CARDS},
-}
+        return self.parameters_in(self.file.parent)

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.lake import Lake, lake_or_default
-from cbm_lake.season.file import read
 from cbm_lake.season.journal import Entry, Journal, Outcome, Stopwatch
+from cbm_lake.season.reading import read
 from cbm_lake.season.step import Progress, Step
 from cbm_lake.season.steps import Steps
 
@@ -83,12 +83,12 @@ def run(path: str | Path, *, lake: Lake | None = None, watcher: Watcher | None =
         watcher: who is told of each step.
 
     Raises:
-        InvalidInputError: the file is wrong; nothing was done.
+        InvalidInputError: something in the file is wrong, each of which is a line of the message; nothing was done.
         HeldError: another run is going on in this lake; nothing was done.
         SourceError: the lake cannot be read or written.
     """
     lake = lake_or_default(lake)
-    season = read(path)
+    season = read(path, lake)
     with lake.alone(LOCK) as lease:
         journal, stopwatch = Journal(lake, str(season.file)), Stopwatch()
         journal.begin()

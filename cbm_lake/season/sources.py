@@ -4,33 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import date
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import AfterValidator, Discriminator, Tag
+from pydantic import AfterValidator, BeforeValidator
 
 from cbm_lake import card2db
 from cbm_lake.card2db import Ingested, stacapi
 from cbm_lake.card2db.collecting import Progress
+from cbm_lake.errors import InvalidInputError, quoted
+from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake
-from cbm_lake.season.fields import CardName, Day, Group, Names
+from cbm_lake.season.fields import CardName, Day, Group, Names, Real
 from cbm_lake.storage.credentials import without_secrets
 
 Span: TypeAlias = tuple[date, date]
 """First and last day."""
+Box: TypeAlias = tuple[float, float, float, float]
+"""West, south, east, north in degrees."""
 Resolve: TypeAlias = Callable[[str], str]
 """Makes a relative path of the file an absolute one."""
 
 
-class _Source(Group):
+class Source(Group):
     """What every kind has."""
+
+    kind: ClassVar[str] = ""
+    """The key that it alone has."""
 
     @property
     def name(self) -> str:
         """In messages and in the journal, without secrets."""
         raise NotImplementedError
 
-    def problems(self, aois: Collection[str], extracted: Collection[str], season: Span | None) -> Iterator[str]:
-        """What does not fit the rest of the file.
+    def problems(
+        self, aois: Collection[str], extracted: Collection[str], season: Span | None
+    ) -> Iterator[tuple[str, str]]:
+        """What does not fit the rest of the file, by keys.
 
         Args:
             aois: its areas.
@@ -39,9 +48,14 @@ class _Source(Group):
         """
         aoi, card = getattr(self, "aoi", None), getattr(self, "card", None)
         if aoi is not None and aoi.lower() not in aois:
-            yield f"source {self.name}: there is no area {aoi}; there are: {', '.join(sorted(aois))}"
+            yield "aoi", f"there is no area {aoi}; {meant(aoi, sorted(aois))}"
         if card is not None and card not in extracted:
-            yield f"source {self.name} is of card {card}, which is not extracted; add it to extract:"
+            yield "card", f"source {self.name} is of card {card}, which is not extracted; add it to extract:"
+
+    @property
+    def input(self) -> str | None:
+        """The file or folder that it reads, or its URL; None of an API, and of a pattern."""
+        return None
 
     def areas(self, aois: Iterable[str]) -> list[str | None]:
         """The areas that it is asked for one by one; None is all at once."""
@@ -54,21 +68,26 @@ class _Source(Group):
         raise NotImplementedError
 
 
-def _stac_api(url: str) -> str:
-    stacapi.api(url, "s2", "any")
-    return url
+def _box(box: Box | None) -> Box | None:
+    """A box, as it is."""
+    if box is not None:
+        west, south, east, north = box
+        if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+            raise ValueError(f"{list(box)} is no box; write [west, south, east, north] in degrees")
+    return box
 
 
-class Stac(_Source):
+class Stac(Source):
     """A STAC API, which is searched for the season of each area."""
 
-    stac: Annotated[str, AfterValidator(_stac_api)]
+    kind: ClassVar[str] = "stac"
+    stac: str
     """Its URL, or the name of a provider."""
     card: CardName = "s2"
     collection: str | None = None
     aoi: str | None = None
     """None is all areas of the file, one by one."""
-    bbox: tuple[float, float, float, float] | None = None
+    bbox: Annotated[tuple[Real, Real, Real, Real] | None, AfterValidator(_box)] = None
     """west, south, east, north in degrees, instead of the extent of the parcels."""
     start: Day | None = None
     """None is the first day of the season."""
@@ -79,14 +98,20 @@ class Stac(_Source):
         """The API, its collection and card."""
         return " ".join(filter(None, (without_secrets(self.stac), self.collection, self.card)))
 
-    def problems(self, aois: Collection[str], extracted: Collection[str], season: Span | None) -> Iterator[str]:
+    def problems(
+        self, aois: Collection[str], extracted: Collection[str], season: Span | None
+    ) -> Iterator[tuple[str, str]]:
         """What does not fit the rest of the file, dates beyond the season among it."""
         yield from super().problems(aois, extracted, season)
-        for day in (self.start, self.end):
+        for key, day in (("start", self.start), ("end", self.end)):
             if season and day and not season[0] <= day <= season[1]:
-                yield f"source {self.name}: {day} is outside the season, {season[0]} to {season[1]}"
+                yield key, f"{day} is outside the season, {season[0]} to {season[1]}"
         if self.start and self.end and self.start > self.end:
-            yield f"source {self.name}: the dates are reversed: start {self.start} is after end {self.end}"
+            yield "start", f"the dates are reversed: start {self.start} is after end {self.end}"
+        try:
+            stacapi.api(self.stac, self.card, self.collection)
+        except InvalidInputError as error:
+            yield "stac", str(error)
 
     def areas(self, aois: Iterable[str]) -> list[str | None]:
         """Each area, unless a box is given."""
@@ -102,9 +127,10 @@ class Stac(_Source):
         return card2db.stac(aoi, first, last, self.card, self.stac, self.collection, self.bbox, lake, progress=progress)
 
 
-class Items(_Source):
+class Items(Source):
     """STAC items on disk or at a URL."""
 
+    kind: ClassVar[str] = "items"
     items: str
     card: CardName = "s2"
 
@@ -113,6 +139,11 @@ class Items(_Source):
         """The path."""
         return without_secrets(self.items)
 
+    @property
+    def input(self) -> str | None:
+        """The path."""
+        return self.items
+
     def catalogue(
         self, lake: Lake, aoi: str | None, season: Span, resolve: Resolve, progress: Progress | None
     ) -> Ingested:
@@ -120,9 +151,10 @@ class Items(_Source):
         return card2db.items(resolve(self.items), self.card, lake, progress=progress)
 
 
-class GeoParquet(_Source):
+class GeoParquet(Source):
     """STAC-GeoParquet."""
 
+    kind: ClassVar[str] = "geoparquet"
     geoparquet: str
     card: CardName = "s2"
 
@@ -131,6 +163,11 @@ class GeoParquet(_Source):
         """The path."""
         return without_secrets(self.geoparquet)
 
+    @property
+    def input(self) -> str | None:
+        """The path."""
+        return self.geoparquet
+
     def catalogue(
         self, lake: Lake, aoi: str | None, season: Span, resolve: Resolve, progress: Progress | None
     ) -> Ingested:
@@ -138,9 +175,10 @@ class GeoParquet(_Source):
         return card2db.geoparquet(resolve(self.geoparquet), self.card, lake)
 
 
-class Products(_Source):
+class Products(Source):
     """A folder of products."""
 
+    kind: ClassVar[str] = "products"
     products: str
     card: CardName | None = None
     """None is each product's own."""
@@ -152,6 +190,11 @@ class Products(_Source):
         """The folder."""
         return self.products
 
+    @property
+    def input(self) -> str | None:
+        """The path."""
+        return self.products
+
     def catalogue(
         self, lake: Lake, aoi: str | None, season: Span, resolve: Resolve, progress: Progress | None
     ) -> Ingested:
@@ -159,13 +202,20 @@ class Products(_Source):
         return card2db.products(resolve(self.products), self.card, self.aoi, lake, progress=progress)
 
 
-class Files(_Source):
+def _offset(value: object) -> object:
+    if value is not None and (isinstance(value, bool) or value not in (0, -1000)):
+        raise ValueError(f"{quoted(value)} is no offset of reflectance; choose 0 or -1000")
+    return value
+
+
+class Files(Source):
     """Rasters by a pattern of their names."""
 
+    kind: ClassVar[str] = "files"
     files: str
     card: CardName = "s2"
     unit: Literal["linear", "db"] | None = None
-    offset: Literal[0, -1000] | None = None
+    offset: Annotated[Literal[0, -1000] | None, BeforeValidator(_offset)] = None
     bands: Names = ()
     aoi: str | None = None
     """Only scenes that touch its parcels."""
@@ -191,33 +241,11 @@ class Files(_Source):
         )
 
 
-KINDS: Final[Mapping[str, type[_Source]]] = {
-    "stac": Stac,
-    "items": Items,
-    "geoparquet": GeoParquet,
-    "products": Products,
-    "files": Files,
-}
+KINDS: Final[Mapping[str, type[Source]]] = {one.kind: one for one in (Stac, Items, GeoParquet, Products, Files)}
 """The kinds of sources by the key that each has, and no other."""
 
 
-def _kind(source: object) -> str | None:
+def kind_of(source: Mapping[str, object]) -> str | None:
     """The kind of a source by its keys; None where it has none of them, or several."""
-    if isinstance(source, _Source):
-        return next(kind for kind, model in KINDS.items() if isinstance(source, model))
-    keys = [kind for kind in KINDS if isinstance(source, Mapping) and kind in source]
+    keys = [kind for kind in KINDS if kind in source]
     return keys[0] if len(keys) == 1 else None
-
-
-Source = Annotated[
-    Annotated[Stac, Tag("stac")]
-    | Annotated[Items, Tag("items")]
-    | Annotated[GeoParquet, Tag("geoparquet")]
-    | Annotated[Products, Tag("products")]
-    | Annotated[Files, Tag("files")],
-    Discriminator(
-        _kind,
-        custom_error_type="kind",
-        custom_error_message=f"a source has one of the keys {', '.join(KINDS)}, which says what it is",
-    ),
-]

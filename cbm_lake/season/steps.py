@@ -60,9 +60,9 @@ class Steps(Context):
         if S2.name not in self.season.extract:
             return
         guarding = Guarding(self, area)
-        if self.season.guards.offsets:
+        if self.season.guard.offsets:
             yield Step(key_of("guard", area), guarding.offsets, guarding.extracted)
-        if self.season.guards.shifts:
+        if self.season.guard.shifts:
             yield Step(key_of("shifts", area), guarding.shifts, guarding.seen)
         if self.season.moves(S2.name):
             again = Extracting(self, area, S2.name).again

@@ -102,7 +102,7 @@ def test_no_class_takes_the_name_of_a_result_or_of_the_identifier(files, version
 
 def test_a_value_that_stands_twice_in_a_file_is_not_passed_over(tmp_path):
     (tmp_path / "c.yml").write_text("category_map:\n  1: Grass\n  2: Maize\n  1: Wheat\n")
-    with pytest.raises(SourceError, match=r"c\.yml cannot be read \(a value stands there twice .* line 2"):
+    with pytest.raises(SourceError, match=r"c\.yml cannot be read \(a value stands there twice \(1\) .* line 4"):
         read_classes(tmp_path / "c.yml")
 
 

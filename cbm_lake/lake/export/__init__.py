@@ -20,7 +20,18 @@ from cbm_lake.lake.export.streamed import as_text, text_table
 from cbm_lake.lake.export.values import json_rows
 from cbm_lake.storage.store import translated
 
-__all__ = ["EXTENSIONS", "Options", "Pseudonyms", "as_text", "json_rows", "key_of", "text_table", "write"]
+__all__ = [
+    "EXTENSIONS",
+    "Options",
+    "Pseudonyms",
+    "as_text",
+    "check",
+    "json_rows",
+    "key_of",
+    "statement",
+    "text_table",
+    "write",
+]
 
 _BATCH: Final = 20_000
 """Rows per batch in memory."""
@@ -62,13 +73,7 @@ def write(relation: duckdb.DuckDBPyRelation, path: Path, options: Options | None
             cannot hold; the message names it.
         SourceError: the file cannot be written.
     """
-    options = options or Options()
-    write_one = _writer(relation, path.suffix.lower(), options)
-    if write_one is None:
-        raise InvalidInputError(
-            f"cannot export to {path.name!r}: write .parquet, .csv, .arrow, .xlsx, or, for rows with a geometry, "
-            ".gpkg, .fgb or .geojson"
-        )
+    write_one = check(relation, path, options)
     with translated("write", str(path)), queries.translated():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
@@ -78,6 +83,28 @@ def write(relation: duckdb.DuckDBPyRelation, path: Path, options: Options | None
             rows = write_one(draft)
             durable.move(draft, path)
     return rows
+
+
+def check(relation: duckdb.DuckDBPyRelation, path: Path, options: Options | None = None) -> Callable[[Path], int]:
+    """What writes the rows in the format of a file's extension.
+
+    Raises:
+        InvalidInputError: the extension is unknown, or its format is for rows with a geometry, which these have not.
+    """
+    write_one = _writer(relation, path.suffix.lower(), options or Options())
+    if write_one is None:
+        raise InvalidInputError(
+            f"cannot export to {path.name!r}: write .parquet, .csv, .arrow, .xlsx, or, for rows with a geometry, "
+            ".gpkg, .fgb or .geojson"
+        )
+    return write_one
+
+
+def statement(what: str) -> str:
+    """The SQL of what is exported: a view, a named query, or SQL itself."""
+    if what in queries.load():
+        return queries.get(what).sql
+    return f"from {what}" if what.isidentifier() else what
 
 
 def _writer(relation: duckdb.DuckDBPyRelation, extension: str, options: Options) -> Callable[[Path], int] | None:

@@ -1,0 +1,289 @@
+"""season.yaml is read to its end before a night begins: all that is wrong is said at once, by line and key."""
+
+import os
+
+import pytest
+import small_season
+
+from cbm_lake import parcels, season
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.lake import Lake
+
+FILE = """
+season: {start: 2024-03-01, end: 2024-10-31}
+areas:
+  - {aoi: ms, year: 2024, parcels: {path: ms.gpkg, pid: pid, crop_name: crop}}
+sources:
+  - {items: items, card: s2}
+extract:
+  s2: {bands: [B04, B08], indices: [ndvi], statistics: [p10]}
+exports:
+  - {what: lights, path: out/lights.csv}
+  - {what: parcels.latest_ndvi, path: out/ndvi.parquet, params: {aoi: ms, year: 2024, screen: null}}
+  - {what: "select pid, NDVI_mean, B04_p10 from s2", path: out/pixels.csv}
+  - {what: parcels, path: out/parcels.gpkg}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with inputs, and a lake with parcels of ms 2024 of which nothing was extracted."""
+    folder = tmp_path_factory.mktemp("wrong")
+    small_season.parcels(folder, "ms", 12)
+    (folder / "items").mkdir()
+    (folder / "afile").write_text("x")
+    (folder / "out").mkdir()
+    (folder / "link").symlink_to(folder / "out")
+    parcels.load(folder / "ms.gpkg", "ms", 2024, pid="pid", crop_name="crop", lake=Lake(str(folder / "lake")))
+    return folder
+
+
+def wrong(folder, text):
+    """The lines that say what is wrong, without the file."""
+    file = folder / "season.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidInputError) as caught:
+        season.read(file, Lake(str(folder / "lake")))
+    assert all(line.startswith(str(file)) for line in str(caught.value).splitlines())
+    return [line.removeprefix(str(file)).removeprefix(":") for line in str(caught.value).splitlines()]
+
+
+def test_what_is_right_is_accepted_with_columns_that_extraction_will_bring(folder):
+    (folder / "season.yaml").write_text(FILE)
+    assert len(season.read(folder / "season.yaml", Lake(str(folder / "lake"))).exports) == 4
+
+
+LIGHTS = "{what: lights, path: out/lights.csv}"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        # values of registries
+        ("bands: [B04, B08]", "bands: [B04, B8]", "8: extract.s2.bands: card s2 has no band B8; choose from"),
+        (
+            "ndvi], statistics",
+            "ndvi, ndvj], statistics",
+            "8: extract.s2.indices: there is no index 'ndvj'; choose from",
+        ),
+        ("[p10]", "[p10, p11]", "8: extract.s2.statistics: there is no statistic 'p11'; choose from"),
+        ("statistics: [p10]", "statistics: [p10], inner_buffer: 500", "8: extract.s2.inner_buffer: "),
+        (
+            "statistics: [p10]",
+            "statistics: [p10], rule: coverge",
+            "8: extract.s2.rule: unknown rule 'coverge'; did you mean 'coverage'?",
+        ),
+        ("statistics: [p10]", "statistics: [p10], dilate: 101", "8: extract.s2.dilate: "),
+        (
+            "statistics: [p10]",
+            "statistics: [p10], mask: cloud",
+            "8: extract.s2.mask: the mask 'cloud' does not say which",
+        ),
+        (
+            "statistics: [p10]",
+            "statistics: [p10], mask: nowhere/masks = 1",
+            "8: extract.s2.mask: there is no folder nowhere/masks",
+        ),
+        ("card: s2", "card: s3", "6: sources[0].card: there is no card 's3'; there are: s2, bs"),
+        (
+            "lights, path",
+            "lightz, path",
+            "10: exports[0].what: there is no view or query 'lightz'; did you mean 'lights'?",
+        ),
+        ("parcels.latest_ndvi", "parcels.latest_ndvj", "11: exports[1].what: there is no view or query"),
+        # statements
+        ('"select pid, NDVI_mean', '"selct pid, NDVI_mean', "12: exports[2].what: this SQL cannot be run"),
+        ('"select pid, NDVI_mean', '"select pid, NDWI_mean', "12: exports[2].what: this SQL cannot be run"),
+        (
+            '"select pid, NDVI_mean, B04_p10 from s2"',
+            '"select 1; select 2"',
+            "12: exports[2].what: this SQL is not one",
+        ),
+        ('"select pid, NDVI_mean, B04_p10 from s2"', '"drop table s2"', "12: exports[2].what: this SQL is not one"),
+        ("year: 2024, screen", "screen", "11: exports[1].what: this SQL cannot be run"),
+        ("screen: null", "screen: null, yeer: 1", "11: exports[1].what: this SQL cannot"),
+        ("out/lights.csv", "out/lights.gpkg", "10: exports[0].what: cannot export to 'lights.gpkg'"),
+        (
+            "out/lights.csv",
+            "out/lights.shp",
+            "10: exports[0].path: cannot export to 'out/lights.shp': its name ends in",
+        ),
+        # files
+        (
+            "out/pixels.csv",
+            "./out/../out/lights.csv",
+            "12: exports[2].path: ./out/../out/lights.csv: is the file of exports[0]",
+        ),
+        ("out/pixels.csv", "link/lights.csv", "12: exports[2].path: link/lights.csv: is the file of exports[0]"),
+        (
+            "out/pixels.csv",
+            "out/Lights.CSV",
+            "12: exports[2].path: out/Lights.CSV: is the file of exports[0], too, but for",
+        ),
+        (
+            "out/parcels.gpkg",
+            "ms.gpkg",
+            "13: exports[3].path: ms.gpkg: is the file of areas[0].parcels.path, which is read",
+        ),
+        ("out/pixels.csv", "items/x.csv", "12: exports[2].path: items/x.csv: lies in the folder of sources[0].items"),
+        ("out/pixels.csv", "afile/x.csv", "12: exports[2].path: afile/x.csv: "),
+        ("out/pixels.csv", "afile/deeper/x.csv", "12: exports[2].path: afile/deeper/x.csv: "),
+        ("out/lights.csv", "s3://b/lights.csv", "10: exports[0].path: exports are files of this machine, not s3://b"),
+        ("ms.gpkg", "mz.gpkg", "4: areas[0].parcels.path: there is no mz.gpkg"),
+        ("items: items", "items: itmes", "6: sources[0].items: there is no itmes"),
+        ("items: items, card: s2", "geoparquet: x.parquet", "6: sources[0].geoparquet: there is no x.parquet"),
+        ("items: items, card: s2", "products: afile", "6: sources[0].products: afile is a file"),
+        (
+            "items: items, card: s2",
+            "products: 'https://x/y'",
+            "6: sources[0].products: products are read from a folder",
+        ),
+        ("items: items", "items: 'ftp://x/y'", "6: sources[0].items: ftp://x/y: nothing is read by ftp://"),
+        ("items: items", "files: 'nowhere/S2_{date}.tif'", "6: sources[0].files: there is no nowhere"),
+        ("items: items", "stac: 'ftp://x/y'", "6: sources[0].stac: 'ftp://x/y' is no STAC API"),
+        (
+            "aoi: ms, year: 2024, parcels: {path: ms.gpkg, pid: pid, crop_name: crop}",
+            "aoi: nl, year: 2024",
+            "4: areas[0]: no parcels of nl 2024",
+        ),
+        # dates
+        ("start: 2024-03-01", "start: 2024-11-01", "2: season: the dates are reversed"),
+        ("start: 2024-03-01", "start: 20240301", "2: season.start: 20240301 is no day"),
+        ("start: 2024-03-01", "start: 2024-02-30", "2: season.start: '2024-02-30' is no day"),
+        (
+            "items: items, card: s2",
+            "stac: cdse, start: 2025-01-01",
+            "6: sources[0].start: 2025-01-01 is outside the season",
+        ),
+        (
+            "year: 2024, parcels",
+            "year: 2023, parcels",
+            "4: areas[0].year: season 2024-03-01 to 2024-10-31 has no day of 2023",
+        ),
+        # types
+        (
+            "year: 2024, parcels",
+            "year: '2024', parcels",
+            "4: areas[0].year: '2024' is a text, where a whole number is due; write it without",
+        ),
+        (
+            "year: 2024, parcels",
+            "year: 2024.5, parcels",
+            "4: areas[0].year: 2024.5 is a number, where a whole number is due",
+        ),
+        (
+            "statistics: [p10]",
+            "statistics: [p10], inner_buffer: '5'",
+            "8: extract.s2.inner_buffer: '5' is a text, where a number is due",
+        ),
+        (
+            "statistics: [p10]",
+            "statistics: [p10], cube: yes",
+            "8: extract.s2.cube: 'yes' is a text, where true or false is due",
+        ),
+        ("pid: pid", "pid: 7", "4: areas[0].parcels.pid: 7 is a number, where a text is due; write it in quotes: '7'"),
+        ("exports:\n", "workers: two\nexports:\n", "9: workers: 'two' is a text, where a whole number is due"),
+        ("exports:\n", "guard: 1\nexports:\n", "9: guard: 1 is a number, where true, false or {offsets"),
+        (
+            "exports:\n",
+            "guard: {shift: false}\nexports:\n",
+            "9: guard.shift: unknown key 'shift'; did you mean 'shifts'?",
+        ),
+        ("exports:\n", "compact: [1]\nexports:\n", "9: compact: it is a list, where a mapping (key: value) is due"),
+        ("exports:\n", "markers: {parameters: [1]}\nexports:\n", "9: markers.parameters: it is a list, where groups"),
+        (
+            "exports:\n",
+            "markers: {scenarois: [x]}\nexports:\n",
+            "9: markers.scenarois: unknown key 'scenarois'; did you mean 'scenarios'?",
+        ),
+        (
+            "exports:\n",
+            "markers: {scenarios: [cover stay]}\nexports:\n",
+            "9: markers.scenarios[0]: there is no scenario 'cover stay'",
+        ),
+        (
+            "exports:\n",
+            "markers: {parameters: {mowing: {drp: 1}}}\nexports:\n",
+            "9: markers.parameters.mowing.drp: unknown key 'drp'; did you mean 'drop'?",
+        ),
+        (
+            f"exports:\n  - {LIGHTS}",
+            f"exports:\n  - what: lights\n    paht: x.csv\n  - {LIGHTS}",
+            "11: exports[0].paht: unknown key 'paht'; did you mean 'path'?",
+        ),
+        ("areas:\n  - {aoi", "areas:\n    {aoi", "3: areas: it is a mapping, where a list is due"),
+        ("extract:\n  s2:", "extract:\n  - s2:", "7: extract: it is a list, where a mapping (key: value) is due"),
+        # the text itself
+        ("exports:\n", "\tworkers: 1\nexports:\n", "9: cannot be read: there is a tab; indent by blanks"),
+        (
+            "exports:\n",
+            "workers: 1\nworkers: 2\nexports:\n",
+            "10: cannot be read: a value stands there twice (workers)",
+        ),
+        ("season: {", "season: {{", "3: cannot be read: while parsing a flow mapping: "),
+    ],
+)
+def test_what_is_wrong_is_said_by_its_line_and_key_before_anything_is_done(folder, before, after, line):
+    assert FILE.count(before) == 1, before
+    lines = wrong(folder, FILE.replace(before, after))
+    assert any(one.startswith(line) for one in lines), lines
+    assert len(lines) == 1 or "areas:\n    {" in after, lines
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
+def test_an_empty_file_is_said_to_be_so(folder, text):
+    assert wrong(folder, text) == [" is empty; write areas:, sources:, extract: as docs/season.md shows"]
+
+
+def test_all_that_is_wrong_is_said_at_once(folder):
+    text = FILE.replace("season: {start", "saeson: {start").replace("year: 2024, parcels", "year: x, parcels")
+    text = text.replace("bands: [B04, B08]", "bands: [B99], rule: center, inner_buffer: 500")
+    text = text.replace("lights, path: out/lights.csv", "lightz, path: out/lights.doc")
+    text = text.replace("latest_ndvi, path: out/ndvi.parquet", "latest_nvdi, path: out/ndvi.parquet")
+    starts = [
+        *("2: saeson: unknown key 'saeson'; did you mean 'season'?", "4: areas[0].year: 'x' is a text"),
+        *("8: extract.s2.bands: ", "8: extract.s2.rule: ", "8: extract.s2.inner_buffer: "),
+        *("10: exports[0].path: cannot export", "11: exports[1].what: there is no view or query"),
+    ]
+    lines = wrong(folder, text)
+    assert all(any(line.startswith(start) for line in lines) for start in starts), lines
+    assert len(lines) == len(starts)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_folder_that_cannot_be_written_is_said_of_a_true_folder(folder):
+    (folder / "closed").mkdir(mode=0o500, exist_ok=True)
+    (line,) = wrong(folder, FILE.replace("out/pixels.csv", "closed/new/pixels.csv"))
+    assert "cannot be written" in line
+
+
+def test_a_folder_that_cannot_be_written_is_said(folder, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, _mode: not str(path).endswith("out"))
+    lines = wrong(folder, FILE.replace("out/pixels.csv", "out/deeper/pixels.csv"))
+    assert [line.partition(": the folder")[0] for line in lines] == [
+        *("10: exports[0].path: out/lights.csv", "11: exports[1].path: out/ndvi.parquet"),
+        *("12: exports[2].path: out/deeper/pixels.csv", "13: exports[3].path: out/parcels.gpkg"),
+    ]
+
+
+def test_a_file_that_is_another_name_of_an_input_is_refused(folder):
+    os.link(folder / "ms.gpkg", folder / "out" / "hard.gpkg")
+    (line,) = wrong(folder, FILE.replace("out/parcels.gpkg", "out/hard.gpkg"))
+    (folder / "out" / "hard.gpkg").unlink()
+    assert line.startswith("13: exports[3].path: out/hard.gpkg: is the file of areas[0].parcels.path")
+
+
+def test_nothing_of_a_statement_is_run_when_it_is_tried(folder):
+    endless = "select count(*) as n, $what_if as w from range(1000000000000) a, range(1000000000000) b"
+    (folder / "season.yaml").write_text(
+        FILE.replace('"select pid, NDVI_mean, B04_p10 from s2"', f'"{endless}", params: {{what_if: 1}}')
+    )
+    season.read(folder / "season.yaml", Lake(str(folder / "lake")))
+
+
+def test_a_wrong_file_begins_no_run(folder):
+    lake = Lake(str(folder / "lake"))
+    (folder / "season.yaml").write_text(FILE.replace("what: lights", "what: lightz"))
+    with pytest.raises(InvalidInputError, match="lightz"):
+        season.run(folder / "season.yaml", lake=lake)
+    assert lake.sql("from runs").num_rows == 0
