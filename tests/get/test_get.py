@@ -48,8 +48,8 @@ def loaded(lake):
 
 
 @pytest.fixture
-def filled(lake):
-    return fill(lake)
+def filled(lake, two_scenes):
+    return copied(two_scenes, lake)
 
 
 def files(workspace):
