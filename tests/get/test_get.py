@@ -16,6 +16,7 @@ from factories import (
     X,
     Y,
     band,
+    copied,
     day,
     degrees,
     fill,
