@@ -60,6 +60,16 @@ def lake(workspace):
 
 
 @pytest.fixture(scope="session")
+def two_scenes(tmp_path_factory):
+    """A lake as `factories.fill` makes it, once; tests write to copies of it (`factories.copied`)."""
+    from factories import fill
+
+    from cbm_lake.lake import Lake
+
+    return fill(Lake(str(tmp_path_factory.mktemp("two-scenes"))))
+
+
+@pytest.fixture(scope="session")
 def undamaged(tmp_path_factory):
     """A lake of scenes, parcels and cubes that is made once; tests damage copies of it (`damage.copy`)."""
     import damage

@@ -175,6 +175,12 @@ def fill(lake, *, names=("A", "B"), pids=PIDS, ptype=""):
     return lake
 
 
+def copied(prepared, lake):
+    """An empty lake with the files of a prepared one, fifty times faster than preparing another; the lake."""
+    shutil.copytree(prepared.url, lake.url, dirs_exist_ok=True)
+    return lake
+
+
 def day(number):
     """The moment of the scene with that number: every tenth day from 1 January on."""
     return datetime(2024, 1 + number // 3, 1 + 10 * (number % 3), 10, 40, tzinfo=UTC)

@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from itertools import chain, islice
 from typing import TypeAlias
 
@@ -26,6 +25,7 @@ from cbm_lake.extract.clear import ClearPart
 from cbm_lake.extract.jobparcels import Numbers
 from cbm_lake.extract.jobs import Job, Outcome
 from cbm_lake.extract.pixelindices import PixelIndices, gathering
+from cbm_lake.files import installed
 from cbm_lake.lake import open_lake, schemas
 from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.rasters import Grid, PixelArray, encoding
@@ -108,7 +108,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
         "rows": outcome.rows,
         "started": started,
         "finished": datetime.now(UTC),
-        "version": version("cbm-lake"),
+        "version": installed.version(),
         "revision": job.scene.revision,
         "slots": [{"grid": grid, "slot": slot} for grid, slot in (job.slots or {}).items()],
         "discarded": outcome.discarded,

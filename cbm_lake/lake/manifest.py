@@ -7,14 +7,13 @@ writer was stopped in between; the next writer of its folder records it. One tha
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import version
 from typing import Final
 
 import pyarrow as pa
 from deltalake import DeltaTable
 
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.files import clock
+from cbm_lake.files import clock, installed
 from cbm_lake.lake import schemas
 from cbm_lake.lake.records import FileEntry
 from cbm_lake.storage import access
@@ -117,6 +116,6 @@ def _entry(action: str, name: str, size: int, digest: str | None) -> FileEntry:
         "bytes": size,
         "digest": digest,
         "recorded": clock.now(),
-        "version": version("cbm-lake"),
+        "version": installed.version(),
         "sequence": None,
     }

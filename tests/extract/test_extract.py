@@ -20,6 +20,7 @@ import rasterio
 import shapely
 from deltalake import DeltaTable
 from disks import small_disk
+from factories import copied
 from rasterstats import zonal_stats
 
 from cbm_lake import card2db, extract, parcels
@@ -49,9 +50,15 @@ def fill(folder, scenes, card="s2"):
     return lake
 
 
+@pytest.fixture(scope="session")
+def loaded(tmp_path_factory, scenes):
+    """A lake with them, of which tests get copies."""
+    return fill(tmp_path_factory.mktemp("loaded") / "lake", scenes)
+
+
 @pytest.fixture
-def filled(tmp_path, scenes):
-    return fill(tmp_path / "lake", scenes)
+def filled(tmp_path, loaded):
+    return copied(loaded, Lake(str(tmp_path / "lake")))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import rasterio
 import shapely
 from deltalake import DeltaTable
 from exactextract import exact_extract
+from factories import copied
 from rasterio.features import rasterize
 from rasterstats import zonal_stats
 
@@ -59,14 +60,20 @@ def asked(tmp_path_factory, season):
     return lake
 
 
-@pytest.fixture
-def grown(tmp_path, season):
+@pytest.fixture(scope="session")
+def once_grown(tmp_path_factory, season):
     """A lake that was extracted as always, and of which the later scenes were extracted with further statistics."""
-    lake = fill(tmp_path / "lake", season)
+    lake = fill(tmp_path_factory.mktemp("grown") / "lake", season)
     extract.s2(**SPRING, **DEMO, bands=BANDS, workers=0, lake=lake)
     assert lake.sql("select count(*) n from s2")["n"][0].as_py()
     extract.s2("2024-07-01", "2024-12-31", **DEMO, bands=BANDS, statistics="p10, p90,valid_share", workers=0, lake=lake)
     return lake
+
+
+@pytest.fixture
+def grown(tmp_path, once_grown):
+    """A copy of it."""
+    return copied(once_grown, Lake(str(tmp_path / "lake")))
 
 
 def shapes_and_band(lake, scene, band):

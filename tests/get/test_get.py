@@ -16,6 +16,7 @@ from factories import (
     X,
     Y,
     band,
+    copied,
     day,
     degrees,
     fill,
@@ -48,8 +49,8 @@ def loaded(lake):
 
 
 @pytest.fixture
-def filled(lake):
-    return fill(lake)
+def filled(lake, two_scenes):
+    return copied(two_scenes, lake)
 
 
 def files(workspace):

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import requests
-from factories import fill
+from factories import copied, fill
 from rest_server import WHO, served
 from typer.testing import CliRunner
 
@@ -25,8 +25,8 @@ OTHERS = {"bands": ["B04"], "screen": [3, 8, 9]}
 
 
 @pytest.fixture
-def filled(lake):
-    return fill(lake)
+def filled(lake, two_scenes):
+    return copied(two_scenes, lake)
 
 
 def asked(name, pid):

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, TableFeatures
-from factories import PIDS, entry, parcels, scene, scenes, signature, signatures, write
+from factories import PIDS, copied, entry, parcels, scene, scenes, signature, signatures, write
 
 from cbm_lake.errors import LakeError, SourceError
 from cbm_lake.files import digests
@@ -30,8 +30,9 @@ DAMAGES = {
 """What a loss of power, or a disk, makes of an entry."""
 
 
-@pytest.fixture
-def filled(lake):
+@pytest.fixture(scope="module")
+def three_sets(tmp_path_factory):
+    lake = Lake(str(tmp_path_factory.mktemp("three-sets")))
     lake.add_scenes(scenes(scene("A"), scene("B")))
     for aoi, year in SETS:
         lake.add_parcels(aoi, year, "", "v1", parcels())
@@ -39,6 +40,12 @@ def filled(lake):
         for name in "AB":
             write(lake, signatures(*(signature(pid, name, aoi=aoi, year=year) for pid in PIDS)), current, name)
     return lake
+
+
+@pytest.fixture
+def filled(lake, three_sets):
+    """A copy of it."""
+    return copied(three_sets, lake)
 
 
 def newest(lake, table):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
 import pytest
-from factories import PIDS, fill, outline, parcel_set, parcels, signature, signatures, write
+from factories import PIDS, copied, outline, parcel_set, parcels, signature, signatures, write
 from foi_rules import files_of_at_most
 
 from cbm_lake.errors import InvalidInputError, SourceError
@@ -21,8 +21,8 @@ KEY = {"aoi": "ms", "year": 2024, "ptype": ""}
 
 
 @pytest.fixture
-def filled(lake):
-    return fill(lake)
+def filled(lake, two_scenes):
+    return copied(two_scenes, lake)
 
 
 @pytest.fixture

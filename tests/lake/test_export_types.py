@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pyogrio
 import pytest
 import shapely
-from factories import fill, outline
+from factories import copied, outline
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,8 +29,8 @@ ALL = ["parquet", "csv", "arrow", "xlsx", *GEOGRAPHIC]
 
 
 @pytest.fixture
-def filled(lake):
-    return fill(lake)
+def filled(lake, two_scenes):
+    return copied(two_scenes, lake)
 
 
 @pytest.fixture

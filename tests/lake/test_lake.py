@@ -18,6 +18,7 @@ import shapely
 from factories import (
     PIDS,
     band,
+    copied,
     day,
     degrees,
     entry,
@@ -57,8 +58,8 @@ def moment():
 
 
 @pytest.fixture
-def filled(lake):
-    return fill(lake)
+def filled(lake, two_scenes):
+    return copied(two_scenes, lake)
 
 
 # -- an empty lake ---------------------------------------------------------------------------------------------------

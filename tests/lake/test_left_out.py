@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 import pytest
-from factories import PIDS, day, fill, parcel_set, parcels, scene, scenes, signature, signatures, write
+from factories import PIDS, copied, day, fill, parcel_set, parcels, scene, scenes, signature, signatures, write
 from typer.testing import CliRunner
 
 import cbm_lake as cbm
@@ -19,9 +19,14 @@ def run(*words):
     return CliRunner().invoke(cli.app, list(words))
 
 
+@pytest.fixture(scope="module")
+def three_scenes(tmp_path_factory):
+    return fill(Lake(str(tmp_path_factory.mktemp("three-scenes"))), names=("A_1", "A_2", "B_1"))
+
+
 @pytest.fixture
-def filled(lake):
-    return fill(lake, names=("A_1", "A_2", "B_1"))
+def filled(lake, three_scenes):
+    return copied(three_scenes, lake)
 
 
 def test_a_scene_that_is_left_out_counts_nowhere_until_it_is_put_back(filled):

@@ -59,11 +59,18 @@ def fill(lake, aoi="ms", year=2024, pid="12"):
     return key | {"pid": pid}, days
 
 
+@pytest.fixture(scope="module")
+def two_sets(tmp_path_factory):
+    """A lake of two areas and years, and what `fill` says of each."""
+    lake = Lake(str(tmp_path_factory.mktemp("two-sets")))
+    return lake, {where: fill(lake, *where) for where in (("ms", 2024), ("nl", 2023))}
+
+
 @pytest.fixture(params=[("ms", 2024), ("nl", 2023)], ids=["ms", "nl"])
-def filled(lake, request):
-    """Two areas and years, of which one is asked about."""
-    kept = {where: fill(lake, *where) for where in (("ms", 2024), ("nl", 2023))}
-    return lake, *kept[request.param]
+def filled(lake, two_sets, request):
+    """A copy of it, and what is to be known of the area and year that is asked about."""
+    prepared, filled = two_sets
+    return factories.copied(prepared, lake), *filled[request.param]
 
 
 USABLE = {name for name, (_, why) in LOOKS.items() if why is None}

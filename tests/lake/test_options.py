@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from factories import fill
+from factories import copied
 
 import cbm_lake as cbm
 from cbm_lake import foi, get, guard, markers, report, show
@@ -71,8 +71,8 @@ NONSENSE = [object(), {}, {"a": 1}, b"x", float("nan"), float("inf"), [object()]
 
 
 @pytest.fixture
-def filled(lake):
-    return fill(lake)
+def filled(lake, two_scenes):
+    return copied(two_scenes, lake)
 
 
 def test_every_option_of_every_public_function_is_checked():

@@ -17,6 +17,7 @@ import shapely
 from deltalake import DeltaTable
 from factories import (
     PIDS,
+    copied,
     day,
     entry,
     number,
@@ -96,9 +97,10 @@ def extract(lake, name, version="v100100100", red=400, aoi="ms", year=2024, pids
 WHOLE = dict.fromkeys(PIDS, 100)
 
 
-@pytest.fixture
-def filled(lake):
+@pytest.fixture(scope="module")
+def three_scenes(tmp_path_factory):
     """Two areas and years, three scenes over each."""
+    lake = Lake(str(tmp_path_factory.mktemp("three-scenes")))
     lake.add_scenes(scenes(scene("A_02", baseline="02.14", acquisition="A"), scene("B"), scene("C")))
     for aoi, year in SETS:
         version = declare(lake, WHOLE, aoi, year)
@@ -106,6 +108,12 @@ def filled(lake):
             extract(lake, name, version, 1000 * (place + 1), aoi, year)
     lake.settle()
     return lake
+
+
+@pytest.fixture
+def filled(lake, three_scenes):
+    """A copy of it."""
+    return copied(three_scenes, lake)
 
 
 def expected(*names, pids=PIDS):

@@ -8,7 +8,7 @@ import stat
 import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
-from factories import PIDS, fill
+from factories import PIDS, copied
 from typer.testing import CliRunner
 
 from cbm_lake import cli
@@ -20,8 +20,8 @@ KEY = "0123456789abcdef"
 
 
 @pytest.fixture
-def filled(lake):
-    return fill(lake)
+def filled(lake, two_scenes):
+    return copied(two_scenes, lake)
 
 
 @pytest.fixture
