@@ -130,7 +130,7 @@ def oracle(season, dilate=0, other=None):
 
 
 def expected_parcels(lake, truth, epsg):
-    """The parcels of which some pixel is masked, whose numbers that changes, with 8 clear pixels and half of all left."""
+    """The parcels with a masked pixel, whose numbers that changes, with 8 clear pixels and half of all left."""
     chosen = set()
     for pid, shape in shapes(lake, epsg).items():
         masked = differs = False
