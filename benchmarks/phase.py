@@ -2,10 +2,10 @@
 
     python -m benchmarks.phase "FOLDER/{sensor}_{date}_{tile}_{band}.tif" --bands B02,B03 --against 20180806
 
-Phase correlation (Kuglin and Hines 1975) of the strength of gradients, in windows of 128 pixels, refined by the upsampled
-Fourier transform (Guizar-Sicairos et al. 2008, Optics Letters 33, 156-158): of visible bands, which the guard does not
-read, without parcels, without scene classes. Printed are the median over windows, in metres east and north, and its
-standard error (of windows that overlap by half, so rather more).
+Phase correlation (Kuglin and Hines 1975) of the strength of gradients, in windows of 128 pixels, refined by the
+upsampled Fourier transform (Guizar-Sicairos et al. 2008, Optics Letters 33, 156-158): of visible bands, which the guard
+does not read, without parcels, without scene classes. Printed are the median over windows, in metres east and north,
+and its standard error (windows overlap by half, so it is rather more).
 """
 
 from __future__ import annotations
