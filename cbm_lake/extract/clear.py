@@ -80,18 +80,25 @@ def of(job: Job, classes: PixelArray | None) -> ClearPart | None:
 
 
 def worth_writing(
-    job: Job, part: ClearPart, whole: Mapping[str, object], clear: Mapping[str, object], fullest: Numbers
+    job: Job,
+    part: ClearPart,
+    whole: Mapping[str, object],
+    clear: Mapping[str, object],
+    share: Numbers,
+    fullest: Numbers,
 ) -> pa.Array:
     """Which of a part's parcels get a row: those whose statistics differ, with enough clear pixels to be of use.
 
-    Of a mask that is more than scene classes also those with fewer, unless all their pixels are in a screened class:
-    nothing else tells that they are masked.
+    Enough are `observation.LEAST_PIXELS` and the share `observation.LEAST_STORED` of the parcel. Of a mask that is more
+    than scene classes also those with fewer, unless all their pixels are in a screened class: nothing else tells that
+    they are masked.
 
     Args:
         job: what is extracted.
         part: of which.
         whole: columns of all pixels of all parcels.
         clear: columns of the clear pixels of those of the part.
+        share: of each whole parcel that is clear, NaN where that is not known.
         fullest: clear pixels of each, of its finest grid's fullest band.
     """
     differs = np.any(
@@ -102,7 +109,7 @@ def worth_writing(
         ],
         axis=0,
     )
-    enough = fullest >= observation.LEAST_PIXELS
+    enough = (fullest >= observation.LEAST_PIXELS) & ~(share < observation.LEAST_STORED)
     if job.mask is not None and not job.mask.is_usual:
         enough |= ~_all_screened(job, whole, part)
     return pa.array(differs & enough)

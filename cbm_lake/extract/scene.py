@@ -158,7 +158,14 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
     clear_columns |= indices.columns(part)
     table = _rows(job, clear_columns, pids.take(part.parcels), part.parcels)
     table = table.filter(
-        clear.worth_writing(job, part, columns, clear_columns, _finest(job, clear_columns, part.parcels)[0])
+        clear.worth_writing(
+            job,
+            part,
+            columns,
+            clear_columns,
+            np.asarray(table["share"]),
+            _finest(job, clear_columns, part.parcels)[0],
+        )
     )
     return pa.concat_tables(
         [rows, _with_keys(table.take(pc.sort_indices(table["pid"])), job, str(job.mask))]

@@ -24,6 +24,7 @@ _CONSTANTS: Final = {
     "least_pixels": (f"{observation.LEAST_PIXELS}", "the fewest pixels of an observable parcel"),
     "least_share": (f"{observation.LEAST_SHARE}::float", "the least share of a parcel that a scene must have seen"),
     "least_clear": (f"{observation.LEAST_CLEAR}::float", "the least share of a parcel whose clear pixels stand for it"),
+    "least_stored": (f"{observation.LEAST_STORED}::float", "the least share of a parcel whose clear pixels have a row"),
     "most_cloud": (f"{observation.MOST_CLOUD}::double", "the greatest share of a parcel that may be clouded"),
 }
 """Macros without parameters: their values and descriptions."""

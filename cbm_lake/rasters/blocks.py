@@ -154,13 +154,25 @@ class CubeSource:
     """
 
     def __init__(
-        self, url: str, band: str, slot: int, raster: Raster, threads: int = 1, written: Sizes | None = None
+        self,
+        url: str,
+        band: str,
+        slot: int,
+        raster: Raster,
+        threads: int = 1,
+        written: Sizes | None = None,
+        array: ZarrArray | None = None,
     ) -> None:
         self._raster, self._slot, self._threads = raster, slot, threads
-        self._array = _band_array(url, band, slot)
+        self._array = array if array is not None and slot < array.shape[0] else _band_array(url, band, slot)
         _, *size = self._array.shards or self._array.chunks
         self._size = (size[0], size[1])
         self._blocks = Blocks(url, band, slot, self._array, written)
+
+    @property
+    def array(self) -> ZarrArray:
+        """The band's array in the cube; other scenes of it need not open it again."""
+        return self._array
 
     def read(self, windows: Iterable[Window]) -> Iterator[PixelArray]:
         """The pixels of each window, in that order; windows come in rows, so blocks above one are needed no more."""

@@ -130,11 +130,11 @@ def oracle(season, dilate=0, other=None):
 
 
 def expected_parcels(lake, truth, epsg):
-    """The parcels of which some pixel is masked, whose numbers that changes, and that have 8 clear pixels left."""
+    """The parcels with a masked pixel, whose numbers that changes, with 8 clear pixels and half of all left."""
     chosen = set()
     for pid, shape in shapes(lake, epsg).items():
         masked = differs = False
-        fullest = 0
+        fullest = pixels_of_it = 0
         for band in BANDS:
             pixels, codes, transform = truth[band]
             inside = rasterize([shape], pixels.shape, transform=transform).astype(bool) if not shape.is_empty else None
@@ -142,10 +142,16 @@ def expected_parcels(lake, truth, epsg):
             valid = inside & (pixels > 0)
             differs |= bool((valid & (codes > 0)).any())
             if band != "B11":
+                pixels_of_it = max(pixels_of_it, int(inside.sum()))
                 fullest = max(fullest, int((valid & (codes == 0)).sum()))
-        if masked and differs and fullest >= 8:
+        if masked and differs and fullest >= 8 and 2 * fullest >= pixels_of_it:
             chosen.add(pid)
     return chosen
+
+
+def is_enough(row):
+    """Whether 8 clear pixels, and half of the parcel, are left."""
+    return max(row["B04_count"], row["B08_count"]) >= 8 and row["share"] >= 0.5
 
 
 def check(lake, season, truth, names=None):
@@ -192,7 +198,7 @@ def test_clouds_are_grown_by_pixels_of_the_classification(tmp_path, season, dila
     lake = catalogue(tmp_path, season)
     extract.s2(**SEASON, bands=BANDS, workers=0, dilate=dilate, lake=lake)
     scene = scene_id(season)
-    kept = {pid: row for pid, row in rows(lake, scene).items() if row["B04_count"] >= 8 or row["B08_count"] >= 8}
+    kept = {pid: row for pid, row in rows(lake, scene).items() if is_enough(row)}
     truth = oracle(season, dilate)
     assert set(kept) == expected_parcels(lake, truth, read(asset(season, "B04"))[2])
     assert {row["mask"] for row in kept.values()} == {f"{USUAL} dilated {dilate}"}
@@ -237,7 +243,8 @@ def test_by_the_coverage_rule_they_equal_exactextract_of_the_masked_bands(tmp_pa
     assert set(mine) == {
         pid
         for pid, counts in covered.items()
-        if any(masked > 0 for masked, _ in counts) and max(counts[0][1], counts[1][1]) >= 8
+        if any(masked > 0 for masked, _ in counts)
+        and max(counts[0][1], counts[1][1]) >= max(8, 0.5 * outlines[pid].area / 100)
     }
     assert all(row["covered"] == pytest.approx(max(n for _, n in covered[pid])) for pid, row in mine.items())
 
@@ -312,7 +319,7 @@ def test_a_cloud_probability_is_a_mask_beside_the_classes(tmp_path, season, pixe
         clear = np.where(codes == 0, pixels, 0)
         stats = zonal_stats([outlines[pid] for pid in mine], clear, affine=transform, nodata=0, stats="count mean")
         assert [row[f"{band}_count"] for row in mine.values()] == [row["count"] for row in stats]
-    enough = {pid for pid, row in mine.items() if max(row["B04_count"], row["B08_count"]) >= 8}
+    enough = {pid for pid, row in mine.items() if is_enough(row)}
     assert enough == expected_parcels(lake, truth, read(asset(season, "B04"))[2])
 
 

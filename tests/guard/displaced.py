@@ -53,7 +53,7 @@ def write(path, values, pixel=10):
 
 
 def scene_files(folder, date, number, moved, shapes, *, uniform=False, classes=4, bands=BANDS):
-    """The rasters of one scene."""
+    """The rasters of one scene; `classes` is one for all pixels, or the image of them."""
     rng = np.random.default_rng(number)
     lasting = np.random.default_rng(99).uniform(0.15, 0.9, len(shapes))  # soils and crops outlast a month
     greens = np.full(len(shapes), 0.5) if uniform else 0.75 * lasting + 0.25 * rng.uniform(0.15, 0.9, len(shapes))

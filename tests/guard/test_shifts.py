@@ -39,7 +39,7 @@ def displaced_one(tmp_path_factory):
     return season(Lake(str(folder / "lake")), folder / "scenes", {2: (5.0, -4.0)})
 
 
-@pytest.mark.parametrize(("size", "angle"), [(2, 200), (5, 80), (7.5, 140), (10, 320)])
+@pytest.mark.parametrize(("size", "angle"), [(2, 200), (5, 80), (7.5, 140), (10, 320), (10, 90)])
 def test_a_scene_drawn_beside_its_place_is_recovered_to_a_tenth_of_a_pixel(tmp_path, size, angle):
     moved = (size * math.cos(math.radians(angle)), size * math.sin(math.radians(angle)))
     rows = told(season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", {2: moved}))
@@ -68,6 +68,23 @@ def test_a_season_that_lies_off_the_borders_as_a_whole_is_reported_and_accuses_n
     assert {row["verdict"] for row in rows} == {"ok"}
     assert (rows[0]["frame_east"], rows[0]["frame_north"]) == pytest.approx((6, 3), abs=1)
     assert "off the declared borders" in caplog.text
+
+
+def test_scenes_displaced_to_opposite_sides_are_both_recovered_and_the_others_are_not_accused(tmp_path):
+    days = (*DATES, "20240624")
+    rows = told(season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", {1: (7, 3), 4: (-7, -3)}, dates=days))
+    assert [row["verdict"] for row in rows] == ["ok", "shifted", "ok", "ok", "shifted", "ok"]
+    assert (rows[1]["east"], rows[1]["north"]) == pytest.approx((7, 3), abs=1)
+    assert (rows[4]["east"], rows[4]["north"]) == pytest.approx((-7, -3), abs=1)
+
+
+def test_a_displaced_scene_that_is_half_clouded_is_recovered_by_what_is_clear(tmp_path):
+    sky = np.full((displaced.SIZE // 2, displaced.SIZE // 2), 4)
+    sky[:, : displaced.SIZE // 4] = 9
+    rows = told(season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", {2: (-6, 4)}, classes={2: sky}))
+    assert rows[2]["clear"] < 0.55
+    assert (rows[2]["east"], rows[2]["north"]) == pytest.approx((-6, 4), abs=1)
+    assert [row["verdict"] for row in rows] == ["ok", "ok", "shifted", "ok", "ok"]
 
 
 # -- what is unsure ---------------------------------------------------------------------------------------------------
@@ -186,6 +203,31 @@ def test_a_wrong_pair_moves_no_position():
     pairs[4] = pairs[4]._replace(east=pairs[4].east + 9)
     positions = adjustment.adjusted(8, pairs)
     assert np.abs(positions.xy - truth).max() < 0.3
+
+
+def chain(truth):
+    """Pairs of scenes at these positions, each with the two before it, without errors."""
+    return [
+        adjustment.Pair(i, j, *(truth[i] - truth[j]), 0.3) for i in range(len(truth)) for j in (i - 1, i - 2) if j >= 0
+    ]
+
+
+def test_a_scene_has_no_vote_on_where_most_scenes_lie():
+    truth = np.random.default_rng(8).normal(0, 2, (8, 2))
+    before = adjustment.adjusted(8, chain(truth))
+    truth[3] += (2.0, -1.0)
+    after = adjustment.adjusted(8, chain(truth))
+    moved = (after.xy - after.zero)[3] - (before.xy - before.zero)[3]
+    assert moved == pytest.approx((2, -1), abs=0.15)
+    drawn = after.xy[3] - before.xy[3]  # about where all lie, which the scene has drawn along
+    assert drawn[0] < 1.85
+
+
+def test_one_displaced_scene_of_three_does_not_move_zero_of_the_others():
+    truth = np.array([(0.0, 0.0), (0.2, 0.1), (9.0, -9.0)])
+    positions = adjustment.adjusted(3, chain(truth))
+    assert np.abs((positions.xy - positions.zero)[:2]).max() < 0.5
+    assert (positions.xy - positions.zero)[2] == pytest.approx((9, -9), abs=0.5)
 
 
 def test_scenes_that_no_pair_connects_have_no_position():

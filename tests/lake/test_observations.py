@@ -240,7 +240,7 @@ TAKEN = {
     "fewer classes are screened": (PARTLY, clear_row(), {"classes": [9]}),
     "no class is screened too": (PARTLY, clear_row(), {"classes": [0, 9]}),
     "no classified pixel is left": (PARTLY, clear_row(scl={}), {}),
-    "less is asked for": (PARTLY, clear_row(0.4, 40), {"least_clear": 0.4}),
+    "less is asked for": (PARTLY, clear_row(0.5, 50), {"least_clear": 0.5}),
     "fewer pixels are asked for": (PARTLY, clear_row(0.7, 5), {"fewest": 5}),
     "clouds are grown": (PARTLY, clear_row(mask=f"{USUAL} dilated 1"), {}),
     "another mask hides some": ({"share": 1.0}, clear_row(mask=f"{USUAL} and cloud > 40"), {}),
@@ -298,6 +298,11 @@ def test_clear_pixels_stand_for_a_parcel_when(lake, whole, clear, options):
     assert row["clear_share"] == pytest.approx(clear["share"])
     assert row["share"] == pytest.approx(whole["share"])
     assert (row["cloud"], row["pixels"]) == (0, clear["B04_count"])
+
+
+def test_a_question_for_less_clear_pixels_than_are_stored_is_refused_by_name(lake):
+    with pytest.raises(InvalidInputError, match=r"least_clear := 0.4 is below 0.5: of parcels of which less is clear"):
+        look(lake, PARTLY, clear_row(), {"least_clear": 0.4})
 
 
 @pytest.mark.parametrize(("whole", "clear", "options", "why"), NOT_TAKEN.values(), ids=NOT_TAKEN)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from cbm_lake.storage.access import ZarrArray
+
 log = logging.getLogger(__name__)
 
 Pixels: TypeAlias = "NDArray[np.number]"
@@ -63,6 +65,7 @@ class Reader:
         self._lock = threading.Lock()
         self._slots: dict[tuple[str, str], dict[tuple[str, int], int]] = {}
         self._headers: dict[str, Raster | None] = {}
+        self._arrays: dict[tuple[str, str], ZarrArray] = {}
         self._several = False
         """Whether many scenes are read, so that the slots of all grids are asked for at once."""
 
@@ -181,7 +184,10 @@ class Reader:
         if slot is None:
             return None
         try:
-            return CubeSource(self._lake.cube_url(scene.card, raster.grid.name), band, slot, raster).stored(window)
+            url = self._lake.cube_url(scene.card, raster.grid.name)
+            cube = CubeSource(url, band, slot, raster, array=self._arrays.get((url, band)))
+            self._arrays[url, band] = cube.array
+            return cube.stored(window)
         except DamagedError as error:
             log.warning("%s; the scene's own file is read meanwhile", error)
         except SourceError as error:  # no such band in the cube; the file is the truth
