@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import duckdb
 import pyarrow as pa
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 Columns: TypeAlias = Sequence[tuple[str, "DuckDBPyType"]]
 """Names and types."""
-_UNREADABLE: Final = pa.schema([("aoi", pa.string()), ("year", pa.int64()), ("reason", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,9 @@ def sound(name: str) -> str:
 
 def record(connection: duckdb.DuckDBPyConnection, refused: Sequence[Unreadable]) -> None:
     """Make the table unreadable, of the areas and years of which nothing can be decided."""
-    rows = [{"aoi": each.aoi, "year": each.year, "reason": each.reason} for each in refused]
-    connection.from_arrow(pa.Table.from_pylist(rows, schema=_UNREADABLE)).create("unreadable")
+    connection.execute("create table unreadable (aoi varchar, year bigint, reason varchar)")
+    for each in refused:
+        connection.execute("insert into unreadable values (?, ?, ?)", [each.aoi, each.year, each.reason])
 
 
 def lazily(definition: str) -> str:

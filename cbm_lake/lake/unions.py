@@ -144,7 +144,7 @@ def create_empty(connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Sc
 def _columns(connection: duckdb.DuckDBPyConnection, schema: pa.Schema) -> Columns:
     """The columns of a schema and their types of DuckDB, which it is asked for once."""
     if schema not in _ASKED:
-        empty = connection.from_arrow(schema.empty_table())
+        empty = connection.from_arrow(pa.Table.from_batches([], schema))  # imports no pandas, as empty_table would
         _ASKED[schema] = tuple(zip(empty.columns, empty.types, strict=True))
     return _ASKED[schema]
 

@@ -84,7 +84,7 @@ def listed(table: DeltaTable, root: str, partitions: Sequence[str], columns: Seq
         partitions: columns by whose folders it is parted.
         columns: those whose bounds are needed.
     """
-    added = pa.table(table.get_add_actions(flatten=True))
+    added = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()  # imports no pandas
 
     def column(name: str) -> list[Bound]:
         values: list[Bound] = added[name].to_pylist() if name in added.column_names else [None] * added.num_rows

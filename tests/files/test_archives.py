@@ -102,10 +102,11 @@ ODD = {
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder for archives, below which temporary folders are too."""
-    (tmp_path / "scratch").mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
-    return tmp_path
+    """A folder for archives, below which temporary folders are too, in folders that nobody else writes to."""
+    folder = tmp_path / "outer" / "middle" / "here"
+    (folder / "scratch").mkdir(parents=True)
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "scratch"))
+    return folder
 
 
 READERS = {
@@ -125,10 +126,10 @@ def everything(folder):
 def test_a_member_that_would_lie_elsewhere_or_is_no_plain_file_is_refused_by_name(here, kind, reader, recwarn):
     path = here / "odd.zip"
     archive(path, *ODD[kind])
-    before = everything(here.parent)
+    before = everything(here.parents[2])
     with pytest.raises(LakeError, match=r"odd\.zip: its member .*(unpack it yourself or fetch it again)"):
         READERS[reader](path)
-    assert everything(here.parent) == before
+    assert everything(here.parents[2]) == before
 
 
 @pytest.mark.parametrize("reader", READERS)
