@@ -152,9 +152,9 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
     pids = jobparcels.pids(job)
     whole = _rows(job, columns, pids)
     table = whole.filter(pa.array(np.any([np.asarray(whole[f"{band}_count"]) > 0 for band in job.bands], axis=0)))
-    rows = _with_keys(table.take(pc.sort_indices(table["pid"])), job)
+    rows = table.take(pc.sort_indices(table["pid"]))
     if part is None:
-        return rows, discarded
+        return _with_keys(rows, job), discarded
     clear_columns |= indices.columns(part)
     table = _rows(job, clear_columns, pids.take(part.parcels), part.parcels)
     table = table.filter(
@@ -167,9 +167,14 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
             _finest(job, clear_columns, part.parcels)[0],
         )
     )
-    return pa.concat_tables(
-        [rows, _with_keys(table.take(pc.sort_indices(table["pid"])), job, str(job.mask))]
-    ), discarded
+    masked = table.take(pc.sort_indices(table["pid"]))
+    both = pa.concat_tables([_masked(rows, None), _masked(masked, str(job.mask))], promote_options="permissive")
+    return _with_keys(both, job), discarded
+
+
+def _masked(table: pa.Table, mask: str | None) -> pa.Table:
+    """The rows with what was left out of them."""
+    return table.append_column("mask", pa.repeat(pa.scalar(mask, pa.string()), table.num_rows))
 
 
 def _rows(job: Job, columns: Columns, pids: pa.ChunkedArray, parcels: Numbers | None = None) -> pa.Table:
@@ -182,7 +187,7 @@ def _rows(job: Job, columns: Columns, pids: pa.ChunkedArray, parcels: Numbers | 
     return pa.table(columns)
 
 
-def _with_keys(table: pa.Table, job: Job, mask: str | None = None) -> pa.Table:
+def _with_keys(table: pa.Table, job: Job) -> pa.Table:
     """The rows in the schema of the card's signatures; bands that were not requested are null."""
     keys = {
         "aoi": job.parcels.aoi,
@@ -193,7 +198,6 @@ def _with_keys(table: pa.Table, job: Job, mask: str | None = None) -> pa.Table:
         "reference": job.scene.reference,
         "rule": str(job.pixel_rule),
         "extraction": job.extraction,
-        "mask": mask,
     }
     arrays = []
     schema = schemas.signatures(job.card, job.statistics, job.indices)

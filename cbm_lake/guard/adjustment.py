@@ -80,7 +80,8 @@ def _without_each(values: Floats) -> Floats:
     weights, _ = _weighed(values)
     total, other = (weights * values).sum(axis=0), weights.sum(axis=0) - weights
     enough = other > _LONE
-    return np.where(enough, total - weights * values, total) / np.where(enough, other, weights.sum(axis=0))
+    left_out = np.where(enough, weights * values, 0), np.where(enough, weights, 0)
+    return np.asarray((total - left_out[0]) / (weights.sum(axis=0) - left_out[1]))
 
 
 def _weighed(values: Floats) -> tuple[Floats, Floats]:
