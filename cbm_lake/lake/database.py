@@ -33,10 +33,8 @@ _FIRST = ("ledger", "obsids", "suspects", "exclusions")
 """Tables that those before need."""
 _DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
 """Tables that say which signatures count."""
-_UNREAD = tuple(
-    f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card or not cards.get(card).shifted
-)
-"""Tables without views: rows set aside are read only by the guard, where offsets may be wrong."""
+_UNREAD = tuple(f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card)
+"""Tables without views: of rows set aside those of a card are read by the guard, and to say why a light changed."""
 _COLUMN = re.compile(r"[a-z][a-z0-9_]*")
 """How the columns of parcel_attributes are called."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)

@@ -22,10 +22,12 @@ from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.court import last_day
-from cbm_lake.markers.lights import traffic_light
+from cbm_lake.markers.lights import verdicts
 from cbm_lake.markers.parameters import read
 from cbm_lake.season import differences
-from cbm_lake.season.causes import Basis, with_causes
+from cbm_lake.season.basis import Basis
+from cbm_lake.season.causes import Former, Present
+from cbm_lake.season.redeclared import Asked
 
 log = logging.getLogger(__name__)
 
@@ -71,19 +73,20 @@ def record(
     def rows() -> pa.Table | None:
         former = _last_night(lake, parcels)
         judged = _day(lake, parcels, day, former)
-        basis = Basis.now(lake, parcels, resolved, names or resolved.scenarios)
-        lights = _lights(lake, parcels, judged, names, parameters)
+        then = Former(Basis.read(former["rests_on"]), former["day"]) if former else None
+        asked = Asked(resolved, names or [*resolved.scenarios])
+        basis = Basis.now(lake, parcels, resolved, asked.scenarios, then.basis if then else None)
+        lights = verdicts(lake, parcels, names, resolved, day=judged)
         parts = [
             differences.of_scenes(lake, parcels),
             differences.of_markers(lake, parcels),
             differences.of_lights(lake, parcels, lights),
         ]
-        then = Basis.read(former["rests_on"]) if former else None
-        if not any(map(len, parts)) and former and (then, former["day"]) == (basis, judged):
+        if not any(map(len, parts)) and then == Former(basis, judged):
             return None
-        changes = pa.concat_tables(map(differences.completed, parts))
+        changes = pa.concat_tables(map(differences.completed, parts)).drop_columns(["cause", "scenes"])
         same = {**parcels.params, "day": judged, "run": run, "recorded": clock.now(), "version": version("cbm-lake")}
-        caused = with_causes(changes.drop_columns(["cause", "scenes"]), then, basis, lake, parcels, judged)
+        caused = Present(lake, parcels, asked, basis, judged, lights).with_causes(changes, then)
         night = pa.table({"kind": ["night"], "rests_on": [basis.text]})
         return pa.concat_tables([_filled(caused, same), differences.completed(night, **same)])
 
@@ -112,19 +115,6 @@ def _day(lake: Lake, parcels: ParcelSet, day: date | None, former: Row | None) -
         raise NotFoundError(f"nothing that is catalogued was extracted over {parcels.name}; name the day to judge by")
     judged: date = max(days)
     return judged
-
-
-def _lights(
-    lake: Lake,
-    parcels: ParcelSet,
-    day: date,
-    scenarios: Sequence[str] | None,
-    parameters: Mapping[str, Any] | str | Path | None,
-) -> pa.Table:
-    """The lights as of the end of a day."""
-    return traffic_light(
-        parcels.aoi, parcels.year, parcels.ptype or None, scenarios=scenarios, parameters=parameters, day=day, lake=lake
-    )
 
 
 def _filled(rows: pa.Table, same: Mapping[str, object]) -> pa.Table:

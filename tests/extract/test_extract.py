@@ -300,7 +300,9 @@ def test_of_a_new_version_only_the_parcels_that_changed_are_extracted(filled, sc
 def stored(lake, card="s2"):
     """The rows of all pixels in the Delta table of a card, as any other reader counts them."""
     files = DeltaTable(f"{lake.url}/signatures/{card}").file_uris()
-    return duckdb.sql("select count(*) from read_parquet($files) where mask is null", params={"files": files}).fetchall()[0][0]
+    return duckdb.sql(
+        "select count(*) from read_parquet($files) where mask is null", params={"files": files}
+    ).fetchall()[0][0]
 
 
 def test_status_counts_the_rows_of_the_table_before_and_after_parcels_change(filled, scenes, tmp_path):
