@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -90,3 +91,17 @@ def some(values: Iterable[object], most: int = 10) -> str:
     texts = [str(value) for value in values]
     more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + more
+
+
+def likely(name: str, names: Iterable[str]) -> str:
+    """What may have been meant by a name that there is not: those that are like it, else those that there are."""
+    known = list(names)
+    near = difflib.get_close_matches(name, known, 3, 0.6)
+    if near:
+        return f"did you mean {some(near)}?"
+    return f"there are: {some(known)}" if known else "there are none yet"
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """A number with the words for one or for several: 1 case is, 2 cases are."""
+    return f"{number:,} {one if number == 1 else several}"

@@ -9,6 +9,7 @@ import pyarrow as pa
 import typer
 
 from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, show
+from cbm_lake.errors import counted
 
 app = typer.Typer(no_args_is_help=True, help="Cases: open them for lights, notify, record answers and photos, close.")
 
@@ -41,7 +42,7 @@ def cases_open(
     opened = cases.open_cases(
         aoi, year, ptype, scenarios=scenarios, colours=colours or ("red",), pids=pids, day=day, note=note, who=who
     )
-    show(_columns(opened, output), output, f"{opened.num_rows:,} cases were opened")
+    show(_columns(opened, output), output, f"{counted(opened.num_rows, 'case was', 'cases were')} opened")
 
 
 @app.command("list")
@@ -94,7 +95,7 @@ def cases_notify(
 
     if to is None:
         notified = verbs.notify(cases, answer_by=answer_by, note=note, who=who)
-        out.print(f"{notified.num_rows:,} cases are notified")
+        out.print(f"{counted(notified.num_rows, 'case is', 'cases are')} notified")
         return
     with bar("notices") as progress:
         files = verbs.notices(cases, to, answer_by=answer_by, note=note, who=who, progress=progress)
@@ -128,7 +129,7 @@ def cases_close(
     """Close cases with an outcome."""
     from cbm_lake import cases as verbs
 
-    out.print(f"{verbs.close(cases, outcome, note, who=who).num_rows:,} cases are closed")
+    out.print(f"{counted(verbs.close(cases, outcome, note, who=who).num_rows, 'case is', 'cases are')} closed")
 
 
 @app.command("reopen")
@@ -136,7 +137,7 @@ def cases_reopen(cases: Cases, note: Note, who: Who = None) -> None:
     """Open closed cases again; say why by --note."""
     from cbm_lake import cases as verbs
 
-    out.print(f"{verbs.reopen(cases, note, who=who).num_rows:,} cases are open again")
+    out.print(f"{counted(verbs.reopen(cases, note, who=who).num_rows, 'case is', 'cases are')} open again")
 
 
 @app.command("photo")

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cbm_lake.cli.shared import Format, Ptype, Shown, err, show
+from cbm_lake.cli.shared import Format, Ptype, Shown, err, out, show
 from cbm_lake.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class By(StrEnum):
+    """Which day of a change counts."""
+
+    recorded = "recorded"
+    judged = "judged"
 
 
 class Kind(StrEnum):
@@ -23,6 +33,10 @@ def changes(
     since: Annotated[
         str | None, typer.Option("--since", help="A day (2024-06-15), last (the last night), or a night run.")
     ] = None,
+    by: Annotated[
+        By,
+        typer.Option("--by", help="Whether --since is the day of recording (UTC), or the day judged."),
+    ] = By.recorded,
     aoi: Annotated[str | None, typer.Option("--aoi", help="Only of this area.")] = None,
     year: Annotated[int | None, typer.Option("--year", help="Only of this year.")] = None,
     ptype: Ptype = None,
@@ -46,10 +60,54 @@ def changes(
             raise InvalidInputError("changes are recorded of one area and year: name them by --aoi and --year")
         lake = open_lake()
         with err.status("recording changes"):
-            season.record(lake, lake.parcel_set(aoi, year, ptype))
-    rows = season.changes(aoi, year, ptype, since=since, kind=kind, scenario=scenario, pids=pid, details=details)
+            news = season.record(lake, lake.parcel_set(aoi, year, ptype)).num_rows
+        if since == "last" and not news:
+            out.print("nothing has changed since the last night")
+            return
+    asked = {"since": since, "by": by.value, "kind": kind, "scenario": scenario, "pids": pid, "details": details}
+    rows = season.changes(aoi, year, ptype, **asked)
     if output is Format.table:
-        rows = rows.select(
-            ["day", "aoi", "year", "ptype", "kind", "pid", "scenario", "marker", "scene", "before", "after", "cause"]
-        )
-    show(rows, output, "changes")
+        show(_brief(rows), output, _title(rows), folded=True)
+    else:
+        show(rows, output)
+
+
+def _sets(rows: pa.Table) -> list[str]:
+    """The parcel sets that changes are of, by name."""
+    sets = {tuple(row.values()) for row in rows.select(["aoi", "year", "ptype"]).to_pylist()}
+    return [_name(*each) for each in sorted(sets)]
+
+
+def _name(aoi: str, year: int, ptype: str) -> str:
+    return f"{aoi} {year} {ptype}".rstrip()
+
+
+def _title(rows: pa.Table) -> str:
+    return f"changes of {', '.join(_sets(rows))}" if rows.num_rows else "changes"
+
+
+def _brief(rows: pa.Table) -> pa.Table:
+    """The columns that a person reads; that of the parcel set only where there are several."""
+    import pyarrow as pa
+
+    several = len(_sets(rows)) > 1
+    brief = [
+        {
+            "day": row["day"],
+            **({"parcels": _name(row["aoi"], row["year"], row["ptype"])} if several else {}),
+            "pid": row["pid"],
+            "of": _subject(row),
+            "before": row["before"],
+            "after": row["after"],
+            "cause": row["cause"],
+        }
+        for row in rows.to_pylist()
+    ]
+    return pa.Table.from_pylist(brief) if brief else pa.table({"day": []})
+
+
+def _subject(row: dict[str, Any]) -> str:
+    """What changed: a scenario, a marker with its number, or a scene."""
+    if row["kind"] == "marker":
+        return f"{row['marker']} {row['number']}"
+    return str(row["scenario"] if row["kind"] == "light" else f"{row['card']} {row['scene']}")

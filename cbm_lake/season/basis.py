@@ -82,13 +82,13 @@ class Basis:
     def read(cls, text: str) -> Basis:
         """What `text` says."""
         facts: dict[str, Any] = json.loads(text)
+        facts.pop("runs", None)
         search = facts.get("search")
         return cls(**{**facts, "search": tuple(search) if search else None})
 
-    @property
-    def text(self) -> str:
-        """As JSON."""
-        return json.dumps(self.__dict__, sort_keys=True)
+    def noted(self, lake: Lake) -> str:
+        """As JSON, and how often runs had been noted by then: which run came before a night, whatever clocks say."""
+        return json.dumps({**self.__dict__, "runs": lake.appended().get("runs", 0)}, sort_keys=True)
 
 
 def asked_attributes(parameters: Parameters, scenario: str) -> list[str]:

@@ -254,4 +254,4 @@ def test_a_basis_of_an_earlier_version_can_still_be_compared(begun):
     basis = Basis.read(text)
     assert (basis.searched_scenes, basis.is_detailed) == ({"s2": {"A": "1"}}, False)
     full = Basis.now(begun, begun.parcel_set("ms", 2024), markers.parameters.read(parameters(**OWN)), ["grass"], None)
-    assert Basis.read(full.text) == full
+    assert Basis.read(full.noted(begun)) == full
