@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -77,7 +77,7 @@ def redeclared(lake: Lake, parcels: ParcelSet, before: str, asked: Asked) -> pa.
         return None
     rows: list[dict[str, Any]] = []
     for row in compared("declared", {"was": was, "now": now}).to_pylist():
-        applies = [{}] if row["field"] is None else asked.by(row["field"])
+        applies: Iterable[Mapping[str, str | None]] = [{}] if row["field"] is None else asked.by(row["field"])
         rows += [{"pid": row["pid"], "what": row["what"], **one} for one in applies]
     return pa.Table.from_pylist(rows, schema=PARCELS)
 

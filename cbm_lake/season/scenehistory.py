@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from typing import Any, Final
 
 import pyarrow as pa
 
+from cbm_lake import cards
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.memory import Scenes
@@ -76,21 +78,22 @@ class Scenehistory:
 
     def _of_card(self, card: str, then: Count, now: Count) -> Iterator[Row]:
         was, present = then.scenes.get(card, {}), now.scenes.get(card, {})
-        days = self._days(card) if then.day != now.day else {}
-        touched = [name for name in was.keys() | present.keys() if was.get(name) != present.get(name) or name in days]
-        facts = self._extractions(card, sorted(touched)) if touched else {}
-        for name in sorted(touched):
+        days = self._days(card) if now.day is not None else {}
+        late = {name for name, day in days.items() if now.day is not None and day > now.day}
+        reached = {name for name, day in days.items() if then.day is not None and day > then.day} - late
+        other = {name for name in was.keys() | present.keys() if was.get(name) != present.get(name)}
+        touched = sorted(other - late | reached & was.keys() & present.keys())
+        facts = self._extractions(card, touched) if touched else {}
+        for name in touched:
             of_scene = facts.get(name, {})
             old, new = _numbers(was.get(name), of_scene), _numbers(present.get(name), of_scene)
-            if now.day is not None and name in days and days[name] > now.day:
-                continue
-            if then.day is not None and name in days and days[name] > then.day and old:
+            if name in reached and old:
                 yield from self._rows(card, name, "of a day that was not judged before:", new)
             elif not new:
                 yield from self._rows(card, name, f"{self._statuses.get((card, name), 'gone')}:", old)
             elif not old:
                 yield from self._rows(card, name, self._counts_again(card, name, new), new)
-            elif old == new and was[name] != present[name]:
+            elif old == new and not cards.get(card).is_optical:  # whose images are compared within an orbit
                 yield from self._rows(card, name, "catalogued with another orbit:", new)
             else:
                 for number in sorted(new - old):
@@ -110,7 +113,7 @@ class Scenehistory:
             return "counts again:"
         return "reprocessed:" if status == "changed" else "new scene"
 
-    @property
+    @cached_property
     def _statuses(self) -> dict[tuple[str, str], str]:
         """The status of each scene now, in words."""
         rows = self.lake.query("changes.scenes", **self.parcels.params).to_pylist()
