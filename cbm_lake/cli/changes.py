@@ -64,8 +64,17 @@ def changes(
         if since == "last" and not news:
             out.print("nothing has changed since the last night")
             return
-    asked = {"since": since, "by": by.value, "kind": kind, "scenario": scenario, "pids": pid, "details": details}
-    rows = season.changes(aoi, year, ptype, **asked)
+    rows = season.changes(
+        aoi,
+        year,
+        ptype,
+        since=since,
+        by="judged" if by is By.judged else "recorded",
+        kind=kind,
+        scenario=scenario,
+        pids=pid,
+        details=details,
+    )
     if output is Format.table:
         show(_brief(rows), output, _title(rows), folded=True)
     else:

@@ -89,7 +89,7 @@ class Present:
         if rows is None:
             what = f"parcels loaded anew (version {self.basis.parcels}); what they were before is not there any more"
             return PARCELS.empty_table(), [{"what": what}, *general]
-        if _OF_ALL & set(rows["what"].to_pylist()) or "crop" in str(rows["what"].unique()):
+        if any(what in _OF_ALL or what.startswith("crop") for what in rows["what"].unique().to_pylist()):
             what = "parcels that it is compared with were declared otherwise"
             general += [{"kind": "marker", "marker": marker, "what": what} for marker in PEERS]
             general += [{"kind": "light", "scenario": name, "what": what} for name in compared_scenarios(self.asked)]

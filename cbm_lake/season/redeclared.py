@@ -39,7 +39,7 @@ class Asked:
     def _of_detectors(self) -> set[str]:
         return {column for _, column in claims(self.parameters.detectors)}
 
-    def by(self, column: str) -> Iterator[dict[str, str | None]]:
+    def by(self, column: str) -> Iterator[Mapping[str, str | None]]:
         """Of which changes a column can be the cause."""
         if column in self._of_detectors:
             yield {}
