@@ -55,7 +55,7 @@ def cases_open(
         note=note,
         who=who,
     )
-    show(_columns(opened, output), output, f"{_are(opened, 'were', 'was')} opened")
+    show(_columns(opened, output), output, f"{counted(opened.num_rows, 'case was', 'cases were')} opened")
 
 
 @app.command("list")
@@ -117,7 +117,7 @@ def cases_notify(
         raise InvalidInputError("without --record there is nothing to do but write files: say where, by --to")
     if to is None:
         notified = verbs.notify(cases, answer_by=answer_by, note=note, who=who)
-        out.print(f"{_are(notified)} notified")
+        out.print(f"{counted(notified.num_rows, 'case is', 'cases are')} notified")
         return
     with bar("notices") as progress:
         files = verbs.notices(cases, to, answer_by=answer_by, note=note, who=who, record_it=record, progress=progress)
@@ -166,7 +166,7 @@ def cases_close(
     """Close cases with an outcome."""
     from cbm_lake import cases as verbs
 
-    out.print(f"{_are(verbs.close(cases, outcome, note, who=who))} closed")
+    out.print(f"{counted(verbs.close(cases, outcome, note, who=who).num_rows, 'case is', 'cases are')} closed")
 
 
 @app.command("reopen")
@@ -174,7 +174,7 @@ def cases_reopen(cases: Cases, note: Note, who: Who = None) -> None:
     """Open closed cases again; say why by --note."""
     from cbm_lake import cases as verbs
 
-    out.print(f"{_are(verbs.reopen(cases, note, who=who))} open again")
+    out.print(f"{counted(verbs.reopen(cases, note, who=who).num_rows, 'case is', 'cases are')} open again")
 
 
 @app.command("photo")

@@ -28,7 +28,7 @@ def guard_check(
 
     rows = guard.scenes(aoi, year, ptype, mark=mark, but=but or ())
     wrong = rows.filter(pc.equal(rows["verdict"], "suspect"))
-    show(rows if every else wrong, output)
+    show(rows if every else wrong, output, digits=_OFFSETS)
     if wrong.num_rows:
         outcome = "left out of what is asked until: cbm-lake guard clear SCENE --reason …" if mark else "not marked"
         out.print(f"{wrong.num_rows} of {rows.num_rows} scenes are suspect; they are {outcome}", soft_wrap=True)
@@ -40,7 +40,7 @@ def guard_list(output: Shown = Format.table) -> None:
     """Show the scenes that are marked."""
     from cbm_lake import guard
 
-    show(guard.suspects(), output)
+    show(guard.suspects(), output, digits=_OFFSETS)
 
 
 @app.command("clear")
@@ -72,7 +72,7 @@ def guard_shifts(
 
     rows = guard.shifts(aoi, year, ptype, again=again, store=keep)
     listed = rows if every or output is not Format.table else rows.select(_BRIEF)
-    show(listed, output)
+    show(listed, output, digits=_METRES)
     verdicts = {row["values"]: row["counts"] for row in pc.value_counts(rows["verdict"]).to_pylist()}
     if verdicts.get("shifted"):
         undecided = f", {verdicts['undecided']} are undecided" if verdicts.get("undecided") else ""
@@ -90,3 +90,9 @@ def guard_shift_errors(aoi: Aoi, year: Year, ptype: Ptype = None, output: Shown 
 
 
 _BRIEF = ["scene", "obstime", "verdict", "east", "north", "error", "borders", "scenes", "reason"]
+_METRES = dict.fromkeys(
+    [f"{of}{part}" for of in ("", "borders_", "scenes_", "frame_") for part in ("east", "north", "error")], 2
+)
+"""Metres to centimetres, for tables."""
+_OFFSETS = {"shift": 1, "floor_shift": 1}
+"""DN to tenths."""

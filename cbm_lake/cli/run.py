@@ -22,6 +22,8 @@ from cbm_lake.errors import HeldError, InvalidInputError, LakeError
 from cbm_lake.files import clock
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from cbm_lake.season import Night
     from cbm_lake.season.journal import Entry
     from cbm_lake.season.step import Progress
@@ -30,6 +32,7 @@ DONE, FAILED, WRONG, HELD, INTERRUPTED, STOPPED = 0, 1, 2, 3, 130, 143
 """Exit status: all is done, or nothing was new; something failed, all else is done; the file is wrong; another run goes
 on; Ctrl-C; SIGTERM."""
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_RESULTS: Final = {"unchanged": "nothing to do", "interrupted": "broken off"}
 _STYLES: Final = {"done": "green", "failed": "red"}
 _MARKS: Final = {"done": "✓", "failed": "✗"}
 
@@ -70,12 +73,56 @@ def runs(
     output: Shown = Format.table,
 ) -> None:
     """Show what a run did, step by step, from the journal of the lake."""
-    from cbm_lake.lake import open_lake
+    from cbm_lake import season
 
-    rows = open_lake().query("season.steps", run=run)
-    columns = ["step", "aoi", "year", "ptype", "what", "status", "scenes", "rows", "started", "seconds", "problem"]
-    title = f"run {rows['run'][0]} of {rows['who'][0]}" if rows.num_rows else "runs"
-    show(rows.select(columns) if output is Format.table else rows, output, title)
+    rows = season.steps(run)
+    if output is not Format.table or not rows.num_rows:
+        show(rows, output, "runs")
+        return
+    first = rows.slice(0, 1).to_pylist()[0]
+    title = f"run {first['run']} of {first['who']}, begun {first['started']:%Y-%m-%d %H:%M:%S} UTC"
+    show(_in_words(rows), output, title, folded=True)
+
+
+def _in_words(rows: pa.Table) -> pa.Table:
+    """The steps of a run for a person: what, what came of it, how long it took, and what there is to say."""
+    import pyarrow as pa
+
+    listed = [row for row in rows.to_pylist() if row["status"] != "begun"]
+    running = not any(row["step"] == "run" for row in listed)
+    words = [
+        {
+            "step": "the whole run" if row["step"] == "run" else _title(row),
+            "result": _RESULTS.get(row["status"], row["status"]),
+            "scenes": row["scenes"] or None,
+            "rows": row["rows"] or None,
+            "took": _duration(row["seconds"]),
+            "note": row["problem"],
+        }
+        for row in listed
+    ]
+    empty = dict.fromkeys(("scenes", "rows", "took"))
+    if running:
+        words.append({"step": "the whole run", "result": "still running, or killed", **empty, "note": None})
+    schema = pa.schema([(name, pa.int64() if name in ("scenes", "rows") else pa.string()) for name in words[0]])
+    return pa.Table.from_pylist(words, schema=schema)
+
+
+def _title(row: dict[str, Any]) -> str:
+    parts = (row["step"], row["aoi"], row["year"] and str(row["year"]), row["ptype"], row["what"])
+    return " ".join(filter(None, parts))
+
+
+def _duration(seconds: float | None) -> str | None:
+    """A time in the units that a person reads: 0.4 s, 12 s, 3 min 20 s, 2 h 05 min."""
+    if seconds is None:
+        return None
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _read(file: Path) -> None:

@@ -33,6 +33,8 @@ from cbm_lake.files import decimals
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_SHORT: Final = 10
+"""Characters that are not divided into lines: a date."""
 _WIDEST: Final = 1_000_000
 """Characters in a line, where no terminal says how many."""
 
@@ -87,11 +89,25 @@ def numbers(text: str) -> tuple[float, ...]:
         raise InvalidInputError(f"{text!r} is no box; write west,south,east,north in degrees") from error
 
 
-def show(rows: pa.Table, output: Format, title: str | None = None) -> None:
+def show(
+    rows: pa.Table,
+    output: Format,
+    title: str | None = None,
+    *,
+    digits: Mapping[str, int] | None = None,
+    folded: bool = False,
+) -> None:
     """Print rows to standard output: as a table (200 rows at most), CSV, or one JSON object a line.
 
     Nothing is cut off: a table that is wider than the terminal becomes one line for each value, and where the output
     goes to a file or another program it is as wide as it has to be.
+
+    Args:
+        rows: what is printed.
+        output: how.
+        title: of the table.
+        digits: by column, to how many decimals a table rounds.
+        folded: a table that is wider than the terminal stays one, its texts folded into several lines.
     """
     if output is Format.csv:
         import pyarrow.csv
@@ -106,21 +122,33 @@ def show(rows: pa.Table, output: Format, title: str | None = None) -> None:
             sys.stdout.write(json.dumps(row) + "\n")
     else:
         if rows.num_rows:
-            _print(rows.slice(0, 200), title)
+            _print(_rounded(rows.slice(0, 200), digits or {}), title, folded=folded)
         else:
             out.print(Text(f"{title or 'answer'}: no rows"))
         if rows.num_rows > 200:
             out.print(f"… {rows.num_rows - 200:,} more rows; --format csv or `export` gives all")
 
 
-def _print(rows: pa.Table, title: str | None) -> None:
+def _rounded(rows: pa.Table, digits: Mapping[str, int]) -> pa.Table:
+    """Rows with numbers of some columns as texts of so many decimals."""
+    for name, decimal_places in digits.items():
+        if name in rows.column_names:
+            values = rows[name].to_pylist()
+            texts = [None if value is None else f"{value:.{decimal_places}f}" for value in values]
+            rows = rows.set_column(rows.column_names.index(name), name, [texts])
+    return rows
+
+
+def _print(rows: pa.Table, title: str | None, *, folded: bool) -> None:
     cells = [[Text(_cell(value)) for value in row.values()] for row in decimals.written(rows).to_pylist()]
     heading = Text(title) if title else None
     table = Table(*rows.column_names, title=heading, title_justify="left")
     for row in cells:
         table.add_row(*row)
     needed = Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum
-    if needed <= out.width:
+    if needed <= out.width or (folded and out.is_terminal):
+        for column, cells_of in zip(table.columns, zip(*cells, strict=True), strict=True):
+            column.overflow, column.no_wrap = "fold", max(map(len, cells_of), default=0) <= _SHORT
         out.print(table)
     elif out.is_terminal:
         records = Table("", "", title=heading, title_justify="left", show_header=False)

@@ -34,10 +34,8 @@ _FACTS = ("settling", "extractions", "compaction")
 """Folders of sql/ whose statements do with scenes, parcels and the ledger."""
 _DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
 """Tables that say which signatures count."""
-_UNREAD = tuple(
-    f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card or not cards.get(card).shifted
-)
-"""Tables without views: rows set aside are read only by the guard, where offsets may be wrong."""
+_UNREAD = tuple(f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card)
+"""Tables without views: of rows set aside those of a card are read by the guard, and to say why a light changed."""
 _READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
 

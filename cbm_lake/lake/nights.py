@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from cbm_lake.files import digests
-from cbm_lake.lake.snapshots import ParcelSet, Snapshot
+from cbm_lake.lake.snapshots import ParcelSet, Snapshot, Snapshots
 from cbm_lake.storage import leases
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.leases import Lease
@@ -21,6 +21,7 @@ class Nights:
 
     _store: Store
     _tables: dict[str, Table]
+    _snapshots: Snapshots
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
@@ -46,6 +47,12 @@ class Nights:
         self._check_present()
         with leases.acquired(self._store, purpose) as lease:
             yield lease
+
+    def parcel_version(self, parcels: ParcelSet, version: str) -> ParcelSet | None:
+        """The version of a parcel set that was loaded last under that hash; None where its file is no more there."""
+        key = (parcels.aoi, parcels.year, parcels.ptype, version)
+        files = reversed(self._snapshots.parcel_files())
+        return next((one for one in files if (one.aoi, one.year, one.ptype, one.version) == key), None)
 
     def puts(self, name: str, part: int) -> int:
         """How often a numbered part of a table was written; compaction does not count."""

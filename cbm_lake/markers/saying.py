@@ -110,7 +110,7 @@ class Saying:
         return gaps(ndvi, first, np.minimum(np.minimum(self.days.due, cut), end))
 
     def _looks(self, days: Ints) -> list[tuple[int, ...]]:
-        """Of each parcel the clear looks since each rule was due, and at last since the scenario was, to a day of each."""
+        """Of each parcel the clear looks up to a day of each: since each rule was due, and at last the scenario."""
         looks = self.case.history.looks_at(self.parcels)
         cut = np.minimum(np.minimum(days, self.day), self.last)
         counts = [

@@ -4,6 +4,7 @@ run               one night by season.yaml
 watch             night after night
 read              the file of a season, checked
 last_run          what the last run did, from the journal
+steps             what a run did, step by step
 changes           changes of lights, markers and scenes
 record            compute and record what changed
 
@@ -17,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cbm_lake.season.file import Season
-    from cbm_lake.season.journal import last_run
+    from cbm_lake.season.journal import last_run, steps
     from cbm_lake.season.reading import read
     from cbm_lake.season.recording import changes, record
     from cbm_lake.season.running import Night, Watcher, run, watch
 
-__all__ = ["Night", "Season", "Watcher", "changes", "last_run", "read", "record", "run", "watch"]
+__all__ = ["Night", "Season", "Watcher", "changes", "last_run", "read", "record", "run", "steps", "watch"]
 
 _LATER = {
     "Season": "file",
     "read": "reading",
-    "last_run": "journal",
+    **dict.fromkeys(("last_run", "steps"), "journal"),
     **dict.fromkeys(("changes", "record"), "recording"),
     **dict.fromkeys(("Night", "Watcher", "run", "watch"), "running"),
 }

@@ -1,101 +1,135 @@
-"""Why something changed: which scenes came, were done again or count no more; other parcels, rules, or time."""
+"""Why something changed: by what differs between two nights of the declaration, the scenes, the rules and the day."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import memory
-from cbm_lake.markers.finding import part_of
-from cbm_lake.markers.parameters import Parameters
+from cbm_lake.markers.detectors import asked_for
+from cbm_lake.markers.groups import PARTIAL
+from cbm_lake.markers.judging import PEERS
+from cbm_lake.markers.memory import COHERENCE, OPTICAL
+from cbm_lake.markers.rules import markers_of
+from cbm_lake.season.basis import Basis, asked_attributes
 from cbm_lake.season.differences import compared
+from cbm_lake.season.redeclared import PARCELS, Asked, compared_scenarios, redeclared
+from cbm_lake.season.scenehistory import DONE, OVER, Count, Scenehistory
 
 _LISTED: Final = 3
 """Scenes that a cause names; of more it says how many."""
-NOT_YET_DUE: Final = "not yet due"
+_GENERAL: Final = pa.schema([(name, pa.string()) for name in ("kind", "scenario", "marker", "what")])
+_TURNS: Final = pa.schema([("pid", pa.string()), ("scenario", pa.string()), ("turned", pa.date32())])
+_OF_ALL: Final = frozenset({"new parcel", "parcel declared no more", "outline changed"})
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Basis:
-    """What the lake held when changes were recorded."""
+class Former:
+    """The night before."""
 
-    scenes: memory.Scenes
-    parcels: str
-    how: str
-    """The parameters, scenarios included."""
-    parts: int = 0
-    """How often parts of parcels were written."""
-
-    @classmethod
-    def now(cls, lake: Lake, parcels: ParcelSet, parameters: Parameters, scenarios: Iterable[str]) -> Basis:
-        """What it holds now."""
-        how = memory.digest([parameters.model_dump_json(), *scenarios])
-        return cls(memory.scenes(lake, parcels), parcels.version, how, lake.puts("divided", part_of(parcels)))
-
-    @classmethod
-    def read(cls, text: str) -> Basis:
-        """What `text` says."""
-        return cls(**json.loads(text))
-
-    @property
-    def text(self) -> str:
-        """As JSON."""
-        return json.dumps(self.__dict__, sort_keys=True)
+    basis: Basis
+    day: date
 
 
-def with_causes(
-    changes: pa.Table, former: Basis | None, basis: Basis, lake: Lake, parcels: ParcelSet, day: date
-) -> pa.Table:
-    """Changes with the columns `cause` and `scenes`: what has happened since the last night."""
-    general = []
-    done: list[dict[str, str]] = []
-    over = [pa.table({name: pa.array([], pa.string()) for name in ("card", "scene", "pid")})]
-    if former is None:
-        general.append("first night that is recorded")
-    else:
-        if former.parcels != basis.parcels:
-            general.append(f"parcels loaded anew (version {basis.parcels})")
-        if former.how != basis.how:
-            general.append("other parameters or scenarios")
-        if former.parts != basis.parts:
-            general.append("parts of parcels searched")
-        done, tables = _happened(former, basis, lake, parcels)
-        over += tables
-    kinds = pa.schema([(name, pa.string()) for name in ("card", "scene", "what")])
-    tables_of = {"changes": changes, "done": pa.Table.from_pylist(done, schema=kinds), "over": pa.concat_tables(over)}
-    words = {"general": "; ".join(general) or None, "day": day, "not_yet": NOT_YET_DUE, "listed": _LISTED}
-    return compared("caused", tables_of, **words)
+@dataclass(frozen=True)
+class Present:
+    """This night."""
+
+    lake: Lake
+    parcels: ParcelSet
+    asked: Asked
+    basis: Basis
+    day: date
+    turns: pa.Table
+    """The day that had to come for each light (pid, scenario, turned)."""
+
+    def with_causes(self, changes: pa.Table, former: Former | None) -> pa.Table:
+        """Changes with the columns `cause` and `scenes`: what has happened since the night before."""
+        declared, general = PARCELS.empty_table(), [{"what": "first night that is recorded"}]
+        done, over = DONE.empty_table(), OVER.empty_table()
+        if former is not None:
+            declared, general = self._declared(former)
+            done, over = self._scenes(former)
+        tables = {
+            "changes": changes,
+            "declared": declared,
+            "general": pa.Table.from_pylist(general, schema=_GENERAL),
+            "done": done,
+            "over": over,
+            "turns": self.turns.select(_TURNS.names).cast(_TURNS) if former else _TURNS.empty_table(),
+            "decided": self.lake.query("changes.decided"),
+        }
+        words = {"peers": list(PEERS), "compared": compared_scenarios(self.asked), "listed": _LISTED}
+        return compared("caused", tables, **words, day=self.day, before=former.day if former else None)
+
+    def _scenes(self, former: Former) -> tuple[pa.Table, pa.Table]:
+        """What happened to scenes, of lights and of markers, which rest on what the last search had read."""
+        further = asked_for(self.asked.parameters.detectors)
+        cards = frozenset({OPTICAL, COHERENCE, *(one.card for one in further)})
+        recorded = self.lake.query("changes.present", **self.parcels.params, kind="scene").to_pylist()
+        before = {(row["card"], row["scene"]): row["after"] for row in recorded}
+        nights = self.lake.query("changes.nights", **self.parcels.params)["rests_on"].to_pylist()
+        history = Scenehistory(self.lake, self.parcels, before, nights, cards)
+        return history.happened(
+            {
+                "light": (Count(former.basis.scenes, former.day), Count(self.basis.scenes, self.day)),
+                "marker": (Count(former.basis.searched_scenes, None), Count(self.basis.searched_scenes, None)),
+            }
+        )
+
+    def _declared(self, former: Former) -> tuple[pa.Table, list[Row]]:
+        """What is declared otherwise, by parcel; and what else is other, for all of a kind."""
+        general = [*self._rules(former.basis)]
+        if former.basis.parcels == self.basis.parcels:
+            return PARCELS.empty_table(), general
+        rows = redeclared(self.lake, self.parcels, former.basis.parcels, self.asked)
+        if rows is None:
+            what = f"parcels loaded anew (version {self.basis.parcels}); what they were before is not there any more"
+            return PARCELS.empty_table(), [{"what": what}, *general]
+        if any(what in _OF_ALL or what.startswith("crop") for what in rows["what"].unique().to_pylist()):
+            what = "parcels that it is compared with were declared otherwise"
+            general += [{"kind": "marker", "marker": marker, "what": what} for marker in PEERS]
+            general += [{"kind": "light", "scenario": name, "what": what} for name in compared_scenarios(self.asked)]
+        return rows, general
+
+    def _rules(self, former: Basis) -> list[Row]:
+        """What differs of parameters, scenarios, attributes, and this package."""
+        now, rows = self.basis, []
+        if not former.is_detailed:
+            return [] if former.how == now.how else [{"what": "other parameters or scenarios"}]
+        if former.detected != now.detected:
+            rows.append({"kind": "light", "what": "other parameters"})
+        if None not in (former.searched_how, now.searched_how) and former.searched_how != now.searched_how:
+            other_version = former.version != now.version and former.detected == now.detected
+            what = f"searched by cbm-lake {now.version}" if other_version else "searched by other parameters"
+            rows.append({"kind": "marker", "what": what})
+        if former.version != now.version:
+            rows.append({"kind": "light", "what": f"judged by cbm-lake {now.version}, before by {former.version}"})
+        rows += [
+            {"kind": "light", "scenario": name, "what": _of_rules(name, former, now)}
+            for name in sorted(former.rules.keys() | now.rules.keys())
+            if former.rules.get(name) != now.rules.get(name)
+        ]
+        if None not in (former.parts, now.parts) and former.parts != now.parts:
+            rows += [
+                {"kind": "light", "scenario": name, "what": "parts of parcels were searched"}
+                for name in now.rules
+                if markers_of(self.asked.parameters.scenarios[name]) & set(PARTIAL)
+            ]
+        for name in now.rules:
+            asked = asked_attributes(self.asked.parameters, name)
+            other = [one for one in asked if former.attributes.get(one) != now.attributes.get(one)]
+            what = f"described anew: {', '.join(other)}"
+            rows += [{"kind": "light", "scenario": name, "what": what}] if other and name in former.rules else []
+        return rows
 
 
-def _happened(
-    former: Basis, basis: Basis, lake: Lake, parcels: ParcelSet
-) -> tuple[list[dict[str, str]], list[pa.Table]]:
-    """What was done to scenes that are not as they were (card, scene, what), over which parcels (card, scene, pid)."""
-    listed = lake.query("changes.scenes", **parcels.params).to_pylist()
-    statuses = {(row["card"], row["scene"]): row["status"] for row in listed}
-    done, over = [], []
-    for card in sorted(former.scenes.keys() | basis.scenes.keys()):
-        then, now = former.scenes.get(card, {}), basis.scenes.get(card, {})
-        seen = sorted(name for name in now if then.get(name) != now[name])
-        gone = sorted(then.keys() - now.keys())
-        what = {name: "extracted again:" if name in then else "new scene" for name in seen}
-        what |= {name: f"{statuses.get((card, name), 'gone')}:" for name in gone}
-        done += [{"card": card, "scene": name, "what": words} for name, words in what.items()]
-        if seen:
-            over.append(_of_card(lake.query(f"changes.seen_{card}", **parcels.params, scenes=seen), card))
-        if gone:
-            over.append(_of_card(lake.query("changes.under", **parcels.params, scenes=gone, card=card), card))
-    return done, over
-
-
-def _of_card(rows: pa.Table, card: str) -> pa.Table:
-    """Rows (scene, pid) of a card."""
-    columns = [pa.repeat(card, rows.num_rows), rows["scene"], rows["pid"]]
-    return pa.table(columns, names=["card", "scene", "pid"])
+def _of_rules(scenario: str, former: Basis, now: Basis) -> str:
+    if scenario not in former.rules:
+        return "scenario is judged since"
+    return "scenario is judged no more" if scenario not in now.rules else "rules of the scenario changed"

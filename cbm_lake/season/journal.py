@@ -17,8 +17,9 @@ from typing import Any, Final, TypedDict, Unpack
 
 import pyarrow as pa
 
+from cbm_lake.errors import NotFoundError, likely
 from cbm_lake.files import clock
-from cbm_lake.lake import Lake, schemas
+from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.storage.leases import whoami
 
 log = logging.getLogger(__name__)
@@ -170,6 +171,23 @@ def _states(lake: Lake) -> Mapping[Key, str]:
     """The state in which each step was last done."""
     rows = lake.query("season.states").to_pylist()
     return {Key(**{name: row[name] for name in ("step", "aoi", "year", "ptype", "what")}): row["state"] for row in rows}
+
+
+def steps(run: str | None = None, *, lake: Lake | None = None) -> pa.Table:
+    """What a run did, step by step: the rows of the table `runs`.
+
+    Args:
+        run: its identifier; None is the last one.
+        lake: the lake; None is the workspace's.
+
+    Raises:
+        NotFoundError: there was no such run.
+    """
+    lake = lake_or_default(lake)
+    rows = lake.query("season.steps", run=run)
+    if run is not None and not rows.num_rows:
+        raise NotFoundError(f"there was no run {run!r}; {likely(run, lake.query('season.runs')['run'].to_pylist())}")
+    return rows
 
 
 def last_run(lake: Lake) -> dict[str, Any] | None:

@@ -12,20 +12,22 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 
-from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
+from cbm_lake.errors import InvalidInputError, NotFoundError, likely, quoted
 from cbm_lake.files import clock
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.lastday import last_day, tomorrow
-from cbm_lake.markers.lights import traffic_light
+from cbm_lake.markers.lights import verdicts
 from cbm_lake.markers.parameters import read
 from cbm_lake.season import differences
-from cbm_lake.season.causes import Basis, with_causes
+from cbm_lake.season.basis import Basis
+from cbm_lake.season.causes import Former, Present
+from cbm_lake.season.redeclared import Asked
 
 log = logging.getLogger(__name__)
 
@@ -74,20 +76,21 @@ def record(
     def rows() -> pa.Table | None:
         former = _last_night(lake, parcels)
         judged = _day(lake, parcels, day, former)
-        basis = Basis.now(lake, parcels, resolved, names or resolved.scenarios)
-        lights = _lights(lake, parcels, judged, names, parameters)
+        then = Former(Basis.read(former["rests_on"]), former["day"]) if former else None
+        asked = Asked(resolved, names or [*resolved.scenarios])
+        basis = Basis.now(lake, parcels, resolved, asked.scenarios, then.basis if then else None)
+        lights = verdicts(lake, parcels, names, resolved, day=judged)
         parts = [
             differences.of_scenes(lake, parcels),
             differences.of_markers(lake, parcels),
             differences.of_lights(lake, parcels, lights),
         ]
-        then = Basis.read(former["rests_on"]) if former else None
-        if not any(map(len, parts)) and former and (then, former["day"]) == (basis, judged):
+        if not any(map(len, parts)) and then == Former(basis, judged):
             return None
-        changes = pa.concat_tables(map(differences.completed, parts))
+        changes = pa.concat_tables(map(differences.completed, parts)).drop_columns(["cause", "scenes"])
         same = {**parcels.params, "day": judged, "run": run, "recorded": clock.now(), "version": version("cbm-lake")}
-        caused = with_causes(changes.drop_columns(["cause", "scenes"]), then, basis, lake, parcels, judged)
-        night = pa.table({"kind": ["night"], "rests_on": [basis.text]})
+        caused = Present(lake, parcels, asked, basis, judged, lights).with_causes(changes, then)
+        night = pa.table({"kind": ["night"], "rests_on": [basis.noted(lake)]})
         return pa.concat_tables([_filled(caused, same), differences.completed(night, **same)])
 
     if not lake.record_changes(parcels, rows):
@@ -141,19 +144,6 @@ def _before(last: date, former: Row, seen: date | None, parcels: ParcelSet) -> d
     return day
 
 
-def _lights(
-    lake: Lake,
-    parcels: ParcelSet,
-    day: date,
-    scenarios: Sequence[str] | None,
-    parameters: Mapping[str, Any] | str | Path | None,
-) -> pa.Table:
-    """The lights as of the end of a day."""
-    return traffic_light(
-        parcels.aoi, parcels.year, parcels.ptype or None, scenarios=scenarios, parameters=parameters, day=day, lake=lake
-    )
-
-
 def _filled(rows: pa.Table, same: Mapping[str, object]) -> pa.Table:
     """The rows with one value in each column of `same`."""
     return differences.completed(rows.drop_columns(list(same)), **same)
@@ -166,6 +156,7 @@ def changes(
     ptype: str | None = None,
     *,
     since: date | str | None = None,
+    by: Literal["recorded", "judged"] = "recorded",
     kind: str | None = None,
     scenario: str | None = None,
     pids: Sequence[str] | None = None,
@@ -178,11 +169,13 @@ def changes(
         aoi: only of this area; None is all.
         year: only of this year.
         ptype: only of this parcel set; None is all.
-        since: a day (date, or ISO text), from which on; `last`, the last night of each set; or the identifier of a
-            night run, with its changes and all later ones. None is all.
+        since: a day (date, or ISO text), from which on; `last`, the last night of each set, of which nothing is given
+            where a later run judged the set and found no change; or the identifier of a night run, with its changes
+            and all later ones. None is all.
+        by: whether a day is that on which a change was recorded (UTC), or as of which it was judged (column `day`).
         kind: light, marker or scene.
         scenario: only lights of this scenario.
-        pids: only these parcels.
+        pids: only these parcels, declared or declared once.
         details: also changes of the evidence alone: lights that have the same colour as before.
         lake: the lake; None is the workspace's.
 
@@ -190,33 +183,63 @@ def changes(
         The columns of the view `changes`.
 
     Raises:
-        NotFoundError: no such parcels were loaded, or there is no such night run.
+        NotFoundError: no such parcels were loaded, a parcel or scenario is unknown, or there is no such night run.
         InvalidInputError: no such kind.
     """
     lake = lake_or_default(lake)
     if kind is not None and kind not in KINDS:
         raise InvalidInputError(f"kind={quoted(kind)} is not right: {', '.join(KINDS[:-1])} or {KINDS[-1]}")
-    if aoi is not None and year is not None:
-        aoi = lake.parcel_set(aoi, year, ptype).aoi
-    asked = _asked(aoi and aoi.lower(), year, ptype, **_since(lake, since))
+    aoi = aoi and aoi.lower()
+    _check_set(lake, aoi, year, ptype)
+    _check_names(lake, {"aoi": aoi, "year": year, "ptype": ptype}, scenario, pids)
+    asked = _asked(aoi, year, ptype, **_since(lake, since, by))
     asked |= {"kind": kind, "scenario": scenario, "pids": None if pids is None else list(pids), "details": details}
     return lake.query("changes.since", **asked)
 
 
-def _since(lake: Lake, since: date | str | None) -> dict[str, Any]:
+def _check_set(lake: Lake, aoi: str | None, year: int | None, ptype: str | None) -> None:
+    """Raise NotFoundError where no parcel set is of an area, a year and a kind; None is any."""
+    if aoi is not None and year is not None:
+        lake.parcel_set(aoi, year, ptype)
+        return
+    names = {"area": aoi, "year": year, "parcel set": ptype}
+    for (title, name), attribute in zip(names.items(), ("aoi", "year", "ptype"), strict=True):
+        known = sorted({str(getattr(parcels, attribute)) for parcels in lake.parcel_sets()})
+        if name is not None and str(name) not in known:
+            raise NotFoundError(f"no parcels of {title} {str(name)!r}; {likely(str(name), known)}")
+
+
+def _check_names(lake: Lake, key: Row, scenario: str | None, pids: Sequence[str] | None) -> None:
+    """Raise NotFoundError where a scenario or parcel is unknown."""
+    if scenario is None and not pids:
+        return
+    rows = lake.query("changes.named", **key, pids=list(pids or ())).to_pylist()
+    named = {row["value"] for row in rows if row["name"] == "scenario"} | read().scenarios.keys()
+    if scenario is not None and scenario not in named:
+        raise NotFoundError(f"there is no scenario {scenario!r}; {likely(scenario, sorted(named))}")
+    missing = sorted(set(pids or ()) - {row["value"] for row in rows if row["name"] == "pid"})
+    if missing:
+        known = lake.query("changes.pids", **key)["pid"].to_pylist()
+        raise NotFoundError(f"no parcel {missing[0]!r} is declared, or was; {likely(missing[0], known)}")
+
+
+def _since(lake: Lake, since: date | str | None, by: str) -> dict[str, Any]:
     """The parameters of the query that say since when."""
+    name = "day" if by == "recorded" else "judged"
     if since is None or isinstance(since, date):
-        return {"day": since}
+        return {name: since}
     if since == LAST:
         return {"last": True}
     try:
-        return {"day": date.fromisoformat(since)}
+        return {name: date.fromisoformat(since)}
     except ValueError:
         nights = lake.query("changes.nights", aoi=None, year=None, ptype=None)
-        if since in nights["run"].to_pylist():
+        runs = [run for run in nights["run"].to_pylist() if run is not None]
+        if since in runs:
             return {"run": since}
     raise NotFoundError(
-        f"since {since!r} is no day (2024-06-15), not `{LAST}`, and no night run by which changes were recorded"
+        f"since {since!r} is no day (2024-06-15), not `{LAST}`, and no night run by which changes were recorded; "
+        f"{likely(since, runs)}"
     )
 
 
@@ -226,9 +249,10 @@ def _asked(
     ptype: str | None,
     *,
     day: date | None = None,
+    judged: date | None = None,
     last: bool = False,
     run: str | None = None,
 ) -> dict[str, Any]:
     """The parameters of the query changes.since, for all kinds and parcels with details."""
     limits = {"kind": None, "scenario": None, "pids": None, "details": True}
-    return {"aoi": aoi, "year": year, "ptype": ptype, "day": day, "last": last, "run": run, **limits}
+    return {"aoi": aoi, "year": year, "ptype": ptype, "day": day, "judged": judged, "last": last, "run": run, **limits}

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from cbm_lake import cli, season
 from cbm_lake.cli.run import _seconds
+from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import open_lake
 
 SLOW_SOURCE = """
@@ -105,7 +106,12 @@ def test_the_journal_is_a_table_and_another_run_is_shown_by_its_name(file):
     assert first not in command("runs").output
     shown = command("runs", first).output
     assert first in shown
-    assert "extract" in shown
+    assert "extract ms 2024 s2" in shown
+    unknown = command("runs", "nonsense")
+    assert isinstance(unknown.exception, NotFoundError)
+    assert str(unknown.exception).startswith("there was no run 'nonsense'; there are: 20")
+    with pytest.raises(NotFoundError, match="did you mean"):
+        season.steps(first[:-1])
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("6h", 21_600), ("90m", 5400), ("1.5 d", 129_600), ("45s", 45)])

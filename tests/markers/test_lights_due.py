@@ -503,7 +503,7 @@ RULES = st.fixed_dictionaries(
 
 
 def replayed(seasons, scenario, days):
-    """The lights of parcels, one season of looks for each, as of the end of each of some days: colour, due and reason."""
+    """The lights of parcels, a season of looks for each, as of the end of some days: colour, due and reason."""
     parameters = read({"scenarios": {"mine": scenario}})
     value = np.concatenate([[ndvi for _, ndvi in one] for one in seasons]).astype(np.float32)
     day = np.concatenate([19_783 + 20 + np.cumsum([step for step, _ in one]) for one in seasons]).astype(np.int32)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import nights
@@ -85,7 +85,7 @@ def check_sums(lake):
     day = season.changes(details=True, lake=lake)["day"].to_pylist()[-1]
     assert differences.of_markers(lake, parcels).num_rows == 0
     assert differences.of_scenes(lake, parcels).num_rows == 0
-    lights = season.recording._lights(lake, parcels, day, None, HOW)
+    lights = markers.traffic_light("ms", 2024, parameters=HOW, day=day, lake=lake)
     names = [name for name in lights.column_names if name != "crop_name"]
     held = lake.sql("from lights order by pid, scenario").select(names)
     assert (
@@ -123,7 +123,7 @@ def test_a_scene_that_is_left_out_and_put_back_changes_its_status_twice(begun):
     status = [(row["before"], row["after"], row["cause"]) for row in (*first, *second) if row["kind"] == "scene"]
     assert status == [
         ("extracted", "left out", "left out: it was wrong (x)"),
-        ("left out", "extracted", "extracted"),
+        ("left out", "extracted", "put back: it was right (x)"),
     ]
     check_sums(begun)
 
@@ -169,8 +169,12 @@ def test_since_asks_for_a_day_the_last_night_or_a_run(begun):
     everything = season.changes(details=True, lake=begun)
     assert season.changes(since="last", details=True, lake=begun).equals(second)
     assert season.changes(since="second", details=True, lake=begun).equals(second)
-    assert season.changes(since=nights.obstime(16).date(), details=True, lake=begun).equals(second)
-    assert season.changes(since=str(nights.obstime(16).date()), details=True, lake=begun).equals(second)
+    judged = nights.obstime(16).date()
+    assert season.changes(since=judged, by="judged", details=True, lake=begun).equals(second)
+    assert season.changes(since=str(judged), by="judged", details=True, lake=begun).equals(second)
+    today = everything["recorded"].to_pylist()[-1].date()
+    assert season.changes(since=today, details=True, lake=begun).num_rows >= second.num_rows
+    assert season.changes(since=today + timedelta(days=1), details=True, lake=begun).num_rows == 0
     assert season.changes(since="first", details=True, lake=begun).equals(everything)
     assert season.changes("ms", 2024, kind="light", pids=["p1"], lake=begun)["pid"].unique().to_pylist() == ["p1"]
     with pytest.raises(NotFoundError, match="since 'never' is no day"):
@@ -179,6 +183,57 @@ def test_since_asks_for_a_day_the_last_night_or_a_run(begun):
         season.changes(kind="parcel", lake=begun)
     with pytest.raises(NotFoundError, match="no parcels of ms 2023"):
         season.changes("ms", 2023, lake=begun)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"scenario": "grasland is mown"}, "no scenario 'grasland is mown'; did you mean grassland is mown"),
+        ({"scenario": "nope"}, "no scenario 'nope'; there are: "),
+        ({"pids": ["p1", "p99"]}, "no parcel 'p99' is declared, or was; did you mean p"),
+        ({"aoi": "mz"}, "no parcels of area 'mz'; there are: ms"),
+        ({"year": 2023}, "no parcels of year '2023'; did you mean 2024"),
+        ({"ptype": "m"}, "no parcels of parcel set 'm'"),
+        ({"since": "secnd"}, "no night run by which changes were recorded; there are: first"),
+    ],
+)
+def test_what_is_unknown_is_refused_by_name(begun, asked, reason):
+    with pytest.raises(NotFoundError, match=reason):
+        season.changes(lake=begun, **asked)
+
+
+def test_a_parcel_that_is_declared_no_more_can_still_be_asked_for(begun):
+    rows = begun.read_parcels(begun.parcel_set("ms", 2024)).drop_columns(["ptype", "version"])
+    begun.add_parcels("ms", 2024, "", "v2", rows.slice(1))
+    assert season.changes("ms", 2024, pids=["p0"], lake=begun).num_rows
+
+
+def noted(lake, run, status):
+    """A row of the journal: a run has judged the set."""
+    times = dict.fromkeys(("started", "finished"), nights.START)
+    row = {**nights.AREA, "ptype": "", "run": run, "number": 1, "step": "lights", "status": status, **times}
+    row |= {"seconds": 1.0, "rows": 0, "scenes": 0, "who": "x", "file": "season.yaml", "version": "x"}
+    lake.add_runs(pa.Table.from_pylist([row], schema=schemas.RUNS))
+
+
+def test_after_a_night_without_news_the_last_night_has_no_changes(begun):
+    def last():
+        return season.changes(since="last", details=True, lake=begun)
+
+    assert last().num_rows
+    noted(begun, "second", "unchanged")
+    assert last().num_rows == 0
+    nights.extract(begun, 16)
+    by_hand = night(begun)
+    assert last().equals(by_hand)
+    noted(begun, "third", "failed")
+    assert last().equals(by_hand)
+    nights.extract(begun, 17)
+    fourth = night(begun, "fourth")
+    noted(begun, "fourth", "done")
+    assert last().equals(fourth)
+    noted(begun, "fifth", "unchanged")
+    assert last().num_rows == 0
 
 
 def test_since_a_run_that_one_set_had_no_part_in_asks_for_its_later_changes_too(begun):
@@ -205,7 +260,7 @@ def test_a_parcel_that_is_declared_no_more_loses_its_lights_and_markers(begun):
     gone = [row for row in night(begun).to_pylist() if row["pid"] == "p0"]
     assert {row["kind"] for row in gone} == {"light", "marker"}
     assert {row["after"] for row in gone} == {None}
-    assert all("parcels loaded anew" in row["cause"] for row in gone)
+    assert {row["cause"] for row in gone} == {"parcel declared no more"}
     check_sums(begun)
 
 
