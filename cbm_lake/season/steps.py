@@ -12,7 +12,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +26,7 @@ from cbm_lake.extract.causes import as_before
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.finding import part_of
+from cbm_lake.markers.lights import refusals
 from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.season import recording
 from cbm_lake.season.file import Area, Export, Season
@@ -325,17 +326,18 @@ class _Judging:
             if self.extracted_any():
                 raise
             return Done(changed=False)
-        return Done(changes.num_rows, note=self._unasked())
+        reasons = refusals(changes)
+        return Done(changes.num_rows, note=_joined([*reasons.values(), self._unasked(reasons)]))
 
-    def _unasked(self) -> str | None:
-        """The scenarios that no parcel of the area has a crop for."""
+    def _unasked(self, refused: Collection[str]) -> str | None:
+        """The scenarios that no parcel of the area has a crop for, but for those that cannot be judged."""
         options = self.steps.season.markers
         scenarios_of = read_parameters(self.steps.season.parameters).scenarios
         usual = [name for name, scenario in scenarios_of.items() if not getattr(scenario, "example", False)]
         asked = (options.scenarios if options else None) or usual
         aoi, year, ptype = self.area.key
         judged = self.steps.lake.query("season.scenarios", aoi=aoi, year=year, ptype=ptype)["scenario"].to_pylist()
-        missing = [name for name in asked if name not in judged]
+        missing = [name for name in asked if name not in judged and name not in refused]
         return f"no parcel has a crop (or claim) of scenario {some(map(repr, missing), _SHOWN)}" if missing else None
 
 
@@ -378,5 +380,5 @@ def _written(lake: Lake, parcels: ParcelSet) -> list[int]:
     return [lake.puts(name, part_of(parcels)) for name in ("marked", "divided")]
 
 
-def _joined(texts: list[str]) -> str | None:
+def _joined(texts: Iterable[str | None]) -> str | None:
     return "; ".join(filter(None, texts)) or None
