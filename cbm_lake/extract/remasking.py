@@ -36,10 +36,10 @@ def replaced(scenes: Sequence[Catalogued], stamps: Mapping[str, str | None], mas
 
     with ThreadPoolExecutor(_READERS) as pool:
         answers = list(zip((scene.id for scene in scenes), pool.map(is_replaced, scenes), strict=True))
-    found = [name for name, answer in answers if answer]
+    stale = [name for name, answer in answers if answer]
     unknown = [name for name, answer in answers if answer is None]
-    if found:
-        log.warning("the mask of these scenes was replaced, so they are extracted again: %s", some(found))
+    if stale:
+        log.warning("the mask of these scenes was replaced, so they are extracted again: %s", some(stale))
     if unknown:
         log.warning("the mask of these scenes cannot be looked at; what was extracted with it stays: %s", some(unknown))
-    return frozenset(found)
+    return frozenset(stale)

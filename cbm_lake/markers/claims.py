@@ -147,7 +147,8 @@ class Claims:
     def _noted(self, name: str, scenario: str, read: Meanings, among: Flags | None = None) -> Flags:
         """Note what cannot be read of a column among some parcels; mask of these."""
         broken = np.asarray(read.problems != "") & (True if among is None else among)
-        self.note(scenario, broken, np.array([unreadable(name, problem) for problem in read.problems], object))
+        if broken.any():
+            self.note(scenario, broken, np.array([unreadable(name, problem) for problem in read.problems], object))
         return broken
 
     def _read(self, name: str, scenario: str, meaning: Meaning, kind: str) -> Meanings:

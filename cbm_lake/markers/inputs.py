@@ -86,8 +86,8 @@ def claimed(
                 f"detector {name} asks for declared.{column}, but {parcels.name} have no column {column}"
             )
     rows = lake.read_parcels(parcels, sorted({"id", *asked})).sort_by("id")
-    chosen = np.ones(len(rows), bool) if pids is None else np.isin(rows["id"].to_numpy(), pids)
-    return {column: _days(rows, column, parcels.year, name)[chosen] for column, name in asked.items()}
+    is_asked = np.ones(len(rows), bool) if pids is None else np.isin(rows["id"].to_numpy(), pids)
+    return {column: _days(rows, column, parcels.year, name)[is_asked] for column, name in asked.items()}
 
 
 def _is_extracted(lake: Lake, asked: Signal, key: Mapping[str, Any]) -> bool:

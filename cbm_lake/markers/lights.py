@@ -22,7 +22,7 @@ from cbm_lake.markers.parameters import Parameters, read
 
 log = logging.getLogger(__name__)
 REFUSED: Final = b"refused"
-"""In the metadata of lights: the names of the scenarios that were asked for and cannot be judged, as JSON."""
+"""In the metadata of lights: why scenarios that were asked for cannot be judged, by their names, as JSON."""
 COLOURS: Final = ("green", "yellow", "red", "not yet due", "cannot be seen")
 """What a light can show."""
 
@@ -126,22 +126,28 @@ def evidence(
     return grounds.rows_of(lake, parcels, court_of(lake, parcels, resolved, [name], [pid], day), name)
 
 
-def _judged(court: Court, names: Sequence[str]) -> tuple[list[pa.Table], list[str]]:
-    """The lights of scenarios, and the names of those that cannot be judged: a warning says why, the others go on.
+def refusals(table: pa.Table) -> dict[str, str]:
+    """Why scenarios cannot be judged, by their names, as the metadata of lights or of recorded changes says."""
+    reasons: dict[str, str] = json.loads((table.schema.metadata or {}).get(REFUSED, b"{}"))
+    return reasons
+
+
+def _judged(court: Court, names: Sequence[str]) -> tuple[list[pa.Table], dict[str, str]]:
+    """The lights of scenarios, and why some cannot be judged: a warning says it, the others go on.
 
     Raises:
         ColumnError: none of them can be judged.
     """
     parts: list[pa.Table] = []
-    refused: list[str] = []
+    refused: dict[str, str] = {}
     for name in names:
         try:
             parts.append(court.colours(name))
         except ColumnError as error:
             if len(refused) + 1 == len(names):
                 raise
-            log.warning("%s; it is not judged", error)
-            refused.append(name)
+            refused[name] = f"{error}; it is not judged"
+            log.warning("%s", refused[name])
     return parts, refused
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 import duckdb
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 from cbm_lake.lake import Lake, queries, schemas
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.finding import part_of
-from cbm_lake.markers.lights import REFUSED
+from cbm_lake.markers.lights import refusals
 
 MEASURES: Final = ("observed", "similarity", "distance_rank", "homogeneity")
 """Markers of the season as a whole: what counts of them is their type, not the dates from which to which they are."""
@@ -27,7 +26,7 @@ def of_lights(lake: Lake, parcels: ParcelSet, lights: pa.Table) -> pa.Table:
     """
     now = lights if "due" in lights.column_names else lights.append_column("due", pa.nulls(len(lights), pa.date32()))
     was = _recorded(lake, parcels, "light")
-    refused = pa.array(json.loads((lights.schema.metadata or {}).get(REFUSED, b"[]")), pa.string())
+    refused = pa.array(list(refusals(lights)), pa.string())
     return compared("lights", {"now": now, "was": was.filter(pc.invert(pc.is_in(was["scenario"], refused)))})
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from cbm_lake import markers
 from cbm_lake.errors import NotFoundError, some
 from cbm_lake.markers import lastday
 from cbm_lake.markers.finding import part_of
+from cbm_lake.markers.lights import refusals
 from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.season import recording
 from cbm_lake.season.file import Area
@@ -31,12 +33,13 @@ class Judging:
         return self.steps.lake.puts("marked", part_of(self.steps.parcels(self.area)))
 
     def marked(self) -> object:
-        """What the judgement reads: markers, the declaration, attributes, scenarios, how the scenes stand."""
+        """What the judgement reads: markers, parts, the declaration, attributes, scenarios, how the scenes stand."""
         lake, options = self.steps.lake, self.steps.season.markers
         scenes = digest(lake.query("changes.scenes", **self.steps.parcels(self.area).params).to_pylist())
         scenarios = options.scenarios if options else None
         later = sorted(row["scene"] for row in self._later())  # which count when their day has come
-        return [self.observed(), self.written(), lake.appended().get("attributes"), scenarios, scenes, later]
+        divided = lake.puts("divided", part_of(self.steps.parcels(self.area)))
+        return [self.observed(), self.written(), divided, lake.appended().get("attributes"), scenarios, scenes, later]
 
     def recorded(self) -> object:
         """Which changes are recorded."""
@@ -68,7 +71,9 @@ class Judging:
             if self.steps.is_extracted(self.area):
                 raise
             return Done(changed=False)
-        return Done(changes.num_rows, note=joined([self._unasked() or "", lastday.left_aside(self._later())]))
+        reasons = refusals(changes)
+        notes = [*reasons.values(), self._unasked(reasons) or "", lastday.left_aside(self._later())]
+        return Done(changes.num_rows, note=joined(notes))
 
     def _later(self) -> list[lastday.Later]:
         """The scenes of days that have not come by the clock."""
@@ -78,13 +83,13 @@ class Judging:
         ).to_pylist()
         return rows
 
-    def _unasked(self) -> str | None:
-        """The scenarios that no parcel of the area has a crop for."""
+    def _unasked(self, refused: Collection[str]) -> str | None:
+        """The scenarios that no parcel of the area has a crop for, but for those that cannot be judged."""
         options = self.steps.season.markers
         scenarios_of = read_parameters(self.steps.season.parameters).scenarios
         usual = [name for name, scenario in scenarios_of.items() if not getattr(scenario, "example", False)]
         asked = (options.scenarios if options else None) or usual
         aoi, year, ptype = self.area.key
         judged = self.steps.lake.query("season.scenarios", aoi=aoi, year=year, ptype=ptype)["scenario"].to_pylist()
-        missing = [name for name in asked if name not in judged]
+        missing = [name for name in asked if name not in judged and name not in refused]
         return f"no parcel has a crop (or claim) of scenario {some(map(repr, missing), SHOWN)}" if missing else None

@@ -7,6 +7,7 @@ who record at once the second one compares again.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -22,7 +23,7 @@ from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.lastday import last_day, tomorrow
-from cbm_lake.markers.lights import verdicts
+from cbm_lake.markers.lights import REFUSED, refusals, verdicts
 from cbm_lake.markers.parameters import read
 from cbm_lake.season import differences
 from cbm_lake.season.basis import Basis
@@ -64,7 +65,8 @@ def record(
         run: identifier of the night run, to be found by.
 
     Returns:
-        The changes that were recorded: the columns of the view `changes`.
+        The changes that were recorded: the columns of the view `changes`. Its metadata says why scenarios were not
+        judged, see `lights.refusals`; their lights stay as they were recorded.
 
     Raises:
         NotFoundError: no markers of the set were found yet.
@@ -72,6 +74,7 @@ def record(
     """
     resolved = read(parameters)
     names = None if scenarios is None else list(scenarios)
+    refused: dict[bytes, str] = {}
 
     def rows() -> pa.Table | None:
         former = _last_night(lake, parcels)
@@ -80,6 +83,7 @@ def record(
         asked = Asked(resolved, names or [*resolved.scenarios])
         basis = Basis.now(lake, parcels, resolved, asked.scenarios, then.basis if then else None)
         lights = verdicts(lake, parcels, names, resolved, day=judged)
+        refused.update({REFUSED: json.dumps(reasons)} if (reasons := refusals(lights)) else {})
         parts = [
             differences.of_scenes(lake, parcels),
             differences.of_markers(lake, parcels),
@@ -94,10 +98,10 @@ def record(
         return pa.concat_tables([_filled(caused, same), differences.completed(night, **same)])
 
     if not lake.record_changes(parcels, rows):
-        return lake.sql("from changes limit 0")
+        return lake.sql("from changes limit 0").replace_schema_metadata(refused)
     recorded = lake.query("changes.since", **_asked(parcels.aoi, parcels.year, parcels.ptype, last=True))
     log.info("%s: %d changes are recorded", parcels.name, recorded.num_rows)
-    return recorded
+    return recorded.replace_schema_metadata(refused)
 
 
 def _last_night(lake: Lake, parcels: ParcelSet) -> Row | None:

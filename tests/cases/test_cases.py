@@ -458,7 +458,8 @@ def test_a_case_from_light_to_end_on_the_command_line(seen, tmp_path):
     assert cases.history(case)["parameters"][0].as_py() == json.dumps(RULES, sort_keys=True)
     assert case in run("list", "--aoi", "ms", "--format", "csv").output
     assert str(tmp_path / "n.csv") in run("notify", case[:8], "--to", str(tmp_path / "n.csv")).output
-    assert "answer-by" in run("reschedule", case, "--answer-by", "2024-09-01", "--note", "why").output.replace("_", "-")
+    refused = run("reschedule", case, "--answer-by", "2024-09-01", "--note", "why")
+    assert "answer_by=2024-09-01 is past" in str(refused.exception)
     until = run("reschedule", case, "--answer-by", f"{SOON}", "--note", "hay weather")
     assert f"1 case is to be answered by {SOON}" in until.output
     answer = run("answer", case, "--photo", photo(tmp_path / "a.png", *outline(0).centroid.coords[0]))

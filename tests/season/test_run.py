@@ -235,6 +235,20 @@ def test_a_scenario_that_no_crop_has_is_said(begun):
     assert "'bananas'" in notes["lights ms 2024"]
 
 
+def test_a_claim_that_is_no_column_is_said_and_costs_its_scenario_only(begun):
+    _, file, lake = begun
+    rules = "rules: [{colour: yellow, reason: none}]"
+    names = "scenarios: [claimed, plain]"
+    scenarios = f"claimed: {{due: declared.nowhere, {rules}}}, plain: {{due: '01-31', looks: 0, {rules}}}"
+    file.write_text(file.read_text() + f"markers: {{{names}, parameters: {{scenarios: {{{scenarios}}}}}}}\n")
+    night = season.run(file, lake=lake)
+    notes = {entry.key.title: entry.problem for entry in night.steps}
+    assert not night.failed
+    assert "have no column 'nowhere'" in notes["lights ms 2024"]
+    assert "no parcel has a crop" not in notes["lights ms 2024"]
+    assert set(lake.sql("select scenario from lights")["scenario"].to_pylist()) == {"plain"}
+
+
 @pytest.mark.slow
 def test_files_are_compacted_when_there_are_many(begun):
     _, file, lake = begun
