@@ -41,7 +41,7 @@ COLOURS: Final = {
     "not yet due": "#c9ced6",
     "cannot be seen": "#8fb7d8",
 }
-STEPS: Final = ("parcels", "catalogue", "extract", "guard", "markers", "lights", "export", "compact")
+STEPS: Final = ("parcels", "catalogue", "extract", "guard", "shifts", "markers", "lights", "export", "compact")
 MAPS: Final = 4
 FILE = """
 season: {{start: 2024-03-01, end: 2024-10-31}}
