@@ -52,14 +52,14 @@ def versions(lake):
     }
 
 
-def anew(folder, lake_folder):
+def anew(folder, lake_folder, sets=SETS):
     """What the verbs give one by one on another lake."""
     lake = Lake(str(lake_folder))
-    for aoi, year in SETS:
+    for aoi, year in sets:
         parcels.load(folder / f"{aoi}.gpkg", aoi, year, pid="pid", crop_name="crop", lake=lake)
     card2db.items(folder / "items", lake=lake)
     card2db.items(folder / "radar", card="bs", lake=lake)
-    for aoi, year in SETS:
+    for aoi, year in sets:
         days = f"{year}-03-01", f"{year}-10-31"
         extract.s2(*days, aoi=aoi, year=year, bands=["B04", "B08"], workers=0, lake=lake)
         if year == 2024:
