@@ -5,7 +5,7 @@
 Each of the new scenes is a whole tile that sees every parcel, as many parcels as there are: the hardest night that
 there can be. (A country's parcels lie on several tiles, of which a scene sees one.) The lake has the signatures,
 markers and lights of the earlier scenes already; then `season.run` is called once, by a file as docs/season.md has it:
-catalogue, extraction with the cube, offset guard, markers, lights, an export of the lights, compaction when it is due.
+catalogue, extraction with the cube, both guards, markers, lights, an export of the lights, compaction when it is due.
 
 Printed are the seconds by the clock and of CPU (this process and its workers), and the share of each step; then a line
 through the sizes, seconds = a + b x parcels, and what it says of a million parcels. On a machine that does other work

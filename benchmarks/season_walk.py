@@ -49,7 +49,7 @@ COLOURS: Final = {
 """Colours that all eyes tell apart: Okabe and Ito (2008), Color Universal Design; what is red is hatched, too."""
 HATCHES: Final = {"red": "////"}
 Row: TypeAlias = dict[str, Any]
-STEPS: Final = ("parcels", "catalogue", "extract", "guard", "markers", "lights", "export", "compact")
+STEPS: Final = ("parcels", "catalogue", "extract", "guard", "shifts", "markers", "lights", "export", "compact")
 MAPS: Final = 4
 FILE = """
 season: {{start: 2024-03-01, end: 2024-10-31}}

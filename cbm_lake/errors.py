@@ -5,6 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Final
+
+INTERRUPTED: Final = "Query interrupted"
+"""The text of the RuntimeError that DuckDB raises of Ctrl-C instead of KeyboardInterrupt."""
 
 
 class LakeError(Exception):

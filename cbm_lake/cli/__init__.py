@@ -37,10 +37,7 @@ from cbm_lake.cli import (
     weather,
 )
 from cbm_lake.cli.shared import as_options, err, out
-from cbm_lake.errors import LakeError
-
-_INTERRUPTED: Final = "Query interrupted"
-"""What DuckDB raises of Ctrl-C instead of KeyboardInterrupt, which typer catches."""
+from cbm_lake.errors import INTERRUPTED, LakeError
 
 _LASTING: Final = frozenset({"run", "serve", "page"})
 """Commands that go on for days: what is true of a night is said of the next one, too."""
@@ -74,7 +71,7 @@ def main() -> None:
         err.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except RuntimeError as error:
-        if str(error) != _INTERRUPTED:
+        if str(error) != INTERRUPTED:
             raise
         err.print("Aborted.", style="red")
         sys.exit(130)

@@ -62,11 +62,11 @@ def location(path: Path) -> str:
 
 def meant(name: object, names: Iterable[str]) -> str:
     """What may have been meant by a name, else which there are."""
-    known = list(names)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=_NEAR)
+    candidates = list(names)
+    near = difflib.get_close_matches(str(name), candidates, n=1, cutoff=_NEAR)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"there are: {', '.join(known)}" if known else "there is none"
+    return f"there are: {', '.join(candidates)}" if candidates else "there is none"
 
 
 def problems(error: ValidationError, model: type[BaseModel], document: object) -> list[Problem]:
@@ -77,11 +77,11 @@ def problems(error: ValidationError, model: type[BaseModel], document: object) -
         model: whose fields are known.
         document: that was validated.
     """
-    found: dict[Path, Problem] = {}
+    first: dict[Path, Problem] = {}
     for one in error.errors():
         path = _path(one["loc"], document)
-        found.setdefault(path, Problem(path, _reason(one, _fields_at(model, one["loc"][:-1]))))
-    return [*found.values()]
+        first.setdefault(path, Problem(path, _reason(one, _fields_at(model, one["loc"][:-1]))))
+    return [*first.values()]
 
 
 def noun(value: object) -> str:

@@ -205,12 +205,12 @@ def _of_card(card: cards.Card, options: dict[str, Any]) -> Iterator[Problem]:
         "inner_buffer": (lambda: checked_buffer(options["inner_buffer"]), {}),
         "mask" if options["mask"] is not None else "dilate": (lambda: Mask.of(card, **masking), {}),
     }
-    for name, (check, known) in checks.items():
+    for name, (check, names) in checks.items():
         try:
             check()
         except InvalidInputError as error:
             value = options[name] if isinstance(options[name], tuple) else ()
-            near = [words for one in value if one not in known and (words := meant(one, known)).startswith("did")]
+            near = [words for one in value if one not in names and (words := meant(one, names)).startswith("did")]
             yield Problem((name,), "; ".join([str(error), *near[:1]]))
     if options["rule"] not in METHODS:
         yield Problem(("rule",), f"unknown rule {options['rule']!r}; {meant(options['rule'], METHODS)}")

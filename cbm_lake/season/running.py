@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.errors import INTERRUPTED, InvalidInputError, LakeError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.season.journal import Entry, Journal, Outcome, Stopwatch
 from cbm_lake.season.reading import read
@@ -131,6 +131,9 @@ def _try(step: Step, journal: Journal, watcher: Watcher) -> None:
     except LakeError as error:
         entry = stopwatch.entry(step.key, "failed", problem=str(error))
     except Exception as error:  # the one border where any is caught: a fault of one step must not end the whole night
+        if isinstance(error, RuntimeError) and str(error) == INTERRUPTED:
+            journal.add(stopwatch.entry(step.key, "interrupted", problem=INTERRUPTED))
+            raise KeyboardInterrupt from error
         log.exception("%s failed", step.key.title)
         entry = stopwatch.entry(step.key, "failed", problem=_named(error))
     except BaseException as error:

@@ -5,15 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import small_season
 from typer.testing import CliRunner
 
-from cbm_lake import cli, season
+from cbm_lake import card2db, cli, season
 from cbm_lake.cli.run import _seconds
-from cbm_lake.errors import NotFoundError
-from cbm_lake.lake import open_lake
+from cbm_lake.errors import HeldError, NotFoundError
+from cbm_lake.lake import Lake, open_lake
 
 SLOW_SOURCE = """
 import sys, time
@@ -75,8 +76,16 @@ def test_a_wrong_file_is_2_and_nothing_is_done(file):
     file.write_text(file.read_text().replace("bands", "band"))
     result = command("run", file)
     assert (result.exit_code, result.output.count("\n")) == (2, 1)
-    assert "extract.s2.band is unknown; did you mean bands?" in result.output
+    assert "season.yaml:11: extract.s2.band: unknown key 'band'; did you mean 'bands'?" in result.output
     assert open_lake().is_empty
+
+
+def test_each_fault_of_a_wrong_file_is_a_line(file):
+    file.write_text(file.read_text().replace("bands", "band").replace("workers: 0", "workers: '0'"))
+    result = command("run", file)
+    assert result.exit_code == 2
+    lines = result.output.splitlines()
+    assert [line.startswith(f"error: {file}:") for line in lines] == [True, True], lines
 
 
 def test_a_second_run_is_3_and_says_who_has_the_lake(file):
@@ -97,6 +106,75 @@ def test_sigterm_is_143_gives_the_lock_back_and_is_in_the_journal(file):
     assert process.returncode == 143, output
     assert season.last_run(open_lake())["outcome"] == "interrupted"
     assert command("run", file).exit_code == 0
+
+
+def _done(_file, _monkeypatch):
+    pass
+
+
+def _nothing_new(file, _monkeypatch):
+    assert command("run", file).exit_code == 0
+
+
+def _failed_step(file, _monkeypatch):
+    (file.parent / "ms.gpkg").write_bytes(b"nothing")
+
+
+def _wrong_file(file, _monkeypatch):
+    file.write_text(file.read_text() + "workers: 1\n")
+
+
+def _no_file(file, _monkeypatch):
+    file.unlink()
+
+
+def _held(_file, monkeypatch):
+    def alone(_lake, purpose):
+        raise HeldError(f"another {purpose} has the lake")
+
+    monkeypatch.setattr(Lake, "alone", alone)
+
+
+def _raising(error):
+    def begin(_file, monkeypatch):
+        def items(*_args, **_options):
+            raise error
+
+        monkeypatch.setattr(card2db, "items", items)
+
+    return begin
+
+
+TABLE = {
+    "done": (_done, 0, "done"),
+    "nothing new": (_nothing_new, 0, "done"),
+    "a step failed": (_failed_step, 1, "failed"),
+    "a step failed for a reason that nobody thought of": (_raising(ValueError("cannot reshape")), 1, "failed"),
+    "the file is wrong": (_wrong_file, 2, None),
+    "there is no file": (_no_file, 2, None),
+    "another run has the lake": (_held, 3, None),
+    "Ctrl-C": (_raising(KeyboardInterrupt()), 130, "interrupted"),
+    "Ctrl-C in the middle of a query": (_raising(RuntimeError("Query interrupted")), 130, "interrupted"),
+    "SIGTERM": (_raising(SystemExit(143)), 143, "interrupted"),
+}
+"""What happens: how it is brought about, the exit status, and the outcome in the journal."""
+
+
+@pytest.mark.parametrize("what", TABLE)
+def test_the_exit_status_is_that_of_the_table(file, monkeypatch, what):
+    begin, status, outcome = TABLE[what]
+    begin(file, monkeypatch)
+    result = command("run", file)
+    assert result.exit_code == status, result.output
+    last = season.last_run(open_lake())
+    assert (last and last["outcome"]) == outcome
+
+
+def test_the_table_of_exit_statuses_in_the_docs_is_that_of_the_command():
+    page = (Path(__file__).parents[2] / "docs" / "season.md").read_text()
+    section = page.partition("## Exit status")[2].partition("## ")[0]
+    documented = {int(row[2:].partition(" ")[0]) for row in section.splitlines() if row[:3].strip("| ").isdigit()}
+    assert documented == {status for _, status, _ in TABLE.values()}
 
 
 def test_the_journal_is_a_table_and_another_run_is_shown_by_its_name(file):
