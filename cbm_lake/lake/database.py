@@ -102,9 +102,7 @@ class Database:
         try:
             return relation(cursor, statement, params), cursor
         except InvalidInputError:
-            if self._definitions.is_complete:
-                raise
-            cursor = self.cursor(parcel)  # which lists in its error what there is
+            cursor = self.cursor(parcel)  # whose error lists all that there is
             return relation(cursor, statement, params), cursor
 
     def rows(self, statement: str, params: dict[str, Any], parcel: dict[str, Any] | None = None) -> pa.Table:
@@ -113,17 +111,9 @@ class Database:
             return self.ask(statement, params, parcel)[0].to_arrow_table()
 
     def cursor(self, parcel: dict[str, Any] | None = None, statement: str | None = None) -> duckdb.DuckDBPyConnection:
-        """A new cursor, as a connection shared between threads returns wrong rows.
-
-        Args:
-            parcel: pid, and optionally aoi and year, of the only parcel whose signatures are needed.
-            statement: the only one that is run by it; None for any.
-        """
+        """A new cursor, as a connection shared between threads returns wrong rows; for any statement by default."""
         with queries.translated():
-            if statement is None:
-                self._definitions.provide_all()
-            else:
-                self._definitions.provide_for(statement)
+            self._definitions.provide_for(statement)
             cursor = self._connection.cursor()
             if parcel and parcel.get("pid") is not None and self.is_whole:
                 self._narrow(cursor, parcel)

@@ -75,10 +75,10 @@ class Definitions:
             self._missing.update(one.names)
             raise
 
-    def provide_for(self, statement: str) -> None:
-        """Create what a statement may need."""
-        text = statement.casefold()
-        self.provide(self._by_name if _LISTING.search(text) else _WORD.findall(text))
+    def provide_for(self, statement: str | None) -> None:
+        """Create what a statement may need; everything for None."""
+        text = None if statement is None else statement.casefold()
+        self.provide(self._by_name if text is None or _LISTING.search(text) else _WORD.findall(text))
 
     def provide_all(self) -> None:
         """Create everything."""
