@@ -115,7 +115,7 @@ class Court:
         said = [self._said(scenario, judged, number) for number in range(len(judged.parcels))]
         there = np.flatnonzero([one is not None for one in said])
         colour, reason = zip(*(one for one in said if one is not None), strict=True) if len(there) else ((), ())
-        reason = _with_areas(judged, scenario, reason, there)
+        reasons = _with_areas(judged, scenario, reason, there)
         details = _details(judged, scenario, np.isin(colour, ("not yet due", "cannot be seen")), there)
         seen, rows = self.case.history, pa.array(judged.parcels[there])
         return pa.table(
@@ -124,7 +124,7 @@ class Court:
                 "crop_name": pa.array(seen.crops, pa.string()).take(rows),
                 "scenario": pa.array([name] * len(there), pa.string()),
                 "colour": pa.array(colour, pa.string()),
-                "reason": pa.array(reason, pa.string()),
+                "reason": pa.array(reasons, pa.string()),
                 **details,
                 "due": dates(judged.days.due[there].astype(np.float64)),
             }

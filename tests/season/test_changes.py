@@ -354,7 +354,7 @@ KILLS, AT_STEPS, ON_TIME = 200, 8, 2
 
 
 def attempts(rng, longest):
-    """Seconds and step of each attempt of a night; early steps are often, and first, as a late one may end the night."""
+    """Seconds and step of each attempt of a night; early steps often, and first, as a late one may end the night."""
     by_clock = [(float(rng.uniform(0.02, longest)), NEVER) for _ in range(ON_TIME)]
     return [*by_clock, *((0, int(step)) for step in sorted(rng.geometric(0.35, AT_STEPS) - 1))]
 
