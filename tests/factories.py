@@ -127,15 +127,15 @@ def number(scene, *, card="s2", aoi="ms", year=2024, ptype="", parcels="v1"):
     return int.from_bytes(hashlib.sha256(f"{card}/{aoi}/{year}/{ptype}/{parcels}/{scene}".encode()).digest()[:8]) >> 1
 
 
-def write(lake, rows, parcels=None, scene="A", card="s2", **others):
-    """Write signatures as the extraction of a scene does, and record it as done."""
+def write(lake, rows, parcels=None, scene="A", card="s2", attempt=0, **others):
+    """Write signatures as the extraction of a scene does, and record it as done; each attempt at it has its number."""
     found = parcels or parcel_set()
     done = {"card": card, "aoi": found.aoi, "year": found.year, "ptype": found.ptype, "parcels": found.version}
-    extraction = number(scene, **done)
+    extraction = number(scene, **done) + attempt
     place = rows.schema.get_field_index("extraction")
     rows = rows.set_column(place, rows.schema.field(place), pa.array([extraction] * rows.num_rows, pa.int64()))
     lake.write_signatures(card, rows, extraction)
-    lake.record(entry(scene, **done, **others))
+    lake.record(entry(scene, **done, **({"extraction": extraction} | others)))
 
 
 def signatures(*rows, card="s2"):

@@ -63,9 +63,14 @@ def extract(lake, number, edition=0, places=EVERYWHERE, version="v1"):
             factories.scenes(factories.scene(name, obstime(number), acquisition=acquisition, baseline=baseline))
         )
     rows = [row(number, place, name, edition) for place in places]
-    factories.write(
-        lake, factories.signatures(*rows), factories.parcel_set(version=version), name, finished=obstime(number)
-    )
+    parcels = factories.parcel_set(version=version)
+    again = {"attempt": attempts(lake, name), "finished": obstime(number)}
+    factories.write(lake, factories.signatures(*rows), parcels, name, **again)
+
+
+def attempts(lake, name):
+    """How often a scene was extracted: what is done once more has another number, as the planner gives it."""
+    return lake.sql("select count(*) as count from ledger where scene = $name", name=name)["count"][0].as_py()
 
 
 def waves(lake, number, places=EVERYWHERE):
@@ -78,7 +83,8 @@ def waves(lake, number, places=EVERYWHERE):
         known = {"aoi": "ms", "year": 2024, "ptype": "", "pid": PIDS[place], "scene": name, "obstime": obstime(number)}
         known |= {"reference": name, "rule": "centre", "extraction": 0}
         rows.append(known | {f"{b}_mean": value for b in ("VV", "VH")} | {f"{b}_count": 25 for b in ("VV", "VH")})
-    factories.write(lake, factories.signatures(*rows, card="c6"), scene=name, card="c6", finished=obstime(number))
+    again = {"attempt": attempts(lake, name), "finished": obstime(number)}
+    factories.write(lake, factories.signatures(*rows, card="c6"), scene=name, card="c6", **again)
 
 
 def toggle(lake, number, edition=0):

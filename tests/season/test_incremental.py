@@ -5,7 +5,7 @@ from datetime import timedelta
 import factories
 import nights
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cbm_lake import markers
@@ -76,6 +76,7 @@ def check(lake):
 
 
 @given(seasons=NIGHTS)
+@example(seasons=[[("scene", 0, [0])], [("scene", 8, [0])]])  # a scene that is extracted once more, over other parcels
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_whatever_happens_between_nights_a_search_of_what_is_new_gives_the_same_rows(seasons, tmp_path_factory):
     explore(seasons, tmp_path_factory.mktemp("nights"))
