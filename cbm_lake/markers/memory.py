@@ -122,16 +122,20 @@ def load(lake: Lake, parcels: ParcelSet, part: int) -> Memory | None:
     rows = lake.read_memory(_folder(parcels), part, number) if number else None
     if rows is None:
         return None
-    columns: dict[str, list[bytes]] = {}
-    for name, content in zip(rows["name"].to_pylist(), rows["content"].to_pylist(), strict=True):
-        columns.setdefault(name, []).append(content)
+    columns: dict[str, list[pa.Buffer]] = {}
+    for name, content in zip(rows["name"].to_pylist(), rows["content"], strict=True):
+        columns.setdefault(name, []).append(content.as_buffer())
     facts = json.loads(b"".join(columns.pop("basis")))
     if facts.pop("format", None) != _FORMAT:
         return None
     basis = Basis(**facts)
     if basis.commits != commits:  # somebody wrote them who does not remember, or two at once
         return None
-    return Memory(basis, _raw({name: b"".join(parts) for name, parts in columns.items()}))
+    return Memory(basis, _raw({name: _joined(parts) for name, parts in columns.items()}))
+
+
+def _joined(parts: list[pa.Buffer]) -> pa.Buffer | bytes:
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def forget(lake: Lake, parcels: ParcelSet, part: int, but: int) -> None:
@@ -176,9 +180,12 @@ def _pieces(memory: Memory) -> Iterator[tuple[str, bytes]]:
             yield name, content[begin : begin + _PIECE]
 
 
-def _raw(columns: Mapping[str, bytes]) -> Raw:
+def _raw(columns: Mapping[str, pa.Buffer | bytes]) -> Raw:
     """What a search read, from the columns of its file."""
-    arrays = {name: np.frombuffer(columns.get(name, b""), f"<{kind}") for name, kind in _COLUMNS.items()}
-    days = {name: arrays[name].astype(np.int32) for name in ("day", "coherence_day")}
-    coherence = Series(arrays["coherence_offsets"], days["coherence_day"], arrays["coherence"])
-    return Raw(arrays["offsets"], days["day"], arrays["ndvi"], arrays["spread"], arrays["pixels"], coherence)
+    arrays = {
+        # copied, as kernels want them aligned
+        name: np.frombuffer(columns.get(name, b""), f"<{kind}").astype(np.int32 if kind == "i2" else kind)
+        for name, kind in _COLUMNS.items()
+    }
+    coherence = Series(arrays["coherence_offsets"], arrays["coherence_day"], arrays["coherence"])
+    return Raw(arrays["offsets"], arrays["day"], arrays["ndvi"], arrays["spread"], arrays["pixels"], coherence)
