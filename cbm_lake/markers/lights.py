@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,9 @@ import pyarrow as pa
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
-from cbm_lake.markers.court import court_of
+from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers import verdicts
+from cbm_lake.markers.court import Court, court_of
 from cbm_lake.markers.parameters import Parameters, read
 
 COLOURS: Final = ("green", "yellow", "red", "not yet due", "cannot be seen")
@@ -62,7 +65,27 @@ def traffic_light(
     lake = lake_or_default(lake)
     resolved = read(parameters)
     court = court_of(lake, lake.parcel_set(aoi, year, ptype), resolved, _names(scenarios, resolved), pids, day)
-    parts = [court.colours(name) for name in _names(scenarios, resolved)]
+    return _colours(court, _names(scenarios, resolved))
+
+
+def nightly(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, scenarios: Sequence[str] | None, day: date
+) -> pa.Table:
+    """The result of `traffic_light` for all parcels of a set, at the cost of what is new since the last call.
+
+    Verdicts that nothing can have changed since then are remembered in the lake; see `markers.verdicts`.
+    """
+    names = _names(scenarios, parameters)
+    court = court_of(lake, parcels, parameters, names, None, day)
+    docket = verdicts.docket(lake, parcels, court.case.history)
+    lights = _colours(replace(court, docket=docket), names)
+    verdicts.save(lake, parcels, docket.now)
+    return lights
+
+
+def _colours(court: Court, scenarios: Sequence[str]) -> pa.Table:
+    """The lights of the scenarios, parcel by parcel."""
+    parts = [court.colours(name) for name in scenarios]
     return pa.concat_tables(parts).sort_by([("pid", "ascending")]) if parts else _empty()
 
 

@@ -22,7 +22,7 @@ from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.court import last_day
-from cbm_lake.markers.lights import traffic_light
+from cbm_lake.markers.lights import nightly
 from cbm_lake.markers.parameters import read
 from cbm_lake.season import differences
 from cbm_lake.season.causes import Basis, with_causes
@@ -72,7 +72,7 @@ def record(
         former = _last_night(lake, parcels)
         judged = _day(lake, parcels, day, former)
         basis = Basis.now(lake, parcels, resolved, names or resolved.scenarios)
-        lights = _lights(lake, parcels, judged, names, parameters)
+        lights = nightly(lake, parcels, resolved, names, judged)
         parts = [
             differences.of_scenes(lake, parcels),
             differences.of_markers(lake, parcels),
@@ -112,19 +112,6 @@ def _day(lake: Lake, parcels: ParcelSet, day: date | None, former: Row | None) -
         raise NotFoundError(f"nothing that is catalogued was extracted over {parcels.name}; name the day to judge by")
     judged: date = max(days)
     return judged
-
-
-def _lights(
-    lake: Lake,
-    parcels: ParcelSet,
-    day: date,
-    scenarios: Sequence[str] | None,
-    parameters: Mapping[str, Any] | str | Path | None,
-) -> pa.Table:
-    """The lights as of the end of a day."""
-    return traffic_light(
-        parcels.aoi, parcels.year, parcels.ptype or None, scenarios=scenarios, parameters=parameters, day=day, lake=lake
-    )
 
 
 def _filled(rows: pa.Table, same: Mapping[str, object]) -> pa.Table:

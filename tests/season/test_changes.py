@@ -82,7 +82,7 @@ def check_sums(lake):
     day = season.changes(details=True, lake=lake)["day"].to_pylist()[-1]
     assert differences.of_markers(lake, parcels).num_rows == 0
     assert differences.of_scenes(lake, parcels).num_rows == 0
-    lights = season.recording._lights(lake, parcels, day, None, HOW)
+    lights = markers.traffic_light(**nights.AREA, parameters=HOW, day=day, lake=lake)
     names = [name for name in lights.column_names if name != "crop_name"]
     held = lake.sql("from lights order by pid, scenario").select(names)
     assert (
