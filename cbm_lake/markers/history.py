@@ -135,8 +135,15 @@ class History:
         return [(group, self._skipped(int(last[group[0]]))) for group in groups]
 
     def _skipped(self, last: int) -> frozenset[str]:
-        missing = {name for name, first in self.begins.items() if first > last}
-        return skipped(self.parameters.detectors, missing)
+        missing = frozenset(name for name, first in self.begins.items() if first > last)
+        if missing not in self._silenced:
+            self._silenced[missing] = skipped(self.parameters.detectors, missing)
+        return self._silenced[missing]
+
+    @cached_property
+    def _silenced(self) -> dict[frozenset[str], frozenset[str]]:
+        """The detectors that say nothing, by the series that have no value."""
+        return {}
 
     @cached_property
     def begins(self) -> dict[str, int]:
