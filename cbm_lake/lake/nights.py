@@ -95,6 +95,10 @@ class Nights:
             return None
         return self._store.read(name)
 
+    def memories(self, folder: str, part: int) -> list[int]:
+        """The numbers of all that `write_memory` stored of a part and nobody has deleted."""
+        return [_number(name) for name in self._memories(folder, part)]
+
     def forget_memories(self, folder: str, part: int, but: int) -> None:
         """Delete what other rows of a part rested on."""
         self._store.discard_old([name for name in self._memories(folder, part) if _number(name) != but], 0)

@@ -29,6 +29,7 @@ from cbm_lake.markers.lastday import last_day
 from cbm_lake.markers.parameters import CLAIM, EPOCH, Parameters, Scenario, When, Where
 from cbm_lake.markers.rules import Evidence, Flags, Ints, Windows, as_date
 from cbm_lake.markers.saying import CANNOT_BE_SEEN, NOT_YET_DUE, Said, Saying
+from cbm_lake.markers.verdicts import Docket
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class Court:
     day: int
     compared: int
     """The last day that the comparison with other parcels may rest on."""
+    docket: Docket | None = None
+    """The verdicts that are remembered; None where they are not asked for."""
 
     @property
     def parameters(self) -> Parameters:
@@ -87,7 +90,10 @@ class Court:
         parcels = np.flatnonzero(asked & days.complete)
         days = days.take(parcels)
         last = self._last(name, scenario, days)
-        verdicts = settled(self.case, scenario, parcels, days, last)
+        known = self.docket.known(name, scenario, parcels, days) if self.docket else None
+        verdicts = settled(self.case, scenario, parcels, days, last, known)
+        if self.docket:
+            self.docket.now.note(name, parcels, days, last, verdicts)
         firm = verdicts.day != NEVER
         cut = np.where(firm, verdicts.day, last)
         evidence = self.case.evidence(parcels, cut, days.due)

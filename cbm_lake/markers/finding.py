@@ -141,9 +141,7 @@ def _searched(
     singles = [events.at(new) for events in _singles(some, year, parameters)]
     fresh = table([*singles, *_alike(observations, year, parameters)], observations, parcels)
     earlier = _earlier(lake, parcels, part_of(parcels), [])
-    of_peers = pc.is_in(earlier["marker"], pa.array(_OF_PEERS, pa.string()))
-    unchanged = earlier.filter(pc.invert(pc.or_(pc.is_in(earlier["pid"], some.pids), of_peers)))
-    return _merged(unchanged, fresh, observations.pids), len(new), some.skipped
+    return _merged(earlier, fresh, observations.pids, new), len(new), some.skipped
 
 
 def _with_inputs_of_some(
@@ -166,12 +164,25 @@ def _with_inputs_of_some(
     return everything.some(new) if everything.skipped == frozenset(skipped) else None
 
 
-def _merged(one: pa.Table, other: pa.Table, pids: pa.Array) -> pa.Table:
-    """The rows of both, parcel by parcel, those of one parcel in the order in which a search of all writes them."""
-    rows = pa.concat_tables([one, other])
-    peers = pc.is_in(rows["marker"], pa.array(_OF_PEERS, pa.string())).to_numpy(zero_copy_only=False)
-    order = pc.index_in(rows["pid"], pids).to_numpy()
-    return rows.take(pa.array(np.lexsort([peers, order])))
+def _merged(earlier: pa.Table, fresh: pa.Table, pids: pa.Array, new: npt.NDArray[np.int64]) -> pa.Table:
+    """The fresh rows, and the earlier ones of what was not searched again, in the order of a search of all.
+
+    Args:
+        earlier: all rows of the search before.
+        fresh: of all parcels those of the comparison with others, of those searched again also the others.
+        pids: of all parcels, in order.
+        new: indices of the parcels that were searched again.
+    """
+    rows = pa.concat_tables([earlier, fresh])
+    parcel = pc.index_in(rows["pid"], pids).to_numpy()
+    of_peers = pc.is_in(rows["marker"], pa.array(_OF_PEERS, pa.string())).to_numpy()
+    is_searched = np.zeros(len(pids), bool)
+    is_searched[new] = True
+    is_replaced = of_peers | is_searched[parcel]
+    is_replaced[earlier.num_rows :] = False
+    stays = np.flatnonzero(~is_replaced)
+    order = stays[np.argsort(2 * parcel[stays] + of_peers[stays], kind="stable")]
+    return rows.combine_chunks().take(pa.array(order))
 
 
 @checked

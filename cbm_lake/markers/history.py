@@ -128,18 +128,25 @@ class History:
         Returns:
             Groups of parcels (their indices in `last`), each with the names of its detectors; all parcels are in one.
         """
-        begins = self._begins
+        begins = self.begins
         days = np.array(sorted(set(begins.values())), np.int64)
         begun = np.searchsorted(days, last, side="right")
         groups = [np.flatnonzero(begun == number) for number in np.unique(begun)]
         return [(group, self._skipped(int(last[group[0]]))) for group in groups]
 
     def _skipped(self, last: int) -> frozenset[str]:
-        missing = {name for name, first in self._begins.items() if first > last}
-        return skipped(self.parameters.detectors, missing)
+        missing = frozenset(name for name, first in self.begins.items() if first > last)
+        if missing not in self._silenced:
+            self._silenced[missing] = skipped(self.parameters.detectors, missing)
+        return self._silenced[missing]
 
     @cached_property
-    def _begins(self) -> dict[str, int]:
+    def _silenced(self) -> dict[frozenset[str], frozenset[str]]:
+        """The detectors that say nothing, by the series that have no value."""
+        return {}
+
+    @cached_property
+    def begins(self) -> dict[str, int]:
         """The first day of each further series over all parcels; a day that never comes where it has no value."""
         days = {name: part.day for name, part in self.others.items()}
         days |= {name: part.day for name, part in self.radar.items()}

@@ -164,7 +164,18 @@ class _Round:
     """Whether green is settled too: all rules are asked."""
 
 
-def settled(case: Case, scenario: Scenario, parcels: Ints, days: Windows, last: int) -> Verdicts:
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is settled already about the parcels of a scenario; see `markers.verdicts`."""
+
+    verdicts: Verdicts
+    since: Ints
+    """The first day of each parcel on whose evidence nothing rests yet: all before was weighed and is as it was."""
+
+
+def settled(
+    case: Case, scenario: Scenario, parcels: Ints, days: Windows, last: int, known: Known | None = None
+) -> Verdicts:
     """The verdicts that are settled by the end of a day.
 
     Args:
@@ -173,12 +184,18 @@ def settled(case: Case, scenario: Scenario, parcels: Ints, days: Windows, last: 
         parcels: indices of the parcels that it asks about, ascending.
         days: its days for these.
         last: the day, since 1970-01-01.
+        known: what is settled already; None is nothing.
     """
-    rule, day = np.full(len(parcels), -1), np.full(len(parcels), NEVER)
     if scenario.due is None:
         return _at_the_end(case, scenario, parcels, days, last)
+    rule, day = np.full(len(parcels), -1), np.full(len(parcels), NEVER)
+    since = np.full(len(parcels), np.iinfo(np.int64).min)
+    if known is not None:
+        since = known.since
+        stays = (known.verdicts.day < since) & (known.verdicts.day <= last)
+        rule[stays], day[stays] = known.verdicts.rule[stays], known.verdicts.day[stays]
     for one in _rounds(case, scenario, parcels, days):
-        some = np.flatnonzero((one.at <= last) & (one.at < day))
+        some = np.flatnonzero((one.at <= last) & (one.at < day) & (one.at >= since))
         if len(some):
             decided, firm = _firm(case, scenario, parcels[some], one.at[some], days.take(some), one, some)
             rule[some[firm]], day[some[firm]] = decided[firm], one.at[some[firm]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import grounds
+from cbm_lake.markers import grounds, verdicts
 from cbm_lake.markers.claims import ColumnError
 from cbm_lake.markers.court import Court, court_of
 from cbm_lake.markers.parameters import Parameters, read
@@ -72,25 +73,34 @@ def traffic_light(
             that no detector gives, or each asks for a claim that is no column of the parcel file or of the wrong type.
     """
     lake = lake_or_default(lake)
-    parcels = lake.parcel_set(aoi, year, ptype)
-    return verdicts(lake, parcels, scenarios, read(parameters), pids, day).drop_columns("turned")
+    parcels, resolved = lake.parcel_set(aoi, year, ptype), read(parameters)
+    names = _names(scenarios, resolved)
+    return _colours(court_of(lake, parcels, resolved, names, pids, day), names).drop_columns("turned")
 
 
-def verdicts(
-    lake: Lake,
-    parcels: ParcelSet,
-    scenarios: Sequence[str] | None,
-    parameters: Parameters,
-    pids: Sequence[str] | None = None,
-    day: date | str | None = None,
+def nightly(
+    lake: Lake, parcels: ParcelSet, parameters: Parameters, scenarios: Sequence[str] | None, day: date
 ) -> pa.Table:
-    """What `traffic_light` gives, and the day that had to come for each light, whatever was seen (`turned`).
+    """The result of `traffic_light` for all parcels of a set, at the cost of what is new since the last call.
 
-    `turned` is the due date of the rule that decided, or the end of the time in which clear looks were waited for; null
-    where no day had to be waited for. Errors are those of `traffic_light`.
+    Verdicts that nothing can have changed since then are remembered in the lake; see `markers.verdicts`.
+
+    Returns:
+        The columns of `traffic_light`, and turned: the day that had to come for each light, whatever was seen. It is
+        the due date of the rule that decided, or the end of the time in which clear looks were waited for; null where
+        no day had to be waited for.
     """
     names = _names(scenarios, parameters)
-    parts, refused = _judged(court_of(lake, parcels, parameters, names, pids, day), names)
+    court = court_of(lake, parcels, parameters, names, None, day)
+    docket = verdicts.docket(lake, parcels, court.case.history)
+    lights = _colours(replace(court, docket=docket), names)
+    verdicts.save(lake, parcels, docket.now)
+    return lights
+
+
+def _colours(court: Court, scenarios: Sequence[str]) -> pa.Table:
+    """The lights of the scenarios, parcel by parcel; see `refusals`."""
+    parts, refused = _judged(court, scenarios)
     lights = pa.concat_tables(parts).sort_by([("pid", "ascending")]) if parts else _empty()
     return lights.replace_schema_metadata({REFUSED: json.dumps(refused)} if refused else None)
 

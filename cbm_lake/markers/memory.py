@@ -111,35 +111,50 @@ def digest(texts: Iterable[str]) -> str:
 
 def save(lake: Lake, parcels: ParcelSet, part: int, memory: Memory) -> int:
     """Write the file of a search; returns its number, by which the commit of the rows names it."""
-    pieces = list(_pieces(memory))
-    columns = [[name for name, _ in pieces], [content for _, content in pieces]]
-    return lake.write_memory(_folder(parcels), part, pa.table(columns, schema=_SCHEMA))
+    return lake.write_memory(folder(parcels), part, packed(_columns(memory)))
 
 
 def load(lake: Lake, parcels: ParcelSet, part: int) -> Memory | None:
     """The search that wrote the present rows of a parcel set; None where it is not remembered."""
     number, commits = lake.remembered("marked", part)
-    rows = lake.read_memory(_folder(parcels), part, number) if number else None
+    rows = lake.read_memory(folder(parcels), part, number) if number else None
     if rows is None:
         return None
-    columns: dict[str, list[bytes]] = {}
-    for name, content in zip(rows["name"].to_pylist(), rows["content"].to_pylist(), strict=True):
-        columns.setdefault(name, []).append(content)
-    facts = json.loads(b"".join(columns.pop("basis")))
+    columns = unpacked(rows)
+    facts = json.loads(bytes(columns.pop("basis")))
     if facts.pop("format", None) != _FORMAT:
         return None
     basis = Basis(**facts)
     if basis.commits != commits:  # somebody wrote them who does not remember, or two at once
         return None
-    return Memory(basis, _raw({name: b"".join(parts) for name, parts in columns.items()}))
+    return Memory(basis, _raw(columns))
+
+
+def packed(columns: Iterable[tuple[str, bytes]]) -> pa.Table:
+    """Columns by name as the rows of a file, large ones in several."""
+    rows = [
+        (name, content[begin : begin + _PIECE])
+        for name, content in columns
+        for begin in range(0, max(len(content), 1), _PIECE)
+    ]
+    return pa.table([[name for name, _ in rows], [content for _, content in rows]], schema=_SCHEMA)
+
+
+def unpacked(rows: pa.Table) -> dict[str, pa.Buffer | bytes]:
+    """The columns by name, from the rows of a file."""
+    columns: dict[str, list[pa.Buffer]] = {}
+    for name, content in zip(rows["name"].to_pylist(), rows["content"], strict=True):
+        columns.setdefault(name, []).append(content.as_buffer())
+    return {name: parts[0] if len(parts) == 1 else b"".join(parts) for name, parts in columns.items()}
 
 
 def forget(lake: Lake, parcels: ParcelSet, part: int, but: int) -> None:
     """Delete the files of earlier searches."""
-    lake.forget_memories(_folder(parcels), part, but)
+    lake.forget_memories(folder(parcels), part, but)
 
 
-def _folder(parcels: ParcelSet) -> str:
+def folder(parcels: ParcelSet) -> str:
+    """The folder of the files of a parcel set in the lake."""
     return f"searches/aoi={parcels.aoi}/year={parcels.year}"
 
 
@@ -156,8 +171,8 @@ _COLUMNS: Final[Mapping[str, str]] = {
 """The columns of a file, and how their numbers are stored."""
 
 
-def _pieces(memory: Memory) -> Iterator[tuple[str, bytes]]:
-    """The rows of the file of a search."""
+def _columns(memory: Memory) -> Iterator[tuple[str, bytes]]:
+    """The columns of the file of a search."""
     yield "basis", json.dumps({"format": _FORMAT, **memory.basis.__dict__}).encode()
     raw = memory.raw
     arrays: dict[str, npt.NDArray[np.generic]] = {
@@ -171,14 +186,15 @@ def _pieces(memory: Memory) -> Iterator[tuple[str, bytes]]:
         "coherence": raw.coherence.value,
     }
     for name, kind in _COLUMNS.items():
-        content = arrays[name].astype(f"<{kind}").tobytes()
-        for begin in range(0, len(content), _PIECE):
-            yield name, content[begin : begin + _PIECE]
+        yield name, arrays[name].astype(f"<{kind}").tobytes()
 
 
-def _raw(columns: Mapping[str, bytes]) -> Raw:
+def _raw(columns: Mapping[str, pa.Buffer | bytes]) -> Raw:
     """What a search read, from the columns of its file."""
-    arrays = {name: np.frombuffer(columns.get(name, b""), f"<{kind}") for name, kind in _COLUMNS.items()}
-    days = {name: arrays[name].astype(np.int32) for name in ("day", "coherence_day")}
-    coherence = Series(arrays["coherence_offsets"], days["coherence_day"], arrays["coherence"])
-    return Raw(arrays["offsets"], days["day"], arrays["ndvi"], arrays["spread"], arrays["pixels"], coherence)
+    arrays = {
+        # copied, as kernels want them aligned
+        name: np.frombuffer(columns.get(name, b""), f"<{kind}").astype(np.int32 if kind == "i2" else kind)
+        for name, kind in _COLUMNS.items()
+    }
+    coherence = Series(arrays["coherence_offsets"], arrays["coherence_day"], arrays["coherence"])
+    return Raw(arrays["offsets"], arrays["day"], arrays["ndvi"], arrays["spread"], arrays["pixels"], coherence)

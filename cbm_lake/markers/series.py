@@ -338,7 +338,7 @@ def _offsets(index: npt.NDArray[np.int32], count: int) -> Ints:
 def clean(raw: Series, clear: Clear, spike: Spike) -> npt.NDArray[np.bool_]:
     """Mask of the NDVI values that are neither corrupted nor low spikes of undetected clouds."""
     keep = raw.value >= clear.corrupted
-    plausible = raw.take(keep)
+    plausible = raw if keep.all() else raw.take(keep)
     inline = kernels.unspiked(plausible.offsets, plausible.day, plausible.value, spike.depth, spike.regain, spike.days)
     keep[keep] = inline
     return keep

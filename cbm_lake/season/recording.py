@@ -23,7 +23,7 @@ from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.lastday import last_day, tomorrow
-from cbm_lake.markers.lights import REFUSED, refusals, verdicts
+from cbm_lake.markers.lights import REFUSED, nightly, refusals
 from cbm_lake.markers.parameters import read
 from cbm_lake.season import differences
 from cbm_lake.season.basis import Basis
@@ -82,7 +82,7 @@ def record(
         then = Former(Basis.read(former["rests_on"]), former["day"]) if former else None
         asked = Asked(resolved, names or [*resolved.scenarios])
         basis = Basis.now(lake, parcels, resolved, asked.scenarios, then.basis if then else None)
-        lights = verdicts(lake, parcels, names, resolved, day=judged)
+        lights = nightly(lake, parcels, resolved, names, judged)
         refused.update({REFUSED: json.dumps(reasons)} if (reasons := refusals(lights)) else {})
         parts = [
             differences.of_scenes(lake, parcels),

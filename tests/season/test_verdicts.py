@@ -1,0 +1,172 @@
+"""Lights that are judged night by night with remembered verdicts are those that are judged from the beginning."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import nights
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cbm_lake import markers
+from cbm_lake.lake import Lake
+from cbm_lake.markers import history, judging, lights, memory, parameters, verdicts
+
+HOW = {
+    "peers": {"least": 3, "until": "07-01"},
+    "clear": {"dates": 3},
+    "scenarios": {
+        "grassland is mown": {"due": "06-20"},
+        "arable land is worked": {"due": "07-20"},
+        "looks as declared": {"due": "07-20"},
+        "permanent grassland is not ploughed": {"example": False, "crops": ["grass"], "due": "07-05"},
+    },
+}
+START = nights.START.date()
+NUMBERS = st.integers(0, 30)
+PLACES = st.sets(st.integers(0, 7), min_size=1).map(sorted)
+EVENTS = st.one_of(
+    st.tuples(st.just("scene"), NUMBERS, PLACES),
+    st.tuples(st.just("scene"), NUMBERS, PLACES),
+    st.tuples(st.just("reprocessed"), NUMBERS, PLACES),
+    st.tuples(st.just("coherence"), NUMBERS, PLACES),
+    st.tuples(st.just("toggle"), NUMBERS),
+    st.tuples(st.just("outlines"), st.sets(st.integers(0, 7), max_size=2)),
+)
+NIGHTS = st.lists(st.tuples(st.lists(EVENTS, max_size=3), st.integers(60, 170)), min_size=3, max_size=6)
+JUNE = date(2024, 6, 30)
+
+
+def toggle(lake, number):
+    if lake.sql("select 1 from scenes where id = $id", id=nights.name_of(number)).num_rows:
+        nights.toggle(lake, number)
+
+
+HAPPENS = {
+    "scene": lambda lake, number, places: nights.extract(lake, number, places=places),
+    "reprocessed": lambda lake, number, places: nights.extract(lake, number, 1, places),
+    "coherence": nights.waves,
+    "toggle": toggle,
+    "outlines": lambda lake, places: nights.declare(lake, f"o{sorted(places)}", shifted=places),
+}
+
+
+def begun(url):
+    lake = Lake(str(url))
+    nights.declare(lake)
+    for number in range(0, 24, 2):
+        nights.extract(lake, number)
+    return lake
+
+
+def nightly(lake, day, how=HOW):
+    markers.find(**nights.AREA, parameters=how, only_new=True, lake=lake)
+    return lights.nightly(lake, lake.parcel_set("ms", 2024), parameters.read(how), None, day)
+
+
+def check(lake, day, how=HOW):
+    """What is remembered makes no difference."""
+    now = nightly(lake, day, how)
+    assert now.num_rows
+    assert now.equals(markers.traffic_light(**nights.AREA, parameters=how, day=day, lake=lake))
+
+
+def happen(lake, season):
+    for events, day in season:
+        for what, *details in events:
+            HAPPENS[what](lake, *details)
+        check(lake, START + timedelta(days=day))
+
+
+@given(season=NIGHTS)
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_whatever_happens_between_nights_lights_are_those_that_are_judged_from_the_beginning(season, tmp_path_factory):
+    happen(begun(tmp_path_factory.mktemp("night") / "lake"), season)
+
+
+@pytest.mark.slow
+@given(season=NIGHTS)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+def test_over_many_random_nights_lights_are_those_that_are_judged_from_the_beginning(season, tmp_path_factory):
+    happen(begun(tmp_path_factory.mktemp("night") / "lake"), season)
+
+
+@pytest.fixture
+def weighed(monkeypatch):
+    """On how many parcels evidence was weighed for verdicts, each time."""
+    counts, firm = [], judging._firm
+
+    def counted(case, scenario, parcels, *rest):
+        counts.append(len(parcels))
+        return firm(case, scenario, parcels, *rest)
+
+    monkeypatch.setattr(judging, "_firm", counted)
+    return counts
+
+
+@pytest.fixture
+def judged(tmp_path, weighed):
+    """A lake whose lights are remembered as of 30 June."""
+    lake = begun(tmp_path / "lake")
+    check(lake, JUNE)
+    weighed.clear()
+    return lake
+
+
+def test_where_nothing_is_new_nothing_is_weighed_again(judged, weighed):
+    nightly(judged, JUNE)
+    assert not weighed
+
+
+def test_of_a_new_scene_only_the_days_since_are_weighed(judged, weighed):
+    nights.extract(judged, 25)
+    nightly(judged, date(2024, 7, 6))
+    some = sum(weighed)
+    markers.traffic_light(**nights.AREA, parameters=HOW, day=date(2024, 7, 6), lake=judged)
+    assert 0 < 3 * some < sum(weighed)
+
+
+def test_a_scene_that_comes_late_is_weighed_only_where_it_saw_something(judged, weighed):
+    nights.extract(judged, 5, places=[2])
+    nightly(judged, JUNE)
+    assert set(weighed) == {1}
+    check(judged, JUNE)
+
+
+def test_other_parameters_are_judged_anew(judged, weighed):
+    check(judged, JUNE, HOW | {"judging": {"looks": 1}})
+    assert weighed
+
+
+def files(lake):
+    names = lake._memories(memory.folder(lake.parcel_set("ms", 2024)), verdicts._part(lake.parcel_set("ms", 2024)))
+    return [Path(lake.url) / name for name in names]
+
+
+def test_there_is_one_file_and_without_it_or_with_another_content_all_is_judged_anew(judged, weighed):
+    (file,) = files(judged)
+    file.write_bytes(file.read_bytes()[:-50])
+    nightly(judged, JUNE)
+    assert sum(weighed) > 20
+    (file,) = files(judged)
+    file.unlink()
+    weighed.clear()
+    check(judged, JUNE)
+    assert sum(weighed) > 20
+
+
+def test_a_day_before_the_last_one_is_judged_as_of_it(judged):
+    check(judged, date(2024, 6, 20))
+    check(judged, JUNE)
+
+
+def test_fingerprints_are_others_from_the_ten_days_on_in_which_something_is(judged):
+    parcels, resolved = judged.parcel_set("ms", 2024), parameters.read(HOW)
+    before = verdicts.Record.of(history.read(judged, parcels, resolved), parcels)
+    nights.extract(judged, 25, places=[3])
+    after = verdicts.Record.of(history.read(judged, parcels, resolved), parcels)
+    first = after.changed(before)
+    day = (nights.obstime(25).date() - date(1970, 1, 1)).days
+    assert day - 10 < first[3] <= day
+    assert (np.delete(first, 3) == verdicts.NEVER).all()
