@@ -171,7 +171,7 @@ def test_parcels_that_are_new_or_gone_have_that_alone_as_cause(begun):
     nights.extract(begun, 16, version="v1_a")
     rows = night(begun)
     assert causes(rows, ["p0"]) == {"new parcel"}
-    assert causes(rows, ["p1"]) == {"new scene s2 S16E0"}
+    assert causes(rows, nights.PIDS[1:]) == {"new scene s2 S16E0"}
 
 
 def test_another_crop_and_another_claim_are_the_cause_in_the_scenarios_that_ask_for_them(begun):
