@@ -71,12 +71,12 @@ class Judging:
         return Done(changes.num_rows, note=joined([self._unasked() or "", lastday.left_aside(self._later())]))
 
     def _later(self) -> list[lastday.Later]:
-        """The scenes of days that have not come by the clock."""
+        """The scenes of days that have not come by the clock; none where that is wrong."""
         params = self.steps.parcels(self.area).params
         rows: list[lastday.Later] = self.steps.lake.query(
             "markers.later", until=lastday.tomorrow(), **params
         ).to_pylist()
-        return rows
+        return [] if rows and lastday.is_clock_slow(self.steps.lake, warn=False) else rows
 
     def _unasked(self) -> str | None:
         """The scenarios that no parcel of the area has a crop for."""
