@@ -35,31 +35,27 @@ def tomorrow() -> datetime:
     return datetime.combine(clock.now().astimezone(UTC).date() + timedelta(days=1), time.min, UTC)
 
 
-def is_clock_slow(days: Iterable[date]) -> bool:
-    """Whether scenes of these days, all after today by the clock, say that the clock is wrong rather than they."""
-    return len(set(days)) >= _AGREE
-
-
-def warn_of_clock(name: str, days: Iterable[date]) -> None:
-    """Say that the clock is wrong."""
-    ordered = sorted(set(days))
+def is_clock_slow(lake: Lake, *, warn: bool = True) -> bool:
+    """Whether the catalogue has scenes of so many days after today that the clock is wrong rather than they."""
+    days: list[date] = lake.query("scenes.later", until=tomorrow())["day"].to_pylist()
+    if len(days) < _AGREE or not warn:
+        return len(days) >= _AGREE
     log.warning(
-        "the clock of this machine says %s, but scenes of %d later days, %s to %s, were taken over %s: the clock is "
-        "wrong, and the scenes count; correct it",
+        "the clock of this machine says %s, but there are scenes of %d later days, %s to %s: the clock is wrong, and "
+        "the scenes count; correct it",
         f"{clock.now():%Y-%m-%d}",
-        len(ordered),
-        ordered[0],
-        ordered[-1],
-        name,
+        len(days),
+        days[0],
+        days[-1],
     )
+    return True
 
 
 def left_aside(later: Iterable[Later]) -> str:
-    """Which scenes of days after today are left aside, in words; "" where none is, or the clock is wrong."""
-    rows = list(later)
-    if not rows or is_clock_slow(row["day"] for row in rows):
+    """Scenes of days after today are left aside, in words; "" where there are none."""
+    scenes = [f"{row['scene']} (of {row['day']})" for row in later]
+    if not scenes:
         return ""
-    scenes = [f"{row['scene']} (of {row['day']})" for row in rows]
     today = f"{clock.now():%Y-%m-%d}"
     return f"left aside until its day has come, for the clock of this machine says {today}: {some(scenes, _NAMED)}"
 
@@ -73,8 +69,7 @@ def last_day(lake: Lake, parcels: ParcelSet) -> date | None:
     if last is None or last < until.date():
         return last
     later: list[Later] = lake.query("markers.later", until=until, **parcels.params).to_pylist()
-    if is_clock_slow(row["day"] for row in later):
-        warn_of_clock(parcels.name, (row["day"] for row in later))
+    if is_clock_slow(lake):
         return last
     log.warning(
         "lights of %s: %s; a scene whose date is wrong can be left out (`cbm-lake scenes leave-out`)",

@@ -143,19 +143,17 @@ class Extracting:
 
     @cached_property
     def _later(self) -> list[lastday.Later]:
-        """The catalogued scenes of the season whose day has not come by the clock."""
+        """The catalogued scenes of the season whose day has not come by the clock; none where that is wrong."""
         last = self.steps.season.period(self.area).end
         stop = datetime.combine(last, time.min, UTC) + timedelta(days=1)
         rows = self.steps.lake.query("scenes.between", card=self.card, start=lastday.tomorrow(), stop=stop).to_pylist()
+        if rows and lastday.is_clock_slow(self.steps.lake):
+            return []
         return [lastday.Later(scene=row["id"], day=row["obstime"].date()) for row in rows]
 
     def _last(self, end: date) -> date:
         """The last day of which scenes are extracted: today where one has a date after it."""
-        days = [row["day"] for row in self._later]
-        if lastday.is_clock_slow(days):
-            lastday.warn_of_clock(self.area.name, days)
-            return end
-        return min(end, lastday.tomorrow().date() - timedelta(days=1)) if days else end
+        return min(end, lastday.tomorrow().date() - timedelta(days=1)) if self._later else end
 
     def _done(self, todo: Plan, progress: Progress) -> Done:
         done = extract.run(todo, workers=self.steps.season.workers, progress=progress)

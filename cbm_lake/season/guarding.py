@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow.compute as pc
@@ -51,14 +52,15 @@ class Guarding:
             rows: list[Shift] = guard.shifts(*self.area.key, lake=self.steps.lake).to_pylist()
         except NotFoundError:  # no scene of Sentinel-2 counts over the area
             return Done(changed=False)
-        new = [row for row in rows if _said(row) != _said(before.get(row["scene"]))]
-        return Done(scenes=len(new), note=_verdicts(new), changed=bool(new))
+        new = [row for row in rows if _differs(row, before, "verdict")]
+        changed = any(_differs(row, before, "verdict", "east", "north", "error", "reason") for row in rows)
+        return Done(scenes=len(new), note=_verdicts(new), changed=changed)
 
 
-def _said(row: Shift | None) -> tuple[object, ...]:
-    """What counts of a shift."""
-    names = ("verdict", "east", "north", "error", "reason")
-    return tuple(None if row is None else row[name] for name in names)
+def _differs(row: Shift, before: Mapping[str, Shift], *names: str) -> bool:
+    """Whether a scene was not measured before, or something else came of it."""
+    other = before.get(row["scene"])
+    return other is None or any(row[name] != other[name] for name in names)
 
 
 def _verdicts(rows: list[Shift]) -> str | None:

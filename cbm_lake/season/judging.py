@@ -76,12 +76,12 @@ class Judging:
         return Done(changes.num_rows, note=joined(notes))
 
     def _later(self) -> list[lastday.Later]:
-        """The scenes of days that have not come by the clock."""
+        """The scenes of days that have not come by the clock; none where that is wrong."""
         params = self.steps.parcels(self.area).params
         rows: list[lastday.Later] = self.steps.lake.query(
             "markers.later", until=lastday.tomorrow(), **params
         ).to_pylist()
-        return rows
+        return [] if rows and lastday.is_clock_slow(self.steps.lake, warn=False) else rows
 
     def _unasked(self, refused: Collection[str]) -> str | None:
         """The scenarios that no parcel of the area has a crop for, but for those that cannot be judged."""

@@ -51,6 +51,7 @@ def read(path: str | Path, lake: Lake | None = None) -> Season:
     if lake is not None:
         problems += inputs.missing(draft.areas, draft.sources, file.parent)
         problems += inputs.without_parcels(draft.areas, lake)
+        problems += targets.inside(draft.exports, lake, file.parent)
         unsure = any(one.path[:1] == ("extract",) for one in problems)
         problems += targets.statements(draft.exports, draft.cards, lake, unsure=unsure)
     if problems or season is None:

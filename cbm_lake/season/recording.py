@@ -131,21 +131,21 @@ def _before(last: date, former: Row, seen: date | None, parcels: ParcelSet) -> d
     """The day to go back to where the last night was judged as of one that had not come; None where it had.
 
     A clock that is slow by a few days is no reason: the night was not of the future by the clock of its time. Nor is
-    one that many scenes say is wrong.
+    one that many scenes say is wrong, or where nothing says as of which day else.
     """
-    until = tomorrow()
-    is_clock_wrong = seen is not None and seen >= until.date()
-    if last < until.date() or is_clock_wrong or (last <= former["recorded"].date() and last - until.date() <= _CLOCK):
+    until = tomorrow().date()
+    if seen is None or last < until or seen >= until:
         return None
-    day = min(last, until.date() - timedelta(days=1)) if seen is None else seen
+    if last <= former["recorded"].date() and last - until <= _CLOCK:
+        return None
     log.warning(
         "%s: the last night was judged as of %s, which has not come yet: a scene or a clock was wrong; lights are "
         "judged as of %s again",
         parcels.name,
         last,
-        day,
+        seen,
     )
-    return day
+    return seen
 
 
 def _filled(rows: pa.Table, same: Mapping[str, object]) -> pa.Table:

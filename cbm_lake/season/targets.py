@@ -43,6 +43,15 @@ def problems(exports: Mapping[int, Export], inputs: Mapping[Keys, Path], folder:
         before[number] = path
 
 
+def inside(exports: Mapping[int, Export], lake: Lake, folder: Path) -> Iterator[Problem]:
+    """Files that would come into the folder of the lake."""
+    if "://" in lake.url:
+        return
+    for number, one in exports.items():
+        if Path(os.path.realpath(folder / one.path)).is_relative_to(os.path.realpath(lake.url)):
+            yield Problem(("exports", number, "path"), f"{one.path}: lies in the lake ({lake.url}); name another")
+
+
 def _unwritable(path: Path) -> str | None:
     """Why there can be no such file."""
     if path.is_dir():

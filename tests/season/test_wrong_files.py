@@ -126,6 +126,7 @@ LIGHTS = "{what: lights, path: out/lights.csv}"
             "13: exports[3].path: ms.gpkg: is the file of areas[0].parcels.path, which is read",
         ),
         ("out/pixels.csv", "items/x.csv", "12: exports[2].path: items/x.csv: lies in the folder of sources[0].items"),
+        ("out/pixels.csv", "lake/x.csv", "12: exports[2].path: lake/x.csv: lies in the lake"),
         ("out/pixels.csv", "afile/x.csv", "12: exports[2].path: afile/x.csv: "),
         ("out/pixels.csv", "afile/deeper/x.csv", "12: exports[2].path: afile/deeper/x.csv: "),
         ("out/lights.csv", "s3://b/lights.csv", "10: exports[0].path: exports are files of this machine, not s3://b"),
