@@ -127,14 +127,13 @@ class Court:
         there = np.flatnonzero([one is not None for one in said])
         colour, reason = zip(*(one for one in said if one is not None), strict=True) if len(there) else ((), ())
         details = _details(judged, scenario, np.isin(colour, ("not yet due", "cannot be seen")), there)
-        due, final = dates(judged.days.due[there].astype(np.float64)), pa.array(judged.firm[there])
-        lights = self._lights(name, judged.parcels[there], colour, reason, {**details, "due": due, "final": final})
+        due = dates(judged.days.due[there].astype(np.float64))
+        lights = self._lights(name, judged.parcels[there], colour, reason, {**details, "due": due})
         if not len(judged.unclear):
             return lights
         self.claims.warn(name, np.isin(np.arange(len(self.claims)), judged.unclear))
         count = len(judged.unclear)
         nothing = {field: pa.nulls(count, lights.schema.field(field).type) for field in (*details, "due")}
-        nothing["final"] = pa.array([False] * count)
         yellow = self._lights(name, judged.unclear, ["yellow"] * count, judged.problems, nothing)
         return pa.concat_tables([lights, yellow])
 

@@ -57,8 +57,7 @@ def traffic_light(
         pid, crop_name, scenario, colour (one of `COLOURS`), reason, and the evidence: how many markers the rule that
         decided counts (events, null where it counts none or requires their absence), date_start and date_end of these
         or of the clear looks, and the confidence: the greatest of these, or n / (n + 1) of n clear looks. Dates and
-        confidence are null where nothing is judged. At last due, when it is judged, and final, whether the colour stays
-        whatever clear looks are added. Parcels without a due date, as
+        confidence are null where nothing is judged. At last due, when it is judged. Parcels without a due date, as
         their claim is null and the scenario names no other day, have no row. A parcel whose claim cannot be read, or
         contradicts itself, is yellow, says why, and has no due date. A scenario of several that asks for a claim that
         is no column of the parcel file, or of the wrong type, is left out with a warning.
@@ -153,6 +152,5 @@ def _empty() -> pa.Table:
             ("date_end", pa.date32()),
             ("confidence", pa.float64()),
             ("due", pa.date32()),
-            ("final", pa.bool_()),
         ]
     ).empty_table()
