@@ -133,14 +133,12 @@ class Court:
         details = _details(judged, scenario, np.isin(colour, (NOT_YET_DUE, CANNOT_BE_SEEN)), there)
         details["due"] = dates(np.array([one.due for one in rows], np.float64))
         details["turned"] = dates(np.array([np.nan if one.turned == NEVER else one.turned for one in rows], np.float64))
-        details["final"] = pa.array(judged.firm[there])
         lights = self._lights(name, judged.parcels[there], colour, reason, details)
         if not len(judged.unclear):
             return lights
         self.claims.warn(name, np.isin(np.arange(len(self.claims)), judged.unclear))
         count = len(judged.unclear)
         nothing = {field: pa.nulls(count, lights.schema.field(field).type) for field in details}
-        nothing["final"] = pa.array([False] * count)
         yellow = self._lights(name, judged.unclear, ["yellow"] * count, judged.problems, nothing)
         return pa.concat_tables([lights, yellow])
 

@@ -59,12 +59,11 @@ def traffic_light(
         pid, crop_name, scenario, colour (one of `COLOURS`), reason, and the evidence: how many markers the rule that
         decided counts (events, null where it counts none or requires their absence), date_start and date_end of these
         or of the clear looks, and the confidence: the greatest of these, or n / (n + 1) of n clear looks. Dates and
-        confidence are null where nothing is judged. Then due, when it is judged, or was: the date of the rule that
-        decided where it has its own, and before anything is said that of the next rule. At last final, whether the
-        colour stays whatever clear looks are added. Parcels without a due date, as their claim is null and the scenario
-        names no other day, have no row. A parcel whose claim cannot be read, or contradicts itself, is yellow, says
-        why, and has no due date. A scenario of several that asks for a claim that is no column of the parcel file, or
-        of the wrong type, is left out with a warning.
+        confidence are null where nothing is judged. At last due, when it is judged, or was: the date of the rule that
+        decided where it has its own, and before anything is said that of the next rule. Parcels without a due date, as
+        their claim is null and the scenario names no other day, have no row. A parcel whose claim cannot be read, or
+        contradicts itself, is yellow, says why, and has no due date. A scenario of several that asks for a claim that
+        is no column of the parcel file, or of the wrong type, is left out with a warning.
 
     Raises:
         NotFoundError: no such parcels were loaded, one of `pids` is not among them, or no markers were found yet; or a
@@ -182,6 +181,5 @@ def _empty() -> pa.Table:
             ("confidence", pa.float64()),
             ("due", pa.date32()),
             ("turned", pa.date32()),
-            ("final", pa.bool_()),
         ]
     ).empty_table()

@@ -309,9 +309,9 @@ def read(changes: Mapping[str, Any] | str | Path | None = None) -> Parameters:
     try:
         return Parameters.model_validate(merged)
     except ValidationError as error:
-        problems = [_of_kind(one) for one in validation.problems(error, Parameters, document)]
+        problems = [_of_kind(one) for one in validation.problems(error, Parameters, merged)]
         first = problems[0]
-        value = reduce(_member, first.path, cast("object", document))
+        value = reduce(_member, first.path, cast("object", merged))
         assigned = "" if isinstance(value, Mapping) or value is None else f"={value!r}"
         where = validation.location(first.path)
         message = f"parameter {where}{assigned} is not right: {first.reason}; see defaults.yaml"

@@ -130,7 +130,7 @@ def _lights(lake: Lake, key: Key) -> list[Facts]:
         lights = markers.traffic_light(key["aoi"], key["year"], key["ptype"], pids=[key["pid"]], lake=lake)
     except NotFoundError:  # no markers were found yet
         return []
-    return list(lights.drop_columns(["pid", "crop_name", "final"]).to_pylist())
+    return list(lights.drop_columns(["pid", "crop_name"]).to_pylist())
 
 
 def _peers(source: LakeSource, key: Key) -> Facts:

@@ -16,7 +16,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import open_lake, schemas
 from cbm_lake.markers import history, judging, series
 from cbm_lake.markers.claims import NEVER, Claims
-from cbm_lake.markers.court import Court
+from cbm_lake.markers.court import Court, court_of
 from cbm_lake.markers.parameters import read
 
 STANDS = [(day, 0.8) for day in range(60, 330, 10)]
@@ -451,15 +451,14 @@ def test_an_early_green_may_turn_red_and_a_settled_one_stays(lake):
     second = [lights["b"][0] for lights in by_day]
     assert second[-1] == "green"
     assert set(second[second.index("green") :]) == {"green"}
-    final = {}
-    for day in days:
-        for row in markers.traffic_light("ms", 2024, scenarios=[GRASS], day=day, lake=lake).to_pylist():
-            colour = final.get(row["pid"], row["colour"])
-            assert row["colour"] == colour
-            assert row["final"] or row["pid"] not in final
-            if row["final"]:
-                assert row["colour"] in ("green", "red")
-                final[row["pid"]] = row["colour"]
+    final, parcels, parameters = {}, lake.parcel_set("ms", 2024, None), read()
+    rules = parameters.scenarios[GRASS].rules
+    for day, lights in zip(days, by_day, strict=True):
+        judged = court_of(lake, parcels, parameters, [GRASS], None, day).judge(GRASS)
+        for pid, firm, rule in zip("ab", judged.firm, judged.rule, strict=True):
+            assert firm or pid not in final
+            if firm:
+                assert lights[pid][0] == final.setdefault(pid, lights[pid][0]) == rules[rule].colour
     assert final == {"a": "red", "b": "green"}
 
 
