@@ -74,7 +74,9 @@ class Present:
         recorded = self.lake.query("changes.present", **self.parcels.params, kind="scene").to_pylist()
         before = {(row["card"], row["scene"]): row["after"] for row in recorded}
         nights = self.lake.query("changes.nights", **self.parcels.params)["rests_on"].to_pylist()
-        history = Scenehistory(self.lake, self.parcels, before, nights, cards)
+        searched = [night for night in nights if Basis.read(night).search != former.basis.search]
+        by_kind = {"light": nights, "marker": searched}
+        history = Scenehistory(self.lake, self.parcels, before, by_kind, cards)
         return history.happened(
             {
                 "light": (Count(former.basis.scenes, former.day), Count(self.basis.scenes, self.day)),

@@ -55,8 +55,8 @@ class Scenehistory:
     parcels: ParcelSet
     before: Mapping[tuple[str, str], str]
     """The status of each scene (card, scene) on the night before."""
-    nights: Sequence[str]
-    """What each earlier night rested on, as JSON."""
+    nights: Mapping[str, Sequence[str]]
+    """By the kind of change what earlier nights rested on, as JSON; of markers those before the last search alone."""
     cards: frozenset[str]
     """Those that anything is made of."""
 
@@ -68,7 +68,9 @@ class Scenehistory:
         """
         done: list[Row] = []
         for kind, (then, now) in changes.items():
-            done += [{"kind": kind, **one} for card in sorted(self.cards) for one in self._of_card(card, then, now)]
+            done += [
+                {"kind": kind, **one} for card in sorted(self.cards) for one in self._of_card(kind, card, then, now)
+            ]
         over = [OVER.empty_table()]
         for card in sorted({one["card"] for one in done}):
             numbers = sorted({one["extraction"] for one in done if one["card"] == card})
@@ -76,7 +78,7 @@ class Scenehistory:
             over.append(rows.append_column("card", pa.repeat(card, len(rows))).select(OVER.names).cast(OVER))
         return pa.Table.from_pylist(done, schema=DONE), pa.concat_tables(over)
 
-    def _of_card(self, card: str, then: Count, now: Count) -> Iterator[Row]:
+    def _of_card(self, kind: str, card: str, then: Count, now: Count) -> Iterator[Row]:
         was, present = then.scenes.get(card, {}), now.scenes.get(card, {})
         days = self._days(card) if now.day is not None else {}
         late = {name for name, day in days.items() if now.day is not None and day > now.day}
@@ -92,7 +94,7 @@ class Scenehistory:
             elif not new:
                 yield from self._rows(card, name, f"{self._statuses.get((card, name), 'gone')}:", old)
             elif not old:
-                yield from self._rows(card, name, self._counts_again(card, name, new), new)
+                yield from self._rows(card, name, self._counts_again(kind, card, name, new), new)
             elif old == new and not cards.get(card).is_optical:  # whose images are compared within an orbit
                 yield from self._rows(card, name, "catalogued with another orbit:", new)
             else:
@@ -103,12 +105,12 @@ class Scenehistory:
     def _rows(card: str, scene: str, what: str, extractions: set[int]) -> Iterator[Row]:
         yield from ({"card": card, "scene": scene, "what": what, "extraction": one} for one in sorted(extractions))
 
-    def _counts_again(self, card: str, scene: str, extractions: set[int]) -> str:
+    def _counts_again(self, kind: str, card: str, scene: str, extractions: set[int]) -> str:
         """What is said of a scene that did not count on the night before."""
         status = self.before.get((card, scene))
         if status in _COUNTS_AGAIN:
             return _COUNTS_AGAIN[status]
-        counted = any(str(number) in night for number in extractions for night in self.nights)
+        counted = any(str(number) in night for number in extractions for night in self.nights[kind])
         if counted:
             return "counts again:"
         return "reprocessed:" if status == "changed" else "new scene"
