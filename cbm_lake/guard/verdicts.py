@@ -115,7 +115,8 @@ def judge(season: Sequence[Measured]) -> list[Judged]:
     frame = _frame(season, positions.xy)
     judged = []
     for one, xy, zero, error in zip(season, positions.xy, positions.zero, positions.error, strict=True):
-        others = Offset(*map(float, xy - zero), float(error)) if np.isfinite(error) else None
+        east, north = xy - zero
+        others = Offset(float(east), float(north), float(error)) if np.isfinite(error) else None
         judged.append(_verdict(one, others, _Season(compared, frame, (zero[0], zero[1]), positions.frame_error)))
     return judged
 
