@@ -148,10 +148,9 @@ def fingerprints(history: History) -> Prints:
     usual: dict[str, Series | Images] = {"": history.looks, " images": history.images}
     for name, part in {**usual, **history.others, **history.radar}.items():
         seed = np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]))
-        if isinstance(part, Series):
-            owner, columns = part.owner, (part.day, part.value)
-        else:
-            owner, columns = part.parcel, (part.day, part.orbit, part.value, part.weight)
+        owner = part.owner if isinstance(part, Series) else part.parcel
+        columns: list[npt.NDArray[np.generic]] = [part.day, part.value]
+        columns += [] if isinstance(part, Series) else [part.orbit, part.weight]
         step = ((part.day - begin) // _STEP).clip(0, prints.shape[1] - 1)
         for first in range(0, len(owner), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
