@@ -104,8 +104,8 @@ def counted(count: int, one: str, several: str = "") -> str:
 
 def likely(name: str, names: Iterable[str]) -> str:
     """What may have been meant by a name that there is not: those that are like it, else those that there are."""
-    known = list(names)
-    near = difflib.get_close_matches(name, known, 3, 0.6)
+    existing = list(names)
+    near = difflib.get_close_matches(name, existing, 3, 0.6)
     if near:
         return f"did you mean {some(near)}?"
-    return f"there are: {some(known)}" if known else "there are none yet"
+    return f"there are: {some(existing)}" if existing else "there are none yet"

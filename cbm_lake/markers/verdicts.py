@@ -29,7 +29,7 @@ from cbm_lake.markers.claims import NEVER
 from cbm_lake.markers.finding import part_of
 from cbm_lake.markers.groups import PARTIAL
 from cbm_lake.markers.history import History, Images
-from cbm_lake.markers.judging import PEERS, Known, Verdicts
+from cbm_lake.markers.judging import PEERS, Remembered, Verdicts
 from cbm_lake.markers.parameters import Parameters, Scenario
 from cbm_lake.markers.rules import Flags, Ints, Windows, markers_of
 from cbm_lake.markers.series import Series
@@ -110,14 +110,14 @@ class Docket:
     now: Record
     former: Record | None
 
-    def known(self, name: str, scenario: Scenario, parcels: Ints, days: Windows) -> Known | None:
+    def remembered(self, name: str, scenario: Scenario, parcels: Ints, days: Windows) -> Remembered | None:
         """What is settled already about some parcels of a scenario; None where nothing is."""
         then = self.former.scenarios.get(name) if self.former else None
         if then is None or markers_of(scenario) & {*PEERS, *PARTIAL}:
             return None
         since = np.minimum(self._changed[parcels], then.last + 1)
         same = then.asked[parcels] & (then.windows[parcels] == _of_windows(days))
-        return Known(Verdicts(then.rule[parcels], then.day[parcels]), np.where(same, since, _FIRST))
+        return Remembered(Verdicts(then.rule[parcels], then.day[parcels]), np.where(same, since, _FIRST))
 
     @cached_property
     def _changed(self) -> Ints:

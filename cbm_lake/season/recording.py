@@ -208,9 +208,9 @@ def _check_set(lake: Lake, aoi: str | None, year: int | None, ptype: str | None)
         return
     names = {"area": aoi, "year": year, "parcel set": ptype}
     for (title, name), attribute in zip(names.items(), ("aoi", "year", "ptype"), strict=True):
-        known = sorted({str(getattr(parcels, attribute)) for parcels in lake.parcel_sets()})
-        if name is not None and str(name) not in known:
-            raise NotFoundError(f"no parcels of {title} {str(name)!r}; {likely(str(name), known)}")
+        declared = sorted({str(getattr(parcels, attribute)) for parcels in lake.parcel_sets()})
+        if name is not None and str(name) not in declared:
+            raise NotFoundError(f"no parcels of {title} {str(name)!r}; {likely(str(name), declared)}")
 
 
 def _check_names(lake: Lake, key: Row, scenario: str | None, pids: Sequence[str] | None) -> None:
@@ -223,8 +223,8 @@ def _check_names(lake: Lake, key: Row, scenario: str | None, pids: Sequence[str]
         raise NotFoundError(f"there is no scenario {scenario!r}; {likely(scenario, sorted(named))}")
     missing = sorted(set(pids or ()) - {row["value"] for row in rows if row["name"] == "pid"})
     if missing:
-        known = lake.query("changes.pids", **key)["pid"].to_pylist()
-        raise NotFoundError(f"no parcel {missing[0]!r} is declared, or was; {likely(missing[0], known)}")
+        declared = lake.query("changes.pids", **key)["pid"].to_pylist()
+        raise NotFoundError(f"no parcel {missing[0]!r} is declared, or was; {likely(missing[0], declared)}")
 
 
 def _since(lake: Lake, since: date | str | None, by: str) -> dict[str, Any]:
