@@ -167,7 +167,7 @@ class Known:
 
 
 def settled(
-    case: Case, scenario: Scenario, parcels: Ints, days: Windows, last: int, known: Known | None = None
+    case: Case, scenario: Scenario, parcels: Ints, days: Windows, last: int, earlier: Known | None = None
 ) -> Verdicts:
     """The verdicts that are settled by the end of a day.
 
@@ -177,16 +177,16 @@ def settled(
         parcels: indices of the parcels that it asks about, ascending.
         days: its days for these.
         last: the day, since 1970-01-01.
-        known: what is settled already; None is nothing.
+        earlier: what is settled already; None is nothing.
     """
     if scenario.due is None:
         return _at_the_end(case, scenario, parcels, days, last)
     rule, day = np.full(len(parcels), -1), np.full(len(parcels), NEVER)
     since = np.full(len(parcels), np.iinfo(np.int64).min)
-    if known is not None:
-        since = known.since
-        stays = (known.verdicts.day < since) & (known.verdicts.day <= last)
-        rule[stays], day[stays] = known.verdicts.rule[stays], known.verdicts.day[stays]
+    if earlier is not None:
+        since = earlier.since
+        stays = (earlier.verdicts.day < since) & (earlier.verdicts.day <= last)
+        rule[stays], day[stays] = earlier.verdicts.rule[stays], earlier.verdicts.day[stays]
     for one in _rounds(case, scenario, parcels, days):
         some = np.flatnonzero((one.at <= last) & (one.at < day) & (one.at >= since))
         if len(some):
