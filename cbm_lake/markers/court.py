@@ -90,8 +90,8 @@ class Court:
         parcels = np.flatnonzero(asked & days.complete)
         days = days.take(parcels)
         last = self._last(name, scenario, days)
-        remembered = self.docket.remembered(name, scenario, parcels, days) if self.docket else None
-        verdicts = settled(self.case, scenario, parcels, days, last, remembered)
+        earlier = self.docket.earlier(name, scenario, parcels, days) if self.docket else None
+        verdicts = settled(self.case, scenario, parcels, days, last, earlier)
         if self.docket:
             self.docket.now.note(name, parcels, days, last, verdicts)
         firm = verdicts.day != NEVER

@@ -174,7 +174,7 @@ class Remembered:
 
 
 def settled(
-    case: Case, scenario: Scenario, parcels: Ints, days: Windows, last: int, remembered: Remembered | None = None
+    case: Case, scenario: Scenario, parcels: Ints, days: Windows, last: int, earlier: Remembered | None = None
 ) -> Verdicts:
     """The verdicts that are settled by the end of a day.
 
@@ -184,16 +184,16 @@ def settled(
         parcels: indices of the parcels that it asks about, ascending.
         days: its days for these.
         last: the day, since 1970-01-01.
-        remembered: what is settled already; None is nothing.
+        earlier: what is settled already; None is nothing.
     """
     if scenario.due is None:
         return _at_the_end(case, scenario, parcels, days, last)
     rule, day = np.full(len(parcels), -1), np.full(len(parcels), NEVER)
     since = np.full(len(parcels), np.iinfo(np.int64).min)
-    if remembered is not None:
-        since = remembered.since
-        stays = (remembered.verdicts.day < since) & (remembered.verdicts.day <= last)
-        rule[stays], day[stays] = remembered.verdicts.rule[stays], remembered.verdicts.day[stays]
+    if earlier is not None:
+        since = earlier.since
+        stays = (earlier.verdicts.day < since) & (earlier.verdicts.day <= last)
+        rule[stays], day[stays] = earlier.verdicts.rule[stays], earlier.verdicts.day[stays]
     for one in _rounds(case, scenario, parcels, days):
         some = np.flatnonzero((one.at <= last) & (one.at < day) & (one.at >= since))
         if len(some):
