@@ -110,7 +110,7 @@ class Docket:
     now: Record
     former: Record | None
 
-    def earlier(self, name: str, scenario: Scenario, parcels: Ints, days: Windows) -> Known | None:
+    def earlier(self, name: str, scenario: Scenario, parcels: Ints, days: Windows) -> Remembered | None:
         """What is settled already about some parcels of a scenario; None where nothing is."""
         then = self.former.scenarios.get(name) if self.former else None
         if then is None or markers_of(scenario) & {*PEERS, *PARTIAL}:
