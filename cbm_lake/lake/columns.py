@@ -103,6 +103,7 @@ _DESCRIPTIONS: Final = {
     "cube": Column("whether the scene is in the cube"),
     "rows": Column("signatures written, of all pixels"),
     "mask": Column("which pixels were left out, of a row of clear pixels alone"),
+    "mask_stamp": Column("size and time, or ETag, of the mask's further raster"),
     "clear": Column("signatures of clear pixels alone that were written"),
     "started": Column("when the attempt started, UTC"),
     "finished": Column("when the attempt ended, UTC"),

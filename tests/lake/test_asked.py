@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from cbm_lake.lake import Lake, open_lake, queries
 
 KEY = {"aoi": "ms", "year": 2024, "ptype": ""}
 OF_ONE = [query.name for query in queries.load().values() if query.of_one_parcel]
-OTHERS = {"bands": ["B04"], "screen": [3, 8, 9]}
+CLEAR = {"pixels": 8, "share": 0.9, "cloud": 0.4, "brightest": 3000}
+OTHERS = {"bands": ["B04"], "screen": [3, 8, 9], "first": 19_000, "last": 20_500, **CLEAR}
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def asked(name, pid):
     return {
         **KEY,
         "pid": pid,
-        **{other: value for other, value in OTHERS.items() if f"${other}" in queries.get(name).sql},
+        **{other: value for other, value in OTHERS.items() if re.search(rf"\${other}\b", queries.get(name).sql)},
     }
 
 

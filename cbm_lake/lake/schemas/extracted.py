@@ -52,9 +52,7 @@ EXTRACTIONS: Final = pa.schema(
         pa.field("statistics", pa.list_(pa.string())),  # beside those that every signature has; null is none
         pa.field("indices", pa.list_(pa.string())),  # that were computed pixel by pixel; null is none
         pa.field("mask", pa.string()),  # as in signatures; "" where none was asked for, null before masks and of radar
-        pa.field(
-            "mask_stamp", pa.string()
-        ),  # of the mask's further raster; null without one and before it was recorded
+        pa.field("mask_stamp", pa.string()),  # of the mask's further raster; null without one, and before
         pa.field("clear", pa.int64()),  # signatures of clear pixels alone, written beside `rows`; null is none
         SEQUENCE,
     ]
