@@ -33,6 +33,25 @@ RADAR_STEP, RADAR_SLOTS = 6, 36
 """Days between overflights and how many there are until the end of October."""
 FULLEST = 0.97
 """Cloud cover of an overcast day."""
+_SEASON_FILE = """\
+# What a night does with this sample: cbm-lake run season.yaml; docs/season.md describes each key.
+season: {start: 2024-03-01, end: 2024-10-31}
+areas:
+  - aoi: demo
+    year: 2024
+    parcels: {path: parcels.gpkg, pid: parcel_id, crop_name: crop_name, crop_code: crop_code}
+sources:
+  - {items: s2.json, card: s2}
+  - {items: bs.json, card: bs}
+  - {items: c6.json, card: c6}
+extract:
+  s2: {}
+  bs: {}
+  c6: {}
+exports:
+  - {what: lights, path: lights.csv}
+  - {what: changes, path: changes.csv}
+"""
 MANTISSA = 17
 """Low bits of float32 cleared in radar images: steps of 1 %, far below speckle, and half the bytes."""
 
@@ -58,6 +77,11 @@ class Sample:
         share is that of the second crop in the parcel's pixels; only parcels that hold a pixel's centre are there.
         """
         return self.folder / "kinds.parquet"
+
+    @property
+    def season(self) -> Path:
+        """YAML of a night run over the sample."""
+        return self.folder / "season.yaml"
 
     @property
     def cover(self) -> Path:
@@ -327,6 +351,7 @@ def _finish(world: _World, folder: Path, items: dict[str, list[stac.Item]], trut
     truth.to_parquet(sample.truth, index=False)
     ground_truth.events(world.ground.growth, world.landscape).to_parquet(sample.events, index=False)
     ground_truth.kinds(world.landscape).to_parquet(sample.kinds, index=False)
+    sample.season.write_text(_SEASON_FILE, encoding="utf-8")
     _write_cover(world.landscape, sample.cover)
     return sample
 

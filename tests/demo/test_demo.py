@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from cbm_lake import season
 from cbm_lake.demo import run
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import open_lake
@@ -159,3 +160,17 @@ def test_a_second_run_adds_nothing_says_so_and_leaves_the_lake_of_the_settings_a
 def test_a_folder_with_another_sample_is_refused(demo):
     with pytest.raises(InvalidInputError, match="holds another sample"):
         run(demo[0], workers=0, console=Console(file=io.StringIO()), size=160, dates=9)
+
+
+def test_the_sample_has_a_season_file_that_does_the_night_of_the_demonstration(tmp_path):
+    home = tmp_path / "demo"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CBM_LAKE_HOME", str(home))
+        shown(home)
+        lake = open_lake(str(home / "data" / "lake"))
+        night, again = (season.run(home / "sample" / "season.yaml", lake=lake) for _ in range(2))
+    assert not night.failed
+    assert {step.key.step: step.scenes for step in night.steps}["extract"] == 0  # done by the demonstration
+    assert pd.read_csv(home / "sample" / "lights.csv")["colour"].notna().all()
+    assert not again.failed
+    assert not again.changed
