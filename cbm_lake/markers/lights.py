@@ -73,7 +73,7 @@ def traffic_light(
     """
     lake = lake_or_default(lake)
     parcels, resolved = lake.parcel_set(aoi, year, ptype), read(parameters)
-    names = _names(scenarios, resolved)
+    names = scenario_names(scenarios, resolved)
     return _colours(court_of(lake, parcels, resolved, names, pids, day), names).drop_columns("turned")
 
 
@@ -89,7 +89,7 @@ def nightly(
         the due date of the rule that decided, or the end of the time in which clear looks were waited for; null where
         no day had to be waited for.
     """
-    names = _names(scenarios, parameters)
+    names = scenario_names(scenarios, parameters)
     court = court_of(lake, parcels, parameters, names, None, day)
     docket = verdicts.docket(lake, parcels, court.case.history)
     lights = _colours(replace(court, docket=docket), names)
@@ -130,7 +130,7 @@ def evidence(
     """
     lake = lake_or_default(lake)
     resolved = read(parameters)
-    (name,) = _names([scenario], resolved)
+    (name,) = scenario_names([scenario], resolved)
     parcels = lake.parcel_set(aoi, year, ptype)
     return grounds.rows_of(lake, parcels, court_of(lake, parcels, resolved, [name], [pid], day), name)
 
@@ -160,8 +160,12 @@ def _judged(court: Court, names: Sequence[str]) -> tuple[list[pa.Table], dict[st
     return parts, refused
 
 
-def _names(scenarios: Sequence[str] | None, parameters: Parameters) -> list[str]:
-    """The names of the scenarios that are asked about."""
+def scenario_names(scenarios: Sequence[str] | None, parameters: Parameters) -> list[str]:
+    """The names of the scenarios that are asked about; None is all but the examples.
+
+    Raises:
+        InvalidInputError: there is no such scenario.
+    """
     if scenarios is None:
         return [name for name, scenario in parameters.scenarios.items() if not scenario.example]
     unknown = sorted(set(scenarios) - set(parameters.scenarios))

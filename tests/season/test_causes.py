@@ -199,6 +199,15 @@ def test_rules_that_changed_and_scenarios_that_come_and_go_are_the_cause_of_thei
     }
 
 
+def test_an_example_is_judged_since_the_night_on_which_it_was_asked_for_by_name(begun):
+    how = parameters(**OWN, more={**CLAIMED, "example": True})
+    night(begun, how=how)
+    rows = night(begun, how=how, scenarios=["grass", "more"])
+    assert causes([row for row in rows if row["scenario"] == "more"]) == {"scenario is judged since"}
+    rows = night(begun, how=how)
+    assert causes([row for row in rows if row["scenario"] == "more"]) == {"scenario is judged no more"}
+
+
 def test_the_due_date_is_a_cause_only_where_it_came_since_the_last_night_and_decided(begun):
     due = date(2024, 9, 15)
     until = due + timedelta(days=20)
@@ -210,7 +219,7 @@ def test_the_due_date_is_a_cause_only_where_it_came_since_the_last_night_and_dec
     rows = night(begun, until)
     assert causes(rows, kind="light") == set()
     rows = night(begun, until + timedelta(days=7))
-    assert causes(rows, kind="light") == {f"due on {until + timedelta(days=1)}"}
+    assert causes(rows, kind="light") == {f"due on {due}, too few clear looks by {until}"}
     assert {row["after"] for row in rows if row["kind"] == "light"} == {"cannot be seen"}
 
 
