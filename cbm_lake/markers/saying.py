@@ -94,7 +94,7 @@ class Saying:
             since = np.bincount(looks.owner, looks.day >= due[looks.owner], minlength=len(last))
             missing = since < looks_asked(self.scenario, self.case.history.parameters)
             last = np.where(missing & (due <= last), due - 1, last)
-        return np.minimum(last, self.day)
+        return np.asarray(np.minimum(last, self.day), np.int64)
 
     def _counted(self) -> list[Ints]:
         """How many markers each rule counts of each parcel."""
