@@ -91,7 +91,7 @@ def nightly(
     """
     names = scenario_names(scenarios, parameters)
     court = court_of(lake, parcels, parameters, names, None, day)
-    docket = verdicts.docket(lake, parcels, court.case.history)
+    docket = verdicts.docket(lake, parcels, court.case)
     lights = _colours(replace(court, docket=docket), names)
     verdicts.save(lake, parcels, docket.now)
     return lights
