@@ -24,15 +24,15 @@ from cbm_lake.markers.groups import PARTIAL
 from cbm_lake.markers.judging import PEERS, Case, marker_names, settled
 from cbm_lake.markers.lastday import last_day
 from cbm_lake.markers.parameters import EPOCH, Parameters, Scenario
+from cbm_lake.markers.remembered import Docket
 from cbm_lake.markers.rules import Evidence, Flags, Ints, Windows
 from cbm_lake.markers.saying import CANNOT_BE_SEEN, NOT_YET_DUE, Said, Saying
-from cbm_lake.markers.verdicts import Docket
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Judgement:
     """The verdicts on the parcels of one scenario."""
 
     parcels: Ints
@@ -71,7 +71,7 @@ class Court:
         """Those with which everything is judged."""
         return self.case.history.parameters
 
-    def judge(self, name: str) -> Judged:
+    def judge(self, name: str) -> Judgement:
         """The verdicts of a scenario."""
         scenario, seen = self.parameters.scenarios[name], self.case.history
         days = rules.windows(name, scenario, self.claims, seen.year, self.parameters)
@@ -98,7 +98,7 @@ class Court:
         rule = np.array(
             [number if one is None else one.rule for one, number in zip(said, verdicts.rule, strict=True)], np.int64
         )
-        return Judged(parcels, days, rule, cut, firm, evidence, said, unclear, problems[unclear])
+        return Judgement(parcels, days, rule, cut, firm, evidence, said, unclear, problems[unclear])
 
     def _last(self, name: str, scenario: Scenario, days: Windows) -> int:
         """The day as of whose end a scenario is judged: none on which it is due where the comparison is older."""
@@ -154,7 +154,7 @@ class Court:
         )
 
 
-def _final(scenario: Scenario, judged: Judged, number: int) -> Said | None:
+def _final(scenario: Scenario, judged: Judgement, number: int) -> Said | None:
     """What is said of a parcel; None where no rule holds."""
     if not judged.firm[number]:
         return judged.said[number]
@@ -165,12 +165,12 @@ def _final(scenario: Scenario, judged: Judged, number: int) -> Said | None:
     return Said(rule.colour, rule.reason, due, NEVER if rule.early else due, decided)
 
 
-def counted_by(judged: Judged, scenario: Scenario, number: int) -> Flags:
+def counted_by(judged: Judgement, scenario: Scenario, number: int) -> Flags:
     """Mask of the markers that a rule of a scenario counts."""
     return rules.counted(judged.evidence, scenario.rules[number], judged.days.first[number], judged.days.last[number])
 
 
-def _with_areas(judged: Judged, scenario: Scenario, reasons: Sequence[str], there: Ints) -> list[str]:
+def _with_areas(judged: Judgement, scenario: Scenario, reasons: Sequence[str], there: Ints) -> list[str]:
     """The reasons of the parcels `there`; where a rule over parts of parcels decided, with the area of the part."""
     areas: dict[int, str] = {}
     for number, rule in enumerate(scenario.rules):
@@ -184,7 +184,7 @@ def _with_areas(judged: Judged, scenario: Scenario, reasons: Sequence[str], ther
     ]
 
 
-def _details(judged: Judged, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
+def _details(judged: Judgement, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
     """The columns events, date_start, date_end and confidence; null where `nothing` is judged."""
     parcels = len(judged.parcels)
     events = np.zeros(parcels, np.int64)

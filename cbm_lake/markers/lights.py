@@ -16,7 +16,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import grounds, verdicts
+from cbm_lake.markers import grounds, remembered
 from cbm_lake.markers.claims import ColumnError
 from cbm_lake.markers.court import Court, court_of
 from cbm_lake.markers.parameters import Parameters, read
@@ -82,7 +82,7 @@ def nightly(
 ) -> pa.Table:
     """The result of `traffic_light` for all parcels of a set, at the cost of what is new since the last call.
 
-    Verdicts that nothing can have changed since then are remembered in the lake; see `markers.verdicts`.
+    Verdicts that nothing can have changed since then are remembered in the lake; see `markers.remembered`.
 
     Returns:
         The columns of `traffic_light`, and turned: the day that had to come for each light, whatever was seen. It is
@@ -91,9 +91,9 @@ def nightly(
     """
     names = scenario_names(scenarios, parameters)
     court = court_of(lake, parcels, parameters, names, None, day)
-    docket = verdicts.docket(lake, parcels, court.case)
+    docket = remembered.docket(lake, parcels, court.case)
     lights = _colours(replace(court, docket=docket), names)
-    verdicts.save(lake, parcels, docket.now)
+    remembered.save(lake, parcels, docket.now)
     return lights
 
 

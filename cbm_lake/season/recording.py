@@ -26,7 +26,7 @@ from cbm_lake.markers.lastday import last_day, tomorrow
 from cbm_lake.markers.lights import REFUSED, nightly, refusals, scenario_names
 from cbm_lake.markers.parameters import read
 from cbm_lake.season import differences
-from cbm_lake.season.basis import Basis
+from cbm_lake.season.basis import NightBasis
 from cbm_lake.season.causes import Former, Present
 from cbm_lake.season.redeclared import Asked
 
@@ -79,9 +79,9 @@ def record(
     def rows() -> pa.Table | None:
         former = _last_night(lake, parcels)
         judged = _day(lake, parcels, day, former)
-        then = Former(Basis.read(former["rests_on"]), former["day"]) if former else None
+        then = Former(NightBasis.read(former["rests_on"]), former["day"]) if former else None
         asked = Asked(resolved, names)
-        basis = Basis.now(lake, parcels, resolved, asked.scenarios, then.basis if then else None)
+        basis = NightBasis.now(lake, parcels, resolved, asked.scenarios, then.basis if then else None)
         lights = nightly(lake, parcels, resolved, names, judged)
         refused.update({REFUSED: json.dumps(reasons)} if (reasons := refusals(lights)) else {})
         parts = [

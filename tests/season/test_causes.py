@@ -10,7 +10,7 @@ import pytest
 
 from cbm_lake import markers, season
 from cbm_lake.lake import Lake
-from cbm_lake.season.basis import Basis
+from cbm_lake.season.basis import NightBasis
 
 HOW = {"peers": {"least": 3}, "clear": {"dates": 3}}
 AREA = nights.AREA
@@ -270,7 +270,9 @@ def test_other_parameters_are_a_cause_and_what_nobody_remembers_is_not_known(beg
 
 def test_a_basis_of_an_earlier_version_can_still_be_compared(begun):
     text = '{"how": "x", "parcels": "v1_a", "scenes": {"s2": {"A": "1"}}}'
-    basis = Basis.read(text)
+    basis = NightBasis.read(text)
     assert (basis.searched_scenes, basis.is_detailed) == ({"s2": {"A": "1"}}, False)
-    full = Basis.now(begun, begun.parcel_set("ms", 2024), markers.parameters.read(parameters(**OWN)), ["grass"], None)
-    assert Basis.read(full.noted(begun)) == full
+    full = NightBasis.now(
+        begun, begun.parcel_set("ms", 2024), markers.parameters.read(parameters(**OWN)), ["grass"], None
+    )
+    assert NightBasis.read(full.noted(begun)) == full

@@ -11,7 +11,7 @@ from test_partial import put
 
 from cbm_lake import markers
 from cbm_lake.lake import Lake, schemas
-from cbm_lake.markers import history, judging, lights, memory, parameters, verdicts
+from cbm_lake.markers import history, judging, lights, memory, parameters, remembered
 from cbm_lake.markers.finding import part_of
 
 HOW = {
@@ -141,7 +141,7 @@ def test_other_parameters_are_judged_anew(judged, weighed):
 
 
 def files(lake):
-    names = lake._memories(memory.folder(lake.parcel_set("ms", 2024)), verdicts._part(lake.parcel_set("ms", 2024)))
+    names = lake._memories(memory.folder(lake.parcel_set("ms", 2024)), remembered._part(lake.parcel_set("ms", 2024)))
     return [Path(lake.url) / name for name in names]
 
 
@@ -163,7 +163,7 @@ def test_a_day_before_the_last_one_is_judged_as_of_it(judged):
 
 
 def record(seen, parcels):
-    return verdicts.Record.of(judging.Case(seen, []), parcels)
+    return remembered.Record.of(judging.Case(seen, []), parcels)
 
 
 def test_parts_that_were_searched_since_are_weighed_where_they_are_and_change_what_was_settled(judged, weighed):
@@ -193,4 +193,4 @@ def test_fingerprints_are_others_from_the_ten_days_on_in_which_something_is(judg
     day = (nights.obstime(25).date() - date(1970, 1, 1)).days
     assert seen.any()
     assert ((day - 10 < first[seen]) & (first[seen] <= day)).all()
-    assert (first[~seen] == verdicts.NEVER).all()
+    assert (first[~seen] == remembered.NEVER).all()
