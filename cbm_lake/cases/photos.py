@@ -263,7 +263,7 @@ def _parsed(clock: str | None) -> datetime | None:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Comparison:
     """A photo beside the parcel that it is said to show."""
 
     distance: float | None
@@ -272,7 +272,7 @@ class Judged:
     """What speaks against it, in words; empty where nothing does."""
 
 
-def judge(photo: Photo, geometry: shapely.Geometry, year: int, asked: datetime | None, now: datetime) -> Judged:
+def judge(photo: Photo, geometry: shapely.Geometry, year: int, asked: datetime | None, now: datetime) -> Comparison:
     """Compare a photo with a parcel and the time in which it was asked for.
 
     Args:
@@ -283,7 +283,7 @@ def judge(photo: Photo, geometry: shapely.Geometry, year: int, asked: datetime |
         now: the present.
     """
     distance, of_place = _of_place(photo, geometry)
-    return Judged(distance, (*photo.oddities, *of_place, *_of_time(photo, year, asked, now)))
+    return Comparison(distance, (*photo.oddities, *of_place, *_of_time(photo, year, asked, now)))
 
 
 def _of_place(photo: Photo, geometry: shapely.Geometry) -> tuple[float | None, list[str]]:

@@ -8,34 +8,31 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake.errors import InvalidInputError, NotFoundError, counted
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import history, partial, rules
+from cbm_lake.markers import comparison, history, partial, rules
+from cbm_lake.markers.applying import applies
 from cbm_lake.markers.claims import NEVER, Claims
 from cbm_lake.markers.claimvalues import Texts
 from cbm_lake.markers.detectors import claimed_by
-from cbm_lake.markers.events import Events
 from cbm_lake.markers.finding import dates, part_of
 from cbm_lake.markers.groups import PARTIAL
-from cbm_lake.markers.history import History
 from cbm_lake.markers.judging import PEERS, Case, marker_names, settled
-from cbm_lake.markers.kernels import FIELDS
 from cbm_lake.markers.lastday import last_day
-from cbm_lake.markers.parameters import CLAIM, EPOCH, Parameters, Scenario, When, Where
-from cbm_lake.markers.rules import Evidence, Flags, Ints, Windows, as_date
+from cbm_lake.markers.parameters import EPOCH, Parameters, Scenario
+from cbm_lake.markers.remembered import Docket
+from cbm_lake.markers.rules import Evidence, Flags, Ints, Windows
 from cbm_lake.markers.saying import CANNOT_BE_SEEN, NOT_YET_DUE, Said, Saying
-from cbm_lake.markers.verdicts import Docket
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Judgement:
     """The verdicts on the parcels of one scenario."""
 
     parcels: Ints
@@ -74,11 +71,11 @@ class Court:
         """Those with which everything is judged."""
         return self.case.history.parameters
 
-    def judge(self, name: str) -> Judged:
+    def judge(self, name: str) -> Judgement:
         """The verdicts of a scenario."""
         scenario, seen = self.parameters.scenarios[name], self.case.history
         days = rules.windows(name, scenario, self.claims, seen.year, self.parameters)
-        asked = _asked(seen.crops, seen.codes, scenario) & self._described(name, scenario)
+        asked = applies(name, scenario, seen, self.attributes, self.claims)
         detectors = claimed_by(self.parameters.detectors, rules.markers_of(scenario))
         self.claims.note_dates(sorted(detectors), seen.year, name)
         problems = self.claims.problems(name)
@@ -101,22 +98,15 @@ class Court:
         rule = np.array(
             [number if one is None else one.rule for one, number in zip(said, verdicts.rule, strict=True)], np.int64
         )
-        return Judged(parcels, days, rule, cut, firm, evidence, said, unclear, problems[unclear])
+        return Judgement(parcels, days, rule, cut, firm, evidence, said, unclear, problems[unclear])
 
     def _last(self, name: str, scenario: Scenario, days: Windows) -> int:
         """The day as of whose end a scenario is judged: none on which it is due where the comparison is older."""
         counts = rules.markers_of(scenario)
         if not counts & set(PEERS) or not len(days.due):
             return self.day
-        if "homogeneity" in counts and scenario.due is not None:
-            raise InvalidInputError(
-                f"scenario {name!r} counts homogeneity, which rests on the whole season; leave out due"
-            )
-        final = self.parameters.peers.last_day(
-            self.case.history.year, rules.season_end(self.parameters, self.case.history.year)
-        )
-        _check_comparison(name, scenario, days, final, final + self.parameters.spike.days + 1)
-        first = min(int(due.min()) for due in (days.due, *_compared_due(scenario, days)))
+        comparison.check(name, scenario, days, self.parameters, self.case.history.year)
+        first = min(int(due.min()) for due in (days.due, *comparison.dues(scenario, days)))
         if self.compared < self.day and first <= self.day:
             log.warning("scenario %r waits for a search: there are later scenes than those of the markers", name)
             return min(self.day, first - 1)
@@ -163,77 +153,8 @@ class Court:
             }
         )
 
-    def _described(self, name: str, scenario: Scenario) -> Flags:
-        """Mask of the parcels whose attributes and claims satisfy a scenario; those without a value do not."""
-        fits = np.ones(len(self.claims), bool)
-        if scenario.claimed is not None:
-            fits &= self.claims.flags(scenario.claimed.removeprefix(CLAIM), name)
-        for attribute, where in scenario.where.items():
-            if attribute.startswith(CLAIM):
-                fits &= self._claim_fits(name, attribute.removeprefix(CLAIM), where)
-                continue
-            if attribute not in self.attributes.column_names:
-                raise NotFoundError(
-                    f"scenario {name!r} asks for {attribute!r}, which no raster gave; describe parcels by one"
-                )
-            values = self.attributes[attribute]
-            if values.null_count:
-                without = counted(values.null_count, "parcel")
-                log.warning("scenario %r asks nothing of %s without %s", name, without, attribute)
-            fits &= _fits(values, where)
-        return fits
 
-    def _claim_fits(self, name: str, column: str, where: Where) -> Flags:
-        """Mask of the parcels whose claim satisfies a condition, or cannot be read."""
-        fits = np.ones(len(self.claims), bool)
-        if where.among is not None:
-            among = Where(among=where.among)
-            fits &= _fits(pa.chunked_array([self.claims.values(column, name)]), among)
-        if where.at_least is not None or where.at_most is not None:
-            numbers, unreadable = self.claims.numbers(column, name)
-            low = -np.inf if where.at_least is None else where.at_least
-            high = np.inf if where.at_most is None else where.at_most
-            fits &= ((numbers >= low) & (numbers <= high)) | unreadable
-        return fits
-
-
-def _compared_due(scenario: Scenario, days: Windows) -> list[Ints]:
-    """When each rule that counts a comparison with other parcels is due."""
-    return [due for rule, due in zip(scenario.rules, days.rule_due, strict=True) if rule.marker in PEERS]
-
-
-def _check_comparison(name: str, scenario: Scenario, days: Windows, final: int, right: int) -> None:
-    """Refuse what is asked of the comparison with other parcels before it is final.
-
-    Args:
-        name: of the scenario.
-        scenario: that counts its markers.
-        days: of the scenario, for some parcels.
-        final: the last day that is compared.
-        right: the first day on which nothing changes the comparison any more.
-
-    Raises:
-        InvalidInputError: the scenario or one of its rules over such a marker is due before, or a rule is early.
-    """
-    compared = f"compares with other parcels up to {as_date(final)} (`peers: until`)"
-    for number, rule in enumerate(scenario.rules):
-        if rule.marker not in PEERS:
-            continue
-        title = f"rule {number + 1} of scenario {name!r}, which counts {rule.marker}, {compared} and is"
-        if rule.early:
-            raise InvalidInputError(f"{title} early; leave out early")
-        _check_due(title, rule.due, days.rule_due[number], right, final)
-    _check_due(f"scenario {name!r} {compared} and is", scenario.due, days.due, right, final)
-
-
-def _check_due(title: str, asked: When | None, due: Ints, right: int, final: int) -> None:
-    if asked is not None and due.min() < right:
-        raise InvalidInputError(
-            f"{title} due on {as_date(due.min())}; due {right - final} days after {as_date(final)} is right"
-        )
-
-
-def _final(scenario: Scenario, judged: Judged, number: int) -> Said | None:
+def _final(scenario: Scenario, judged: Judgement, number: int) -> Said | None:
     """What is said of a parcel; None where no rule holds."""
     if not judged.firm[number]:
         return judged.said[number]
@@ -244,12 +165,12 @@ def _final(scenario: Scenario, judged: Judged, number: int) -> Said | None:
     return Said(rule.colour, rule.reason, due, NEVER if rule.early else due, decided)
 
 
-def counted_by(judged: Judged, scenario: Scenario, number: int) -> Flags:
+def counted_by(judged: Judgement, scenario: Scenario, number: int) -> Flags:
     """Mask of the markers that a rule of a scenario counts."""
     return rules.counted(judged.evidence, scenario.rules[number], judged.days.first[number], judged.days.last[number])
 
 
-def _with_areas(judged: Judged, scenario: Scenario, reasons: Sequence[str], there: Ints) -> list[str]:
+def _with_areas(judged: Judgement, scenario: Scenario, reasons: Sequence[str], there: Ints) -> list[str]:
     """The reasons of the parcels `there`; where a rule over parts of parcels decided, with the area of the part."""
     areas: dict[int, str] = {}
     for number, rule in enumerate(scenario.rules):
@@ -263,7 +184,7 @@ def _with_areas(judged: Judged, scenario: Scenario, reasons: Sequence[str], ther
     ]
 
 
-def _details(judged: Judged, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
+def _details(judged: Judgement, scenario: Scenario, nothing: Flags, there: Ints) -> dict[str, pa.Array]:
     """The columns events, date_start, date_end and confidence; null where `nothing` is judged."""
     parcels = len(judged.parcels)
     events = np.zeros(parcels, np.int64)
@@ -325,8 +246,8 @@ def court_of(
     rows = rows.filter(pc.is_in(rows["pid"], seen.pids))
     attributes = lake.query("markers.attributes", **key)
     attributes = attributes.take(pc.index_in(seen.pids, attributes["pid"].combine_chunks()))
-    compared = _compared(rows, seen)
-    case = Case(seen, _peers(rows, seen.pids), partial.read(lake, parcels, seen.pids, pids))
+    compared = comparison.compared(rows, seen)
+    case = Case(seen, comparison.markers_of(rows, seen.pids), partial.read(lake, parcels, seen.pids, pids))
     return Court(case, attributes, Claims(lake, parcels, seen.pids), judged, compared)
 
 
@@ -337,57 +258,3 @@ def _as_day(day: date | str) -> date:
         return date.fromisoformat(day)
     except ValueError as error:
         raise InvalidInputError(f"{day!r} is no day; write it as 2024-06-15") from error
-
-
-def _compared(rows: pa.Table, seen: History) -> int:
-    """The last day that the markers in the lake may rest on: NEVER where no clear look is later than their search."""
-    observed = rows.filter(pc.equal(rows["marker"], "observed"))
-    last = np.full(len(seen.pids), np.iinfo(np.int32).min)
-    ends = observed["date_end"].cast(pa.int32()).fill_null(np.iinfo(np.int32).min).to_numpy()
-    last[pc.index_in(observed["pid"], seen.pids).to_numpy()] = ends
-    season, parameters = seen.parameters.season.days(seen.year), seen.parameters
-    until = parameters.peers.last_day(seen.year, season[1])
-    later = seen.until(season[1], np.arange(len(seen.pids))).ndvi
-    later = later.take((later.day > last[later.owner]) & (later.day <= until + parameters.spike.days))
-    return int(later.day.min()) - 1 if len(later.day) else NEVER
-
-
-def _peers(rows: pa.Table, pids: pa.Array) -> list[Events]:
-    """The markers of the comparison with other parcels, as the search wrote them."""
-    result = []
-    for marker in PEERS:
-        some = rows.filter(pc.equal(rows["marker"], marker))
-        days = [
-            some[f"date_{part}"].cast(pa.int32()).cast(pa.float64()).to_numpy() for part in ("start", "main", "end")
-        ]
-        values = [some[name].cast(pa.float64()).to_numpy() for name in FIELDS[3:]]
-        parcel = pc.index_in(some["pid"], pids).to_numpy().astype(np.int64)
-        fields = np.column_stack([*days, *values])
-        practice = some["practice"].to_numpy()
-        result.append(Events(marker, parcel, fields, some["marker_type"].to_numpy(), practice))
-    return result
-
-
-def _asked(crops: npt.NDArray[np.object_], codes: pa.Array, scenario: Scenario) -> Flags:
-    """Mask of the parcels whose crop, by name or code, a scenario applies to; all where it names neither."""
-    if scenario.crops is None and scenario.codes is None:
-        return np.ones(len(crops), bool)
-    names = pc.utf8_lower(pa.array(crops, pa.string()))
-    asked = pc.is_in(codes, pa.array(scenario.codes or (), pa.string())).to_numpy(zero_copy_only=False)
-    for crop in scenario.crops or ():
-        named = pc.fill_null(pc.match_substring(names, crop.lower()), False)
-        asked = asked | named.to_numpy(zero_copy_only=False)
-    return np.asarray(asked, bool)
-
-
-def _fits(values: pa.ChunkedArray, where: Where) -> Flags:
-    """Mask of the values that satisfy a condition; null does not."""
-    fits = pc.is_valid(values)
-    if where.among is not None:
-        fits = pc.and_(fits, pc.is_in(pc.cast(values, pa.string()), pa.array([str(one) for one in where.among])))
-    for bound, holds in ((where.at_least, pc.greater_equal), (where.at_most, pc.less_equal)):
-        if bound is not None:
-            if pa.types.is_string(values.type):
-                raise InvalidInputError("texts of classes are asked for by among, not by at_least or at_most")
-            fits = pc.and_(fits, pc.fill_null(holds(values, bound), False))
-    return np.asarray(fits.to_numpy(), bool)

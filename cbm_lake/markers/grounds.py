@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers.court import Court, Judged, counted_by
+from cbm_lake.markers.court import Court, Judgement, counted_by
 from cbm_lake.markers.finding import dates
 from cbm_lake.markers.kernels import FIELDS
 
@@ -48,7 +48,7 @@ def rows_of(lake: Lake, parcels: ParcelSet, court: Court, name: str) -> pa.Table
     )
 
 
-def _counts(court: Court, name: str, judged: Judged) -> np.ndarray:
+def _counts(court: Court, name: str, judged: Judgement) -> np.ndarray:
     """Mask of the markers that the rule which decided counts."""
     if len(judged.parcels) and judged.rule[0] >= 0:
         return counted_by(judged, court.parameters.scenarios[name], int(judged.rule[0]))

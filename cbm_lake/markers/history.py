@@ -158,17 +158,6 @@ class History:
         member[some] = True
         return picked(self.looks.take(member[self.looks.owner]), some)
 
-    def last_seen(self, some: Ints, last: int) -> Ints:
-        """The last day up to a day on which any series of some parcels has a value, or the season's first day."""
-        days = np.full(len(self.pids), np.iinfo(np.int32).min, np.int64)
-        for series in (self.looks, *self.others.values()):
-            seen = series.day <= last
-            np.maximum.at(days, series.owner[seen], series.day[seen])
-        for images in (self.images, *self.radar.values()):
-            seen = images.day <= last
-            np.maximum.at(days, images.parcel[seen], images.day[seen])
-        return np.maximum(days[some], self.parameters.season.days(self.year)[0])
-
 
 def _on_days(series: Series, bound: Ints, some: Ints, ndvi: Series) -> Series:
     """A series of some parcels up to a day of each, on the days of their NDVI."""

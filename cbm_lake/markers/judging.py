@@ -166,7 +166,7 @@ class _Round:
 
 @dataclass(frozen=True, eq=False)
 class Remembered:
-    """What is settled already about the parcels of a scenario; see `markers.verdicts`."""
+    """What is settled already about the parcels of a scenario; see `markers.remembered`."""
 
     verdicts: Verdicts
     since: Ints

@@ -16,7 +16,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import grounds, verdicts
+from cbm_lake.markers import grounds, remembered
 from cbm_lake.markers.claims import ColumnError
 from cbm_lake.markers.court import Court, court_of
 from cbm_lake.markers.parameters import Parameters, read
@@ -73,7 +73,7 @@ def traffic_light(
     """
     lake = lake_or_default(lake)
     parcels, resolved = lake.parcel_set(aoi, year, ptype), read(parameters)
-    names = _names(scenarios, resolved)
+    names = scenario_names(scenarios, resolved)
     return _colours(court_of(lake, parcels, resolved, names, pids, day), names).drop_columns("turned")
 
 
@@ -82,18 +82,18 @@ def nightly(
 ) -> pa.Table:
     """The result of `traffic_light` for all parcels of a set, at the cost of what is new since the last call.
 
-    Verdicts that nothing can have changed since then are remembered in the lake; see `markers.verdicts`.
+    Verdicts that nothing can have changed since then are remembered in the lake; see `markers.remembered`.
 
     Returns:
         The columns of `traffic_light`, and turned: the day that had to come for each light, whatever was seen. It is
         the due date of the rule that decided, or the end of the time in which clear looks were waited for; null where
         no day had to be waited for.
     """
-    names = _names(scenarios, parameters)
+    names = scenario_names(scenarios, parameters)
     court = court_of(lake, parcels, parameters, names, None, day)
-    docket = verdicts.docket(lake, parcels, court.case.history)
+    docket = remembered.docket(lake, parcels, court.case)
     lights = _colours(replace(court, docket=docket), names)
-    verdicts.save(lake, parcels, docket.now)
+    remembered.save(lake, parcels, docket.now)
     return lights
 
 
@@ -130,7 +130,7 @@ def evidence(
     """
     lake = lake_or_default(lake)
     resolved = read(parameters)
-    (name,) = _names([scenario], resolved)
+    (name,) = scenario_names([scenario], resolved)
     parcels = lake.parcel_set(aoi, year, ptype)
     return grounds.rows_of(lake, parcels, court_of(lake, parcels, resolved, [name], [pid], day), name)
 
@@ -160,8 +160,12 @@ def _judged(court: Court, names: Sequence[str]) -> tuple[list[pa.Table], dict[st
     return parts, refused
 
 
-def _names(scenarios: Sequence[str] | None, parameters: Parameters) -> list[str]:
-    """The names of the scenarios that are asked about."""
+def scenario_names(scenarios: Sequence[str] | None, parameters: Parameters) -> list[str]:
+    """The names of the scenarios that are asked about; None is all but the examples.
+
+    Raises:
+        InvalidInputError: there is no such scenario.
+    """
     if scenarios is None:
         return [name for name, scenario in parameters.scenarios.items() if not scenario.example]
     unknown = sorted(set(scenarios) - set(parameters.scenarios))

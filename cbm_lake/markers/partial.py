@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +15,10 @@ from cbm_lake.markers.events import Events
 from cbm_lake.markers.groups import PARTIAL
 from cbm_lake.markers.rules import Evidence, Flags, Ints
 
-_END, _SHARE, _WORKED, _HECTARES = 2, 3, 4, 5
-"""Fields of an event: its last day, and value_1 to value_3."""
+END: Final = 2
+"""Field of an event: the first clear look after the work, from which on it counts."""
+_SHARE, _WORKED, _HECTARES = 3, 4, 5
+"""Fields of an event: value_1 to value_3."""
 
 
 def read(lake: Lake, parcels: ParcelSet, pids: pa.Array, some: Sequence[str] | None = None) -> list[Events]:
@@ -45,7 +48,7 @@ def _events(rows: pa.Table, marker: str, pids: pa.Array) -> Events:
 
 def seen_by(events: Events, last: Ints) -> Events:
     """The events that were over by the end of a day of each parcel."""
-    there = np.asarray(events.fields[:, _END] <= last[events.parcel], bool)
+    there = np.asarray(events.fields[:, END] <= last[events.parcel], bool)
     return Events(events.marker, events.parcel[there], events.fields[there], events.kind[there], events.practice[there])
 
 

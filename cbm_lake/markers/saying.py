@@ -1,4 +1,7 @@
-"""What is said of parcels of which nothing is settled yet: passing days alone never take back what was said."""
+"""What is said of parcels of which nothing is settled yet: passing days alone never take back what was said.
+
+What was said before a due date stands until enough clear looks have come since that date.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +55,9 @@ class Saying:
     def said(self, firm: Flags) -> list[Said | None]:
         """What is said of each parcel that is not firm; None where no rule holds, and of those that are.
 
-        Between two observations only the calendar changes what is said: rules become due, and the time ends in which
-        looks are waited for. Each such day since the last observation is gone through, and what is said moves forward.
+        Between two clear looks only the calendar changes what is said: rules become due, and the time ends in which
+        looks are waited for. Each such day is gone through since the last clear look, or since the day before the first
+        due date of which looks are missing still, and what is said moves forward.
         """
         result: list[Said | None] = [None] * len(self.parcels)
         numbers = self._counted()
@@ -67,10 +71,9 @@ class Saying:
 
     def _calendar(self, firm: Flags) -> Iterator[Ints]:
         """The days on which something may be said of each parcel, in order, NEVER where none is left; the day last."""
-        wait = self.case.history.parameters.judging.wait
-        dues = np.unique(np.concatenate([self.days.due[None], self.days.rule_due]), axis=0)
-        turns = np.concatenate([dues, dues + wait + 1])
-        begin = np.minimum(self.case.history.last_seen(self.parcels, self.day), self.day)
+        dues = np.unique(np.concatenate([self.days.rule_due, self.days.due[None]]), axis=0)
+        turns = np.concatenate([dues, dues + self.case.history.parameters.judging.wait + 1])
+        begin = self._begin(dues)
         passed = (turns > begin) & (turns <= self.day)
         times = np.concatenate([np.where(passed, turns - 1, NEVER), np.where(passed, turns, NEVER)])
         times = np.concatenate([np.where(passed.any(axis=0), begin, NEVER)[None], times])
@@ -80,6 +83,18 @@ class Saying:
             if (row != NEVER).any():
                 yield row
         yield np.where(firm, NEVER, self.day)
+
+    def _begin(self, dues: Ints) -> Ints:
+        """The day of each parcel from which on what is said moves forward only."""
+        looks = self.case.history.looks_at(self.parcels)
+        looks = looks.take(looks.day <= self.day)
+        last = np.full(len(self.parcels), self.case.history.parameters.season.days(self.case.history.year)[0])
+        np.maximum.at(last, looks.owner, looks.day)
+        for due in dues:
+            since = np.bincount(looks.owner, looks.day >= due[looks.owner], minlength=len(last))
+            missing = since < looks_asked(self.scenario, self.case.history.parameters)
+            last = np.where(missing & (due <= last), due - 1, last)
+        return np.asarray(np.minimum(last, self.day), np.int64)
 
     def _counted(self) -> list[Ints]:
         """How many markers each rule counts of each parcel."""

@@ -18,7 +18,7 @@ from cbm_lake.markers.parameters import CLAIM, Parameters
 
 
 @dataclass(frozen=True)
-class Basis:
+class NightBasis:
     """What the lake held when changes were recorded; earlier versions recorded the first three only."""
 
     scenes: memory.Scenes
@@ -46,8 +46,8 @@ class Basis:
 
     @classmethod
     def now(
-        cls, lake: Lake, parcels: ParcelSet, parameters: Parameters, scenarios: Iterable[str], former: Basis | None
-    ) -> Basis:
+        cls, lake: Lake, parcels: ParcelSet, parameters: Parameters, scenarios: Iterable[str], former: NightBasis | None
+    ) -> NightBasis:
         """What it holds now."""
         names, present = list(scenarios), memory.scenes(lake, parcels)
         search = lake.remembered("marked", part_of(parcels))
@@ -82,7 +82,7 @@ class Basis:
         return self.detected is not None
 
     @classmethod
-    def read(cls, text: str) -> Basis:
+    def read(cls, text: str) -> NightBasis:
         """What `text` says."""
         facts: dict[str, Any] = json.loads(text)
         facts.pop("runs", None)

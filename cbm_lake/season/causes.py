@@ -15,7 +15,7 @@ from cbm_lake.markers.groups import PARTIAL
 from cbm_lake.markers.judging import PEERS
 from cbm_lake.markers.memory import COHERENCE, OPTICAL
 from cbm_lake.markers.rules import markers_of
-from cbm_lake.season.basis import Basis, asked_attributes
+from cbm_lake.season.basis import NightBasis, asked_attributes
 from cbm_lake.season.differences import compared
 from cbm_lake.season.redeclared import PARCELS, Asked, compared_scenarios, redeclared
 from cbm_lake.season.scenehistory import DONE, OVER, Count, Scenehistory
@@ -32,7 +32,7 @@ Row = dict[str, Any]
 class Former:
     """The night before."""
 
-    basis: Basis
+    basis: NightBasis
     day: date
 
 
@@ -43,7 +43,7 @@ class Present:
     lake: Lake
     parcels: ParcelSet
     asked: Asked
-    basis: Basis
+    basis: NightBasis
     day: date
     turns: pa.Table
     """The day that had to come for each light (pid, scenario, turned)."""
@@ -74,7 +74,7 @@ class Present:
         recorded = self.lake.query("changes.present", **self.parcels.params, kind="scene").to_pylist()
         before = {(row["card"], row["scene"]): row["after"] for row in recorded}
         nights = self.lake.query("changes.nights", **self.parcels.params)["rests_on"].to_pylist()
-        searched = [night for night in nights if Basis.read(night).search != former.basis.search]
+        searched = [night for night in nights if NightBasis.read(night).search != former.basis.search]
         by_kind = {"light": nights, "marker": searched}
         history = Scenehistory(self.lake, self.parcels, before, by_kind, cards)
         return history.happened(
@@ -99,7 +99,7 @@ class Present:
             general += [{"kind": "light", "scenario": name, "what": what} for name in compared_scenarios(self.asked)]
         return rows, general
 
-    def _rules(self, former: Basis) -> list[Row]:
+    def _rules(self, former: NightBasis) -> list[Row]:
         """What differs of parameters, scenarios, attributes, and this package."""
         now, rows = self.basis, []
         if not former.is_detailed:
@@ -131,7 +131,7 @@ class Present:
         return rows
 
 
-def _of_rules(scenario: str, former: Basis, now: Basis) -> str:
+def _of_rules(scenario: str, former: NightBasis, now: NightBasis) -> str:
     if scenario not in former.rules:
         return "scenario is judged since"
     return "scenario is judged no more" if scenario not in now.rules else "rules of the scenario changed"

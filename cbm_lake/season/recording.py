@@ -23,10 +23,10 @@ from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.lastday import last_day, tomorrow
-from cbm_lake.markers.lights import REFUSED, nightly, refusals
+from cbm_lake.markers.lights import REFUSED, nightly, refusals, scenario_names
 from cbm_lake.markers.parameters import read
 from cbm_lake.season import differences
-from cbm_lake.season.basis import Basis
+from cbm_lake.season.basis import NightBasis
 from cbm_lake.season.causes import Former, Present
 from cbm_lake.season.redeclared import Asked
 
@@ -60,7 +60,7 @@ def record(
         day: lights are judged as of its end; None is the last day on which a scene was extracted over the set, or that
             of the last night where it is later. Days that have not come by the clock do not count, unless scenes of
             many say that the clock is wrong.
-        scenarios: only these; None is all. Lights of others are recorded as gone.
+        scenarios: only these; None is all but the examples. Lights of others are recorded as gone.
         parameters: those of `markers.traffic_light`.
         run: identifier of the night run, to be found by.
 
@@ -73,15 +73,15 @@ def record(
         InvalidInputError: `day` is before that of the last night, or a scenario or parameter is unknown.
     """
     resolved = read(parameters)
-    names = None if scenarios is None else list(scenarios)
+    names = scenario_names(scenarios, resolved)
     refused: dict[bytes, str] = {}
 
     def rows() -> pa.Table | None:
         former = _last_night(lake, parcels)
         judged = _day(lake, parcels, day, former)
-        then = Former(Basis.read(former["rests_on"]), former["day"]) if former else None
-        asked = Asked(resolved, names or [*resolved.scenarios])
-        basis = Basis.now(lake, parcels, resolved, asked.scenarios, then.basis if then else None)
+        then = Former(NightBasis.read(former["rests_on"]), former["day"]) if former else None
+        asked = Asked(resolved, names)
+        basis = NightBasis.now(lake, parcels, resolved, asked.scenarios, then.basis if then else None)
         lights = nightly(lake, parcels, resolved, names, judged)
         refused.update({REFUSED: json.dumps(reasons)} if (reasons := refusals(lights)) else {})
         parts = [

@@ -2,9 +2,11 @@
 -- marker, pid, what); what happened to scenes (table done: kind, card, scene, what, extraction) that have rows over it (table over: card,
 -- scene, extraction, pid), at most $listed of them by name; of what is compared with other parcels (markers $peers, scenarios $compared)
 -- what happened over those alone; what is other for all (table general: kind, scenario, marker, what); and the day that had to come for a
--- light (table turns: pid, scenario, turned), where it came after $before and by $day. Of a parcel that is new, or declared no more, that
--- alone. Of a light without any of this, whose parcel and rules are as they were, days have passed where $day is after $before; else
--- nothing is known. Of a scene's status: the status, and why (table decided: card, scene, status, why).
+-- light (table turns: pid, scenario, turned), where it came after $before and by $day: its due date, or the end of the time in which clear
+-- looks were waited for. Scenes are no cause of a light that only waits, or has waited, for clear looks, nor of one that has come or is gone
+-- by the declaration or by what is other for all. Of a parcel that is new, or declared no more, that alone. Of a light without any of this, whose parcel and rules
+-- are as they were, days have passed where $day is after $before, or it is judged as of an earlier one; else nothing is known. Of a scene's
+-- status: the status, and why (table decided: card, scene, status, why).
 with noted as (
     select *, row_number() over () as id
     from changes
@@ -62,7 +64,7 @@ ruled as (
     join general on (general.kind is null or general.kind = noted.kind)
         and (general.scenario is null or general.scenario = noted.scenario) and (general.marker is null or general.marker = noted.marker)
     union
-    select id, 5, concat('due on ', turned), null
+    select id, if(before = 'not yet due' and (after = 'not yet due' or turned > due), 6, 5), concat('due on ', coalesce(due, turned), if(turned > due, concat(', too few clear looks by ', turned - 1), '')), null
     from noted
     join turns on turns.pid = noted.pid and turns.scenario = noted.scenario
     where noted.kind = 'light' and turned > $before::date and turned <= $day::date
@@ -70,8 +72,16 @@ ruled as (
 remaining as (
     select id, place, words, scenes
     from ruled
-    qualify not bool_or(words in ('new parcel', 'parcel declared no more')) over (partition by id)
+    join noted using (id)
+    qualify (
+        not bool_or(words in ('new parcel', 'parcel declared no more')) over (partition by id)
         or words in ('new parcel', 'parcel declared no more')
+    ) and not (
+        place in (2, 3) and kind = 'light' and (
+            bool_or(place = 6) over (partition by id)
+            or (before is null or after is null) and bool_or(place in (1, 4)) over (partition by id)
+        )
+    )
 ),
 causes as (
     select
@@ -86,6 +96,7 @@ select
         when kind = 'scene' then coalesce(decided.why, concat_ws(': ', coalesce(after, 'gone'), reason))
         when causes.words is not null then causes.words
         when kind = 'light' and $day::date > $before::date then concat('the days up to ', $day::date, ' passed')
+        when kind = 'light' and $day::date < $before::date then concat('judged as of ', $day::date, ' again, before as of ', $before::date)
         else 'not known'
     end as cause,
     if(kind = 'scene', [noted.scene], nullif(causes.scenes, [])) as scenes

@@ -501,18 +501,25 @@ RULES = st.fixed_dictionaries(
 )
 
 
-def replayed(seasons, scenario, days):
-    """The lights of parcels, a season of looks for each, as of the end of some days: colour, due and reason."""
+def replayed(seasons, scenario, days, images=()):
+    """The lights of parcels, a season of looks for each, as of the end of some days: colour, due and reason.
+
+    On the days `images` radar sees each of them, always the same.
+    """
     parameters = read({"scenarios": {"mine": scenario}})
     value = np.concatenate([[ndvi for _, ndvi in one] for one in seasons]).astype(np.float32)
     day = np.concatenate([19_783 + 20 + np.cumsum([step for step, _ in one]) for one in seasons]).astype(np.int32)
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in seasons])]).astype(np.int64)
-    pids, none = pa.array([str(number) for number in range(len(seasons))]), np.zeros(0)
-    numbers = none.astype(np.int64)
-    images = history.Images(numbers, none.astype(np.int32), numbers, none, none)
+    pids = pa.array([str(number) for number in range(len(seasons))])
+    parcel, moment = (
+        np.repeat(np.arange(len(seasons)), len(images)),
+        np.tile(np.array(sorted(images), int), len(seasons)),
+    )
+    level = np.full(len(parcel), 0.3)
+    radar = history.Images(parcel, moment.astype(np.int32), np.ones(len(parcel), int), level, np.ones(len(parcel)))
     crops = np.array(["x"] * len(seasons), object)
     looks = series.Series(offsets, day, value)
-    seen_so_far = history.History(pids, crops, pids, 2024, looks, images, parameters)
+    seen_so_far = history.History(pids, crops, pids, 2024, looks, radar, parameters)
 
     class Unclaimed(Claims):
         def __len__(self):
@@ -529,12 +536,20 @@ SPARSE = st.lists(st.tuples(st.integers(5, 70), st.sampled_from([0.12, 0.3, 0.55
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(SPARSE, min_size=2, max_size=4), st.lists(RULES, min_size=1, max_size=4), st.integers(0, 2))
-def test_while_nothing_new_is_seen_colours_only_move_forward_by_rules_with_dates_of_their_own(seasons, rules, looks):
+@given(
+    st.lists(SPARSE, min_size=2, max_size=4),
+    st.lists(RULES, min_size=1, max_size=4),
+    st.integers(0, 2),
+    st.sets(st.integers(19_850, 20_010), max_size=6),
+)
+def test_while_nothing_new_is_seen_colours_only_move_forward_by_rules_with_dates_of_their_own(
+    seasons, rules, looks, images
+):
+    """Images of radar that say nothing of mowing are nothing new."""
     listed = [{**{key: each[key] for key in each if key != "condition"}, **each["condition"]} for each in rules]
     before, red = {}, set()
     for last, now, taken in replayed(
-        seasons, {"due": "08-31", "looks": looks, "rules": listed}, range(19_850, 20_010, 3)
+        seasons, {"due": "08-31", "looks": looks, "rules": listed}, range(19_850, 20_010, 3), images
     ):
         seen_since = {str(taken.owner[at]) for at in np.flatnonzero((taken.day > last - 3) & (taken.day <= last))}
         for pid, (colour, _, _) in before.items():
@@ -565,6 +580,37 @@ def test_cannot_be_seen_by_a_rule_that_is_due_earlier_stays_when_the_scenario_is
         said[7:]
         == [("cannot be seen", date(2024, 8, 31), "seen clearly 0 of 1 times since it was due on 2024-08-31")] * 2
     )
+
+
+@pytest.mark.parametrize(
+    ("looks", "images"),
+    [
+        pytest.param([], ["09-02"], id="an image of radar while looks are waited for"),
+        pytest.param(["09-02"], [], id="one look of two that are waited for"),
+        pytest.param([], ["09-02", "09-25"], id="images before and after the end of waiting"),
+    ],
+)
+def test_cannot_be_seen_stays_while_too_little_is_seen_once_the_scenario_is_due(looks, images):
+    rules = [
+        {"colour": "cannot be seen", "due": "06-20", "unseen": True, "reason": "not seen often enough"},
+        {"colour": "green", "reason": "grew"},
+    ]
+    season = [day_of("04-01"), day_of("04-06"), *map(day_of, looks)]
+    steps = [(int(step), 0.12) for step in np.diff([19_783 + 20, *season])]
+    asked, days = {"due": "08-31", "looks": 2, "rules": rules}, range(day_of("07-11"), day_of("10-10"), 3)
+    said = [rows["0"][0] for _, rows, _ in replayed([steps], asked, days, [day_of(text) for text in images])]
+    assert set(said) == {"cannot be seen"}
+
+
+def test_what_needs_no_waiting_stays_yellow_whether_or_not_radar_has_seen_the_parcel_since():
+    rules = [{"colour": "yellow", "early": True, "marker": "vegetated", "at_least": 1, "reason": "perhaps"}]
+    days = range(day_of("08-01"), day_of("10-30"), 5)
+    for images in ([], ["08-25"], ["09-05"], ["09-05", "09-29"]):
+        moments = [day_of(text) for text in images]
+        said = [
+            rows["0"][0] for _, rows, _ in replayed([[(9, 0.8)] * 15], {"due": "08-31", "rules": rules}, days, moments)
+        ]
+        assert set(said) == {"yellow"}
 
 
 def test_due_is_the_date_of_the_rule_that_decides_or_is_next():

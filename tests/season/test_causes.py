@@ -10,7 +10,7 @@ import pytest
 
 from cbm_lake import markers, season
 from cbm_lake.lake import Lake
-from cbm_lake.season.basis import Basis
+from cbm_lake.season.basis import NightBasis
 
 HOW = {"peers": {"least": 3}, "clear": {"dates": 3}}
 AREA = nights.AREA
@@ -199,6 +199,15 @@ def test_rules_that_changed_and_scenarios_that_come_and_go_are_the_cause_of_thei
     }
 
 
+def test_an_example_is_judged_since_the_night_on_which_it_was_asked_for_by_name(begun):
+    how = parameters(**OWN, more={**CLAIMED, "example": True})
+    night(begun, how=how)
+    rows = night(begun, how=how, scenarios=["grass", "more"])
+    assert causes([row for row in rows if row["scenario"] == "more"]) == {"scenario is judged since"}
+    rows = night(begun, how=how)
+    assert causes([row for row in rows if row["scenario"] == "more"]) == {"scenario is judged no more"}
+
+
 def test_the_due_date_is_a_cause_only_where_it_came_since_the_last_night_and_decided(begun):
     due = date(2024, 9, 15)
     until = due + timedelta(days=20)
@@ -210,8 +219,36 @@ def test_the_due_date_is_a_cause_only_where_it_came_since_the_last_night_and_dec
     rows = night(begun, until)
     assert causes(rows, kind="light") == set()
     rows = night(begun, until + timedelta(days=7))
-    assert causes(rows, kind="light") == {f"due on {until + timedelta(days=1)}"}
+    assert causes(rows, kind="light") == {f"due on {due}, too few clear looks by {until}"}
     assert {row["after"] for row in rows if row["kind"] == "light"} == {"cannot be seen"}
+
+
+def clouded(lake, number, version="v1_a"):
+    """A scene that sees clouds alone."""
+    name, moment = f"CLOUDS{number}", nights.obstime(number)
+    lake.add_scenes(factories.scenes(factories.scene(name, moment, acquisition=name, baseline="05.10")))
+    rows = [factories.signature(pid, name, moment, scl={9: 25}) for pid in nights.PIDS]
+    factories.write(lake, factories.signatures(*rows), factories.parcel_set(version=version), name, finished=moment)
+
+
+def test_clouds_are_no_cause_of_a_light_that_waits_for_clear_looks_or_has_waited_in_vain(begun):
+    clouded(begun, 40)
+    assert causes(night(begun), kind="light") == {"due on 2024-09-15"}
+    clouded(begun, 44)
+    assert causes(night(begun), kind="light") == {"due on 2024-09-15, too few clear looks by 2024-10-05"}
+
+
+def test_a_new_scene_is_no_cause_of_lights_that_come_or_go_by_crops_and_scenarios(begun):
+    declare(begun, "v1_b", crops=[("winter wheat", "2"), *nights.CROPS[1:4], ("grassland", "1"), *nights.CROPS[5:]])
+    nights.extract(begun, 16, version="v1_b")
+    rows = night(begun, how=parameters(**OWN, more=CLAIMED), scenarios=["grass", "more"])
+    of = {(row["pid"], row["scenario"], row["cause"]) for row in rows if row["kind"] == "light"}
+    assert {cause for pid, scenario, cause in of if (pid, scenario) in {("p0", "grass"), ("p4", "grass")}} == {
+        "crop code is 2, was 1; crop is winter wheat, was grassland",
+        "crop code is 1, was 2; crop is grassland, was winter wheat",
+    }
+    assert {cause for _, scenario, cause in of if scenario == "more"} == {"scenario is judged since"}
+    assert {cause for _, scenario, cause in of if scenario == "seen"} == {"scenario is judged no more"}
 
 
 def test_an_early_green_before_it_is_due_has_the_scene_alone_as_cause(begun):
@@ -261,7 +298,9 @@ def test_other_parameters_are_a_cause_and_what_nobody_remembers_is_not_known(beg
 
 def test_a_basis_of_an_earlier_version_can_still_be_compared(begun):
     text = '{"how": "x", "parcels": "v1_a", "scenes": {"s2": {"A": "1"}}}'
-    basis = Basis.read(text)
+    basis = NightBasis.read(text)
     assert (basis.searched_scenes, basis.is_detailed) == ({"s2": {"A": "1"}}, False)
-    full = Basis.now(begun, begun.parcel_set("ms", 2024), markers.parameters.read(parameters(**OWN)), ["grass"], None)
-    assert Basis.read(full.noted(begun)) == full
+    full = NightBasis.now(
+        begun, begun.parcel_set("ms", 2024), markers.parameters.read(parameters(**OWN)), ["grass"], None
+    )
+    assert NightBasis.read(full.noted(begun)) == full

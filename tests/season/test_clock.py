@@ -92,6 +92,13 @@ def test_a_night_that_was_judged_as_of_a_day_that_has_not_come_is_undone(lake, c
     assert len(present) == len(lights)
 
 
+def test_lights_that_are_judged_as_of_an_earlier_day_again_say_so(lake):
+    night(lake, day=date(2099, 1, 1))
+    rows = night(lake).to_pylist()
+    undone = {row["cause"] for row in rows if row["kind"] == "light"}
+    assert undone == {f"judged as of {day_of(5)} again, before as of 2099-01-01"}
+
+
 @pytest.mark.parametrize("when", [datetime(2001, 1, 1, tzinfo=UTC), datetime(2024, 3, 3, tzinfo=UTC)])
 def test_a_clock_that_many_scenes_contradict_is_wrong_and_the_scenes_count(lake, at, caplog, when):
     nights.extract(lake, 6)

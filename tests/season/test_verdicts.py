@@ -7,10 +7,12 @@ import nights
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_partial import put
 
 from cbm_lake import markers
-from cbm_lake.lake import Lake
-from cbm_lake.markers import history, judging, lights, memory, parameters, verdicts
+from cbm_lake.lake import Lake, schemas
+from cbm_lake.markers import history, judging, lights, memory, parameters, remembered
+from cbm_lake.markers.finding import part_of
 
 HOW = {
     "peers": {"least": 3, "until": "07-01"},
@@ -68,7 +70,7 @@ def check(lake, day, how=HOW):
     """What is remembered makes no difference."""
     now = nightly(lake, day, how)
     assert now.num_rows
-    assert now.equals(markers.traffic_light(**nights.AREA, parameters=how, day=day, lake=lake))
+    assert now.drop_columns("turned").equals(markers.traffic_light(**nights.AREA, parameters=how, day=day, lake=lake))
 
 
 def happen(lake, season):
@@ -139,7 +141,7 @@ def test_other_parameters_are_judged_anew(judged, weighed):
 
 
 def files(lake):
-    names = lake._memories(memory.folder(lake.parcel_set("ms", 2024)), verdicts._part(lake.parcel_set("ms", 2024)))
+    names = lake._memories(memory.folder(lake.parcel_set("ms", 2024)), remembered._part(lake.parcel_set("ms", 2024)))
     return [Path(lake.url) / name for name in names]
 
 
@@ -160,14 +162,35 @@ def test_a_day_before_the_last_one_is_judged_as_of_it(judged):
     check(judged, JUNE)
 
 
+def record(seen, parcels):
+    return remembered.Record.of(judging.Case(seen, []), parcels)
+
+
+def test_parts_that_were_searched_since_are_weighed_where_they_are_and_change_what_was_settled(judged, weighed):
+    def colours():
+        rows = nightly(judged, JUNE).to_pylist()
+        return {(row["pid"], row["scenario"]): row["colour"] for row in rows if row["scenario"].startswith("permanent")}
+
+    before = colours()
+    pid = next(pid for (pid, _), colour in before.items() if colour == "not yet due")
+    put(judged, (date(2024, 5, 1), date(2024, 5, 21)), pid=pid, worked="ploughed", marker="ploughing")
+    now = colours()
+    assert set(weighed) == {1}
+    assert {key for key in now if now[key] != before[key]} == {(pid, "permanent grassland is not ploughed")}
+    check(judged, JUNE)
+    judged.put("divided", schemas.PARTS.empty_table(), part_of(judged.parcel_set("ms", 2024)))
+    assert colours() == before
+    check(judged, JUNE)
+
+
 def test_fingerprints_are_others_from_the_ten_days_on_in_which_something_is(judged):
     parcels, resolved = judged.parcel_set("ms", 2024), parameters.read(HOW)
     before = history.read(judged, parcels, resolved)
     nights.extract(judged, 25)
     after = history.read(judged, parcels, resolved)
-    first = verdicts.Record.of(after, parcels).changed(verdicts.Record.of(before, parcels))
+    first = record(after, parcels).changed(record(before, parcels))
     seen = after.looks.count > before.looks.count  # elsewhere are clouds
     day = (nights.obstime(25).date() - date(1970, 1, 1)).days
     assert seen.any()
     assert ((day - 10 < first[seen]) & (first[seen] <= day)).all()
-    assert (first[~seen] == verdicts.NEVER).all()
+    assert (first[~seen] == remembered.NEVER).all()

@@ -3,7 +3,7 @@
 A verdict that is settled on a day rests on what was seen of the parcel up to it. So it stays as long as that stays, and
 days that settled nothing need not be looked at again. Whether it stays is decided by what was read, whatever the reason
 may be that it is another: beside the verdicts there is a fingerprint of the observations of each parcel in every ten
-days. What is compared with all parcels of a crop, or rests on parts of parcels, is judged anew each time.
+days, and of the work on its parts. What is compared with all parcels of a crop is judged anew each time.
 
 The file can be lost: then everything is weighed. It is used only by those who record lights night by night.
 """
@@ -24,17 +24,20 @@ import pyarrow as pa
 
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import memory
+from cbm_lake.markers import memory, partial
 from cbm_lake.markers.claims import NEVER
+from cbm_lake.markers.events import Events
 from cbm_lake.markers.finding import part_of
-from cbm_lake.markers.groups import PARTIAL
-from cbm_lake.markers.history import History, Images
-from cbm_lake.markers.judging import PEERS, Remembered, Verdicts
+from cbm_lake.markers.history import Images
+from cbm_lake.markers.judging import PEERS, Case, Remembered, Verdicts
 from cbm_lake.markers.parameters import Parameters, Scenario
 from cbm_lake.markers.rules import Flags, Ints, Windows, markers_of
 from cbm_lake.markers.series import Series
 
 Prints = npt.NDArray[np.uint64]
+_Columns = Sequence[npt.NDArray[np.int32] | npt.NDArray[np.int64] | npt.NDArray[np.float32] | npt.NDArray[np.float64]]
+_Rows = tuple[str, Ints, _Columns]
+"""The name of what was seen, and of each row its parcel, and columns, the first of which is the day."""
 _FORMAT: Final = 1
 """Number of the layout of the files."""
 _STEP: Final = 10
@@ -79,10 +82,11 @@ class Record:
     """By name."""
 
     @classmethod
-    def of(cls, history: History, parcels: ParcelSet) -> Record:
+    def of(cls, case: Case, parcels: ParcelSet) -> Record:
         """A record without verdicts yet."""
+        history = case.history
         begin = history.parameters.season.days(history.year)[0]
-        return cls(_how(parcels, history.parameters), begin, fingerprints(history), dict(history.begins))
+        return cls(_how(parcels, history.parameters), begin, fingerprints(case), dict(history.begins))
 
     def note(self, name: str, parcels: Ints, days: Windows, last: int, verdicts: Verdicts) -> None:
         """Add the verdicts of a scenario about some parcels."""
@@ -113,7 +117,7 @@ class Docket:
     def earlier(self, name: str, scenario: Scenario, parcels: Ints, days: Windows) -> Remembered | None:
         """What is settled already about some parcels of a scenario; None where nothing is."""
         then = self.former.scenarios.get(name) if self.former else None
-        if then is None or markers_of(scenario) & {*PEERS, *PARTIAL}:
+        if then is None or markers_of(scenario) & set(PEERS):
             return None
         since = np.minimum(self._changed[parcels], then.last + 1)
         same = then.asked[parcels] & (then.windows[parcels] == _of_windows(days))
@@ -124,9 +128,9 @@ class Docket:
         return np.zeros(0, np.int64) if self.former is None else self.now.changed(self.former)
 
 
-def docket(lake: Lake, parcels: ParcelSet, history: History) -> Docket:
+def docket(lake: Lake, parcels: ParcelSet, case: Case) -> Docket:
     """The verdicts that are remembered, to be completed by those of now."""
-    now = Record.of(history, parcels)
+    now = Record.of(case, parcels)
     former = _load(lake, parcels, now.how)
     return Docket(now, former if former and former.prints.shape == now.prints.shape else None)
 
@@ -138,27 +142,40 @@ def save(lake: Lake, parcels: ParcelSet, record: Record) -> None:
     lake.forget_memories(memory.folder(parcels), part, number)
 
 
-def fingerprints(history: History) -> Prints:
+def fingerprints(case: Case) -> Prints:
     """What was seen of each parcel in every ten days as one number, (parcels, steps), which is another if that is.
 
-    Images before the season count to the first step: they are compared with all later ones.
+    Images before the season count to the first step: they are compared with all later ones. Work on a part of a parcel
+    counts to the step from which on verdicts may rest on it.
     """
+    history = case.history
     begin, end = history.parameters.season.days(history.year)
     prints = np.zeros((len(history.pids), (end - begin) // _STEP + 1), np.uint64)
     usual: dict[str, Series | Images] = {"": history.looks, " images": history.images}
-    for name, part in {**usual, **history.others, **history.radar}.items():
+    rows = [_rows(name, part) for name, part in {**usual, **history.others, **history.radar}.items()]
+    for name, owner, columns in (*rows, *map(_rows_of_work, case.parts)):
         seed = np.uint64(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]))
-        owner = part.owner if isinstance(part, Series) else part.parcel
-        columns: list[npt.NDArray[np.generic]] = [part.day, part.value]
-        columns += [] if isinstance(part, Series) else [part.orbit, part.weight]
-        step = ((part.day - begin) // _STEP).clip(0, prints.shape[1] - 1)
+        step = ((columns[0] - begin) // _STEP).clip(0, prints.shape[1] - 1).astype(np.int64)
         for first in range(0, len(owner), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
             np.add.at(prints, (owner[some], step[some]), _hashed(seed, [column[some] for column in columns]))
     return prints
 
 
-def _hashed(seed: np.uint64, columns: Sequence[npt.NDArray[np.generic]]) -> Prints:
+def _rows(name: str, part: Series | Images) -> _Rows:
+    """The rows of a series or of images."""
+    if isinstance(part, Series):
+        return name, part.owner, [part.day, part.value]
+    return name, part.parcel, [part.day, part.value, part.orbit, part.weight]
+
+
+def _rows_of_work(events: Events) -> _Rows:
+    """The rows of work on parts of parcels."""
+    day = events.fields[:, partial.END]
+    return f" {events.marker}", events.parcel, [day, *map(np.ascontiguousarray, events.fields.T)]
+
+
+def _hashed(seed: np.uint64, columns: _Columns) -> Prints:
     """A number for each row of the columns, by their bits."""
     result = np.full(len(columns[0]), seed, np.uint64)
     for column in columns:
