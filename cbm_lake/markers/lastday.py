@@ -1,8 +1,8 @@
 """The day as of which lights are judged, where none is asked for: by the scenes that count, not by a wrong date of one.
 
-A scene of a day that has not come yet has a wrong date, or the clock of the machine is slow. Such scenes are left aside,
-by name. It is the clock that is wrong where they are of three days and more and the catalogue has products, or entries,
-that were made after today too: those times are of other clocks than the dates of scenes, or of this one when it was right.
+A scene of a day that has not come yet has a wrong date, or the clock of the machine is slow. Such scenes are left
+aside, by name. It is the clock that is wrong where they are of three days and more and products or entries of the
+catalogue were made after today, too: those times are other clocks', or this one's when it was right.
 """
 
 from __future__ import annotations
