@@ -11,7 +11,7 @@ from cbm_lake import guard, season
 from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.parcels import load as load_parcels
-from cbm_lake.season.steps import Steps
+from cbm_lake.season.nightly import Steps
 
 FILE = """
 season: {{start: 2024-03-01, end: 2024-10-31}}
