@@ -1,7 +1,9 @@
 """Importing the package changes nothing; the workspace is made when something is written into it."""
 
 import ast
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -207,3 +209,11 @@ def test_modules_go_by_the_names_that_they_had_in_version_0_1():
     assert backgrounds is basemaps
     assert callable(basemaps.write)
     assert callable(chips.covering)
+
+
+@pytest.mark.parametrize("name", ["cbm_lake.foi", "cbm_lake.qa", "cbm_lake.season"])
+def test_no_module_hides_a_public_name_that_is_imported_when_it_is_first_used(name):
+    package = importlib.import_module(name)
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    hidden = {public for public, module in package._LATER.items() if public in modules and public != module}
+    assert not hidden

@@ -79,6 +79,15 @@ def of(job: Job, classes: PixelArray | None) -> ClearPart | None:
     return ClearPart(layers, np.flatnonzero(is_masked)) if is_masked.any() else None
 
 
+def joined(whole: pa.Table, part: pa.Table, mask: str) -> pa.Table:
+    """Rows of all pixels, and behind them those of the clear ones, with the column that tells them apart."""
+    both = [
+        rows.append_column("mask", pa.repeat(pa.scalar(text, pa.string()), rows.num_rows))
+        for rows, text in ((whole, None), (part, mask))
+    ]
+    return pa.concat_tables(both, promote_options="permissive")
+
+
 def worth_writing(
     job: Job,
     part: ClearPart,

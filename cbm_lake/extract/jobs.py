@@ -4,18 +4,61 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NotRequired, TypedDict
 
 from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.extract.masks import Mask
-from cbm_lake.lake.records import StoredBlock
+from cbm_lake.lake.records import SceneAsset, SceneLink, StoredBlock
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Raster
 
 Progress = Callable[[int, int], None]
 """Called with the number finished and the total."""
+
+
+class CataloguedScene(TypedDict):
+    """A row of the query scenes.between."""
+
+    id: str
+    obstime: datetime
+    reference: str
+    boa_offset: int
+    revision: str
+    footprint: bytes
+    """WKB, EPSG:4326."""
+    assets: dict[str, SceneAsset | None]
+    source: str
+    links: list[SceneLink] | None
+
+
+class LatestExtraction(TypedDict):
+    """A row of the query extractions.done: the latest attempt at a scene, and what counts of it."""
+
+    scene: str
+    attempt: int
+    extraction: int | None
+    """None where no attempt has succeeded."""
+    current: bool
+    signatures: int
+    bands: NotRequired[list[str]]
+    statistics: NotRequired[list[str] | None]
+    """Beside those that every signature has."""
+    indices: NotRequired[list[str] | None]
+    """Computed pixel by pixel."""
+    rule: NotRequired[str]
+    boa_offset: NotRequired[int | None]
+    cube: NotRequired[bool]
+    versions: NotRequired[list[str]]
+    """Of the parcel set, for which it and what it builds upon were made."""
+    started: NotRequired[datetime]
+    pixels: NotRequired[str | None]
+    mask: NotRequired[str | None]
+    """Of its signatures of clear pixels; "" where there were to be none, None before there were any."""
+    mask_stamp: NotRequired[str | None]
+    """Of the file of its mask; None without one, and where it was not recorded."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +173,14 @@ class Job:
     @property
     def pixels(self) -> str | None:
         """Digest of the stamps of its rasters: another one where a file has other content than before."""
-        stamps = {name: raster.stamp for name, raster in self.rasters.items()}
-        if self.mask_stamp is not None:
-            stamps |= {"mask": self.mask_stamp}
-        return hashlib.sha256(json.dumps(stamps, sort_keys=True).encode()).hexdigest()[:16] if stamps else None
+        return digest({name: raster.stamp for name, raster in self.rasters.items()}, self.mask_stamp)
+
+
+def digest(stamps: Mapping[str, str], mask_stamp: str | None) -> str | None:
+    """Digest of the stamps of a scene's rasters, and of its mask's further raster; None where there are none."""
+    of_mask = {} if mask_stamp is None else {"mask": mask_stamp}
+    text = json.dumps({**stamps, **of_mask}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if stamps or of_mask else None
 
 
 @dataclass(frozen=True)

@@ -8,71 +8,38 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from typing import NotRequired, TypeAlias, TypedDict
+from typing import TypeAlias
 
 from cbm_lake import cards
 from cbm_lake.cards import indices as pixel_indices
+from cbm_lake.cards.maskrule import MaskRule
 from cbm_lake.cards.pixelrule import METHODS, checked_buffer
 from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, NoSceneError
 from cbm_lake.extract import jobparcels, shifting
 from cbm_lake.extract.causes import cause
-from cbm_lake.extract.jobs import Base, Job, Outcome, Plan, Progress, Scene
+from cbm_lake.extract.jobs import (
+    Base,
+    CataloguedScene,
+    Job,
+    LatestExtraction,
+    Outcome,
+    Plan,
+    Progress,
+    Scene,
+)
 from cbm_lake.extract.masks import Catalogued, Mask
-from cbm_lake.extract.remasking import replaced
+from cbm_lake.extract.replacing import Content, remasked, rewritten
 from cbm_lake.extract.reserving import reserve
 from cbm_lake.extract.scene import record
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo import areas
 from cbm_lake.lake import Lake, lake_or_default
-from cbm_lake.lake.records import SceneAsset, SceneLink
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.rasters import Raster, encoding
 from cbm_lake.storage import stores
 
 log = logging.getLogger(__name__)
-
-
-class CataloguedScene(TypedDict):
-    """A row of the query scenes.between."""
-
-    id: str
-    obstime: datetime
-    reference: str
-    boa_offset: int
-    revision: str
-    footprint: bytes
-    """WKB, EPSG:4326."""
-    assets: dict[str, SceneAsset | None]
-    source: str
-    links: list[SceneLink] | None
-
-
-class LatestExtraction(TypedDict):
-    """A row of the query extractions.done: the latest attempt at a scene, and what counts of it."""
-
-    scene: str
-    attempt: int
-    extraction: int | None
-    """None where no attempt has succeeded."""
-    current: bool
-    signatures: int
-    bands: NotRequired[list[str]]
-    statistics: NotRequired[list[str] | None]
-    """Beside those that every signature has."""
-    indices: NotRequired[list[str] | None]
-    """Computed pixel by pixel."""
-    rule: NotRequired[str]
-    boa_offset: NotRequired[int | None]
-    cube: NotRequired[bool]
-    versions: NotRequired[list[str]]
-    """Of the parcel set, for which it and what it builds upon were made."""
-    started: NotRequired[datetime]
-    pixels: NotRequired[str | None]
-    mask: NotRequired[str | None]
-    """Of its signatures of clear pixels; "" where there were to be none, None before there were any."""
-    mask_stamp: NotRequired[str | None]
-    """Of the file of its mask; None without one, and where it was not recorded."""
 
 
 Draft: TypeAlias = tuple[Job, CataloguedScene]
@@ -209,7 +176,7 @@ def _drafts(
         causes.setdefault(outcome.scene, set()).add(cause(outcome))
     changes = _Changes(lake, parcels)
     shifts = shifting.measured(lake, kind, parcels) if asked.shifted else {}
-    remasked = _remasked(rows, entries, asked.mask)
+    stale = _remasked(rows, entries, asked.mask) | _rewritten(kind, rows, entries)
     drafts = []
     for row in rows:
         entry = entries.get(
@@ -225,7 +192,7 @@ def _drafts(
         job = replace(job, statistics=statistics, inner_buffer=asked.inner_buffer, indices=indices, mask=asked.mask)
         job = replace(job, moved=shifts.get(scene.id, job.moved))
         same = not asked.again and entry["current"] and entry["boa_offset"] in (None, scene.boa_offset)
-        if same and extraction is not None and _is_covered(job, entry) and row["id"] not in remasked:
+        if same and extraction is not None and _is_covered(job, entry) and row["id"] not in stale:
             if not changes.since(entry["versions"]) and (entry["cube"] or not asked.cube):
                 continue
             if changes.few_since(entry["versions"]) and (entry["cube"] or not asked.cube):
@@ -259,7 +226,32 @@ def _remasked(
 ) -> frozenset[str]:
     """The scenes whose mask is another file than the one that they were extracted with."""
     stamps = {name: entry["mask_stamp"] for name, entry in entries.items() if entry.get("mask_stamp")}
-    return replaced([_catalogued(row) for row in rows if row["id"] in stamps], stamps, mask)
+    return remasked([_catalogued(row) for row in rows if row["id"] in stamps], stamps, mask)
+
+
+def _rewritten(
+    kind: cards.Card, rows: Iterable[CataloguedScene], entries: Mapping[str, LatestExtraction]
+) -> frozenset[str]:
+    """The scenes whose rasters are other files than those that they were extracted from."""
+    files, extracted = {}, {}
+    for row in rows:
+        entry = entries.get(row["id"])
+        if entry and entry["current"] and entry["pixels"] and _is_stamped(entry):
+            extracted[row["id"]] = Content(entry["pixels"], entry["mask_stamp"])
+            files[row["id"]] = _used(kind, entry["bands"], _hrefs(row))
+    return rewritten(files, extracted)
+
+
+def _is_stamped(entry: LatestExtraction) -> bool:
+    """Whether the content of all files of an extraction was recorded: not that of a mask before masks had stamps."""
+    mask = entry["mask"]
+    return not mask or MaskRule.parse(mask).other is None or entry["mask_stamp"] is not None
+
+
+def _used(kind: cards.Card, bands: Iterable[str], hrefs: Mapping[str, str]) -> dict[str, str]:
+    """The hrefs of the rasters that an extraction of bands reads."""
+    names = [*bands, *([kind.class_band] if kind.class_band else [])]
+    return {name: hrefs[name] for name in names if name in hrefs}
 
 
 class _Changes:
@@ -315,9 +307,9 @@ def _inspect(
             if not assets:  # a scene of another database's table, of which only statistics were migrated
                 reason = f"scene {job.scene.id} has no rasters; catalogue it with card2db to extract it"
             return Outcome(job.scene.id, 0, reason)
-        names = [name for name in (*job.bands, kind.class_band) if name in assets]
         try:
-            rasters = {name: Raster.current(assets[name], remembered.get(assets[name])) for name in names}
+            used = _used(kind, job.bands, assets)
+            rasters = {name: Raster.current(href, remembered.get(href)) for name, href in used.items()}
             job = replace(job, mask=job.mask and job.mask.with_raster(_catalogued(draft[1])))
             return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})
         except LakeError as error:

@@ -134,7 +134,6 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
     clear_columns: Columns = {}
     discarded = 0
     indices = PixelIndices(job)
-    part: ClearPart | None = None
     rasters = _read(job)
     if len(job.rasters) > len(job.bands):
         name, pixels = next(rasters)
@@ -157,24 +156,10 @@ def _signatures(job: Job) -> tuple[pa.Table, int]:
         return _with_keys(rows, job), discarded
     clear_columns |= indices.columns(part)
     table = _rows(job, clear_columns, pids.take(part.parcels), part.parcels)
-    table = table.filter(
-        clear.worth_writing(
-            job,
-            part,
-            columns,
-            clear_columns,
-            np.asarray(table["share"]),
-            _finest(job, clear_columns, part.parcels)[0],
-        )
-    )
+    share, fullest = np.asarray(table["share"]), _finest(job, clear_columns, part.parcels)[0]
+    table = table.filter(clear.worth_writing(job, part, columns, clear_columns, share, fullest))
     masked = table.take(pc.sort_indices(table["pid"]))
-    both = pa.concat_tables([_masked(rows, None), _masked(masked, str(job.mask))], promote_options="permissive")
-    return _with_keys(both, job), discarded
-
-
-def _masked(table: pa.Table, mask: str | None) -> pa.Table:
-    """The rows with what was left out of them."""
-    return table.append_column("mask", pa.repeat(pa.scalar(mask, pa.string()), table.num_rows))
+    return _with_keys(clear.joined(rows, masked, str(job.mask)), job), discarded
 
 
 def _rows(job: Job, columns: Columns, pids: pa.ChunkedArray, parcels: Numbers | None = None) -> pa.Table:

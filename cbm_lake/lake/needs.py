@@ -23,7 +23,8 @@ _READ: Final = re.compile(r"\b(?:from|join)\s+(\w+)|(\w+)\(")
 """What a definition of this package reads: tables behind these words, and macros, which are called."""
 _COMMENT: Final = re.compile(r"--.*")
 _LISTING: Final = re.compile(
-    r"\b(?:show|describe|pragma|information_schema|query|query_table|(?:duckdb|pg|pragma|sqlite)_\w+)\b|(?:^|\()\s*desc\b"
+    r"\b(?:show|describe|pragma|information_schema|query|query_table|(?:duckdb|pg|pragma|sqlite)_\w+)\b|(?:^|\(|\*/)\s*desc\b",
+    re.MULTILINE,
 )
 """What lists views or names them by an expression."""
 

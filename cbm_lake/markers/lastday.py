@@ -1,7 +1,8 @@
 """The day as of which lights are judged, where none is asked for: by the scenes that count, not by a wrong date of one.
 
-A scene of a day that has not come yet has a wrong date, or the clock of the machine is slow. One or two such scenes are
-left aside, by name; where scenes of three days and more say the same, it is the clock that is wrong.
+A scene of a day that has not come yet has a wrong date, or the clock of the machine is slow. Such scenes are left
+aside, by name. It is the clock that is wrong where they are of three days and more and products or entries of the
+catalogue were made after today, too: those times are other clocks', or this one's when it was right.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def tomorrow() -> datetime:
 
 
 def is_clock_slow(lake: Lake, *, warn: bool = True) -> bool:
-    """Whether the catalogue has scenes of so many days after today that the clock is wrong rather than they."""
+    """Whether the catalogue has scenes of so many days after today, and was made so late, that the clock is wrong."""
     days: list[date] = lake.query("scenes.later", until=tomorrow())["day"].to_pylist()
     if len(days) < _AGREE or not warn:
         return len(days) >= _AGREE
@@ -63,7 +64,7 @@ def left_aside(later: Iterable[Later]) -> str:
 def last_day(lake: Lake, parcels: ParcelSet) -> date | None:
     """The last day on which a scene was taken of which signatures over a parcel set count: lights are judged by it.
 
-    Scenes after today do not decide it, with a warning; where there are many, the clock is wrong, and they do.
+    Scenes after today do not decide it, with a warning; where the clock is wrong, they do.
     """
     last, until = _last(lake, parcels, None), tomorrow()
     if last is None or last < until.date():

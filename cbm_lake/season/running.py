@@ -13,9 +13,9 @@ from typing import Protocol
 from cbm_lake.errors import INTERRUPTED, InvalidInputError, LakeError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.season.journal import Entry, Journal, Outcome, Stopwatch
+from cbm_lake.season.nightly import Steps
 from cbm_lake.season.reading import read
 from cbm_lake.season.step import Progress, Step
-from cbm_lake.season.steps import Steps
 
 log = logging.getLogger(__name__)
 

@@ -153,10 +153,18 @@ def _try(connection: duckdb.DuckDBPyConnection, one: Export) -> None:
     with queries.translated():
         kinds = [part.type for part in cursor.extract_statements(statement)]
     if kinds == [duckdb.StatementType.SELECT]:
-        whole = statement.rstrip().rstrip(";")
-        statement = f"select * from (\n{whole}\n) limit 0"  # noqa: S608 - whole is one SELECT
+        statement = f"select * from (\n{_without_end(statement)}\n) limit 0"  # noqa: S608 - it is one SELECT
     rows = relation(cursor, statement, params)
     export.check(rows, Path(one.path))
+
+
+def _without_end(statement: str) -> str:
+    """One statement without the semicolons behind it, whatever comments follow."""
+    text = bytearray(statement.encode())  # as offsets of tokens are of bytes
+    for offset, _ in duckdb.tokenize(statement):
+        if text[offset] == ord(";"):
+            text[offset] = ord(" ")
+    return text.decode()
 
 
 def _scratch(stack: ExitStack, extracted: Mapping[str, Extraction]) -> duckdb.DuckDBPyConnection:

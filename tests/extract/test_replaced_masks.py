@@ -1,4 +1,4 @@
-"""A mask whose file is replaced makes what was extracted with it stale, and advice of `check` names the same rule."""
+"""A band or mask whose file is replaced makes what was extracted from it stale; advice of `check` names the rule."""
 
 import re
 import shlex
@@ -7,7 +7,7 @@ from pathlib import Path
 import deltalake
 import numpy as np
 import pytest
-from test_clear import BANDS, SEASON, catalogue, generated, read, rows, scene_id, season, with_probability, write
+from test_clear import BANDS, SEASON, asset, catalogue, generated, read, rows, scene_id, season, with_probability, write
 from typer.testing import CliRunner
 
 from cbm_lake import card2db, extract, parcels
@@ -53,6 +53,34 @@ def test_a_mask_that_is_replaced_makes_its_scene_stale(tmp_path, season, folder,
     assert means(lake, season) == means(fresh, season) != before
     assert extract.s2(**options, lake=lake).scenes == 0
     assert extract.s2(**{**options, "mask": None}, lake=lake).scenes == 1
+
+
+@pytest.mark.parametrize("band", ["B08", "SCL"])
+def test_a_band_that_is_replaced_makes_its_scene_stale(tmp_path, season, band, caplog):
+    lake, fresh = catalogue(tmp_path, season), catalogue(tmp_path / "fresh", season)
+    options = {**SEASON, "bands": BANDS, "workers": 0}
+    assert extract.s2(**options, lake=lake).scenes == 2
+    assert extract.s2(**options, lake=lake).scenes == 0
+    values, transform, epsg = read(asset(season, band))
+    write(asset(season, band), np.where(values == 4, 9, values) if band == "SCL" else values // 2, transform, epsg)
+    assert extract.s2(**options, lake=lake).scenes == 1
+    assert f"files of these scenes were replaced, so they are extracted again: {scene_id(season)}" in caplog.text
+    extract.s2(**options, lake=fresh)
+    columns = "* exclude (extraction)"
+    order = "order by scene, pid, mask"
+    both = [one.sql(f"select {columns} from s2_rows {order}").to_pylist() for one in (lake, fresh)]  # noqa: S608
+    assert both[0] == both[1]
+    assert extract.s2(**options, lake=lake).scenes == 0
+
+
+def test_a_scene_whose_files_have_gone_or_of_which_another_band_is_replaced_stays(tmp_path, season):
+    lake = catalogue(tmp_path, season)
+    options = {**SEASON, "bands": ("B04",), "workers": 0, "lake": lake}
+    assert extract.s2(**options).scenes == 2
+    values, transform, epsg = read(asset(season, "B08"))
+    write(asset(season, "B08"), values // 2, transform, epsg)
+    asset(season, "B04", 1).unlink()
+    assert extract.s2(**options).scenes == 0
 
 
 def test_a_mask_that_has_gone_leaves_what_was_extracted_with_it(tmp_path, season, caplog):

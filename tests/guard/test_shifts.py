@@ -5,7 +5,7 @@ import math
 import displaced
 import numpy as np
 import pytest
-from displaced import DATES, catalogued, season
+from displaced import DATES, Tile, catalogued, season
 from scipy import ndimage
 from typer.testing import CliRunner
 
@@ -85,6 +85,36 @@ def test_a_displaced_scene_that_is_half_clouded_is_recovered_by_what_is_clear(tm
     assert rows[2]["clear"] < 0.55
     assert (rows[2]["east"], rows[2]["north"]) == pytest.approx((-6, 4), abs=1)
     assert [row["verdict"] for row in rows] == ["ok", "ok", "shifted", "ok", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param(Tile("T31TEJ"), Tile("T31TDJ"), id="of one grid"),
+        pytest.param(Tile("T31TEJ"), Tile("T31TDJ", left=displaced.LEFT - 600), id="of one zone"),
+        pytest.param(Tile("T31TGJ", left=740_000), Tile("T32TKP", 32632, 252_500, 4_800_200), id="of two zones"),
+    ],
+)
+def test_scenes_of_two_tiles_of_one_pass_are_measured_each_by_itself(tmp_path, first, second):
+    shapes = displaced.fields().translate(first.left - displaced.LEFT)
+    frame = displaced.fields().set_geometry(shapes)
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    for tile, displaced_one, moved in ((first, 2, (5, -4)), (second, 1, (6, 3))):
+        ground = shapes.to_crs(tile.epsg).values
+        for number, date in enumerate(DATES):
+            displaced.scene_files(folder, date, number, moved if number == displaced_one else (0, 0), ground, tile=tile)
+    frame.to_file(folder / "parcels.gpkg")
+    lake = Lake(str(tmp_path / "lake"))
+    displaced.parcels.load(str(folder / "parcels.gpkg"), "ms", 2024, pid="pid", lake=lake)
+    assert catalogued(lake, folder).scenes == 10
+    named = [(tile, row) for row in told(lake) for tile in (first, second) if tile.name in row["scene"]]
+    rows = {(row["scene"][:8], tile): row for tile, row in named}
+    assert len(rows) == 10
+    shifted = {key: (row["east"], row["north"]) for key, row in rows.items() if row["verdict"] == "shifted"}
+    planted = {(DATES[2], first): (5, -4), (DATES[1], second): (6, 3)}
+    assert shifted == {key: pytest.approx(moved, abs=1) for key, moved in planted.items()}
+    assert {row["verdict"] for key, row in rows.items() if key not in shifted} == {"ok"}
 
 
 # -- what is unsure ---------------------------------------------------------------------------------------------------

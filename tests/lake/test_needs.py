@@ -13,6 +13,8 @@ LISTS = [
     "from (show tables)",
     "desc",
     "from (desc)",
+    "/* all */ desc",
+    "-- all\ndesc",
     "describe",
     "select table_name from information_schema.tables",
     "select table_name from information_schema.columns",

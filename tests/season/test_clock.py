@@ -70,6 +70,14 @@ def test_two_scenes_of_2099_do_not_either(lake):
     assert day_of_last_night(lake) == day_of(5)
 
 
+def test_many_scenes_of_2099_do_not_as_long_as_nothing_was_made_after_today(lake, caplog):
+    for number in range(4):
+        nights.extract(lake, WRONG + number)
+    night(lake)
+    assert day_of_last_night(lake) == day_of(5)
+    assert "left aside until its day has come" in caplog.text
+
+
 def test_a_scene_of_tomorrow_counts_when_its_day_has_come(lake, at):
     nights.extract(lake, 6)
     at(nights.obstime(6) - timedelta(hours=11))  # the evening before

@@ -2,14 +2,16 @@
 
 from datetime import UTC, datetime
 
+import displaced
 import pyarrow as pa
 import pytest
 import small_season
 
 from cbm_lake import guard, season
+from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.parcels import load as load_parcels
-from cbm_lake.season.steps import Steps
+from cbm_lake.season.nightly import Steps
 
 FILE = """
 season: {{start: 2024-03-01, end: 2024-10-31}}
@@ -87,6 +89,31 @@ def test_parcels_are_moved_with_a_scene_whose_shift_is_known_only_since_it_was_e
     night = season.run(file, lake=lake)
     assert steps(night)["extract ms 2024 s2"].scenes == steps(night)["shifts ms 2024"].scenes == 1
     assert steps(night)["extract shifted ms 2024 s2"].status == "unchanged"
+
+
+def test_a_shift_in_the_pixels_is_measured_and_corrected_within_one_night(tmp_path):
+    ground = displaced.fields()
+    for number, date in enumerate(displaced.DATES):
+        moved = (6.0, -4.0) if number == 2 else (0.0, 0.0)
+        displaced.scene_files(tmp_path, date, number, moved, ground.geometry.values)
+    ground.assign(crop="wheat").to_file(tmp_path / "ms.gpkg")
+    source = "files: '{sensor}_{date}_{tile}_{band}.tif', offset: 0"
+    text = FILE.format(shifted="true", guard="true").replace("items: items", source)
+    (tmp_path / "season.yaml").write_text(text)
+    lake = Lake(str(tmp_path / "lake"))
+    night = season.run(tmp_path / "season.yaml", lake=lake)
+    assert not night.failed
+    again = steps(night)["extract shifted ms 2024 s2"]
+    assert (again.scenes, again.rows) == (1, len(ground))
+    (shift,) = lake.sql("from shifts where verdict = 'shifted'").to_pylist()
+    assert (shift["east"], shift["north"]) == pytest.approx((6, -4), abs=1)
+    rows = lake.sql("select distinct strftime(obstime, '%Y%m%d') as day, rule from s2 order by day").to_pylist()
+    assert [row["day"] for row in rows] == list(displaced.DATES)
+    assert [row["rule"] == "centre" for row in rows] == [True, True, False, True, True]
+    assert PixelRule.parse(rows[2]["rule"]).moved == pytest.approx((6, -4), abs=1)
+    second, third = (season.run(tmp_path / "season.yaml", lake=lake) for _ in range(2))
+    assert {entry.key.step for entry in second.changed} <= {"guard"}  # of offsets, by the rows that are there now
+    assert not third.changed
 
 
 def test_a_night_that_ended_between_the_shifts_and_the_scene_is_continued(tmp_path, planted, monkeypatch):

@@ -15,7 +15,7 @@ KILLED = """
 import os, signal, sys
 from cbm_lake import season
 from cbm_lake.lake import Lake
-from cbm_lake.season import exporting, gathering, guarding, judging, steps
+from cbm_lake.season import exporting, gathering, guarding, judging, nightly
 
 file, lake, step, moment = sys.argv[1:]
 
@@ -32,7 +32,7 @@ where = {
     "extract": (gathering.Extracting, "extract"), "guard": (guarding.Guarding, "offsets"),
     "shifts": (guarding.Guarding, "shifts"), "markers": (judging.Judging, "find"),
     "lights": (judging.Judging, "record"), "export": (exporting.Exporting, "write"),
-    "compact": (steps.Steps, "_compact"),
+    "compact": (nightly.Steps, "_compact"),
 }
 owner, name = where[step]
 setattr(owner, name, killed(getattr(owner, name)))

@@ -53,6 +53,16 @@ def test_what_is_right_is_accepted_with_columns_that_extraction_will_bring(folde
     assert len(season.read(folder / "season.yaml", Lake(str(folder / "lake"))).exports) == 4
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["from s2;", "from s2; -- ä;", "-- ä;\nselect ';ä' as text from s2 -- b;\n;", "with a as (from s2) from a;;"],
+)
+def test_an_export_may_end_with_semicolons_and_comments(folder, statement):
+    indented = statement.replace("\n", "\n      ")
+    (folder / "season.yaml").write_text(FILE + f"  - path: out/more.csv\n    what: |\n      {indented}\n")
+    assert season.read(folder / "season.yaml", Lake(str(folder / "lake"))).exports[4].what.strip() == statement
+
+
 LIGHTS = "{what: lights, path: out/lights.csv}"
 
 
