@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -100,12 +99,3 @@ def some(values: Iterable[object], most: int = 10) -> str:
 def counted(count: int, one: str, several: str = "") -> str:
     """A number and its noun: 1 case, 1,200 cases; `several` is the noun's plural where it is not `one` with an s."""
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
-
-
-def likely(name: str, names: Iterable[str]) -> str:
-    """What may have been meant by a name that there is not: those that are like it, else those that there are."""
-    existing = list(names)
-    near = difflib.get_close_matches(name, existing, 3, 0.6)
-    if near:
-        return f"did you mean {some(near)}?"
-    return f"there are: {some(existing)}" if existing else "there are none yet"

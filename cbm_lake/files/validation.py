@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from cbm_lake.errors import InvalidInputError, quoted
+from cbm_lake.errors import InvalidInputError, quoted, some
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and, in lists, numbers from 0."""
@@ -27,6 +27,7 @@ _DUE: Final[Mapping[str, str]] = {
 _BOUNDS: Final[Mapping[str, str]] = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
 MISSING: Final = "is missing"
 _NEAR: Final = 0.6
+_LISTED: Final = 30
 
 
 class Problem(NamedTuple):
@@ -66,7 +67,7 @@ def meant(name: object, names: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), candidates, n=1, cutoff=_NEAR)
     if near:
         return f"did you mean {near[0]!r}?"
-    return f"there are: {', '.join(candidates)}" if candidates else "there is none"
+    return f"there are: {some(candidates, _LISTED)}" if candidates else "there is none"
 
 
 def problems(error: ValidationError, model: type[BaseModel], document: object) -> list[Problem]:

@@ -17,8 +17,9 @@ from typing import Any, Final, TypedDict, Unpack
 
 import pyarrow as pa
 
-from cbm_lake.errors import NotFoundError, likely
+from cbm_lake.errors import NotFoundError
 from cbm_lake.files import clock
+from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.storage.leases import whoami
 
@@ -186,7 +187,7 @@ def steps(run: str | None = None, *, lake: Lake | None = None) -> pa.Table:
     lake = lake_or_default(lake)
     rows = lake.query("season.steps", run=run)
     if run is not None and not rows.num_rows:
-        raise NotFoundError(f"there was no run {run!r}; {likely(run, lake.query('season.runs')['run'].to_pylist())}")
+        raise NotFoundError(f"there was no run {run!r}; {meant(run, lake.query('season.runs')['run'].to_pylist())}")
     return rows
 
 

@@ -17,8 +17,9 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 
-from cbm_lake.errors import InvalidInputError, NotFoundError, likely, quoted
+from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
 from cbm_lake.files import clock
+from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
@@ -210,7 +211,7 @@ def _check_set(lake: Lake, aoi: str | None, year: int | None, ptype: str | None)
     for (title, name), attribute in zip(names.items(), ("aoi", "year", "ptype"), strict=True):
         declared = sorted({str(getattr(parcels, attribute)) for parcels in lake.parcel_sets()})
         if name is not None and str(name) not in declared:
-            raise NotFoundError(f"no parcels of {title} {str(name)!r}; {likely(str(name), declared)}")
+            raise NotFoundError(f"no parcels of {title} {str(name)!r}; {meant(str(name), declared)}")
 
 
 def _check_names(lake: Lake, key: Row, scenario: str | None, pids: Sequence[str] | None) -> None:
@@ -220,11 +221,11 @@ def _check_names(lake: Lake, key: Row, scenario: str | None, pids: Sequence[str]
     rows = lake.query("changes.named", **key, pids=list(pids or ())).to_pylist()
     named = {row["value"] for row in rows if row["name"] == "scenario"} | read().scenarios.keys()
     if scenario is not None and scenario not in named:
-        raise NotFoundError(f"there is no scenario {scenario!r}; {likely(scenario, sorted(named))}")
+        raise NotFoundError(f"there is no scenario {scenario!r}; {meant(scenario, sorted(named))}")
     missing = sorted(set(pids or ()) - {row["value"] for row in rows if row["name"] == "pid"})
     if missing:
         declared = lake.query("changes.pids", **key)["pid"].to_pylist()
-        raise NotFoundError(f"no parcel {missing[0]!r} is declared, or was; {likely(missing[0], declared)}")
+        raise NotFoundError(f"no parcel {missing[0]!r} is declared, or was; {meant(missing[0], declared)}")
 
 
 def _since(lake: Lake, since: date | str | None, by: str) -> dict[str, Any]:
@@ -243,7 +244,7 @@ def _since(lake: Lake, since: date | str | None, by: str) -> dict[str, Any]:
             return {"run": since}
     raise NotFoundError(
         f"since {since!r} is no day (2024-06-15), not `{LAST}`, and no night run by which changes were recorded; "
-        f"{likely(since, runs)}"
+        f"{meant(since, runs)}"
     )
 
 

@@ -188,11 +188,11 @@ def test_since_asks_for_a_day_the_last_night_or_a_run(begun):
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        ({"scenario": "grasland is mown"}, "no scenario 'grasland is mown'; did you mean grassland is mown"),
+        ({"scenario": "grasland is mown"}, "no scenario 'grasland is mown'; did you mean 'grassland is mown'"),
         ({"scenario": "nope"}, "no scenario 'nope'; there are: "),
         ({"pids": ["p1", "p99"]}, "no parcel 'p99' is declared, or was; there are: p0, p1"),
         ({"aoi": "mz"}, "no parcels of area 'mz'; there are: ms"),
-        ({"year": 2023}, "no parcels of year '2023'; did you mean 2024"),
+        ({"year": 2023}, "no parcels of year '2023'; did you mean '2024'"),
         ({"ptype": "m"}, "no parcels of parcel set 'm'"),
         ({"since": "secnd"}, "no night run by which changes were recorded; there are: first"),
     ],
