@@ -35,13 +35,11 @@ def lines(sealed: Facts) -> list[list[str]]:
         return []
     parcel, key = sealed["facts"]["parcel"], sealed["key"]
     crop = parcel["crop_name"] or parcel["crop_code"] or "no crop declared"
+    which, area = f"{key['pid']} ({key['aoi'].upper()} {key['year']})", f"{parcel['area_m2'] / 10_000:,.2f} ha"
     until = notice["answer_by"]
     by = f"by {_day(until)}" if until else "soon: no day is set"
     return [
-        [
-            "Which parcel",
-            f"{key['pid']} ({key['aoi'].upper()} {key['year']}): {crop}, {parcel['area_m2'] / 1e4:,.2f} ha",
-        ],
+        ["Which parcel", f"{which}: {crop}, {area}"],
         ["What was checked", notice["scenario"]],
         ["What the satellites show", f"{notice['reason']} ({notice['colour']}, as of {_day(notice['day'])})"],
         ["What is asked", "Tell us whether this is right, and what was done on the parcel and when. Photos help."],

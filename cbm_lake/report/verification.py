@@ -36,7 +36,10 @@ _NO_PAGE: Final = (
 """What is raised where facts are of another form than a page needs."""
 _NOTHING: Final = np.zeros((1, 1, 3), np.uint8)
 """Stands where a figure of a PDF is not there."""
-_UNSAID: Final = "that its notes, what a notice asks, the results of checks and who made it are as they were written, only a signature could say"
+_UNSAID: Final = (
+    "that its notes, what a notice asks, the results of checks and who made it are as they were written, "
+    "only a signature could say"
+)
 """What the lake cannot say again."""
 Known = str | Path | PublicKey | Sequence[str | Path | PublicKey]
 """Public keys: the files of one or of several."""
