@@ -193,7 +193,7 @@ def _events(axes: Axes, panel: Panel, limits: tuple[float, float]) -> None:
         axes.axvline(event.day, color=palette.INK, linestyle=":", linewidth=1, zorder=1)
         height, vertical, side = label_position(panel, limits, event)
         look: style.Look = {"rotation": 90, "va": vertical, "ha": side, "transform": axes.get_xaxis_transform()}
-        axes.text(event.day, height, f" {event.name} ", size=style.SMALL, color=palette.INK, **look)
+        axes.text(event.day, height, f" {event.name}", size=style.SMALL, color=palette.INK, **look)
 
 
 def label_position(panel: Panel, limits: tuple[float, float], event: Event) -> tuple[float, str, str]:
