@@ -97,7 +97,15 @@ def _reports(
     files = []
     for number, row in enumerate(rows, 1):
         opened = opening.openings(lake, row)[-1]
-        asked = (row[name] for name in ("case_id", "scenario", "colour", "reason", "day"))
+        notice = report.Notice(
+            case=row["case_id"],
+            scenario=row["scenario"],
+            colour=row["colour"],
+            reason=row["reason"],
+            day=row["day"],
+            answer_by=answer_by or row["answer_by"],
+            note=note.strip(),
+        )
         written = report.parcel(
             row["aoi"],
             row["year"],
@@ -107,7 +115,7 @@ def _reports(
             formats=("pdf",),
             name=f"notice_{row['case_id']}",
             notes="",
-            notice=report.Notice(*asked, answer_by or row["answer_by"], note.strip()),
+            notice=notice,
             lake=lake.at(opened["as_of"].isoformat()),
         )
         files.append(written.files["pdf"])

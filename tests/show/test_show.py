@@ -763,7 +763,7 @@ def test_the_name_of_an_event_does_not_cover_a_point(value, day, corner):
 
 
 def test_the_name_of_an_event_goes_to_the_other_side_where_points_are_below_and_above():
-    assert label_of([("2024-05-09", 0.1), ("2024-05-09", 0.9)]) == "bottom left"
+    assert label_of([("2024-05-07", 0.1), ("2024-05-07", 0.9)]) == "bottom left"
 
 
 def label_of(points):
