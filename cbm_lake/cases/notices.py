@@ -40,7 +40,8 @@ def notices(
     Args:
         cases: identifiers, or the beginnings of them.
         target: a file .csv, .gpkg, .xlsx, .parquet or .geojson with a row for each case; or a folder, into which a
-            report of each case is written (PDF), with the evidence as of the time when the case was opened.
+            report of each case is written (PDF): first what is asked, until when and by which number to answer, then
+            the evidence as of the time when the case was opened. It names no other parcel.
         answer_by: day until which an answer is expected.
         note: what the notice says.
         who: notifies; None is the user of the settings (set.user), else of the computer.
@@ -69,7 +70,7 @@ def notices(
     if target.suffix:
         files = [_table(lake, rows, target, until)]
     else:
-        files = _reports(lake, rows, target, note, progress)
+        files = _reports(lake, rows, target, until, note, progress)
         digests = {
             row["case_id"]: hashlib.sha256(file.read_bytes()).hexdigest() for row, file in zip(rows, files, strict=True)
         }
@@ -85,13 +86,26 @@ def _table(lake: Lake, rows: Sequence[Row], target: Path, answer_by: date | None
 
 
 def _reports(
-    lake: Lake, rows: Sequence[Row], folder: Path, note: str, progress: Callable[[int, int], None]
+    lake: Lake,
+    rows: Sequence[Row],
+    folder: Path,
+    answer_by: date | None,
+    note: str,
+    progress: Callable[[int, int], None],
 ) -> list[Path]:
-    """The report of each case, of the parcel as it was when the case was opened."""
+    """The report of each case, of the parcel as it was when the case was opened, with what is asked first."""
     files = []
     for number, row in enumerate(rows, 1):
         opened = opening.openings(lake, row)[-1]
-        text = "\n".join(filter(None, [f"{row['scenario']}: {row['reason']} ({row['colour']})", note]))
+        notice = report.Notice(
+            case=row["case_id"],
+            scenario=row["scenario"],
+            colour=row["colour"],
+            reason=row["reason"],
+            day=row["day"],
+            answer_by=answer_by or row["answer_by"],
+            note=note.strip(),
+        )
         written = report.parcel(
             row["aoi"],
             row["year"],
@@ -100,7 +114,8 @@ def _reports(
             folder=folder,
             formats=("pdf",),
             name=f"notice_{row['case_id']}",
-            notes=text,
+            notes="",
+            notice=notice,
             lake=lake.at(opened["as_of"].isoformat()),
         )
         files.append(written.files["pdf"])

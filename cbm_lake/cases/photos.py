@@ -189,11 +189,11 @@ def _oddities(tags: _Tags, lon: float | None, direction: float | None, clock: st
     if tags.broken:
         yield "its EXIF cannot be read"
     if lon is None and any(tag in tags.gps for tag in (_GPS.GPSLongitude, _GPS.GPSLatitude)):
-        yield "the place that it says is none"
+        yield "its position cannot be used: latitude or longitude is incomplete, out of range, or both are 0"
     if direction is None and _GPS.GPSImgDirection in tags.gps:
-        yield "the direction that it says is none, 0 to 360 degrees"
+        yield "its direction cannot be used: it is not from 0 to 360 degrees"
     if clock is not None and _parsed(clock) is None:
-        yield f"the time that it says is none: {quoted(clock)}"
+        yield f"its time cannot be read: {quoted(clock)}"
 
 
 def _coordinates(gps: Mapping[int, object]) -> tuple[float | None, float | None]:

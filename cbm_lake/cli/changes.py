@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,9 @@ from cbm_lake.files.dates import day_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+log = logging.getLogger(__name__)
 
 
 class By(StrEnum):
@@ -66,6 +70,7 @@ def changes(
     """Show what changed of lights, markers and scenes: before, after, and the cause."""
     from cbm_lake import season
     from cbm_lake.lake import open_lake
+    from cbm_lake.markers.lights import refusals
 
     if record:
         if aoi is None or year is None:
@@ -74,8 +79,10 @@ def changes(
         with err.status("recording changes"):
             until = None if day is None else day_of(day)
             parcels = lake.parcel_set(aoi, year, ptype)
-            news = season.record(lake, parcels, until, scenarios=scenarios, parameters=parameters).num_rows
-        if since == "last" and not news:
+            news = season.record(lake, parcels, until, scenarios=scenarios, parameters=parameters)
+        for reason in refusals(news).values():
+            log.warning("%s", reason)
+        if since == "last" and not news.num_rows:
             out.print("nothing has changed since the last night")
             return
     elif day is not None or scenarios or parameters is not None:

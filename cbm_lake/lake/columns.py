@@ -152,7 +152,7 @@ _OF_LOOKS: Final = {
 """Columns of the view observations."""
 _OF_PARTS: Final = {
     "part": Column("number of the part in the event"),
-    "state": Column("whether the part was worked: mown or unmown, …"),
+    "state": Column("whether the part was worked: mown or unmown, …, or unvegetated"),
     "pixels": Column("pixels inside the part"),
     "area_m2": Column("area of the part, in proportion to that of the parcel", "m2"),
     "area_std_m2": Column("standard deviation of the area", "m2"),

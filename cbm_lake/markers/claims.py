@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake.errors import InvalidInputError, counted, some
-from cbm_lake.lake import Lake
+from cbm_lake.lake import Lake, schemas
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import claimvalues
 from cbm_lake.markers.claimvalues import Meaning, Meanings, Texts, Values
@@ -28,6 +28,8 @@ Days = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 NEVER: Final = np.iinfo(np.int32).max
 """The day of a parcel that has none."""
+_OURS: Final = ("ptype", "version")
+"""Columns of a set's rows that are not in its file."""
 _EXAMPLES: Final = 3
 """Parcels that a warning names."""
 
@@ -165,10 +167,10 @@ class Claims:
         if name not in self._columns:
             there = self._lake.schema_of_parcels(self._parcels).names
             if name not in there:
-                names = ", ".join(sorted(set(there) - {"geometry", "bbox"}))
+                names = ", ".join(sorted(set(there).difference(_OURS, schemas.PARCELS.names))) or "none"
                 raise ColumnError(
                     f"scenario {scenario!r} asks for {CLAIM}{name}, but the parcels of {self._parcels.name} have no "
-                    f"column {name!r}; there are: {names}"
+                    f"column {name!r}; the agency's further columns: {names}"
                 )
             column = self._lake.read_parcels(self._parcels, [name])[name].combine_chunks()
             self._columns[name] = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column

@@ -83,7 +83,7 @@ class Court:
         asked &= problems == ""
         if (asked & ~days.complete).any():
             count = (asked & ~days.complete).sum()
-            log.warning("scenario %r does not judge %s without a claim (null)", name, counted(int(count), "parcel"))
+            log.info("scenario %r does not judge %s without a claim (null)", name, counted(int(count), "parcel"))
         parcels = np.flatnonzero(asked & days.complete)
         days = days.take(parcels)
         last = self._last(name, scenario, days)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from cbm_lake.markers import claimvalues
 from cbm_lake.markers.claims import read_column, say_counted
 from cbm_lake.markers.detectors import DetectorModel, claims, skipped
 from cbm_lake.markers.kinds import CLAIM
+from cbm_lake.markers.parameters import Parameters, read
 from cbm_lake.markers.signals import Signal, signal
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def rows_of(lake: Lake, asked: Signal, key: Mapping[str, Any], how: Mapping[str,
         key: parameters of every statement: aoi, year, ptype, pids, first, last, pixels, share.
         how: those of optical statements: screen, cloud, brightest.
     """
-    if not _is_extracted(lake, asked, key):
+    if _not_extracted(lake, asked, key):
         return _empty(place=pa.int32(), day=pa.int32(), value=pa.float32())
     if asked.is_optical:
         name = "markers.index" if asked.is_index else "markers.band_s2"
@@ -47,7 +48,7 @@ def images_of(lake: Lake, asked: Signal, key: Mapping[str, Any]) -> pa.Table:
         asked: the series.
         key: parameters of the statement: aoi, year, ptype, pids, last, pixels, share.
     """
-    if not _is_extracted(lake, asked, key):
+    if _not_extracted(lake, asked, key):
         floats = {"value": pa.float64(), "weight": pa.float64()}
         return _empty(place=pa.int32(), day=pa.int32(), orbit=pa.int64(), **floats)
     return lake.query(f"markers.images_{asked.card}", **key, band=asked.bands[0], decibels=asked.card == "bs")
@@ -57,15 +58,32 @@ def _empty(**types: pa.DataType) -> pa.Table:
     return pa.table({name: pa.array([], of) for name, of in types.items()})
 
 
-def say_skipped(detectors: Mapping[str, DetectorModel], missing: frozenset[str], parcels: ParcelSet) -> None:
-    """Say once which detectors say nothing, and which bands would have to be extracted."""
+def say_skipped(lake: Lake, parcels: ParcelSet, parameters: Parameters, missing: frozenset[str]) -> None:
+    """Say once which detectors say nothing, and which bands would have to be extracted.
+
+    It is a warning where a scenario counts one of them, or where one is the agency's own; else an information.
+    """
     for name in sorted(missing):
-        lacking = sorted(skipped(detectors, frozenset([name])))
-        of = signal(name)
-        log.warning(
-            "%s: %s needs %s of card %s, which were not extracted there, so that nothing is said of %s",
-            *(parcels.name, name, " and ".join(of.bands), of.card, ", ".join(lacking)),
-        )
+        lacking = sorted(skipped(parameters.detectors, frozenset([name])))
+        level = logging.WARNING if _are_asked_for(lacking, parameters) else logging.INFO
+        text = "%s: %s, so that nothing is said of %s"
+        log.log(level, text, parcels.name, _why_skipped(lake, signal(name), parcels.params), ", ".join(lacking))
+
+
+def _are_asked_for(detectors: Iterable[str], parameters: Parameters) -> bool:
+    """Whether a scenario counts one of some detectors, or one is not as in defaults.yaml."""
+    counting = {rule.marker for scenario in parameters.scenarios.values() for rule in scenario.rules}
+    usual = read(None).detectors
+    return any(name in counting or parameters.detectors[name] != usual.get(name) for name in detectors)
+
+
+def _why_skipped(lake: Lake, of: Signal, key: Mapping[str, Any]) -> str:
+    """Why a series has no value."""
+    bands = _not_extracted(lake, of, key)
+    if not bands:
+        return f"no look has a value of {of.name}"
+    were = "was" if len(bands) == 1 else "were"
+    return f"{of.name} needs {' and '.join(bands)} of card {of.card}, which {were} not extracted there"
 
 
 def claimed(
@@ -90,11 +108,10 @@ def claimed(
     return {column: _days(rows, column, parcels.year, name)[is_asked] for column, name in asked.items()}
 
 
-def _is_extracted(lake: Lake, asked: Signal, key: Mapping[str, Any]) -> bool:
-    """Whether all bands of a series were extracted over the parcels."""
+def _not_extracted(lake: Lake, asked: Signal, key: Mapping[str, Any]) -> list[str]:
+    """The bands of a series that were not extracted over the parcels."""
     of = {name: key[name] for name in ("aoi", "year", "ptype")}
-    rows = (lake.query(f"markers.extracted_{asked.card}", **of, band=band) for band in asked.bands)
-    return all(one.num_rows for one in rows)
+    return [band for band in asked.bands if not lake.query(f"markers.extracted_{asked.card}", **of, band=band).num_rows]
 
 
 def _days(rows: pa.Table, column: str, year: int, detector: str) -> npt.NDArray[np.float64]:

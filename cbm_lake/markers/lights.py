@@ -74,7 +74,10 @@ def traffic_light(
     lake = lake_or_default(lake)
     parcels, resolved = lake.parcel_set(aoi, year, ptype), read(parameters)
     names = scenario_names(scenarios, resolved)
-    return _colours(court_of(lake, parcels, resolved, names, pids, day), names).drop_columns("turned")
+    lights = _colours(court_of(lake, parcels, resolved, names, pids, day), names)
+    for reason in refusals(lights).values():
+        log.warning("%s", reason)
+    return lights.drop_columns("turned")
 
 
 def nightly(
@@ -87,7 +90,8 @@ def nightly(
     Returns:
         The columns of `traffic_light`, and turned: the day that had to come for each light, whatever was seen. It is
         the due date of the rule that decided, or the end of the time in which clear looks were waited for; null where
-        no day had to be waited for.
+        no day had to be waited for. Why scenarios were not judged is in its metadata alone, see `refusals`: who records
+        the night says it.
     """
     names = scenario_names(scenarios, parameters)
     court = court_of(lake, parcels, parameters, names, None, day)
@@ -142,7 +146,7 @@ def refusals(table: pa.Table) -> dict[str, str]:
 
 
 def _judged(court: Court, names: Sequence[str]) -> tuple[list[pa.Table], dict[str, str]]:
-    """The lights of scenarios, and why some cannot be judged: a warning says it, the others go on.
+    """The lights of scenarios, and why some cannot be judged: the others go on.
 
     Raises:
         ColumnError: none of them can be judged.
@@ -156,7 +160,6 @@ def _judged(court: Court, names: Sequence[str]) -> tuple[list[pa.Table], dict[st
             if len(refused) + 1 == len(names):
                 raise
             refused[name] = f"{error}; it is not judged"
-            log.warning("%s", refused[name])
     return parts, refused
 
 

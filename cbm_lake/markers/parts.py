@@ -44,6 +44,8 @@ _WORDS: Final = {
     "harvest": ("harvested", "unharvested"),
 }
 """State of the part and of the rest, by marker."""
+UNVEGETATED: Final = "unvegetated"
+"""State of a rest that had no vegetation, neither before nor afterwards: nothing stood there to be worked."""
 _INTERNAL: Final = ("version", "part", "sequence")
 NO_CUBE: Final = "no cube holds its pixels; extract Sentinel-2 with a cube first"
 ACROSS: Final = "it lies across the edge of the cubes' grids, none of which holds it whole"
@@ -93,10 +95,11 @@ def parts(
     Returns:
         Ordered by pid, date_start and part, one row per part: aoi, year, ptype, pid, marker (mowing, ploughing where
         the NDVI fell to bare soil, harvest where the parcel's curve says so), date_start and date_end (date32: the last
-        clear look before and the first after), date_main, part (from 1, int32), state (mown, unmown, ploughed, …),
-        pixels, area_m2 and its standard deviation area_std_m2, share of the parcel's area, change of NDVI, confidence
-        (0 to 1), geometry (WKB, in the CRS `epsg` of the area), looks (clear ones). A parcel without parts has one row
-        with these null, and the reason: alike all over, or what was lacking to say so.
+        clear look before and the first after), date_main, part (from 1, int32), state (mown, unmown, ploughed, …; or
+        unvegetated where nothing stood on the rest), pixels, area_m2 and its standard deviation area_std_m2, share of
+        the parcel's area, change of NDVI, confidence (0 to 0.99), geometry (WKB, in the CRS `epsg` of the area), looks
+        (clear ones). A parcel without parts has one row with these null, and the reason: alike all over, or what was
+        lacking to say so.
 
     Raises:
         NotFoundError: no such parcels were loaded, or one of `pids` is not among them.
@@ -246,6 +249,7 @@ def _rows(parcels: Parcels, view: View, event: Event, marker: str, main: date, p
     """A row per part of an event; none where only pieces below the least area are cut off."""
     divided = _divided(parcels, view, event, parameters)
     total = sum(part.area for part in divided)
+    worked, others = _states(marker, event.rest, parameters)
     pixel = abs(view.grid.transform.a * view.grid.transform.e)
     for number, part in enumerate(divided, start=1):
         share = part.area / total
@@ -256,7 +260,7 @@ def _rows(parcels: Parcels, view: View, event: Event, marker: str, main: date, p
             "date_main": main,
             "date_end": EPOCH + timedelta(event.end),
             "number": number,
-            "state": _WORDS[marker][not part.fell],
+            "state": worked if part.fell else others,
             "pixels": part.pixels,
             "area_m2": share * parcels.hectares[event.parcel] * 10_000,
             "area_std_m2": _deviation(event, part, pixel, parameters.parts.shift),
@@ -265,6 +269,12 @@ def _rows(parcels: Parcels, view: View, event: Event, marker: str, main: date, p
             "confidence": event.confidence,
             "geometry": shapely.to_wkb(part.geometry),
         }
+
+
+def _states(marker: str, rest: float, parameters: Parameters) -> tuple[str, str]:
+    """State of the part that was worked and of the rest, whose greatest NDVI is given."""
+    worked, others = _WORDS[marker]
+    return worked, others if rest >= parameters.cover.vegetated else UNVEGETATED
 
 
 def _divided(parcels: Parcels, view: View, event: Event, parameters: Parameters) -> list[Part]:

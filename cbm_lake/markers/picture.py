@@ -116,7 +116,7 @@ def _draw(axes: Axes, row: Row, day: date, parts: Sequence[dict[str, Any]]) -> N
         text = axes.text(where.x, where.y, str(part["part"]), **look)
         text.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "boxstyle": "round,pad=0.2"})
     axes.set_xlabel("\n".join(map(_in_words, parts)), loc="left", size=style.SMALL, color=palette.INK)
-    words = f"{parts[0]['marker']}, confidence {min(parts[0]['confidence'], 0.99):.2f}" if parts else ""
+    words = f"{parts[0]['marker']}, confidence {parts[0]['confidence']:.2f}" if parts else ""
     title = " · ".join(filter(None, [f"{day:%-d %B %Y}", "NDVI", rendering.cloud_words(image), words]))
     axes.set_title(title, loc="left", size=style.TEXT, color=palette.PALE)
 

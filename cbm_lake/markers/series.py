@@ -231,7 +231,7 @@ def with_inputs(
         others[asked.name] = part.take(part.on_days_of(observations.ndvi)) if asked.is_optical else part
     missing = frozenset(name for name, part in others.items() if not len(part.value))
     if pids is None and observations.dates.any():  # else `looks` says what became of all
-        inputs.say_skipped(detectors, missing, parcels)
+        inputs.say_skipped(lake, parcels, parameters, missing)
     return replace(observations, others=others, claims=claims, skipped=skipped(detectors, missing))
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -28,11 +28,13 @@ from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.report import evidence, facts, figures, htmlpages, keys, pages, pdfpages, seals, words
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.notebook import from_notebook
+from cbm_lake.report.notice import Notice
 from cbm_lake.report.slides import slides
 from cbm_lake.report.verification import Verdict, verify, verify_chain
 from cbm_lake.show.reading import Reading
 
 __all__ = [
+    "Notice",
     "Report",
     "Verdict",
     "batch",
@@ -76,6 +78,7 @@ def parcel(
     tms: str = _BACKGROUND,
     notes: str | None = None,
     name: str | None = None,
+    notice: Notice | None = None,
     lake: Lake | None = None,
 ) -> Report:
     """Write the report of a parcel; a figure that cannot be drawn is replaced by the reason.
@@ -90,6 +93,7 @@ def parcel(
         tms: name of the background under the geometry.
         notes: what the analyst has to say; None is what was noted of the parcel in the workspace.
         name: of the files, without their extensions; None is report_<aoi>_<year>_<pid>.
+        notice: what the farmer is asked, which stands first then; no other parcel is named in such a report.
         lake: the lake; None is the workspace's. A lake opened as of a timestamp is reported as of then.
 
     Raises:
@@ -109,11 +113,12 @@ def parcel(
     declared = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": declared.aoi, "year": declared.year, "ptype": declared.ptype, "pid": str(pid)}
     source = LakeSource(lake)
-    values = facts.gather(source, key)
+    values = facts.gather(source, key, with_peers=notice is None)
     with tempfile.TemporaryDirectory() as scratch:
         pictures, missing, background = figures.draw(Reading(source), key, Path(scratch), tms)
     noted = get.notes.read(aoi, year, str(pid)) if notes is None else notes
     others = {"foi": facts.foi_results(lake, key), "notes": noted, "background": background}
+    others |= {"notice": facts.plain(asdict(notice))} if notice else {}
     signer = keys.signer()
     page = evidence.Page(Workspace.here().config.set.user, missing, tms, signer.public.name if signer else "")
     sealed = evidence.seal(key, moment, facts.snapshot(lake), values, others, pictures, page)

@@ -30,12 +30,13 @@ Key = dict[str, Any]
 """aoi, year, ptype, pid."""
 
 
-def gather(source: LakeSource, key: Key) -> Facts:
+def gather(source: LakeSource, key: Key, *, with_peers: bool = True) -> Facts:
     """Gather the facts of a report as JSON-compatible values: texts, numbers, ISO timestamps.
 
     Args:
         source: a lake as it was at a timestamp, so that the same can be asked again.
         key: aoi, year, ptype, pid.
+        with_peers: also the nearest parcels of the same crop; nobody else's parcel is in a notice.
 
     Raises:
         NotFoundError: no such parcel.
@@ -48,7 +49,7 @@ def gather(source: LakeSource, key: Key) -> Facts:
         "scenes": _rows(lake, "report.scenes", key),
         "markers": _rows(lake, "report.markers", key),
         "lights": _lights(lake, key),
-        "peers": _peers(source, key),
+        **({"peers": _peers(source, key)} if with_peers else {}),
         "mask": list(CLOUD_CLASSES),
     }
     return {name: plain(value) for name, value in values.items()}

@@ -37,7 +37,8 @@ _NO_PAGE: Final = (
 _NOTHING: Final = np.zeros((1, 1, 3), np.uint8)
 """Stands where a figure of a PDF is not there."""
 _UNSAID: Final = (
-    "that its notes, the results of checks and who made it are as they were written, only a signature could say"
+    "that its notes, what a notice asks, the results of checks and who made it are as they were written, "
+    "only a signature could say"
 )
 """What the lake cannot say again."""
 Known = str | Path | PublicKey | Sequence[str | Path | PublicKey]
@@ -321,7 +322,8 @@ def _tools(tools: dict[str, str]) -> str:
 def _values(document: Facts, url: str | None, findings: _Findings) -> None:
     """Compare the facts with the lake as of that timestamp."""
     try:
-        again = facts.gather(LakeSource(facts.open_at(document["as_of"], url)), document["key"])
+        source, with_peers = LakeSource(facts.open_at(document["as_of"], url)), "notice" not in document["others"]
+        again = facts.gather(source, document["key"], with_peers=with_peers)
     except SourceError as error:
         findings.doubts.append(f"the lake cannot be read: {error}")
         return

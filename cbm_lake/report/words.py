@@ -6,6 +6,7 @@ import textwrap
 from datetime import datetime
 from typing import Any, Final
 
+from cbm_lake.report import notice
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.pages import NOTHING, rows
 
@@ -38,10 +39,11 @@ _PIXELS: Final = 8
 def of(sealed: Facts) -> Facts:
     """All texts of a report, derived from its evidence alone."""
     values, key, page = sealed["facts"], sealed["key"], sealed["page"]
-    parcel = values["parcel"]
+    parcel, asked = values["parcel"], notice.lines(sealed)
     crop = parcel["crop_name"] or parcel["crop_code"] or "no crop declared"
     return {
-        "title": f"Parcel {key['pid']}",
+        "title": f"{'Notice: parcel' if asked else 'Parcel'} {key['pid']}",
+        "notice": asked,
         "subtitle": f"{key['aoi'].upper()} {key['year']}{' ' + key['ptype'] if key['ptype'] else ''} · {crop}",
         "made": f"{sealed['as_of'][:16].replace('T', ' ')} UTC{' by ' + page['maker'] if page['maker'] else ''}",
         "date": dict(zip(("year", "month", "day"), map(int, sealed["as_of"][:10].split("-")), strict=True)),
@@ -51,7 +53,7 @@ def of(sealed: Facts) -> Facts:
         "markers": rows([{**row, "marker": row["marker"].replace("_", " ")} for row in values["markers"]], _MARKERS),
         "lights": rows(values["lights"], _LIGHTS),
         "foi": rows([{**row, "check": _short(row["check"])} for row in sealed["others"]["foi"]], _FOI),
-        "peers": _peers(values["peers"]),
+        "peers": "" if asked else _peers(values["peers"]),
         "notes": sealed["others"]["notes"],
         "season": rows([_season_row(row) for row in values["optical"]], _SEASON),
         "scenes": rows([_scene(row) for row in values["scenes"]], _SCENES),

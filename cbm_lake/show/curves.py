@@ -85,6 +85,14 @@ _EDGE: Final = 0.05
 """Share of the days that is shown before and after them."""
 CROP_OPACITY: Final = 0.13
 """Of the band of a crop's other parcels."""
+_LABEL_WIDTH, _LABEL_HEIGHT = 0.03, 0.35
+"""Shares of a panel that the name of an event takes, with half a marker."""
+_CORNERS: Final = (
+    (0.02, "bottom", "right"),
+    (0.98, "top", "right"),
+    (0.02, "bottom", "left"),
+    (0.98, "top", "left"),
+)
 NONE_CLEAR: Final = "no cloud-free observation"
 _MONTH: Final = 30.0
 """Days that are shown at least."""
@@ -126,7 +134,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         else:
             _curve(axes, line, limits, panel)
     axes.set_ylim(limits)
-    _events(axes, panel.events)
+    _events(axes, panel, limits)
     if panel.all_hidden:
         look: style.Look = {"size": style.TEXT, "color": palette.PALE, "backgroundcolor": "white"}
         axes.text(0.5, 0.94, NONE_CLEAR, transform=axes.transAxes, ha="center", va="top", **look)
@@ -178,13 +186,36 @@ def _crop(axes: Axes, line: Line) -> None:
     axes.plot(rows["time"], rows["value"], line.dash, **look)
 
 
-def _events(axes: Axes, events: Sequence[Event]) -> None:
-    """Draw events: a dotted line on the likeliest day, the name above, a pale band over the possible days."""
-    for event in events:
+def _events(axes: Axes, panel: Panel, limits: tuple[float, float]) -> None:
+    """Draw events: a dotted line on the likeliest day, the name beside, a pale band over the possible days."""
+    for event in panel.events:
         axes.axvspan(event.first, event.last, color=palette.PALE, alpha=0.1, linewidth=0, zorder=0)
         axes.axvline(event.day, color=palette.INK, linestyle=":", linewidth=1, zorder=1)
-        upright: style.Look = {"rotation": 90, "va": "bottom", "ha": "right", "transform": axes.get_xaxis_transform()}
-        axes.text(event.day, 0.02, f" {event.name}", size=style.SMALL, color=palette.INK, **upright)
+        height, vertical, side = label_position(panel, limits, event)
+        look: style.Look = {"rotation": 90, "va": vertical, "ha": side, "transform": axes.get_xaxis_transform()}
+        axes.text(event.day, height, f" {event.name}", size=style.SMALL, color=palette.INK, **look)
+
+
+def label_position(panel: Panel, limits: tuple[float, float], event: Event) -> tuple[float, str, str]:
+    """Position of an event's name: height as a share of the panel, vertical and horizontal alignment.
+
+    Of the corners beside its line it is that which covers the fewest points; the left one below where several do.
+    """
+    rows = [line.rows for line in panel.lines if not line.background]
+    days = np.concatenate([np.asarray(part["time"], "datetime64[s]").astype(float) / 86400 for part in rows])
+    values = np.concatenate([np.asarray(part["value"], np.float64).clip(*limits) for part in rows])
+    shares = (values - limits[0]) / (limits[1] - limits[0])
+    first, last = span([panel])
+    before = float(np.datetime64(event.day, "s").astype(float) / 86400) - days
+    width = _LABEL_WIDTH * (last - first)
+
+    def covered(corner: tuple[float, str, str]) -> int:
+        height, _, side = corner
+        beside = before if side == "right" else -before
+        near = shares < _LABEL_HEIGHT if height < 0.5 else shares > 1 - _LABEL_HEIGHT
+        return int((near & (beside > -width / 4) & (beside < width)).sum())
+
+    return min(_CORNERS, key=covered)
 
 
 def _mark(number: int) -> float:

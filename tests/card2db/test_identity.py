@@ -295,7 +295,8 @@ def test_a_product_that_is_reprocessed_in_place_is_extracted_again(lake, tmp_pat
     catalogue(lake, tmp_path, first)
     taken(lake)
     assert means(lake) == expected(files(1), 0)
-    newer = sentinel2(files(2), "0500", "20250101T000000", id=first["id"])
+    second = files(2)
+    newer = sentinel2(second, "0500", "20250101T000000", id=first["id"])
     done = catalogue(lake, tmp_path, newer)
     assert (done.new, done.changed) == (0, 1)
     assert means(lake) == []  # what was taken is of another product
@@ -304,10 +305,10 @@ def test_a_product_that_is_reprocessed_in_place_is_extracted_again(lake, tmp_pat
     ]
     assert lake.query("scenes.status")["changed"].to_pylist() == [1]
     assert taken(lake).scenes == 1
-    assert means(lake) == expected(files(2))
+    assert means(lake) == expected(second)
     assert lake.sql("select status from scenes")["status"].to_pylist() == ["extracted"]
     catalogue(lake, tmp_path, first)  # an old file of items: the older product changes nothing
-    assert means(lake) == expected(files(2))
+    assert means(lake) == expected(second)
     assert taken(lake).scenes == 0
 
 

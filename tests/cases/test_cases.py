@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import geopandas as gpd
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -15,6 +16,7 @@ import shapely
 import yaml
 from factories import degrees, fill, outline, parcels, scene, scenes, signature, signatures, write
 from PIL import Image
+from pypdf import PdfReader
 from test_photos import CLOCK, tags_of
 from typer.testing import CliRunner
 
@@ -23,6 +25,7 @@ from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.files import clock
 from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.report import evidence
 
 RULES = {
     "scenarios": {
@@ -441,6 +444,58 @@ def test_a_table_of_notices_says_what_the_farmer_needs_and_nothing_of_colleagues
     assert (row["pid"], row["crop_name"], row["area_m2"]) == ("1", "wheat", pytest.approx(10_004))
     assert (row["reason"], row["answer_by"]) == ("of wheat", SOON)
     assert not any(word in str(row) for word in ("ann", "bob", "mayor", "polite"))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".gpkg"])
+def test_a_table_of_notices_has_the_day_until_which_to_answer(seen, tmp_path, suffix):
+    (file,) = cases.notices(ids(opened(pids=["1"])), tmp_path / f"notices{suffix}", answer_by=SOON)
+    table = pd.read_csv(file) if suffix == ".csv" else gpd.read_file(file)
+    assert [str(day)[:10] for day in table["answer_by"]] == [f"{SOON}"]
+
+
+NEIGHBOURS = ("own-4711", "other-4712", "other-4713")
+
+
+@pytest.fixture
+def among_neighbours(workspace):
+    """A lake of the workspace whose parcels have the same crop and identifiers that stand nowhere else."""
+    lake = fill(open_lake(), names=[f"S{number}" for number in range(9)], pids=NEIGHBOURS)
+    markers.find("ms", 2024, lake=lake)
+    return lake
+
+
+def test_a_notice_says_first_what_is_asked_until_when_and_how_and_names_no_other_parcel(among_neighbours, tmp_path):
+    (case,) = ids(opened(pids=NEIGHBOURS[:1]))
+    (file,) = cases.notices(case, tmp_path / "pdf", answer_by=SOON, note="about the <north> & #east")
+    pages = [" ".join(page.extract_text().split()) for page in PdfReader(file).pages]
+    first = pages[0][: pages[0].index("declared in")]
+    asked = (NEIGHBOURS[0], "is seen", "of wheat (red", f"by {SOON:%-d %B %Y}", case, "about the <north> & #east")
+    assert [text for text in asked if text not in first] == []
+    everything = " ".join([*pages, json.dumps(evidence.read(file)), PdfReader(file).metadata.title])
+    assert not any(pid in everything for pid in NEIGHBOURS[1:])
+    assert "same crop" not in everything
+    usual = report.parcel("ms", 2024, NEIGHBOURS[0], folder=tmp_path, formats="json").files["json"]
+    assert all(pid in usual.read_text() for pid in NEIGHBOURS[1:])
+    assert report.verify(file).equal
+
+
+def test_a_notice_without_a_new_day_has_the_one_that_is_recorded_or_says_that_there_is_none(seen, tmp_path):
+    (case,) = ids(opened(pids=["1"]))
+    (file,) = cases.notices(case, tmp_path / "none", record_it=False)
+    assert "no day is set" in PdfReader(file).pages[0].extract_text()
+    cases.notify(case, answer_by=SOON)
+    (file,) = cases.notices(case, tmp_path / "recorded", record_it=False)
+    assert f"by {SOON:%-d %B %Y}" in PdfReader(file).pages[0].extract_text()
+    assert report.verify(file, redraw=False).equal
+
+
+def test_a_notice_whose_day_was_changed_in_its_evidence_does_not_verify(seen, tmp_path):
+    (case,) = ids(opened(pids=["1"]))
+    (file,) = cases.notices(case, tmp_path, answer_by=SOON)
+    document = evidence.read(file)
+    document["others"]["notice"]["answer_by"] = "2099-01-01"
+    (tmp_path / "forged.json").write_text(json.dumps(document))
+    assert not report.verify(tmp_path / "forged.json", redraw=False).equal
 
 
 def run(*words):

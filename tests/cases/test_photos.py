@@ -232,9 +232,9 @@ def test_what_exif_says_that_means_nothing_is_said(tmp_path):
         tmp_path / "a.jpg", 7.0, 52.0, gps={2: (IFDRational(0, 0),) * 3, 17: IFDRational(400)}, inside=clock
     )
     assert photo.oddities == (
-        "the place that it says is none",
-        "the direction that it says is none, 0 to 360 degrees",
-        "the time that it says is none: '3 July'",
+        "its position cannot be used: latitude or longitude is incomplete, out of range, or both are 0",
+        "its direction cannot be used: it is not from 0 to 360 degrees",
+        "its time cannot be read: '3 July'",
     )
     assert photos.judge(photo, PARCEL, 2024, ASKED, NOW).contradictions[:3] == photo.oddities
     assert picture(tmp_path / "b.jpg", -71.5, -33.4, inside=CLOCK).oddities == ()

@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_lights_due import BEFORE, GRASS, STANDS, claimed, colours
 from test_markers import MOWN, seen
+from typer.testing import CliRunner
 
 from cbm_lake import cases, markers
+from cbm_lake.cli import app
 from cbm_lake.markers import claimvalues
+from cbm_lake.markers.lights import refusals
 from cbm_lake.season.recording import record as record_changes
 
 EPOCH = date(1970, 1, 1)
@@ -146,6 +149,7 @@ def judged(lake, claims, scenario, *, parameters=None, day="2024-09-30"):
 
 
 def test_a_date_that_cannot_be_read_is_yellow_and_all_others_are_judged(lake, caplog):
+    caplog.set_level("INFO")
     lights = judged(lake, {"mown_before": ["07-01", "31.02.2020", "2014-07-01", None]}, BEFORE)
     assert lights == {
         "a": ("red", "not mown before the declared day"),
@@ -155,7 +159,8 @@ def test_a_date_that_cannot_be_read_is_yellow_and_all_others_are_judged(lake, ca
     (line,) = [record.getMessage() for record in caplog.records if "cannot judge" in record.getMessage()]
     assert "2 parcels" in line
     assert "b: claim not readable: '31.02.2020'" in line
-    assert "does not judge 1 parcel without a claim (null)" in caplog.text
+    levels = [each.levelname for each in caplog.records if "does not judge 1 parcel without a claim" in each.message]
+    assert levels == ["INFO"]
     rows = markers.traffic_light("ms", 2024, scenarios=[BEFORE], lake=lake).to_pylist()
     assert [row["due"] for row in rows] == [date(2024, 7, 1), None, None]
     recorded = record_changes(lake, lake.parcel_set("ms", 2024, None), scenarios=[BEFORE]).to_pylist()
@@ -205,7 +210,22 @@ def test_a_column_that_is_not_there_costs_its_scenario_and_no_other(lake, caplog
     (line,) = [
         record.getMessage() for record in caplog.records if "have no column 'mown_before'" in record.getMessage()
     ]
-    assert line.endswith("it is not judged")
+    assert line.endswith("the agency's further columns: other; it is not judged")
+
+
+def test_a_night_says_why_a_scenario_is_not_judged_in_its_result_and_not_in_a_warning_besides(lake, caplog):
+    claimed(lake, {"other": ["x"]}, *seen("a", STANDS), pids=("a",))
+    changes = record_changes(lake, lake.parcel_set("ms", 2024, None), scenarios=[BEFORE, GRASS])
+    assert "have no column 'mown_before'" in refusals(changes)[BEFORE]
+    assert "mown_before" not in caplog.text
+
+
+def test_recording_changes_by_command_warns_of_what_is_not_judged(lake, caplog):
+    claimed(lake, {"other": ["x"]}, *seen("a", STANDS), pids=("a",))
+    scenarios = [word for name in (BEFORE, GRASS) for word in ("--record-scenario", name)]
+    result = CliRunner().invoke(app, ["changes", "--aoi", "ms", "--year", "2024", "--record", *scenarios])
+    assert result.exit_code == 0, result.output
+    assert (result.output + caplog.text).count("have no column 'mown_before'") == 1
 
 
 def test_lights_of_a_scenario_that_cannot_be_judged_stay_as_they_were_recorded(lake):

@@ -376,21 +376,54 @@ def test_a_series_that_was_not_extracted_skips_its_detectors_says_so_once_and_in
     fill(lake, *rows_of("a", DAYS, **SOIL), *rows_of("b", DAYS, **SOIL))
     asked = {"wet": {"kind": "state", "series": "backscatter_vh", "at_most": -20}}
     asked["wetter"] = {"kind": "combination", "of": "wet"}
-    caplog.set_level(logging.WARNING)
+    caplog.set_level(logging.INFO)
     rows = markers.find("ms", 2024, parameters={"detectors": asked}, lake=lake).to_pylist()
-    said = [line for line in caplog.messages if "nothing is said of" in line]
-    assert len(said) == 2
+    (_, wet), (_, residue) = said = skipped_in(caplog)
+    assert [level for level, _ in said] == ["WARNING", "INFO"]
     assert (
-        "backscatter_vh needs VH of card bs, which were not extracted there, so that nothing is said of wet, wetter"
-        in said[0]
+        wet == "ms 2024: backscatter_vh needs VH of card bs, which was not extracted there, "
+        "so that nothing is said of wet, wetter"
     )
     assert (
-        "ndti needs B11 and B12 of card s2, which were not extracted there, so that nothing is said of residue_cover"
-        in said[1]
+        residue == "ms 2024: ndti needs B11 and B12 of card s2, which were not extracted there, "
+        "so that nothing is said of residue_cover"
     )
     none = [row for row in rows if row["marker"] in ("observed_ndti", "observed_backscatter_vh")]
     assert [(row["pid"], row["value_1"], row["confidence"]) for row in none] == [("a", 0, 0)] * 2 + [("b", 0, 0)] * 2
     assert not [row for row in rows if row["marker"] in ("wet", "wetter", "residue_cover")]
+
+
+@pytest.mark.parametrize(("there", "absent"), [("B11", "B12"), ("B12", "B11")])
+def test_only_the_bands_that_are_missing_are_named(lake, caplog, there, absent):
+    fill(lake, *rows_of("a", DAYS, **SOIL, **{there: [3000] * 8}))
+    caplog.set_level(logging.INFO)
+    markers.find("ms", 2024, lake=lake)
+    ((level, line),) = skipped_in(caplog)
+    assert (level, f"ndti needs {absent} of card s2, which was not extracted" in line) == ("INFO", True)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {
+            "scenarios": {
+                "residue": {"rules": [{"colour": "green", "marker": "residue_cover", "at_least": 1, "reason": "straw"}]}
+            }
+        },
+        {"detectors": {"residue_cover": {"at_least": 0.2}}},
+    ],
+    ids=["a scenario counts it", "the agency set it"],
+)
+def test_it_is_a_warning_where_the_agency_asks_for_what_is_not_said(lake, caplog, own):
+    fill(lake, *rows_of("a", DAYS, **SOIL))
+    caplog.set_level(logging.INFO)
+    markers.find("ms", 2024, parameters=own, lake=lake)
+    assert [level for level, _ in skipped_in(caplog)] == ["WARNING"]
+
+
+def skipped_in(caplog):
+    """Level and text of the lines that say which detectors say nothing."""
+    return [(each.levelname, each.getMessage()) for each in caplog.records if "nothing is said of" in each.getMessage()]
 
 
 def test_bands_indices_and_radar_can_be_looked_at(lake):

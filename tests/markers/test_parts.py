@@ -23,7 +23,7 @@ from cbm_lake import markers
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.markers.parameters import read
-from cbm_lake.markers.parts import ALIKE, NO_CUBE, _named, in_words
+from cbm_lake.markers.parts import ALIKE, NO_CUBE, _named, _states, in_words
 from cbm_lake.markers.subparcel import edges, events, lines, outlines, pixels, steps
 from cbm_lake.zonal import build_index
 from cbm_lake.zonal.compiled import frozen
@@ -416,18 +416,37 @@ def test_unknown_parcels_and_parameters_are_refused_by_name(planted):
 
 def test_mown_parts_that_fall_to_bare_soil_were_ploughed():
     shown = outlines.Pixels(*square(2), np.ones(4, np.int8), np.ones(4))
-    event = events.Event(0, 19_900, 19_910, -0.6, 0, 0.02, 0.15, 0.9, None, shown)
+    event = events.Event(0, 19_900, 19_910, -0.6, 0, 0.02, 0.15, 0.8, 0.9, None, shown)
     assert _named(event, (), 2024, read())[0] == "ploughing"
     days = {name: date(2024, 6, 26) for name in ("date_start", "date_main", "date_end")}
     known = {"marker": "harvest", **days}
-    green = events.Event(0, 19_900, 19_910, -0.4, 0, 0.02, 0.35, 0.9, None, shown)
+    green = events.Event(0, 19_900, 19_910, -0.4, 0, 0.02, 0.35, 0.8, 0.9, None, shown)
     assert _named(green, (known,), 2024, read()) == ("harvest", date(2024, 6, 26))
     assert _named(green, (), 2024, read())[0] == "mowing"
 
 
+@pytest.mark.parametrize("marker", ["mowing", "ploughing", "harvest"])
+def test_a_rest_on_which_nothing_stood_is_not_said_to_be_unworked(marker):
+    worked, rest = _states(marker, 0.36, read())
+    assert rest == f"un{worked}"
+    assert _states(marker, 0.34, read()) == (worked, "unvegetated")
+
+
+def test_the_rest_is_as_green_as_it_was_on_the_greener_of_both_dates():
+    ndvi = np.array([[0.8, 0.1, 0.2, np.nan], [0.3, 0.2, np.nan, 0.4]], np.float32)
+    assert events._rest(ndvi, np.array([1, 0, 0, 0], np.int8)) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "confirmed", "confidence"), [(1e3, True, 0.99), (1e3, False, 0.75), (20, True, 0.63)]
+)
+def test_a_confidence_has_two_digits_and_is_never_certain(evidence, confirmed, confidence):
+    assert events._confidence(evidence, confirmed) == confidence
+
+
 def test_a_part_without_vegetation_before_and_one_out_of_season_are_no_events():
     shown = outlines.Pixels(*square(2), np.ones(4, np.int8), np.ones(4))
-    sown = events.Event(0, 19_900, 19_910, 0, 0.4, 0.02, 0.2, 0.9, None, shown)
+    sown = events.Event(0, 19_900, 19_910, 0, 0.4, 0.02, 0.2, 0.8, 0.9, None, shown)
     assert _named(sown, (), 2024, read())[0] is None
-    winter = events.Event(0, 19_730, 19_740, -0.4, 0, 0.02, 0.4, 0.9, None, shown)
+    winter = events.Event(0, 19_730, 19_740, -0.4, 0, 0.02, 0.4, 0.8, 0.9, None, shown)
     assert _named(winter, (), 2024, read())[0] is None

@@ -39,7 +39,7 @@ from cbm_lake.parcel.sources import LakeSource, api, wire
 from cbm_lake.parcel.sources.http import Server
 from cbm_lake.show import calendar, computing, curves, style, views
 from cbm_lake.show.curves import Line, Panel
-from cbm_lake.show.reading import Reading, Season, chipsize_for
+from cbm_lake.show.reading import Event, Reading, Season, chipsize_for
 
 DAYS = [datetime(2024, 3, 2, 10, 40, 21, tzinfo=UTC) + timedelta(days=20 * number) for number in range(4)]
 CLOUDED = 2
@@ -746,3 +746,30 @@ def test_an_image_of_a_calendar_is_as_clear_as_the_curve_below_says():
     curve = pd.DataFrame({"time": days[:2] + pd.Timedelta(hours=10), "cloud": [np.nan, 0.4]})
     clouds = calendar._with_clouds(Images(data, ()), curve).data["cloud"]
     np.testing.assert_array_equal(clouds, [np.nan, 0.4, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("value", "day", "corner"),
+    [
+        (0.1, "2024-05-09", "top right"),
+        (0.9, "2024-05-09", "bottom right"),
+        (0.5, "2024-05-09", "bottom right"),
+        (0.1, "2024-05-12", "bottom right"),
+    ],
+    ids=["a point below", "a point above", "a point between", "a point on the other side"],
+)
+def test_the_name_of_an_event_does_not_cover_a_point(value, day, corner):
+    assert label_of([(day, value)]) == corner
+
+
+def test_the_name_of_an_event_goes_to_the_other_side_where_points_are_below_and_above():
+    assert label_of([("2024-05-07", 0.1), ("2024-05-07", 0.9)]) == "bottom left"
+
+
+def label_of(points):
+    """Where the name of an event of the tenth of May stands in a panel with a few points in it."""
+    times = pd.to_datetime(["2024-03-01", *(day for day, _ in points), "2024-10-01"])
+    rows = pd.DataFrame({"time": times, "value": [0.5, *(value for _, value in points), 0.5]})
+    event = Event("sowing", *map(pd.Timestamp, ("2024-05-08", "2024-05-10", "2024-05-12")))
+    _, vertical, side = curves.label_position(Panel("NDVI", (Line("NDVI", "g", rows),), events=[event]), (0, 1), event)
+    return f"{vertical} {side}"

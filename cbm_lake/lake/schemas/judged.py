@@ -119,7 +119,7 @@ PARTS: Final = pa.schema(
         pa.field("marker", pa.string()),  # mowing, ploughing or harvest of a part; null where there is none
         *(pa.field(name, pa.date32()) for name in ("date_start", "date_main", "date_end")),
         pa.field("number", pa.int32()),  # of the part in the event, from 1; those that were worked first
-        pa.field("state", pa.string()),  # mown, unmown, ploughed, unploughed, harvested or unharvested
+        pa.field("state", pa.string()),  # mown, unmown, ploughed, unploughed, harvested, unharvested or unvegetated
         pa.field("pixels", pa.int32()),  # inside the part, on which it rests
         pa.field("area_m2", pa.float64()),
         pa.field("area_std_m2", pa.float64()),  # standard deviation of the area

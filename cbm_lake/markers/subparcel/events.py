@@ -22,6 +22,7 @@ _THREADS: Final = 2
 _PIECES: Final = 8
 _SURE: Final = 20.0
 """Difference of BIC at which a split that the next look confirms has the confidence 1 - 1/e."""
+_MOST_SURE: Final = 0.99
 _UNCONFIRMED: Final = 0.75
 """Factor of the confidence where no look came in time to confirm it."""
 _SAME: Final = 0.5
@@ -46,7 +47,10 @@ class Event:
     """Standard deviation of a pixel's change."""
     level: float
     """NDVI of the part afterwards."""
+    rest: float
+    """The greater NDVI of the rest, before or afterwards."""
     confidence: float
+    """To two digits, 0.99 at most: no split is certain."""
     line: tuple[float, float] | None
     """Direction and distance of the edge where it is straight; see `lines.fit`."""
     pixels: Pixels
@@ -108,10 +112,22 @@ def _event(batch: Batch, at: int, fields: npt.NDArray[np.float64], labels: npt.N
         stayed,
         noise,
         level,
-        float(1 - np.exp(-evidence / _SURE)) * (1 if confirmed else _UNCONFIRMED),
+        _rest(batch.ndvi[[int(before), int(after)], part], labels[part]),
+        _confidence(evidence, bool(confirmed)),
         (angle, distance) if straight else None,
         Pixels(batch.row[part], batch.col[part], labels[part].copy(), fallen),
     )
+
+
+def _rest(ndvi: npt.NDArray[np.floating], labels: npt.NDArray[np.int8]) -> float:
+    """The greater mean NDVI, on one of some dates, of the pixels that did not fall."""
+    stayed = np.where(labels == 1, np.nan, ndvi.astype(np.float64))
+    return float(np.nanmax(np.nanmean(stayed, axis=1)))
+
+
+def _confidence(evidence: float, confirmed: bool) -> float:
+    confidence = float(1 - np.exp(-evidence / _SURE)) * (1 if confirmed else _UNCONFIRMED)
+    return min(round(confidence, 2), _MOST_SURE)
 
 
 def _alike(one: Pixels, other: Pixels) -> bool:
