@@ -19,10 +19,12 @@ _WILD = re.compile(r"[*?\[{]")
 
 
 def without_parcels(areas: Mapping[int, Area], lake: Lake) -> Iterator[Problem]:
-    """Areas that name no file and of which the lake has no parcels."""
+    """Areas that name no file and of which the lake has no parcels; one that is named twice is said by its second."""
     there = {(one.aoi, one.year, one.ptype) for one in lake.parcel_sets()}
+    with_file = {area.key for area in areas.values() if area.parcels is not None}
+    first = {area.key: number for number, area in reversed(areas.items())}
     for number, area in areas.items():
-        if area.parcels is None and area.key not in there:
+        if area.key not in there | with_file and first[area.key] == number:
             reason = f"no parcels of {area.name} are in the lake; write parcels: {{path: …}}, or load them first"
             yield Problem(("areas", number), reason)
 

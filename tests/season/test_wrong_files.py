@@ -48,6 +48,31 @@ def wrong(folder, text):
     return [line.removeprefix(str(file)).removeprefix(":") for line in str(caught.value).splitlines()]
 
 
+@pytest.mark.parametrize(
+    ("more", "lines"),
+    [
+        (["{aoi: MS, year: 2024}"], ["5: areas[1]: area ms 2024 stands there twice"]),
+        (
+            ["{aoi: nl, year: 2024}", "{aoi: nl, year: 2024}"],
+            ["5: areas[1]: no parcels of nl 2024 are", "6: areas[2]: area nl 2024 stands there twice"],
+        ),
+        (
+            ["{aoi: nl, year: 2024, parcels: {path: ms.gpkg, pid: pid}}", "{aoi: nl, year: 2024}"],
+            ["6: areas[2]: area nl"],
+        ),
+        (["{aoi: nl, year: 2024}", "{aoi: ms, year: 2024, ptype: m}"], ["5: areas[1]: no", "6: areas[2]: no"]),
+    ],
+)
+def test_an_area_that_is_named_twice_is_one_line(tmp_path, more, lines):
+    small_season.parcels(tmp_path, "ms", 12)
+    (tmp_path / "items").mkdir()
+    area = "parcels: {path: ms.gpkg, pid: pid, crop_name: crop}}\n"
+    text = FILE.replace(area, area + "".join(f"  - {one}\n" for one in more)).partition("exports:")[0]
+    said = wrong(tmp_path, text)
+    assert len(said) == len(lines), said
+    assert all(one.startswith(start) for one, start in zip(said, lines, strict=True)), said
+
+
 def test_what_is_right_is_accepted_with_columns_that_extraction_will_bring(folder):
     (folder / "season.yaml").write_text(FILE)
     assert len(season.read(folder / "season.yaml", Lake(str(folder / "lake"))).exports) == 4
