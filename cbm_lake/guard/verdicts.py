@@ -190,7 +190,8 @@ def _alone(elsewhere: int) -> str:
     least = adjustment.FEWEST - 1
     if not elsewhere:
         return f"fewer than {least} other clear scenes of the season look like this one"
+    others = counted(elsewhere, "other scene")
     return (
-        f"its pixels lie on another grid (origin or coordinate system) than those of {counted(elsewhere, 'other scene')}, "
-        f"and fewer than {least} other clear scenes share its own"
+        f"its pixels lie on another grid (origin or coordinate system) than those of {others}, and "
+        f"fewer than {least} other clear scenes share its own"
     )

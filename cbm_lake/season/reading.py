@@ -50,6 +50,7 @@ def read(path: str | Path, lake: Lake | None = None) -> Season:
     problems = [*draft.problems, *_Checks(draft).all()]
     if lake is not None:
         problems += inputs.missing(draft.areas, draft.sources, file.parent)
+        problems += inputs.misnamed(draft.areas, file.parent)
         problems += inputs.without_parcels(draft.areas, lake)
         problems += targets.inside(draft.exports, lake, file.parent)
         unsure = any(one.path[:1] == ("extract",) for one in problems)
@@ -78,10 +79,10 @@ def _document(path: str | Path, file: Path) -> tuple[Mapping[str, Any], Mapping[
         line, reason = documents.parsing_problem(error)
         message = f"{path}:{line}: cannot be read: {reason}" if line else f"{path} cannot be read ({reason})"
         raise InvalidInputError(message) from error
-    if document is None:
-        raise InvalidInputError(f"{path} is empty; write areas:, sources:, extract: as docs/season.md shows")
     if not isinstance(document, Mapping):
-        raise InvalidInputError(f"{path} is no season; write areas:, sources:, extract: as docs/season.md shows")
+        what = "is empty" if document is None else "is no season"
+        advice = "write season:, areas:, extract: and, for new scenes, sources: as docs/season.md shows"
+        raise InvalidInputError(f"{path} {what}; {advice}")
     return document, lines
 
 
