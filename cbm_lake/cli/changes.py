@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,6 +15,10 @@ from cbm_lake.files.dates import day_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+_SCREEN: Final = 20
+"""Changes that a screen holds."""
 
 
 class By(StrEnum):
@@ -46,7 +51,11 @@ def changes(
     scenario: Annotated[str | None, typer.Option("--scenario", help="Only lights of this scenario.")] = None,
     pid: Annotated[list[str] | None, typer.Option("--pid", help="Only of this parcel; may be repeated.")] = None,
     details: Annotated[
-        bool, typer.Option("--details", help="Also lights of which only the evidence, not the colour, changed.")
+        bool,
+        typer.Option(
+            "--details",
+            help="Also lights of which only the evidence changed; and each of a first night.",
+        ),
     ] = False,
     record: Annotated[
         bool, typer.Option("--record", help="First record what has changed of --aoi and --year since the last night.")
@@ -91,10 +100,40 @@ def changes(
         pids=pid,
         details=details,
     )
-    if output is Format.table:
-        show(_brief(rows), output, _title(rows), folded=True)
-    else:
+    if output is not Format.table:
         show(rows, output)
+        return
+    first, others = ([], rows) if details else _apart(rows)
+    if first:
+        words = "all that the first night recorded, counted; --details lists it"
+        show(_counted(first), output, f"{_title(rows)}: {words}")
+    if others.num_rows or not first:
+        show(_brief(others), output, _title(others), folded=True)
+
+
+def _apart(rows: pa.Table) -> tuple[list[dict[str, Any]], pa.Table]:
+    """Changes that a first night recorded, where they are more than a screen holds, and the others."""
+    import pyarrow.compute as pc
+
+    from cbm_lake.season.causes import FIRST
+
+    is_first = pc.fill_null(pc.match_substring(rows["cause"], FIRST), fill_value=False)
+    first = rows.filter(is_first)
+    return (first.to_pylist(), rows.filter(pc.invert(is_first))) if first.num_rows > _SCREEN else ([], rows)
+
+
+def _counted(rows: list[dict[str, Any]]) -> pa.Table:
+    """How many changes there are of each kind, of lights by colour, of markers by name, of scenes by status."""
+    import pyarrow as pa
+
+    counts = Counter((row["kind"], _group(row)) for row in rows)
+    listed = [{"kind": kind, "now": group, "changes": count} for (kind, group), count in sorted(counts.items())]
+    return pa.Table.from_pylist(listed)
+
+
+def _group(row: dict[str, Any]) -> str:
+    """The colour of a light, the name of a marker, the status of a scene."""
+    return str(row["marker"] if row["kind"] == "marker" else row["after"])
 
 
 def _sets(rows: pa.Table) -> list[str]:

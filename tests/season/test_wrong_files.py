@@ -1,5 +1,6 @@
 """season.yaml is read to its end before a night begins: all that is wrong is said at once, by line and key."""
 
+import errno
 import os
 import zipfile
 
@@ -10,6 +11,7 @@ import small_season
 from cbm_lake import parcels, season
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
+from cbm_lake.season import targets
 
 FILE = """
 season: {start: 2024-03-01, end: 2024-10-31}
@@ -307,6 +309,16 @@ LIGHTS = "{what: lights, path: out/lights.csv}"
         ),
         ("pid: pid", "pid: 7", "4: areas[0].parcels.pid: 7 is a number, where a text is due; write it in quotes: '7'"),
         ("exports:\n", "workers: two\nexports:\n", "9: workers: 'two' is a text, where a whole number is due"),
+        ("exports:\n", "workers: 257\nexports:\n", "9: workers: 257 is not right: at most 256 is due"),
+        ("exports:\n", "workers: 100000\nexports:\n", "9: workers: 100000 is not right: at most 256 is due"),
+        (
+            "exports:\n",
+            "markers: {scenarios: []}\nexports:\n",
+            "9: markers.scenarios: is empty; leave it out for all, or write markers: null for none",
+        ),
+        ("out/pixels.csv", "/proc/x.csv", "12: exports[2].path: /proc/x.csv: /proc is of the operating system"),
+        ("out/pixels.csv", "/sys/a/x.csv", "12: exports[2].path: /sys/a/x.csv: /sys is of the operating system"),
+        ("out/pixels.csv", "/dev/x.csv", "12: exports[2].path: /dev/x.csv: /dev is of the operating system"),
         ("exports:\n", "guard: 1\nexports:\n", "9: guard: 1 is a number, where true, false or {offsets"),
         (
             "exports:\n",
@@ -381,6 +393,26 @@ def test_a_folder_that_cannot_be_written_is_said_of_a_true_folder(folder):
     (folder / "closed").mkdir(mode=0o500, exist_ok=True)
     (line,) = wrong(folder, FILE.replace("out/pixels.csv", "closed/new/pixels.csv"))
     assert "cannot be written" in line
+
+
+def test_a_folder_that_not_even_root_can_write_is_said(folder, monkeypatch):
+    def refused(*, dir):  # noqa: A002 - as of tempfile
+        raise OSError(errno.EROFS, "Read-only file system", str(dir))
+
+    monkeypatch.setattr(targets.tempfile, "TemporaryFile", refused)
+    assert all("cannot be written; name another" in line for line in wrong(folder, FILE))
+
+
+def test_trying_to_write_leaves_nothing_behind(folder):
+    before = sorted((folder / "out").iterdir())
+    (folder / "season.yaml").write_text(FILE)
+    season.read(folder / "season.yaml")
+    assert sorted((folder / "out").iterdir()) == before
+
+
+def test_a_season_without_sources_works_with_what_is_catalogued(folder):
+    (folder / "season.yaml").write_text(FILE.replace("sources:\n  - {items: items, card: s2}\n", ""))
+    assert season.read(folder / "season.yaml", Lake(str(folder / "lake"))).sources == ()
 
 
 def test_a_folder_that_cannot_be_written_is_said(folder, monkeypatch):
