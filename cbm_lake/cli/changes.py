@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
+_SCREEN: Final = 20
+"""Changes that a screen holds."""
 
 
 class By(StrEnum):
@@ -50,7 +53,11 @@ def changes(
     scenario: Annotated[str | None, typer.Option("--scenario", help="Only lights of this scenario.")] = None,
     pid: Annotated[list[str] | None, typer.Option("--pid", help="Only of this parcel; may be repeated.")] = None,
     details: Annotated[
-        bool, typer.Option("--details", help="Also lights of which only the evidence, not the colour, changed.")
+        bool,
+        typer.Option(
+            "--details",
+            help="Also lights of which only the evidence changed; and each of a first night.",
+        ),
     ] = False,
     record: Annotated[
         bool, typer.Option("--record", help="First record what has changed of --aoi and --year since the last night.")
@@ -69,19 +76,9 @@ def changes(
 ) -> None:
     """Show what changed of lights, markers and scenes: before, after, and the cause."""
     from cbm_lake import season
-    from cbm_lake.lake import open_lake
-    from cbm_lake.markers.lights import refusals
 
     if record:
-        if aoi is None or year is None:
-            raise InvalidInputError("changes are recorded of one area and year: name them by --aoi and --year")
-        lake = open_lake()
-        with err.status("recording changes"):
-            until = None if day is None else day_of(day)
-            parcels = lake.parcel_set(aoi, year, ptype)
-            news = season.record(lake, parcels, until, scenarios=scenarios, parameters=parameters)
-        for reason in refusals(news).values():
-            log.warning("%s", reason)
+        news = _record(aoi, year, ptype, day, scenarios, parameters)
         if since == "last" and not news.num_rows:
             out.print("nothing has changed since the last night")
             return
@@ -99,9 +96,63 @@ def changes(
         details=details,
     )
     if output is Format.table:
-        show(_brief(rows), output, _title(rows), folded=True)
+        _print(rows, details=details)
     else:
         show(rows, output)
+
+
+def _record(
+    aoi: str | None, year: int | None, ptype: str | None, day: str | None, scenarios: list[str] | None, how: Path | None
+) -> pa.Table:
+    """Record what has changed since the last night; warn of scenarios that cannot be judged."""
+    from cbm_lake import season
+    from cbm_lake.lake import open_lake
+    from cbm_lake.markers.lights import refusals
+
+    if aoi is None or year is None:
+        raise InvalidInputError("changes are recorded of one area and year: name them by --aoi and --year")
+    lake = open_lake()
+    with err.status("recording changes"):
+        until = None if day is None else day_of(day)
+        news = season.record(lake, lake.parcel_set(aoi, year, ptype), until, scenarios=scenarios, parameters=how)
+    for reason in refusals(news).values():
+        log.warning("%s", reason)
+    return news
+
+
+def _print(rows: pa.Table, *, details: bool) -> None:
+    """Show changes as tables: those of a first night counted, if they are many."""
+    first, others = ([], rows) if details else _apart(rows)
+    if first:
+        words = "all that the first night recorded, counted; --details lists it"
+        show(_counted(first), Format.table, f"{_title(rows)}: {words}")
+    if others.num_rows or not first:
+        show(_brief(others), Format.table, _title(others), folded=True)
+
+
+def _apart(rows: pa.Table) -> tuple[list[dict[str, Any]], pa.Table]:
+    """Changes that a first night recorded, where they are more than a screen holds, and the others."""
+    import pyarrow.compute as pc
+
+    from cbm_lake.season.causes import FIRST
+
+    is_first = pc.fill_null(pc.match_substring(rows["cause"], FIRST), fill_value=False)
+    first = rows.filter(is_first)
+    return (first.to_pylist(), rows.filter(pc.invert(is_first))) if first.num_rows > _SCREEN else ([], rows)
+
+
+def _counted(rows: list[dict[str, Any]]) -> pa.Table:
+    """How many changes there are of each kind, of lights by colour, of markers by name, of scenes by status."""
+    import pyarrow as pa
+
+    counts = Counter((row["kind"], _group(row)) for row in rows)
+    listed = [{"kind": kind, "now": group, "changes": count} for (kind, group), count in sorted(counts.items())]
+    return pa.Table.from_pylist(listed)
+
+
+def _group(row: dict[str, Any]) -> str:
+    """The colour of a light, the name of a marker, the status of a scene."""
+    return str(row["marker"] if row["kind"] == "marker" else row["after"])
 
 
 def _sets(rows: pa.Table) -> list[str]:

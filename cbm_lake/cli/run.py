@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from cbm_lake.cli.shared import Format, Shown, err, out, show
+from cbm_lake.cli.shared import Format, Shown, err, out, say, show
 from cbm_lake.errors import HeldError, InvalidInputError, LakeError
 from cbm_lake.files import clock
 
@@ -33,6 +33,8 @@ DONE, FAILED, WRONG, HELD, INTERRUPTED, STOPPED = 0, 1, 2, 3, 130, 143
 on; Ctrl-C; SIGTERM."""
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _RESULTS: Final = {"unchanged": "nothing to do", "interrupted": "broken off"}
+_OVERVIEW: Final = 200
+"""Characters of a note where the last run is shown without being named."""
 _STYLES: Final = {"done": "green", "failed": "red"}
 _MARKS: Final = {"done": "✓", "failed": "✗"}
 
@@ -72,7 +74,7 @@ def runs(
     run: Annotated[str | None, typer.Argument(help="Which run; the last one without it.")] = None,
     output: Shown = Format.table,
 ) -> None:
-    """Show what a run did, step by step, from the journal of the lake."""
+    """Show what a run did, step by step, from the journal of the lake; below, what there is to say of steps."""
     from cbm_lake import season
 
     rows = season.steps(run)
@@ -81,7 +83,18 @@ def runs(
         return
     first = rows.slice(0, 1).to_pylist()[0]
     title = f"run {first['run']} of {first['who']}, begun {first['started']:%Y-%m-%d %H:%M:%S} UTC"
-    show(_in_words(rows), output, title, folded=True)
+    words = _in_words(rows)
+    show(words.drop_columns(["note"]), output, title, folded=True)
+    for row in words.to_pylist():
+        if row["note"]:
+            say(f"{row['step']}: {row['note'] if run else _shortened(row['note'], first['run'])}")
+
+
+def _shortened(note: str, run: str) -> str:
+    """A note of a length that an overview has room for."""
+    if len(note) <= _OVERVIEW:
+        return note
+    return f"{note[:_OVERVIEW].rsplit(' ', 1)[0]} …; `cbm-lake runs {run}` says all"
 
 
 def _in_words(rows: pa.Table) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -100,7 +101,7 @@ def show(
     """Print rows to standard output: as a table (200 rows at most), CSV, or one JSON object a line.
 
     Nothing is cut off: a table that is wider than the terminal becomes one line for each value, and where the output
-    goes to a file or another program it is as wide as it has to be.
+    goes to a file or another program, and the variable COLUMNS does not say how wide, it is as wide as it has to be.
 
     Args:
         rows: what is printed.
@@ -129,6 +130,16 @@ def show(
             out.print(f"… {rows.num_rows - 200:,} more rows; --format csv or `export` gives all")
 
 
+def say(text: str) -> None:
+    """Print a sentence, folded between words where a terminal, or COLUMNS, says how wide lines are; else one line."""
+    out.print(Text(" ".join(text.split())), soft_wrap=not _is_narrow())
+
+
+def _is_narrow() -> bool:
+    """Whether lines have a width: that of a terminal, or that of the variable COLUMNS."""
+    return out.is_terminal or os.environ.get("COLUMNS", "").isdigit()
+
+
 def _rounded(rows: pa.Table, digits: Mapping[str, int]) -> pa.Table:
     """Rows with numbers of some columns as texts of so many decimals."""
     for name, decimal_places in digits.items():
@@ -146,11 +157,12 @@ def _print(rows: pa.Table, title: str | None, *, folded: bool) -> None:
     for row in cells:
         table.add_row(*row)
     needed = Measurement.get(out, out.options.update(max_width=_WIDEST), table).maximum
-    if needed <= out.width or (folded and out.is_terminal):
+    narrow = _is_narrow()
+    if needed <= out.width or (folded and narrow):
         for column, cells_of in zip(table.columns, zip(*cells, strict=True), strict=True):
             column.overflow, column.no_wrap = "fold", max(map(len, cells_of), default=0) <= _SHORT
         out.print(table)
-    elif out.is_terminal:
+    elif narrow:
         records = Table("", "", title=heading, title_justify="left", show_header=False)
         records.columns[1].overflow = "fold"
         for row in cells:

@@ -16,7 +16,7 @@ from typing import TypedDict, Unpack
 
 from cbm_lake import cards
 from cbm_lake.extract.causes import as_before
-from cbm_lake.extract.clusters import PATIENCE, Scheduler
+from cbm_lake.extract.clusters import MOST_WORKERS, PATIENCE, Scheduler
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
 from cbm_lake.extract.planning import plan
 from cbm_lake.extract.running import run
@@ -25,7 +25,20 @@ from cbm_lake.lake import Lake, lake_or_default
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Extracted", "Job", "Outcome", "Plan", "bs", "c6", "extract", "extract_scene", "plan", "run", "s2"]
+__all__ = [
+    "MOST_WORKERS",
+    "Extracted",
+    "Job",
+    "Outcome",
+    "Plan",
+    "bs",
+    "c6",
+    "extract",
+    "extract_scene",
+    "plan",
+    "run",
+    "s2",
+]
 
 
 class Options(TypedDict, total=False):
@@ -142,9 +155,9 @@ def extract(
             whose pixels do not count. It is part of the rule: a row says "centre, 5 m inside", and what was extracted
             by another rule is extracted again. A parcel of which fewer than 8 pixels would be left, on the grid of the
             finest bands, or none on another grid, counts as a whole: "centre, too small for 5 m inside".
-        workers: processes on this machine; None is one per core as far as free memory goes, 0 is this process itself.
-            Where memory might not be enough for that, 0 is one process beside it, so that a scene that runs out of
-            memory costs itself only.
+        workers: processes on this machine, 256 at most; None is one per core as far as free memory goes, 0 is this
+            process itself. Where memory might not be enough for that, 0 is one process beside it, so that a scene that
+            runs out of memory costs itself only.
         scheduler: address of a running Dask scheduler (tcp://host:8786), a client of one, or a cluster object, to use
             instead.
         patience: seconds to wait for that scheduler to get workers; more where they queue for a machine.

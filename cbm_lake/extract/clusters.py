@@ -318,6 +318,10 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+MOST_WORKERS: Final = 256
+"""Processes on one machine: more is a mistyped number."""
+
+
 def worker_count(jobs: int, workers: int | None) -> int:
     """The requested number of processes, otherwise one per core as far as memory allows; never more than jobs."""
     from dask.system import CPU_COUNT

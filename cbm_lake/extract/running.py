@@ -24,6 +24,7 @@ from cbm_lake.extract import memory
 from cbm_lake.extract.causes import as_before, listed
 from cbm_lake.extract.child import Child, DiedError
 from cbm_lake.extract.clusters import (
+    MOST_WORKERS,
     PATIENCE,
     WORKER_MEMORY,
     LostError,
@@ -66,11 +67,13 @@ def run(
     """Execute a plan; see `extract`. Failures are also logged as warnings as they occur.
 
     Raises:
-        InvalidInputError: workers is below 0, or processes were asked for in a script without a main guard.
+        InvalidInputError: workers is below 0 or above 256, or processes were asked for in a script without a guard.
         SourceError: no scheduler or no worker there, or some scenes failed; all others are done.
     """
-    if workers is not None and workers < 0:
-        raise InvalidInputError(f"workers={workers} is no number of processes; give 0 for none, or 1, 2, 3, …")
+    if workers is not None and not 0 <= workers <= MOST_WORKERS:
+        raise InvalidInputError(
+            f"workers={workers} is no number of processes; give 0 for none, or 1, 2, 3, … up to {MOST_WORKERS}"
+        )
     outcomes = list(todo.failed)
     total = len(todo.jobs) + len(outcomes)
     try:

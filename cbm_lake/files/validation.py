@@ -61,12 +61,17 @@ def location(path: Path) -> str:
     return text.removeprefix(".")
 
 
+def nearest(name: object, names: Iterable[str]) -> str | None:
+    """The name that is most like another one; None where none is."""
+    return next(iter(difflib.get_close_matches(str(name), list(names), n=1, cutoff=_NEAR)), None)
+
+
 def meant(name: object, names: Iterable[str]) -> str:
     """What may have been meant by a name, else which there are."""
     candidates = list(names)
-    near = difflib.get_close_matches(str(name), candidates, n=1, cutoff=_NEAR)
-    if near:
-        return f"did you mean {near[0]!r}?"
+    near = nearest(name, candidates)
+    if near is not None:
+        return f"did you mean {near!r}?"
     return f"there are: {some(candidates, _LISTED)}" if candidates else "there is none"
 
 

@@ -171,7 +171,8 @@ def _judged(
             _measure(seasons[grid], reader, scene, former.get(scene.id))
         except SourceError as error:
             unread.append(Measured(scene.id, scene.obstime, problem=str(error)))
-    judged = [one for season in seasons.values() for one in judge(season.measured)]
+    count = sum(len(season.measured) for season in seasons.values())
+    judged = [one for season in seasons.values() for one in judge(season.measured, count - len(season.measured))]
     judged += judge(unread)
     return sorted(judged, key=lambda one: (one.measured.obstime, one.measured.scene))
 

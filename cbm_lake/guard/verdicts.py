@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from cbm_lake.errors import counted
 from cbm_lake.guard import adjustment, borders, registration, tilesums
 from cbm_lake.zonal.compiled import Floats
 
@@ -99,10 +100,17 @@ class _Season(NamedTuple):
     """Metres, (east, north): where most of the other scenes lie, against all."""
     zero_error: float
     """Metres: standard error of where most scenes lie."""
+    elsewhere: int
+    """Scenes on other grids, where its own has too few to compare with; else 0."""
 
 
-def judge(season: Sequence[Measured]) -> list[Judged]:
-    """The verdicts on the scenes of one grid."""
+def judge(season: Sequence[Measured], elsewhere: int = 0) -> list[Judged]:
+    """The verdicts on the scenes of one grid.
+
+    Args:
+        season: its scenes.
+        elsewhere: how many scenes lie on other grids, with which these are not compared.
+    """
     number = {one.scene: n for n, one in enumerate(season)}
     pairs = [
         adjustment.Pair(number[one.scene], number[pair.scene], *pair.offset)
@@ -113,11 +121,14 @@ def judge(season: Sequence[Measured]) -> list[Judged]:
     positions = adjustment.adjusted(len(season), pairs)
     compared = int(np.isfinite(positions.error).sum())
     frame = _frame(season, positions.xy)
+    clear = sum(one.clear is not None and one.clear >= CLEAR for one in season)
+    uncompared = elsewhere if clear < adjustment.FEWEST else 0
     judged = []
     for one, xy, zero, error in zip(season, positions.xy, positions.zero, positions.error, strict=True):
         east, north = xy - zero
         others = Offset(float(east), float(north), float(error)) if np.isfinite(error) else None
-        judged.append(_verdict(one, others, _Season(compared, frame, (zero[0], zero[1]), positions.frame_error)))
+        of_grid = _Season(compared, frame, (zero[0], zero[1]), positions.frame_error, uncompared)
+        judged.append(_verdict(one, others, of_grid))
     return judged
 
 
@@ -133,8 +144,8 @@ def _frame(season: Sequence[Measured], positions: Floats) -> Offset | None:
 
 
 def _verdict(one: Measured, others: Offset | None, season: _Season) -> Judged:
-    compared, frame, zero, _ = season
-    missing = _missing(one, others, compared, frame)
+    compared, frame, zero = season.compared, season.frame, season.zero
+    missing = _missing(one, others, season)
     if missing or one.borders is None or others is None or frame is None:
         return Judged(one, "undecided", missing or "nothing to compare with", None, others, compared, frame)
     east, north = one.borders.east - frame.east - zero[0], one.borders.north - frame.north - zero[1]
@@ -159,7 +170,7 @@ def _mean(first: Offset, second: Offset, shared: float) -> Offset:
     return Offset(float(east), float(north), float(np.hypot(weights.sum() ** -0.5, shared)))
 
 
-def _missing(one: Measured, others: Offset | None, compared: int, frame: Offset | None) -> str | None:
+def _missing(one: Measured, others: Offset | None, season: _Season) -> str | None:
     """What there is too little of for a verdict, in words."""
     if one.problem:
         return one.problem
@@ -167,9 +178,20 @@ def _missing(one: Measured, others: Offset | None, compared: int, frame: Offset 
         return f"clouded: {100 * one.clear:.0f} % of the sample is clear"
     if one.borders is None:
         return f"fewer than {borders.FEWEST} borders lie between parcels that differ and are clear"
-    if compared < adjustment.FEWEST:
-        least = adjustment.FEWEST - 1
-        return f"fewer than {least} other clear scenes of the season look like this one; a shift cannot be confirmed"
+    if season.compared < adjustment.FEWEST:
+        return f"{_alone(season.elsewhere)}; a shift cannot be confirmed"
     if others is None:
         return f"fewer than {registration.FEWEST} tiles of {tilesums.TILE} pixels look as in other clear scenes"
-    return None if frame else f"fewer than {adjustment.FEWEST} scenes have borders that differ"
+    return None if season.frame else f"fewer than {adjustment.FEWEST} scenes have borders that differ"
+
+
+def _alone(elsewhere: int) -> str:
+    """Why a scene is compared with too few others."""
+    least = adjustment.FEWEST - 1
+    if not elsewhere:
+        return f"fewer than {least} other clear scenes of the season look like this one"
+    others = counted(elsewhere, "other scene")
+    return (
+        f"its pixels lie on another grid (origin or coordinate system) than those of {others}, and "
+        f"fewer than {least} other clear scenes share its own"
+    )

@@ -11,7 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 from pyproj import CRS
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, some
+from cbm_lake.files.charsets import asked
+from cbm_lake.files.validation import meant
 from cbm_lake.geo import vectors
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.snapshots import ParcelSet
@@ -23,6 +25,9 @@ from cbm_lake.parcels.columns import (
     SEPARATOR,
     as_text,
     identifiers,
+    missing_columns,
+    not_one,
+    possible_pids,
     take_columns,
     with_others,
 )
@@ -43,6 +48,7 @@ __all__ = [
     "check_set",
     "describe",
     "load",
+    "misnamed",
 ]
 
 log = logging.getLogger(__name__)
@@ -147,6 +153,47 @@ def load(
     loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, notes, changes)
     log.info("%s: %d parcels of %s %d %s, version %s, %s", path, len(ids), aoi, year, ptype, version, loaded.outcome)
     return loaded
+
+
+def misnamed(
+    path: str | Path,
+    *,
+    pid: str | None = None,
+    crop_name: str | None = None,
+    crop_code: str | None = None,
+    layer: str | None = None,
+    encoding: str | None = None,
+) -> dict[str, str]:
+    """What `load` would refuse of its options for their names, without reading the file where its metadata are enough.
+
+    Args:
+        path: the file, on this machine; the others are those of `load`.
+
+    Returns:
+        By option the reason, with the columns that may be meant; empty where all of them are right.
+
+    Raises:
+        SourceError: the file cannot be read.
+        InvalidInputError: there is no such layer or encoding, several layers, or nothing in the file.
+    """
+    asked(encoding)
+    names = vectors.column_names(str(path), layer)
+    if (pid or "").lower() in vectors.ROW_NUMBERS:
+        names = [*names, *([pid] if pid and pid not in names else [])]
+    if not _misnamed(names, pid, crop_name, crop_code):
+        return {}
+    source = vectors.read_noted(str(path), layer, key=pid, numbered=True, encoding=encoding)
+    return _misnamed(source.columns.column_names, pid, crop_name, crop_code)
+
+
+def _misnamed(names: list[str], pid: str | None, crop_name: str | None, crop_code: str | None) -> dict[str, str]:
+    """By option why names of columns are not enough, or wrong."""
+    candidates, problems = possible_pids(names), {}
+    if not pid and len(candidates) != 1:
+        problems["pid"] = f"{not_one(candidates)}; name one of: {some(names)}"
+    for option, name in missing_columns(names, pid, crop_name, crop_code):
+        problems.setdefault(option, f"there is no column {name!r}; {meant(name, names)}")
+    return problems
 
 
 def _of_same_geometries(before: ParcelSet, version: str, changes: Changes) -> str:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from cbm_lake.errors import InvalidInputError, some
 from cbm_lake.files.charsets import is_text
+from cbm_lake.files.validation import nearest
 from cbm_lake.geo.vectors import ROW_NUMBERS, Features
 
 
@@ -83,15 +84,12 @@ class Chosen:
 def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_code: str | None) -> Chosen:
     """Select the columns of the file that become id, crop:name and crop:code."""
     names = source.columns.column_names
-    for name in parts_of(source, pid) if pid else ():
-        if names.count(name) != 1:
-            raise InvalidInputError(f"{source.name} has no column {name!r}; {_candidates(source)}")
+    for option, name in missing_columns(names, pid, crop_name, crop_code):
+        near = _near(name, names)
+        advice = _candidates(source) if option == "pid" else f"say {option}= one of: {_listed(names) or '(no columns)'}"
+        raise InvalidInputError(f"{source.name} has no column {name!r}; {near}{advice}")
+    for name in parts_of(names, pid) if pid else ():
         _refuse_capitals(source, name)
-    for option, crop in {"crop_name": crop_name, "crop_code": crop_code}.items():
-        if crop is not None and names.count(crop) != 1:
-            raise InvalidInputError(
-                f"{source.name} has no column {crop!r}; say {option}= one of: {_listed(names) or '(no columns)'}"
-            )
     requested = {
         "id": pid or _guess_pid(source),
         "crop:code": crop_code or _first(source, CROP_CODE_NAMES),
@@ -99,6 +97,28 @@ def take_columns(source: Features, pid: str | None, crop_name: str | None, crop_
     }
     columns = {ours: theirs for ours, theirs in requested.items() if theirs is not None}
     return Chosen(columns, tuple(_guesses(names, columns, {"id": pid, "crop:code": crop_code, "crop:name": crop_name})))
+
+
+def missing_columns(
+    names: Sequence[str], pid: str | None, crop_name: str | None, crop_code: str | None
+) -> Iterator[tuple[str, str]]:
+    """The columns that are asked for and are not there, or not once: option and name.
+
+    Args:
+        names: of the file's columns.
+        pid: the column, or columns between commas.
+        crop_name: the column.
+        crop_code: the column.
+    """
+    parts = [("pid", name) for name in (parts_of(names, pid) if pid else ())]
+    crops = [("crop_name", crop_name), ("crop_code", crop_code)]
+    yield from ((option, name) for option, name in [*parts, *crops] if name is not None and names.count(name) != 1)
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    """Which column may be meant, as the begin of advice; empty where none is like it."""
+    near = nearest(name, names)
+    return "" if near is None else f"did you mean {near!r}, else "
 
 
 def _refuse_capitals(source: Features, name: str) -> None:
@@ -133,20 +153,30 @@ def _guesses(names: Sequence[str], columns: dict[str, str], options: dict[str, s
         yield f"no column is known to be the crop; {advice}"
 
 
-def parts_of(source: Features, pid: str) -> list[str]:
+def parts_of(names: Sequence[str], pid: str) -> list[str]:
     """Columns that form the identifier: one, or several separated by commas."""
-    return [pid] if pid in source.columns.column_names else [name.strip() for name in pid.split(",")]
+    return [pid] if pid in names else [name.strip() for name in pid.split(",")]
 
 
 def _guess_pid(source: Features) -> str:
     names = source.columns.column_names
-    if "id" in names and any(name.startswith(("crop:", "determination", "admin:")) for name in names):
-        return "id"  # fiboa says what it is
-    candidates = [name for name in names if name.lower() in PID_NAMES]
+    candidates = possible_pids(names)
     if len(candidates) == 1:
-        return str(candidates[0])
+        return candidates[0]
+    raise InvalidInputError(f"{source.name}: {not_one(candidates)}; {_candidates(source)}")
+
+
+def possible_pids(names: Sequence[str]) -> list[str]:
+    """The columns that may be the parcel's identifier by their names; loading needs exactly one."""
+    if "id" in names and any(name.startswith(("crop:", "determination", "admin:")) for name in names):
+        return ["id"]  # fiboa says what it is
+    return [name for name in names if name.lower() in PID_NAMES]
+
+
+def not_one(candidates: Sequence[str]) -> str:
+    """Why no column is taken for the identifier, where several may be, or none."""
     problem = f"any of {', '.join(candidates)} may be" if candidates else "no column is known to be"
-    raise InvalidInputError(f"{source.name}: {problem} the parcel's identifier; {_candidates(source)}")
+    return f"{problem} the parcel's identifier"
 
 
 def _candidates(source: Features) -> str:
@@ -212,7 +242,7 @@ def identifiers(source: Features, column: str) -> pa.Array:
     Those of several columns are joined by SEPARATOR, which is written %7E within a part (and % as %25); an empty part
     stays empty, where not all of them are.
     """
-    parts = [as_text(source, name) for name in parts_of(source, column)]
+    parts = [as_text(source, name) for name in parts_of(source.columns.column_names, column)]
     ids = parts[0] if len(parts) == 1 else _joined(parts)
     blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(ids), ""), fill_value=True)
     rows = np.flatnonzero(blank) + 1

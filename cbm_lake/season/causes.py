@@ -20,6 +20,8 @@ from cbm_lake.season.differences import compared
 from cbm_lake.season.redeclared import PARCELS, Asked, compared_scenarios, redeclared
 from cbm_lake.season.scenehistory import DONE, OVER, Count, Scenehistory
 
+FIRST: Final = "first night that is recorded"
+"""The cause of all that there is on the night before which none was recorded."""
 _LISTED: Final = 3
 """Scenes that a cause names; of more it says how many."""
 _GENERAL: Final = pa.schema([(name, pa.string()) for name in ("kind", "scenario", "marker", "what")])
@@ -50,7 +52,7 @@ class Present:
 
     def with_causes(self, changes: pa.Table, former: Former | None) -> pa.Table:
         """Changes with the columns `cause` and `scenes`: what has happened since the night before."""
-        declared, general = PARCELS.empty_table(), [{"what": "first night that is recorded"}]
+        declared, general = PARCELS.empty_table(), [{"what": FIRST}]
         done, over = DONE.empty_table(), OVER.empty_table()
         if former is not None:
             declared, general = self._declared(former)

@@ -6,6 +6,8 @@ from datetime import date
 from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictFloat, StrictInt, model_validator
+from pyproj import CRS
+from pyproj.exceptions import CRSError
 
 from cbm_lake import cards
 from cbm_lake.errors import quoted
@@ -37,6 +39,10 @@ def _crs(value: object) -> object:
     """A coordinate system by its name or EPSG code."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
         raise ValueError(f"{noun(value)}, where a coordinate system is due: EPSG:3035, or 3035")
+    try:
+        CRS.from_user_input(value) if value is not None else None
+    except CRSError as error:
+        raise ValueError(f"{quoted(value)} is no coordinate system; write it as EPSG:2154") from error
     return value
 
 

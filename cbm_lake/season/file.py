@@ -90,12 +90,18 @@ def _overrides(value: object) -> object:
     return value
 
 
+def _not_empty(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names == ():
+        raise ValueError("is empty; leave it out for all, or write markers: null for none")
+    return names
+
+
 class Markers(Group):
     """What is detected and judged."""
 
     parameters: Annotated[dict[str, Any] | str | None, BeforeValidator(_overrides)] = None
     """Overrides of the defaults of markers: groups, or a YAML file of them."""
-    scenarios: Names | None = None
+    scenarios: Annotated[Names | None, AfterValidator(_not_empty)] = None
     """Which are judged; None is all."""
 
 
@@ -155,7 +161,7 @@ class General(Group):
     """What a night run does, but for areas, sources, cards and exports."""
 
     season: Period | None = None
-    workers: Annotated[Whole, Field(ge=0)] | None = None
+    workers: Annotated[Whole, Field(ge=0, le=extract.MOST_WORKERS)] | None = None
     """Processes that extract; None is one per core, 0 none beside this one."""
     guard: Annotated[Guards, BeforeValidator(_both)] = Guards()
     """Whether Sentinel-2's offsets and shifts are checked by the data: both, none, or each by its name."""

@@ -158,5 +158,6 @@ class Extracting:
     def _done(self, todo: Plan, progress: Progress) -> Done:
         done = extract.run(todo, workers=self.steps.season.workers, progress=progress)
         discarded = f"{done.discarded:,} pixels were no measurement" if done.discarded else ""
-        note = joined([as_before(done.still_failing), discarded])
+        small = str(done.too_small) if done.too_small else ""
+        note = joined([as_before(done.still_failing), discarded, small])
         return Done(done.rows, done.scenes, note, changed=done.scenes > 0)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cbm_lake import parcels
+from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files.validation import Path as Keys
 from cbm_lake.files.validation import Problem
 from cbm_lake.lake import Lake
@@ -19,12 +21,38 @@ _WILD = re.compile(r"[*?\[{]")
 
 
 def without_parcels(areas: Mapping[int, Area], lake: Lake) -> Iterator[Problem]:
-    """Areas that name no file and of which the lake has no parcels."""
+    """Areas that name no file and of which the lake has no parcels; one that is named twice is said by its second."""
     there = {(one.aoi, one.year, one.ptype) for one in lake.parcel_sets()}
+    with_file = {area.key for area in areas.values() if area.parcels is not None}
+    first = {area.key: number for number, area in reversed([*areas.items()])}
     for number, area in areas.items():
-        if area.parcels is None and area.key not in there:
+        if area.key not in there | with_file and first[area.key] == number:
             reason = f"no parcels of {area.name} are in the lake; write parcels: {{path: …}}, or load them first"
             yield Problem(("areas", number), reason)
+
+
+def misnamed(areas: Mapping[int, Area], folder: Path) -> Iterator[Problem]:
+    """Columns, layers and encodings that the files of parcels have not; a file that cannot be read fails its step.
+
+    Args:
+        areas: by their number in the file.
+        folder: in which relative paths are.
+    """
+    for number, area in areas.items():
+        source, keys = area.parcels, ("areas", number, "parcels")
+        if source is None or "://" in source.path or not (folder / source.path).exists():
+            continue
+        options = source.model_dump(exclude={"path", "crs"})
+        try:
+            for option, reason in parcels.misnamed(folder / source.path, **options).items():
+                yield Problem((*keys, option), f"{source.path}: {reason}")
+        except InvalidInputError as error:
+            text = str(error)
+            named = next((option for option in ("layer", "encoding") if f"{option}=" in text), None)
+            if named:
+                yield Problem((*keys, named), text.replace(f"{named}=", f"{named}: "))
+        except SourceError:
+            continue
 
 
 def missing(areas: Mapping[int, Area], sources: Mapping[int, Source], folder: Path) -> Iterator[Problem]:

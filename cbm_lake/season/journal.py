@@ -54,7 +54,7 @@ class Entry:
 
     key: Key
     status: str
-    """begun, done, unchanged, failed, interrupted."""
+    """begun, done, unchanged, failed, interrupted, not run."""
     started: datetime
     finished: datetime | None
     seconds: float | None

@@ -9,7 +9,7 @@ step whose state is that of the journal is not done again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cbm_lake.cards import S2
@@ -28,28 +28,35 @@ class Steps(Context):
     """The steps of a season over a lake."""
 
     def __iter__(self) -> Iterator[Step]:
-        """All steps; each is made when those before it are done. Areas without parcels have no steps but that one."""
+        """All steps; each is made when those before it are done. Those of areas without parcels are not run."""
         for area in self.season.areas:
             loading = Loading(self, area)
             yield Step(key_of("parcels", area), loading.load, loading.reads, loading.wrote)
         for source in self.season.sources:
             yield from self._catalogue(source)
-        there = [area for area in self.season.areas if self.declared(area) is not None]
-        for area in there:
-            for card in self.season.extract:
-                yield Step(key_of("extract", area, card), Extracting(self, area, card).extract)
-        for area in there:
-            yield from self._guarding(area)
-            yield from self._judging(area)
-        for export in self.season.exports:
-            yield Step(
-                Key("export", what=export.path),
-                Exporting(self, export).write,
-                Exporting(self, export).reads,
-                Exporting(self, export).wrote,
-            )
+        for area in self.season.areas:
+            yield from self._over([area], self._extracting(area))
+        for area in self.season.areas:
+            yield from self._over([area], (*self._guarding(area), *self._judging(area)))
+        yield from self._over(self.season.areas, self._exporting())
         if self.season.compact is not None:
             yield Step(Key("compact"), self._compact)
+
+    def _over(self, areas: Sequence[Area], steps: Iterable[Step]) -> Iterator[Step]:
+        """The steps over areas; where the lake has parcels of none of them, they are not run, and say so."""
+        if any(self.declared(area) is not None for area in areas):
+            yield from steps
+            return
+        yield from (Step(step.key, lambda _: Done(note="no parcels were loaded", tried=False)) for step in steps)
+
+    def _extracting(self, area: Area) -> Iterator[Step]:
+        for card in self.season.extract:
+            yield Step(key_of("extract", area, card), Extracting(self, area, card).extract)
+
+    def _exporting(self) -> Iterator[Step]:
+        for export in self.season.exports:
+            exporting = Exporting(self, export)
+            yield Step(Key("export", what=export.path), exporting.write, exporting.reads, exporting.wrote)
 
     def _catalogue(self, source: Source) -> Iterator[Step]:
         for aoi in source.areas(area.aoi.lower() for area in self.season.areas):

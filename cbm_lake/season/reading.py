@@ -17,7 +17,7 @@ from cbm_lake.cards.statistics import STATISTICS, optional
 from cbm_lake.errors import InvalidInputError, quoted
 from cbm_lake.extract.masks import Mask
 from cbm_lake.files import documents, validation
-from cbm_lake.files.validation import MISSING, Problem, ProblemsError, meant, noun
+from cbm_lake.files.validation import MISSING, Problem, ProblemsError, meant, nearest, noun
 from cbm_lake.lake import Lake
 from cbm_lake.markers import parameters
 from cbm_lake.season import inputs, targets
@@ -50,6 +50,7 @@ def read(path: str | Path, lake: Lake | None = None) -> Season:
     problems = [*draft.problems, *_Checks(draft).all()]
     if lake is not None:
         problems += inputs.missing(draft.areas, draft.sources, file.parent)
+        problems += inputs.misnamed(draft.areas, file.parent)
         problems += inputs.without_parcels(draft.areas, lake)
         problems += targets.inside(draft.exports, lake, file.parent)
         unsure = any(one.path[:1] == ("extract",) for one in problems)
@@ -78,10 +79,10 @@ def _document(path: str | Path, file: Path) -> tuple[Mapping[str, Any], Mapping[
         line, reason = documents.parsing_problem(error)
         message = f"{path}:{line}: cannot be read: {reason}" if line else f"{path} cannot be read ({reason})"
         raise InvalidInputError(message) from error
-    if document is None:
-        raise InvalidInputError(f"{path} is empty; write areas:, sources:, extract: as docs/season.md shows")
     if not isinstance(document, Mapping):
-        raise InvalidInputError(f"{path} is no season; write areas:, sources:, extract: as docs/season.md shows")
+        what = "is empty" if document is None else "is no season"
+        advice = "write season:, areas:, extract: and, for new scenes, sources: as docs/season.md shows"
+        raise InvalidInputError(f"{path} {what}; {advice}")
     return document, lines
 
 
@@ -166,8 +167,8 @@ class _Draft:
         kind = kind_of(raw) if isinstance(raw, Mapping) else None
         if kind is None:
             reason = f"a source has one of the keys {', '.join(KINDS)}, which says what it is"
-            near = [meant(key, KINDS) for key in raw if key not in KINDS] if isinstance(raw, Mapping) else []
-            advice = next((f"; {words}" for words in near if words.startswith("did")), "")
+            keys = [key for key in raw if key not in KINDS] if isinstance(raw, Mapping) else []
+            advice = next((f"; did you mean {near!r}?" for key in keys if (near := nearest(key, KINDS))), "")
             self.problems.append(Problem(path, reason + advice))
             return None
         return self._group(KINDS[kind], raw, path)
@@ -211,8 +212,8 @@ def _of_card(card: cards.Card, options: dict[str, Any]) -> Iterator[Problem]:
             check()
         except InvalidInputError as error:
             value = options[name] if isinstance(options[name], tuple) else ()
-            near = [words for one in value if one not in names and (words := meant(one, names)).startswith("did")]
-            yield Problem((name,), "; ".join([str(error), *near[:1]]))
+            near = [one for item in value if item not in names and (one := nearest(item, names))]
+            yield Problem((name,), "; ".join([str(error), *(f"did you mean {one!r}?" for one in near[:1])]))
     if options["rule"] not in METHODS:
         yield Problem(("rule",), f"unknown rule {options['rule']!r}; {meant(options['rule'], METHODS)}")
     if options["shifted"] and card.name != cards.S2.name:

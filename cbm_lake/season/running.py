@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,9 +67,12 @@ class Night:
     @property
     def outcome(self) -> str:
         """In one line."""
-        unchanged = len(self.steps) - len(self.changed) - len(self.failed)
-        counts = f"{len(self.changed)} steps done, {unchanged} had nothing to do"
-        return f"{counts}, {len(self.failed)} failed" if self.failed else counts
+        counts = Counter(entry.status for entry in self.steps)
+        words = {"done": "steps done", "unchanged": "had nothing to do", "failed": "failed", "not run": "not run"}
+        always = ("done", "unchanged")
+        return ", ".join(
+            f"{counts[status]} {text}" for status, text in words.items() if counts[status] or status in always
+        )
 
 
 def run(path: str | Path, *, lake: Lake | None = None, watcher: Watcher | None = None) -> Night:
@@ -150,7 +154,7 @@ def _done(step: Step, journal: Journal, progress: Progress, stopwatch: Stopwatch
     done = step.work(progress)
     state = step.state(read_before) if step.reads else None
     outcome = Outcome(rows=done.rows, scenes=done.scenes, problem=done.note, state=state)
-    return stopwatch.entry(step.key, "done" if done.changed else "unchanged", **outcome)
+    return stopwatch.entry(step.key, done.status, **outcome)
 
 
 def watch(

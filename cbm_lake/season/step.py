@@ -34,6 +34,15 @@ class Done:
     """What is odd about it."""
     changed: bool = True
     """False where there was nothing to do."""
+    tried: bool = True
+    """False where what it needs is not there; the note says what."""
+
+    @property
+    def status(self) -> str:
+        """As the journal has it."""
+        if not self.tried:
+            return "not run"
+        return "done" if self.changed else "unchanged"
 
 
 @dataclass(frozen=True)

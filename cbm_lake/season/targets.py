@@ -23,6 +23,8 @@ from cbm_lake.season.file import Export, Extraction
 
 _BINDING: Final = "Binder Error"
 """What DuckDB says of columns that there are not."""
+_OF_THE_SYSTEM: Final = (("/", "proc"), ("/", "sys"), ("/", "dev"))
+"""Folders, as parts of a path, whose files are no files on a disk."""
 _NAME: Final = re.compile(r"\w+(\.\w+)?")
 """What is the name of a view or query rather than a statement."""
 
@@ -59,7 +61,21 @@ def _unwritable(path: Path) -> str | None:
     parent = next(one for one in path.parents if os.path.lexists(one))
     if not parent.is_dir():
         return f"{parent} is no folder; name another"
-    return None if os.access(parent, os.W_OK | os.X_OK) else f"the folder {parent} cannot be written; name another"
+    top = Path(os.path.realpath(path)).parts[:2]
+    if top in _OF_THE_SYSTEM and not Path(os.path.realpath(path)).is_relative_to("/dev/shm"):  # noqa: S108 - not used
+        return f"{Path(*top)} is of the operating system, and no file in it lasts; name another folder"
+    return None if _is_writable(parent) else f"the folder {parent} cannot be written; name another"
+
+
+def _is_writable(folder: Path) -> bool:
+    """Whether a file can be created in a folder, by trying it with one that has no name, or is deleted at once."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _onto_input(path: Path, inputs: Mapping[Keys, Path]) -> str | None:

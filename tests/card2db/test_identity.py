@@ -445,7 +445,7 @@ def old(lake, tmp_path, files):
     pq.write_table(without(table, ("datastrip", "produced", "updated", "revision")), entry)
     for name in ("extractions", "slots"):
         url = f"{lake.url}/{name}"
-        rows = without(DeltaTable(url).to_pyarrow_table(), ("revision", "slots", "discarded", "stamps"))
+        rows = without(DeltaTable(url).to_pyarrow_table(), ("revision", "slots", "discarded", "stamps", "pixels"))
         write_deltalake(url, rows, mode="overwrite", schema_mode="overwrite")
     return Lake(lake.url)
 

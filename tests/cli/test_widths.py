@@ -94,9 +94,63 @@ def test_runs_are_told_in_plain_words_and_fit_the_terminal(monkeypatch, width):
     assert rows["took"].to_pylist() == ["1 min 23 s", "0.1 s", "2 h 05 min", None]
     assert rows["result"].to_pylist() == ["done", "failed", "nothing to do", "still running, or killed"]
     assert rows["step"].to_pylist()[0] == "extract ms 2024 s2"
-    lines = printed(monkeypatch, width, rows, folded=True)
+    lines = printed(monkeypatch, width, rows.drop_columns(["note"]), folded=True)
     assert max(map(len, lines)) <= width
-    assert SCENE in joined(lines)
+
+
+def _journal(monkeypatch, width, note, run_name=None, *, terminal=True):
+    """The lines that `runs` prints of a run with a failed step."""
+    steps = [dict(one) for one in STEPS]
+    steps[2]["problem"] = note
+    rows = pa.Table.from_pylist([{**one, "started": datetime(2024, 6, 15, tzinfo=UTC)} for one in steps])
+    monkeypatch.setattr("cbm_lake.season.steps", lambda _run: rows)
+    screen = io.StringIO()
+    size = {"width": width} if width else {}
+    monkeypatch.setattr(shared, "out", Console(file=screen, force_terminal=terminal, color_system=None, **size))
+    run.runs(run_name, Format.table)
+    return screen.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_notes_of_a_run_are_below_its_table_folded_between_words(monkeypatch, width):
+    lines = _journal(monkeypatch, width, f"3 scenes failed: {SCENE} cannot be read, and {SCENE} not either")
+    assert max(map(len, lines)) <= width
+    assert sum(SCENE in line for line in lines) == 2
+
+
+@pytest.mark.parametrize("columns", [None, "80"])
+def test_a_long_note_makes_no_table_wide_that_goes_to_a_file(monkeypatch, columns):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns:
+        monkeypatch.setenv("COLUMNS", columns)
+    note = "a word " * 100 + "end"
+    lines = _journal(monkeypatch, int(columns or 0), note, "R", terminal=False)
+    assert all(len(line) <= 80 for line in lines if line.startswith(("│", "┃")))
+    assert max(map(len, lines)) <= 80 if columns else lines[-1].endswith("end")
+    assert " ".join(lines).replace("  ", " ").count("a word") == 100
+
+
+def test_an_overview_cuts_long_notes_and_says_what_shows_all(monkeypatch):
+    note = f"{'word ' * 60}end"
+    text = " ".join(_journal(monkeypatch, 120, note))
+    assert "word …; `cbm-lake runs R` says all" in text.replace("  ", " ")
+    assert "end" not in text.partition("catalogue ms 2024 s2: ")[2]
+    assert "end" in " ".join(_journal(monkeypatch, 120, note, "R"))
+
+
+def test_a_first_night_is_counted_by_kind_and_colour():
+    cause = "first night that is recorded"
+    light = {**CHANGES[0], "before": None, "cause": cause}
+    many = [{**light, "pid": str(n), "after": "green" if n % 3 else "yellow"} for n in range(30)]
+    rows = pa.Table.from_pylist([*many, {**CHANGES[1], "cause": cause}, CHANGES[2]], schema=SCHEMA)
+    first, others = changes._apart(rows)
+    assert others.to_pylist() == rows.slice(31).to_pylist()
+    assert changes._counted(first).to_pylist() == [
+        {"kind": "light", "now": "green", "changes": 20},
+        {"kind": "light", "now": "yellow", "changes": 10},
+        {"kind": "marker", "now": "mowing", "changes": 1},
+    ]
+    assert changes._apart(rows.slice(0, 20)) == ([], rows.slice(0, 20))
 
 
 @pytest.mark.parametrize(

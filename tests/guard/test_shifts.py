@@ -134,6 +134,31 @@ def test_one_or_two_scenes_confirm_nothing(tmp_path, count):
     assert "fewer than 2 other clear scenes" in rows[0]["reason"]
 
 
+def test_a_scene_on_another_grid_is_undecided_and_the_reason_says_so(tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    frame = displaced.fields()
+    beside = Tile(left=displaced.LEFT + 10)
+    for number, date in enumerate(DATES):
+        tile = beside if number == 2 else Tile()
+        displaced.scene_files(folder, date, number, (0, 0), frame.geometry.values, tile=tile)
+    frame.to_file(folder / "parcels.gpkg")
+    lake = Lake(str(tmp_path / "lake"))
+    displaced.parcels.load(str(folder / "parcels.gpkg"), "ms", 2024, pid="pid", lake=lake)
+    catalogued(lake, folder)
+    rows = told(lake)
+    assert [row["verdict"] for row in rows] == ["ok", "ok", "undecided", "ok", "ok"]
+    assert rows[2]["reason"].startswith("its pixels lie on another grid")
+    assert "than those of 4 other scenes" in rows[2]["reason"]
+
+
+@pytest.mark.parametrize(("clear", "elsewhere", "named"), [(2, 3, True), (2, 0, False), (3, 3, False)])
+def test_another_grid_is_a_reason_only_where_its_own_has_too_few_scenes(clear, elsewhere, named):
+    season = [measured(f"s{number}", (0, 0), {}) for number in range(clear)]
+    reasons = [one.reason for one in judge(season, elsewhere)]
+    assert {reason.startswith("its pixels lie on another grid") for reason in reasons} == {named}
+
+
 def test_uniform_ground_is_undecided(tmp_path):
     rows = told(season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", uniform=True))
     assert {row["verdict"] for row in rows} == {"undecided"}

@@ -148,6 +148,14 @@ def test_parcels_too_few_for_a_shift_are_said_and_no_failure(tmp_path):
     assert {entry.status for entry in season.run(file, lake=lake).steps} == {"unchanged"}
 
 
+def test_parcels_too_small_for_an_inner_buffer_are_counted_in_the_note_of_the_step(tmp_path):
+    file, lake = begin(tmp_path, shifted="false", guards="false")
+    file.write_text(file.read_text().replace("cube: false", "cube: false, inner_buffer: 40"))
+    step = steps(season.run(file, lake=lake))["extract ms 2024 s2"]
+    assert step.status == "done"
+    assert step.problem.startswith("12 of 12 parcels are too small for an inner buffer (40 m inside)")
+
+
 @pytest.mark.parametrize(
     ("written", "there"),
     [("false", []), ("{shifts: false}", ["guard"]), ("{offsets: false}", ["shifts"]), ("{}", ["guard", "shifts"])],

@@ -192,6 +192,35 @@ def test_a_parcel_file_that_is_damaged_leaves_the_parcels_in_force(begun):
     assert {"extract ms 2024 s2", "markers ms 2024"} <= done(night)
 
 
+def test_steps_of_an_area_whose_parcels_could_never_be_loaded_are_not_run(tmp_path):
+    file = small_season.make(tmp_path, scenes=1)
+    lake = Lake(str(tmp_path / "lake"))
+    (tmp_path / "be.gpkg").write_bytes(b"nothing")
+    night = season.run(file, lake=lake)
+    steps = by_step(night)
+    assert {title for title, status in steps.items() if status == "failed"} == {"parcels be 2024", "parcels be 2023"}
+    assert {status for title, status in steps.items() if " be " in title and "parcels" not in title} == {"not run"}
+    assert steps["extract ms 2024 s2"] == steps["export out/markers.csv"] == "done"
+    assert {one.outcome for one in night.steps if one.status == "not run"} == {"not run: no parcels were loaded"}
+    assert night.outcome.endswith("2 failed, 12 not run")
+    assert not season.run(small_season.write_file(tmp_path), lake=lake).changed
+
+
+def test_exports_stay_as_they_are_where_no_parcels_could_be_loaded(tmp_path):
+    file = small_season.make(tmp_path, scenes=1)
+    lake = Lake(str(tmp_path / "lake"))
+    for name in ("ms.gpkg", "be.gpkg"):
+        (tmp_path / name).write_bytes(b"nothing")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "markers.csv").write_text("of yesterday")
+    assert by_step(season.run(file, lake=lake))["export out/markers.csv"] == "not run"
+    assert (tmp_path / "out" / "markers.csv").read_text() == "of yesterday"
+    for name, count in (("ms", 12), ("be", 6)):
+        (tmp_path / f"{name}.gpkg").unlink()
+        small_season.parcels(tmp_path, name, count)
+    assert by_step(season.run(file, lake=lake))["export out/markers.csv"] == "done"
+
+
 @pytest.mark.slow
 def test_an_export_is_written_again_when_it_is_lost_or_changed(begun):
     folder, file, lake = begun

@@ -1,13 +1,17 @@
 """season.yaml is read to its end before a night begins: all that is wrong is said at once, by line and key."""
 
+import errno
 import os
+import zipfile
 
+import geopandas as gpd
 import pytest
 import small_season
 
 from cbm_lake import parcels, season
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
+from cbm_lake.season import targets
 
 FILE = """
 season: {start: 2024-03-01, end: 2024-10-31}
@@ -46,6 +50,117 @@ def wrong(folder, text):
         season.read(file, Lake(str(folder / "lake")))
     assert all(line.startswith(str(file)) for line in str(caught.value).splitlines())
     return [line.removeprefix(str(file)).removeprefix(":") for line in str(caught.value).splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("more", "lines"),
+    [
+        (["{aoi: MS, year: 2024}"], ["5: areas[1]: area ms 2024 stands there twice"]),
+        (
+            ["{aoi: nl, year: 2024}", "{aoi: nl, year: 2024}"],
+            ["5: areas[1]: no parcels of nl 2024 are", "6: areas[2]: area nl 2024 stands there twice"],
+        ),
+        (
+            ["{aoi: nl, year: 2024, parcels: {path: ms.gpkg, pid: pid}}", "{aoi: nl, year: 2024}"],
+            ["6: areas[2]: area nl"],
+        ),
+        (["{aoi: nl, year: 2024}", "{aoi: ms, year: 2024, ptype: m}"], ["5: areas[1]: no", "6: areas[2]: no"]),
+    ],
+)
+def test_an_area_that_is_named_twice_is_one_line(tmp_path, more, lines):
+    small_season.parcels(tmp_path, "ms", 12)
+    (tmp_path / "items").mkdir()
+    area = "parcels: {path: ms.gpkg, pid: pid, crop_name: crop}}\n"
+    text = FILE.replace(area, area + "".join(f"  - {one}\n" for one in more)).partition("exports:")[0]
+    said = wrong(tmp_path, text)
+    assert len(said) == len(lines), said
+    assert all(one.startswith(start) for one, start in zip(said, lines, strict=True)), said
+
+
+@pytest.mark.parametrize("kind", ["gpkg", "parquet", "csv", "zip", "geojson", "shp"])
+@pytest.mark.parametrize(
+    ("options", "lines"),
+    [
+        ("pid: parcel_id, crop_name: crop, crop_code: 'code'", []),
+        ("pid: 'crop,parcel_id'", []),
+        ("pid: fid", []),
+        ("crop_name: crop", []),
+        ("pid: parcelid", ["pid: FILE: there is no column 'parcelid'; did you mean 'parcel_id'?"]),
+        ("pid: 'crop,parcel_if'", ["pid: FILE: there is no column 'parcel_if'; did you mean 'parcel_id'?"]),
+        ("pid: parcel_id, crop_name: Crop", ["crop_name: FILE: there is no column 'Crop'; did you mean 'crop'?"]),
+        (
+            "pid: x, crop_name: kulur, crop_code: zzzz",
+            ["pid: FILE: there is no column 'x'; there are: ", "crop_name: FILE: ", "crop_code: FILE: "],
+        ),
+    ],
+)
+def test_columns_that_a_parcel_file_has_not_are_said_before_anything_is_done(tmp_path, kind, options, lines):
+    text = FILE.partition("exports:")[0].replace("ms.gpkg, pid: pid, crop_name: crop", f"own.{kind}, {options}")
+    _parcel_file(tmp_path, kind)
+    (tmp_path / "items").mkdir()
+    if not lines:
+        (tmp_path / "season.yaml").write_text(text)
+        assert season.read(tmp_path / "season.yaml", Lake(str(tmp_path / "lake")))
+        return
+    said = wrong(tmp_path, text)
+    assert len(said) == len(lines), said
+    starts = [f"4: areas[0].parcels.{line.replace('FILE', f'own.{kind}')}" for line in lines]
+    assert all(one.startswith(start) for one, start in zip(said, starts, strict=True)), said
+
+
+def _parcel_file(folder, kind):
+    columns = {"parcel_id": ["1", "2"], "crop": ["a", "b"], "code": ["7", "8"]}
+    frame = gpd.GeoDataFrame(columns, geometry=small_season.SQUARES[:2], crs="EPSG:32631")
+    if kind == "parquet":
+        frame.to_parquet(folder / "own.parquet")
+    elif kind == "csv":
+        frame.to_wkt().to_csv(folder / "own.csv", index=False)
+    elif kind == "zip":
+        frame.to_file(folder / "inner.gpkg")
+        with zipfile.ZipFile(folder / "own.zip", "w") as archive:
+            archive.write(folder / "inner.gpkg", "inner.gpkg")
+    else:
+        frame.to_file(folder / f"own.{kind}")
+
+
+def test_columns_beyond_ascii_in_a_shapefile_are_there(tmp_path):
+    columns = {"nr": ["1", "2"], "kultúra": ["a", "b"]}
+    frame = gpd.GeoDataFrame(columns, geometry=small_season.SQUARES[:2], crs="EPSG:32631")
+    frame.to_file(tmp_path / "own.shp", encoding="cp1250")
+    (tmp_path / "own.cpg").unlink()
+    (tmp_path / "items").mkdir()
+    own = "own.shp, pid: nr, crop_name: kultúra, encoding: cp1250"
+    text = FILE.partition("exports:")[0].replace("ms.gpkg, pid: pid, crop_name: crop", own)
+    (tmp_path / "season.yaml").write_text(text)
+    assert season.read(tmp_path / "season.yaml", Lake(str(tmp_path / "lake")))
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ("layer: two, pid: pid", "layer: "),
+        ("pid: pid, encoding: utf8000", "encoding: "),
+        ("pid: parcel_id, crs: 'EPSG:0'", "crs: 'EPSG:0' is no coordinate system; write it as EPSG:2154"),
+    ],
+)
+def test_a_layer_an_encoding_or_a_system_that_there_is_not_is_said(folder, options, line):
+    text = FILE.partition("exports:")[0].replace("pid: pid, crop_name: crop", options)
+    said = wrong(folder, text)
+    assert any(one.startswith(f"4: areas[0].parcels.{line}") for one in said), said
+
+
+def test_names_of_columns_are_read_without_the_rows(folder, monkeypatch):
+    monkeypatch.setattr(parcels.vectors, "read_noted", lambda *_args, **_options: pytest.fail("rows are read"))
+    (folder / "season.yaml").write_text(FILE)
+    season.read(folder / "season.yaml", Lake(str(folder / "lake")))
+
+
+@pytest.mark.parametrize("content", [b"nothing", b""])
+def test_a_parcel_file_that_cannot_be_read_is_left_to_its_step(tmp_path, content):
+    (tmp_path / "ms.gpkg").write_bytes(content)
+    (tmp_path / "items").mkdir()
+    (tmp_path / "season.yaml").write_text(FILE.partition("exports:")[0])
+    assert season.read(tmp_path / "season.yaml", Lake(str(tmp_path / "lake")))
 
 
 def test_what_is_right_is_accepted_with_columns_that_extraction_will_bring(folder):
@@ -194,6 +309,16 @@ LIGHTS = "{what: lights, path: out/lights.csv}"
         ),
         ("pid: pid", "pid: 7", "4: areas[0].parcels.pid: 7 is a number, where a text is due; write it in quotes: '7'"),
         ("exports:\n", "workers: two\nexports:\n", "9: workers: 'two' is a text, where a whole number is due"),
+        ("exports:\n", "workers: 257\nexports:\n", "9: workers: 257 is not right: at most 256 is due"),
+        ("exports:\n", "workers: 100000\nexports:\n", "9: workers: 100000 is not right: at most 256 is due"),
+        (
+            "exports:\n",
+            "markers: {scenarios: []}\nexports:\n",
+            "9: markers.scenarios: is empty; leave it out for all, or write markers: null for none",
+        ),
+        ("out/pixels.csv", "/proc/x.csv", "12: exports[2].path: /proc/x.csv: /proc is of the operating system"),
+        ("out/pixels.csv", "/sys/a/x.csv", "12: exports[2].path: /sys/a/x.csv: /sys is of the operating system"),
+        ("out/pixels.csv", "/dev/x.csv", "12: exports[2].path: /dev/x.csv: /dev is of the operating system"),
         ("exports:\n", "guard: 1\nexports:\n", "9: guard: 1 is a number, where true, false or {offsets"),
         (
             "exports:\n",
@@ -243,7 +368,9 @@ def test_what_is_wrong_is_said_by_its_line_and_key_before_anything_is_done(folde
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
 def test_an_empty_file_is_said_to_be_so(folder, text):
-    assert wrong(folder, text) == [" is empty; write areas:, sources:, extract: as docs/season.md shows"]
+    assert wrong(folder, text) == [
+        " is empty; write season:, areas:, extract: and, for new scenes, sources: as docs/season.md shows"
+    ]
 
 
 def test_all_that_is_wrong_is_said_at_once(folder):
@@ -266,6 +393,26 @@ def test_a_folder_that_cannot_be_written_is_said_of_a_true_folder(folder):
     (folder / "closed").mkdir(mode=0o500, exist_ok=True)
     (line,) = wrong(folder, FILE.replace("out/pixels.csv", "closed/new/pixels.csv"))
     assert "cannot be written" in line
+
+
+def test_a_folder_that_not_even_root_can_write_is_said(folder, monkeypatch):
+    def refused(*, dir):  # noqa: A002 - as of tempfile
+        raise OSError(errno.EROFS, "Read-only file system", str(dir))
+
+    monkeypatch.setattr(targets.tempfile, "TemporaryFile", refused)
+    assert all("cannot be written; name another" in line for line in wrong(folder, FILE))
+
+
+def test_trying_to_write_leaves_nothing_behind(folder):
+    before = sorted((folder / "out").iterdir())
+    (folder / "season.yaml").write_text(FILE)
+    season.read(folder / "season.yaml")
+    assert sorted((folder / "out").iterdir()) == before
+
+
+def test_a_season_without_sources_works_with_what_is_catalogued(folder):
+    (folder / "season.yaml").write_text(FILE.replace("sources:\n  - {items: items, card: s2}\n", ""))
+    assert season.read(folder / "season.yaml", Lake(str(folder / "lake"))).sources == ()
 
 
 def test_a_folder_that_cannot_be_written_is_said(folder, monkeypatch):

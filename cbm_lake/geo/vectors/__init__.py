@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pyogrio
 from pyproj.exceptions import CRSError
 from shapely.errors import ShapelyError
 
@@ -22,7 +24,16 @@ from cbm_lake.geo.vectors.features import Features, Geometries, Opened, coordina
 from cbm_lake.geo.vectors.gdal import ROW_NUMBERS
 from cbm_lake.geo.vectors.written import check_whole
 
-__all__ = ["ROW_NUMBERS", "Features", "Geometries", "check_whole", "coordinate_system", "read", "read_noted"]
+__all__ = [
+    "ROW_NUMBERS",
+    "Features",
+    "Geometries",
+    "check_whole",
+    "column_names",
+    "coordinate_system",
+    "read",
+    "read_noted",
+]
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +86,27 @@ def read_noted(
     if not len(features):
         raise InvalidInputError(f"{path} holds no parcels; give a file that has some")
     return features
+
+
+def column_names(path: str, layer: str | None = None) -> list[str]:
+    """The names of columns as far as the metadata of a file say them; no row is read.
+
+    There may be more: ids of GeoJSON's features, names in another encoding than UTF-8. None are given of what is
+    read in no other way than as a whole.
+
+    Args:
+        path: of the file, on this machine.
+        layer: of the file; None is the first one.
+    """
+    file = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if file.suffix.lower() in parquet.PARQUET or _is_parquet(file):
+                return [*pq.read_schema(file).names] if file.is_file() else []
+            return [str(name) for name in pyogrio.read_info(path, layer=layer)["fields"]]
+    except (OSError, RuntimeError, ValueError, pa.ArrowException):
+        return []
 
 
 def _reader(name: str, file: str) -> Callable[[Opened], Features]:

@@ -124,7 +124,7 @@ RUNS: Final = pa.schema(
         pa.field("year", pa.int32()),
         pa.field("ptype", pa.string()),
         pa.field("what", pa.string()),  # source, card, or file of an export
-        pa.field("status", pa.string(), nullable=False),  # begun, done, unchanged, failed or interrupted
+        pa.field("status", pa.string(), nullable=False),  # begun, done, unchanged, failed, interrupted, not run
         pa.field("problem", pa.string()),  # why it failed, or what is odd about it though it is done
         pa.field("rows", pa.int64(), nullable=False),
         pa.field("scenes", pa.int64(), nullable=False),
