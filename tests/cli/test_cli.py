@@ -182,6 +182,7 @@ def test_a_long_table_is_cut_and_says_so(lake):
 
 @pytest.mark.parametrize("terminal", [False, True])
 def test_nothing_is_cut_off_where_lines_are_short(monkeypatch, lake, terminal):
+    monkeypatch.delenv("COLUMNS")
     console = Console(width=80, force_terminal=terminal, no_color=True)
     monkeypatch.setattr(shared, "out", console)
     text = run("sql", "select repeat('x', 55) || i as first, repeat('y', 60) as second from range(2) t(i)")
