@@ -383,7 +383,7 @@ def test_a_consistent_rewrite_of_page_and_hashes_does_not_have_the_signature(mad
             assert report.verify(file, lake=False).status == 2
             assert report.verify(file).status == (1 if kind == "facts" else 0)  # the lake knows the facts
             assert "not signed" in str(report.verify(file))
-            assert "that its notes, the results of checks and who made it" in str(report.verify(file))
+            assert "that its notes, what a notice asks, the results of checks and who made it" in str(report.verify(file))
 
 
 def test_a_report_that_another_key_signed_says_so(made, tmp_path, monkeypatch):
@@ -455,7 +455,7 @@ def test_an_inspector_without_the_lake_verifies_by_the_public_key_alone(made, tm
 
 
 def test_a_lake_that_cannot_be_read_does_not_make_a_report_a_forgery(made, monkeypatch):
-    def lost(*_):
+    def lost(*_, **__):
         raise SourceError("the bucket cannot be reached")
 
     monkeypatch.setattr(facts, "gather", lost)
