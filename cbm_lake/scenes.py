@@ -10,14 +10,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from importlib.metadata import version
 
 import pyarrow as pa
 
 from cbm_lake import cards
 from cbm_lake.config import current_user
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
-from cbm_lake.files import clock
+from cbm_lake.files import clock, installed
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 
@@ -100,6 +99,6 @@ def _decide(lake: Lake, selected: Sequence[tuple[str, str]], status: str, why: s
     if not why.strip():
         raise InvalidInputError(f"say why the scenes are {status}; the reason is kept")
     decision = {"status": status, "why": why.strip(), "who": who or current_user(), "decided": clock.now()}
-    rows = [{"card": card, "scene": scene, **decision, "version": version("cbm-lake")} for card, scene in selected]
+    rows = [{"card": card, "scene": scene, **decision, "version": installed.version()} for card, scene in selected]
     if rows:
         lake.add_exclusions(pa.Table.from_pylist(rows, schema=schemas.EXCLUSIONS))

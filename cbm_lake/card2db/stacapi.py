@@ -6,7 +6,6 @@ says nothing when less comes than was announced, and follows links to whichever 
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from cbm_lake import cards
 from cbm_lake.card2db.paging import Page, Pages, linked, next_link, number
 from cbm_lake.card2db.web import Answer, HttpError, Request, Web, host, words
 from cbm_lake.errors import InvalidInputError, SourceError, some
+from cbm_lake.files.validation import nearest
 from cbm_lake.storage.credentials import without_secrets
 
 _LIMIT: Final = 100
@@ -165,8 +165,8 @@ class Search(Pages):
             return False  # not every API lists its collections
         if names and self._collection not in names:
             like = {name.lower(): name for name in names}
-            close = difflib.get_close_matches(self._collection.lower(), like, n=1)
-            meant = f"did you mean {like[close[0]]}? " if close else ""
+            near = nearest(self._collection.lower(), like)
+            meant = f"did you mean {like[near]}? " if near else ""
             raise InvalidInputError(
                 f"{host(self._root)} has no collection {self._collection}; {meant}it has {some(names, 20)}"
             )

@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.files import installed
 from cbm_lake.files.documents import load_json
 from cbm_lake.storage import credentials
 
@@ -167,7 +167,7 @@ class Web:
 
         if self._session is None:
             self._session = requests.Session()
-            self._session.headers["User-Agent"] = f"cbm-lake/{version('cbm-lake')}"
+            self._session.headers["User-Agent"] = f"cbm-lake/{installed.version()}"
             self._session.headers["Accept"] = "application/geo+json, application/json;q=0.9, */*;q=0.1"
             self._session.auth = lambda prepared: prepared  # else requests looks into netrc by rules of its own
         server = host(url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
-from importlib.metadata import version
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ import shapely
 from cbm_lake.cases import lineage, photos
 from cbm_lake.config import current_user
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
-from cbm_lake.files import clock
+from cbm_lake.files import clock, installed
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, lake_or_default, schemas
@@ -310,7 +309,7 @@ def out_of_order(decisions: Sequence[Row]) -> list[str]:
 
 def as_table(decisions: Iterable[Row]) -> pa.Table:
     """Decisions as rows of the table."""
-    origin = {"version": version("cbm-lake")}
+    origin = {"version": installed.version()}
     return pa.Table.from_pylist([{**decision, **origin} for decision in decisions], schema=schemas.DECISIONS)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -38,6 +37,7 @@ from cbm_lake.cli import (
 )
 from cbm_lake.cli.shared import as_options, err, out
 from cbm_lake.errors import INTERRUPTED, LakeError
+from cbm_lake.files import installed
 
 _LASTING: Final = frozenset({"run", "serve", "page"})
 """Commands that go on for days: what is true of a night is said of the next one, too."""
@@ -111,7 +111,7 @@ def _options(words: list[str], program: typer.Typer = app) -> dict[str, str]:
 
 def _version(asked: bool) -> None:
     if asked:
-        out.print(version("cbm-lake"))
+        out.print(installed.version())
         raise typer.Exit
 
 

@@ -137,7 +137,7 @@ def cases_reschedule(
 
     rescheduled = verbs.reschedule(cases, answer_by, note, who=who)
     days = sorted({f"{day}" for day in rescheduled["answer_by"].to_pylist()})
-    out.print(f"{_are(rescheduled)} to be answered by {' and '.join(days)}")
+    out.print(f"{counted(rescheduled.num_rows, 'case is', 'cases are')} to be answered by {' and '.join(days)}")
 
 
 @app.command("answer")
@@ -201,11 +201,6 @@ def cases_verify(cases: Cases) -> None:
         result = "; ".join(replay.differences) or "all is as it was recorded"
         out.print(f"case {replay.case_id}: {result}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1 if different else 0)
-
-
-def _are(cases: pa.Table, several: str = "are", one: str = "is") -> str:
-    """How many cases, with the verb: 1 case is, 3 cases are."""
-    return f"{counted(cases.num_rows, 'case')} {one if cases.num_rows == 1 else several}"
 
 
 def _columns(rows: pa.Table, output: Format) -> pa.Table:

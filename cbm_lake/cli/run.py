@@ -122,8 +122,9 @@ def _in_words(rows: pa.Table) -> pa.Table:
 
 
 def _title(row: dict[str, Any]) -> str:
-    parts = (row["step"], row["aoi"], row["year"] and str(row["year"]), row["ptype"], row["what"])
-    return " ".join(filter(None, parts))
+    from cbm_lake.season.journal import Key
+
+    return Key(row["step"], row["aoi"], row["year"], row["ptype"], row["what"]).title
 
 
 def _duration(seconds: float | None) -> str | None:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from cbm_lake.config import Workspace
 from cbm_lake.demo import page, sample
 from cbm_lake.demo.plots import SCREEN, Views
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.files import installed
 from cbm_lake.lake import Lake, open_lake, queries
 
 AOI, YEAR, FIRST, LAST = "demo", 2024, "2024-03-01", "2024-10-31"
@@ -115,7 +115,7 @@ def run(folder: Path, *, workers: int | None = None, console: Console, size: int
 def _sample(steps: _Steps, folder: Path, *, size: int, dates: int) -> sample.Sample:
     """The sample, generated unless a mark says that this very one is there."""
     mark = folder / "complete.json"
-    meant = {"folder": str(folder), "size": size, "dates": dates, "version": version("cbm-lake")}
+    meant = {"folder": str(folder), "size": size, "dates": dates, "version": installed.version()}
     with steps("generating the sample") as step:
         former = json.loads(mark.read_text("utf-8")) if mark.exists() else None
         if former not in (None, meant):

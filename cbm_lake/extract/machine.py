@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ from deltalake import DeltaTable
 
 from cbm_lake import cards, zonal
 from cbm_lake.extract.jobparcels import Shapes
+from cbm_lake.files import installed
 from cbm_lake.geo.inside import shrunk
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.lake.records import LedgerEntry
@@ -171,7 +171,7 @@ def _entry(number: int) -> LedgerEntry:
         "rows": _ROWS,
         "started": now,
         "finished": now,
-        "version": version("cbm-lake"),
+        "version": installed.version(),
     }
 
 

@@ -35,6 +35,8 @@ class Problem(NamedTuple):
 
     path: Path
     reason: str
+    meant: str | None = None
+    """The key that may be meant by an unknown one."""
 
     def __str__(self) -> str:
         where = location(self.path)
@@ -42,7 +44,7 @@ class Problem(NamedTuple):
 
     def below(self, path: Path) -> Problem:
         """The same, of a document that is part of another one."""
-        return Problem((*path, *self.path), self.reason)
+        return self._replace(path=(*path, *self.path))
 
 
 class ProblemsError(InvalidInputError):
@@ -75,6 +77,12 @@ def meant(name: object, names: Iterable[str]) -> str:
     return f"there are: {some(candidates, _LISTED)}" if candidates else "there is none"
 
 
+def unknown_key(path: Path, names: Iterable[str]) -> Problem:
+    """That a key of a document is none of those that may stand there."""
+    candidates, key = list(names), path[-1]
+    return Problem(path, f"unknown key {key!r}; {meant(key, candidates)}", nearest(key, candidates))
+
+
 def problems(error: ValidationError, model: type[BaseModel], document: object) -> list[Problem]:
     """The problems of a document, each place once.
 
@@ -86,7 +94,10 @@ def problems(error: ValidationError, model: type[BaseModel], document: object) -
     first: dict[Path, Problem] = {}
     for one in error.errors():
         path = _path(one["loc"], document)
-        first.setdefault(path, Problem(path, _reason(one, _fields_at(model, one["loc"][:-1]))))
+        if one["type"] == "extra_forbidden":
+            first.setdefault(path, unknown_key(path, _fields_at(model, one["loc"][:-1])))
+        else:
+            first.setdefault(path, Problem(path, _reason(one)))
     return [*first.values()]
 
 
@@ -113,6 +124,16 @@ def _path(loc: Sequence[str | int], document: object) -> Path:
     return tuple(path)
 
 
+def value_at(document: object, path: Path) -> object:
+    """The value at a place of a document; None where there is none."""
+    for part in path:
+        inside = _member(document, part)
+        if inside is None:
+            return None
+        document = inside[0]
+    return document
+
+
 def _member(document: object, part: str | int) -> tuple[object] | None:
     if isinstance(document, Mapping):
         return (document[part],) if part in document else None
@@ -121,11 +142,8 @@ def _member(document: object, part: str | int) -> tuple[object] | None:
     return None
 
 
-def _reason(error: Mapping[str, Any], names: Iterable[str]) -> str:
+def _reason(error: Mapping[str, Any]) -> str:
     kind, value, context = str(error["type"]), error["input"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        key = error["loc"][-1]
-        return f"unknown key {key!r}; {meant(key, names)}"
     if kind == "missing":
         return MISSING
     if kind == "literal_error":

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import version
 from typing import Any, Final
 
 import pyarrow as pa
@@ -23,7 +22,7 @@ import pyarrow.compute as pc
 
 from cbm_lake.cards import S2
 from cbm_lake.errors import NotFoundError, SourceError
-from cbm_lake.files import clock
+from cbm_lake.files import clock, installed
 from cbm_lake.guard import borders as declared
 from cbm_lake.guard.borders import Votes
 from cbm_lake.guard.registration import Displacement, register, together
@@ -337,7 +336,7 @@ def _is_same(row: dict[str, Any], before: dict[str, Any] | None) -> bool:
 
 
 def _dated(rows: list[dict[str, Any]]) -> pa.Table:
-    origin = {"measured": clock.now(), "version": version("cbm-lake")}
+    origin = {"measured": clock.now(), "version": installed.version()}
     return pa.Table.from_pylist([{**row, **origin} for row in rows], schema=schemas.SHIFTS)
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +18,7 @@ import pyarrow as pa
 
 from cbm_lake.cards import CLOUD_CLASSES, S2
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.files import clock
+from cbm_lake.files import clock, installed
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
@@ -227,7 +226,7 @@ _FINDINGS: Final = pa.schema(
 
 
 def _row(scene: str, status: str, kind: str | None, reason: str, shift: float | None) -> dict[str, Any]:
-    origin = {"found": clock.now(), "version": version("cbm-lake")}
+    origin = {"found": clock.now(), "version": installed.version()}
     return {"card": "s2", "scene": scene, "status": status, "kind": kind, "shift": shift, "reason": reason, **origin}
 
 

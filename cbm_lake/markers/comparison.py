@@ -32,18 +32,8 @@ def compared(rows: pa.Table, seen: History) -> int:
 
 def markers_of(rows: pa.Table, pids: pa.Array) -> list[Events]:
     """The markers of the comparison with other parcels, as the search wrote them."""
-    result = []
-    for marker in PEERS:
-        some = rows.filter(pc.equal(rows["marker"], marker))
-        days = [
-            some[f"date_{part}"].cast(pa.int32()).cast(pa.float64()).to_numpy() for part in ("start", "main", "end")
-        ]
-        values = [some[name].cast(pa.float64()).to_numpy() for name in FIELDS[3:]]
-        parcel = pc.index_in(some["pid"], pids).to_numpy().astype(np.int64)
-        fields = np.column_stack([*days, *values])
-        practice = some["practice"].to_numpy()
-        result.append(Events(marker, parcel, fields, some["marker_type"].to_numpy(), practice))
-    return result
+    of_marker = {marker: rows.filter(pc.equal(rows["marker"], marker)) for marker in PEERS}
+    return [Events.of_rows(marker, some, pids, FIELDS[3:]) for marker, some in of_marker.items()]
 
 
 def dues(scenario: Scenario, days: Windows) -> list[Ints]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from cbm_lake.markers.detected import Detected
 from cbm_lake.markers.detection import detect
@@ -46,6 +50,28 @@ class Events:
         filled = np.arange(rows.shape[1]) < count[:, None]
         of_each = kind[filled] if isinstance(kind, np.ndarray) else kind
         return cls(marker, np.nonzero(filled)[0], rows[filled], of_each, None if practice is None else practice[filled])
+
+    @classmethod
+    def of_rows(
+        cls, marker: str, rows: pa.Table, pids: pa.Array, values: Sequence[str], kind: str | None = None
+    ) -> Events:
+        """The events of rows with a pid and three dates.
+
+        Args:
+            marker: their marker.
+            rows: pid, date_start, date_main, date_end, the columns `values`; marker_type and practice without `kind`.
+            pids: the parcels, in order.
+            values: columns of the values and of the confidence, as FIELDS has them.
+            kind: the marker_type of all, which have no practice.
+        """
+        days = [
+            rows[f"date_{part}"].cast(pa.int32()).cast(pa.float64()).to_numpy() for part in ("start", "main", "end")
+        ]
+        fields = np.column_stack([*days, *(rows[name].cast(pa.float64()).to_numpy() for name in values)])
+        parcel = pc.index_in(rows["pid"], pids).to_numpy().astype(np.int64)
+        if kind is not None:
+            return cls(marker, parcel, fields, kind)
+        return cls(marker, parcel, fields, rows["marker_type"].to_numpy(), rows["practice"].to_numpy())
 
     def moved(self, shift: int) -> Events:
         """The same events with the parcel indices shifted."""

@@ -66,11 +66,8 @@ def _left_out(lake: Lake, parcels: ParcelSet, court: Court, last: int, days: set
         pid=history.pids[0].as_py(),
         first=begin,
         last=min(last, end),
-        screen=list(clear.screen),
-        cloud=clear.cloud,
-        pixels=clear.pixels,
-        share=clear.share,
-        brightest=clear.brightest,
+        **clear.seen,
+        **clear.sky,
     ).to_pylist()
     rows = [row for row in rows if row["day"] not in days]
     fields = np.full((len(rows), len(FIELDS)), np.nan)

@@ -194,10 +194,9 @@ def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[
     declared = lake.query("markers.declared", **key)
     check_pids(declared["pid"], requested or [], parcels)
     first, last = parameters.season.days(parcels.year)
-    clear = parameters.clear
-    key |= {"pixels": clear.pixels, "share": clear.share, "last": last}
-    optics = {"screen": list(clear.screen), "cloud": clear.cloud, "brightest": clear.brightest}
-    optical = lake.query("markers.optical", **key, **optics, first=first)
+    key |= {**parameters.clear.seen, "last": last}
+    sky = parameters.clear.sky
+    optical = lake.query("markers.optical", **key, **sky, first=first)
     further = asked_for(parameters.detectors)
     return History(
         declared["pid"].combine_chunks(),
@@ -208,7 +207,7 @@ def read(lake: Lake, parcels: ParcelSet, parameters: Parameters, pids: Sequence[
         Images.of(lake.query("markers.images", **key)),
         parameters,
         {
-            one.name: ragged(inputs.rows_of(lake, one, key | {"first": first}, optics), declared.num_rows, "value")
+            one.name: ragged(inputs.rows_of(lake, one, key | {"first": first}, sky), declared.num_rows, "value")
             for one in further
             if one.is_optical
         },

@@ -13,13 +13,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cbm_lake.files import installed
 from cbm_lake.lake import Lake, derived, queries
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.parameters import Parameters
@@ -101,7 +101,7 @@ def _how(parameters: Parameters) -> str:
     document = parameters.model_dump_json(exclude={"scenarios"})
     views = [definition.sql for definition in derived.definitions()]
     statements = [query.sql for name, query in queries.load().items() if name.startswith("markers.")]
-    return digest([str(_FORMAT), version("cbm-lake"), document, *views, *statements])
+    return digest([str(_FORMAT), installed.version(), document, *views, *statements])
 
 
 def digest(texts: Iterable[str]) -> str:
@@ -116,6 +116,18 @@ def save(lake: Lake, parcels: ParcelSet, part: int, memory: Memory) -> int:
 
 def load(lake: Lake, parcels: ParcelSet, part: int) -> Memory | None:
     """The search that wrote the present rows of a parcel set; None where it is not remembered."""
+    opened = _opened(lake, parcels, part)
+    return None if opened is None else Memory(opened[0], _raw(opened[1]))
+
+
+def basis_of(lake: Lake, parcels: ParcelSet, part: int) -> Basis | None:
+    """On what that search rests, without what it read; None where it is not remembered."""
+    opened = _opened(lake, parcels, part)
+    return None if opened is None else opened[0]
+
+
+def _opened(lake: Lake, parcels: ParcelSet, part: int) -> tuple[Basis, dict[str, pa.Buffer | bytes]] | None:
+    """The basis of that search, and the further columns of its file."""
     number, commits = lake.remembered("marked", part)
     rows = lake.read_memory(folder(parcels), part, number) if number else None
     if rows is None:
@@ -127,7 +139,7 @@ def load(lake: Lake, parcels: ParcelSet, part: int) -> Memory | None:
     basis = Basis(**facts)
     if basis.commits != commits:  # somebody wrote them who does not remember, or two at once
         return None
-    return Memory(basis, _raw(columns))
+    return basis, columns
 
 
 def packed(columns: Iterable[tuple[str, bytes]]) -> pa.Table:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache, reduce
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -35,6 +35,16 @@ class Clear(_Group):
     brightest: Positive
     corrupted: float
     dates: Annotated[int, Field(ge=1)]
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """The parameters of statements that say how much of a parcel has to be seen: pixels, share."""
+        return {"pixels": self.pixels, "share": self.share}
+
+    @property
+    def sky(self) -> dict[str, Any]:
+        """Those that say which optical looks are clear: screen, cloud, brightest."""
+        return {"screen": list(self.screen), "cloud": self.cloud, "brightest": self.brightest}
 
 
 class Spike(_Group):
@@ -311,7 +321,7 @@ def read(changes: Mapping[str, Any] | str | Path | None = None) -> Parameters:
     except ValidationError as error:
         problems = [_of_kind(one) for one in validation.problems(error, Parameters, merged)]
         first = problems[0]
-        value = reduce(_member, first.path, cast("object", merged))
+        value = validation.value_at(merged, first.path)
         assigned = "" if isinstance(value, Mapping) or value is None else f"={value!r}"
         where = validation.location(first.path)
         message = f"parameter {where}{assigned} is not right: {first.reason}; see defaults.yaml"
@@ -323,13 +333,6 @@ def _of_kind(problem: Problem) -> Problem:
     if problem.reason.startswith(("Input tag", "Unable to extract tag")):
         return Problem(problem.path, f"kind must be one of {', '.join(KINDS)}")
     return problem
-
-
-def _member(document: object, part: str | int) -> object:
-    """A member of a document; None where there is none."""
-    if isinstance(document, Mapping):
-        return document.get(part)
-    return document[int(part)] if isinstance(document, list) else None
 
 
 def document(changes: Mapping[str, Any] | str | Path | None) -> Mapping[str, Any]:

@@ -36,14 +36,9 @@ def read(lake: Lake, parcels: ParcelSet, pids: pa.Array, some: Sequence[str] | N
     """
     rows = lake.query("markers.worked_parts", **parcels.params, pids=None if some is None else list(some))
     rows = rows.filter(pc.is_in(rows["pid"], pids))
-    return [_events(rows.filter(pc.equal(rows["marker"], marker)), marker, pids) for marker in PARTIAL]
-
-
-def _events(rows: pa.Table, marker: str, pids: pa.Array) -> Events:
-    days = [rows[f"date_{part}"].cast(pa.int32()).cast(pa.float64()).to_numpy() for part in ("start", "main", "end")]
-    values = [rows[name].cast(pa.float64()).to_numpy() for name in ("share", "worked", "hectares", "confidence")]
-    parcel = pc.index_in(rows["pid"], pids).to_numpy().astype(np.int64)
-    return Events(marker, parcel, np.column_stack([*days, *values]), "s2")
+    of_marker = {marker: rows.filter(pc.equal(rows["marker"], marker)) for marker in PARTIAL}
+    values = ("share", "worked", "hectares", "confidence")
+    return [Events.of_rows(marker, some, pids, values, "s2") for marker, some in of_marker.items()]
 
 
 def seen_by(events: Events, last: Ints) -> Events:

@@ -15,13 +15,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from cbm_lake.files import installed
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import memory, partial
@@ -194,7 +194,7 @@ def _of_windows(days: Windows) -> Prints:
 
 
 def _how(parcels: ParcelSet, parameters: Parameters) -> str:
-    return memory.digest([str(_FORMAT), version("cbm-lake"), parcels.version, parameters.model_dump_json()])
+    return memory.digest([str(_FORMAT), installed.version(), parcels.version, parameters.model_dump_json()])
 
 
 def _part(parcels: ParcelSet) -> int:

@@ -222,12 +222,11 @@ def with_inputs(
 ) -> Observations:
     """The observations (of all parcels, or of `pids`) with the further series and claims that detectors ask for."""
     detectors, count, clear = parameters.detectors, len(observations.pids), parameters.clear
-    key = _period(parcels, parameters.season.days(parcels.year), pids) | {"pixels": clear.pixels, "share": clear.share}
-    how = {"screen": list(clear.screen), "cloud": clear.cloud, "brightest": clear.brightest}
+    key = _period(parcels, parameters.season.days(parcels.year), pids) | clear.seen
     claims = inputs.claimed(lake, parcels, detectors, key["pids"])
     others: dict[str, Series] = {}
     for asked in asked_for(detectors):
-        part = ragged(inputs.rows_of(lake, asked, key, how), count, "value")
+        part = ragged(inputs.rows_of(lake, asked, key, clear.sky), count, "value")
         others[asked.name] = part.take(part.on_days_of(observations.ndvi)) if asked.is_optical else part
     missing = frozenset(name for name, part in others.items() if not len(part.value))
     if pids is None and observations.dates.any():  # else `looks` says what became of all
@@ -244,23 +243,15 @@ def look(
 ) -> pa.Table:
     """The clear optical looks from the first to the last of two days; the columns of the query markers.optical."""
     clear = parameters.clear
-    return lake.query(
-        "markers.optical",
-        **_period(parcels, days, pids),
-        pixels=clear.pixels,
-        share=clear.share,
-        screen=list(clear.screen),
-        cloud=clear.cloud,
-        brightest=clear.brightest,
-    )
+    return lake.query("markers.optical", **_period(parcels, days, pids), **clear.seen, **clear.sky)
 
 
 def coherence(
     lake: Lake, parcels: ParcelSet, parameters: Parameters, count: int, pids: Sequence[str] | None = None
 ) -> Series:
     """The coherence of `count` parcels: all of a set, or those of `pids`, each once."""
-    clear, days = parameters.clear, parameters.season.days(parcels.year)
-    rows = lake.query("markers.coherence", **_period(parcels, days, pids), pixels=clear.pixels, share=clear.share)
+    days = parameters.season.days(parcels.year)
+    rows = lake.query("markers.coherence", **_period(parcels, days, pids), **parameters.clear.seen)
     return ragged(rows, count, "coherence")
 
 
@@ -306,9 +297,7 @@ def looks(
         pids: only of these parcels.
         days: only from the first to the last of each; None is the whole season.
     """
-    clear = parameters.clear
-    how = {"pixels": clear.pixels, "share": clear.share, "screen": list(clear.screen)}
-    how |= {"cloud": clear.cloud, "brightest": clear.brightest}
+    how = {**parameters.clear.seen, **parameters.clear.sky}
     spans = [parameters.season.days(parcels.year)] if days is None else days or [_NO_DAY]
     total: dict[str, int] = {}
     for span in spans:

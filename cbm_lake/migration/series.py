@@ -15,13 +15,13 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from cbm_lake import cards
+from cbm_lake.files import installed
 from cbm_lake.lake import Lake, queries, schemas
 from cbm_lake.lake.records import LedgerEntry
 from cbm_lake.lake.snapshots import ParcelSet
@@ -219,7 +219,7 @@ class Series:
             "rows": rows.num_rows,
             "started": started,
             "finished": datetime.now(UTC),
-            "version": version("cbm-lake") + _MIGRATED,
+            "version": installed.version() + _MIGRATED,
         }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 
 from cbm_lake.config import Workspace, current_user
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.files import clock
+from cbm_lake.files import clock, installed
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.qa import drawn
@@ -71,7 +70,7 @@ def inspect(
         "inspector": who or current_user(),
         "inspected": now,
         "as_of": lake.as_of or now,
-        "version": version("cbm-lake"),
+        "version": installed.version(),
     }
     _find(row, _sample_rows(sample_id, folder).to_pylist())
     lake.at(None).add_inspection(row)  # the record is of today, whenever what was looked at is of

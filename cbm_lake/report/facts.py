@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, date, datetime
-from importlib.metadata import version
 from typing import Any, Final
 
 import shapely
@@ -13,6 +12,7 @@ import shapely
 from cbm_lake import markers
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import NotFoundError
+from cbm_lake.files import installed
 from cbm_lake.foi import result as foi
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, open_lake
@@ -78,7 +78,7 @@ def now() -> str:
 def snapshot(lake: Lake) -> Facts:
     """Table versions of a lake and the software that wrote them."""
     state = lake.snapshot()
-    return {"versions": dict(state.versions), "scenes": len(state.scenes), "cbm_lake": version("cbm-lake")}
+    return {"versions": dict(state.versions), "scenes": len(state.scenes), "cbm_lake": installed.version()}
 
 
 def digest(value: Any) -> str:

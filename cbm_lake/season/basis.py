@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 import pyarrow.compute as pc
 
+from cbm_lake.files import installed
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import memory
@@ -54,9 +54,9 @@ class NightBasis:
         if former is not None and former.search == search:
             searched, how = former.searched_scenes, former.searched_how
         else:
-            remembered = memory.load(lake, parcels, part_of(parcels))
-            searched = remembered.basis.scenes if remembered else present
-            how = remembered.basis.how if remembered else None
+            basis = memory.basis_of(lake, parcels, part_of(parcels))
+            searched = basis.scenes if basis else present
+            how = basis.how if basis else None
         return cls(
             present,
             parcels.version,
@@ -64,7 +64,7 @@ class NightBasis:
             memory.digest([parameters.model_dump_json(exclude={"scenarios"})]),
             {name: memory.digest([parameters.scenarios[name].model_dump_json()]) for name in names},
             _attributes(lake, parcels, parameters, names),
-            version("cbm-lake"),
+            installed.version(),
             search,
             None if searched == present else searched,
             how,

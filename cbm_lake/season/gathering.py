@@ -103,7 +103,7 @@ class Extracting:
         if isinstance(todo, str):
             return Done(note=todo, changed=False)
         done = self._done(todo, progress)
-        return replace(done, note=joined([done.note or "", lastday.left_aside(self._later)]))
+        return replace(done, note=joined([done.note, lastday.left_aside(self._later)]))
 
     def again(self, progress: Progress) -> Done:
         """Extract scenes again whose shift is known only since they were extracted, with the parcels moved by it.

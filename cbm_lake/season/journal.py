@@ -12,13 +12,12 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from typing import Any, Final, TypedDict, Unpack
 
 import pyarrow as pa
 
 from cbm_lake.errors import NotFoundError
-from cbm_lake.files import clock
+from cbm_lake.files import clock, installed
 from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.storage.leases import whoami
@@ -160,7 +159,7 @@ class Journal:
 
     def _add(self, entry: Entry, number: int) -> None:
         columns = {name: value for name, value in asdict(entry).items() if name != "key"}
-        origin = {"who": self._who, "file": self._file, "version": version("cbm-lake")}
+        origin = {"who": self._who, "file": self._file, "version": installed.version()}
         self._waiting.append({"run": self.run, "number": number, **asdict(entry.key), **columns, **origin})
 
     def _write(self) -> None:

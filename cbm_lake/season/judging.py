@@ -9,7 +9,7 @@ from cbm_lake import markers
 from cbm_lake.errors import NotFoundError, some
 from cbm_lake.markers import lastday
 from cbm_lake.markers.finding import part_of
-from cbm_lake.markers.lights import refusals
+from cbm_lake.markers.lights import refusals, scenario_names
 from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.season import recording
 from cbm_lake.season.file import Area
@@ -72,7 +72,7 @@ class Judging:
                 raise
             return Done(changed=False)
         reasons = refusals(changes)
-        notes = [*reasons.values(), self._unasked(reasons) or "", lastday.left_aside(self._later())]
+        notes = [*reasons.values(), self._unasked(reasons), lastday.left_aside(self._later())]
         return Done(changes.num_rows, note=joined(notes))
 
     def _later(self) -> list[lastday.Later]:
@@ -86,9 +86,7 @@ class Judging:
     def _unasked(self, refused: Collection[str]) -> str | None:
         """The scenarios that no parcel of the area has a crop for, but for those that cannot be judged."""
         options = self.steps.season.markers
-        scenarios_of = read_parameters(self.steps.season.parameters).scenarios
-        usual = [name for name, scenario in scenarios_of.items() if not getattr(scenario, "example", False)]
-        asked = (options.scenarios if options else None) or usual
+        asked = scenario_names(options.scenarios if options else None, read_parameters(self.steps.season.parameters))
         aoi, year, ptype = self.area.key
         judged = self.steps.lake.query("season.scenarios", aoi=aoi, year=year, ptype=ptype)["scenario"].to_pylist()
         missing = [name for name in asked if name not in judged and name not in refused]

@@ -17,7 +17,7 @@ from cbm_lake.cards.statistics import STATISTICS, optional
 from cbm_lake.errors import InvalidInputError, quoted
 from cbm_lake.extract.masks import Mask
 from cbm_lake.files import documents, validation
-from cbm_lake.files.validation import MISSING, Problem, ProblemsError, meant, nearest, noun
+from cbm_lake.files.validation import MISSING, Problem, ProblemsError, meant, nearest, noun, unknown_key
 from cbm_lake.lake import Lake
 from cbm_lake.markers import parameters
 from cbm_lake.season import inputs, targets
@@ -64,10 +64,8 @@ def read(path: str | Path, lake: Lake | None = None) -> Season:
 
 def _by_themselves(problems: list[Problem]) -> list[Problem]:
     """The problems without those that another one explains: a key is missing that stands there misspelt."""
-    meant_ones = {(*one.path[:-1], one.reason.rpartition("did you mean ")[2]) for one in problems}
-    return [
-        one for one in problems if one.reason != MISSING or (*one.path[:-1], f"{one.path[-1]!r}?") not in meant_ones
-    ]
+    misspelt = {(*one.path[:-1], one.meant) for one in problems}
+    return [one for one in problems if one.reason != MISSING or one.path not in misspelt]
 
 
 def _document(path: str | Path, file: Path) -> tuple[Mapping[str, Any], Mapping[validation.Path, int]]:
@@ -110,11 +108,7 @@ class _Draft:
     def season(self) -> Season | None:
         """The season; None where there are problems."""
         names = [name for name in Season.model_fields if name != "file"]
-        self.problems += [
-            Problem((str(key),), f"unknown key {str(key)!r}; {meant(key, names)}")
-            for key in self.document
-            if key not in names
-        ]
+        self.problems += [unknown_key((str(key),), names) for key in self.document if key not in names]
         whole = {key: value for key, value in self.document.items() if key in General.model_fields}
         self.general = self._group(General, whole, ())
         self.areas = self._members("areas", lambda raw, path: self._group(Area, raw, path), required=True)

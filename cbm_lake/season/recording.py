@@ -11,14 +11,13 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import pyarrow as pa
 
 from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
-from cbm_lake.files import clock
+from cbm_lake.files import clock, installed
 from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
@@ -93,7 +92,7 @@ def record(
         if not any(map(len, parts)) and then == Former(basis, judged):
             return None
         changes = pa.concat_tables(map(differences.completed, parts)).drop_columns(["cause", "scenes"])
-        same = {**parcels.params, "day": judged, "run": run, "recorded": clock.now(), "version": version("cbm-lake")}
+        same = {**parcels.params, "day": judged, "run": run, "recorded": clock.now(), "version": installed.version()}
         caused = Present(lake, parcels, asked, basis, judged, lights).with_causes(changes, then)
         night = pa.table({"kind": ["night"], "rests_on": [basis.noted(lake)]})
         return pa.concat_tables([_filled(caused, same), differences.completed(night, **same)])

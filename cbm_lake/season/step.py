@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Final, TypeAlias
 
 from cbm_lake.cards import S2
 from cbm_lake.extract import shifting
+from cbm_lake.files import installed
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.season.file import Area, Season
@@ -58,7 +58,7 @@ class Step:
 
     def state(self, read: object) -> str:
         """What it is made of, and what is there of it."""
-        return digest([version("cbm-lake"), read, self.wrote()])
+        return digest([installed.version(), read, self.wrote()])
 
 
 def digest(document: object) -> str:
@@ -115,6 +115,6 @@ def key_of(step: str, area: Area, what: str | None = None) -> Key:
     return Key(step, aoi, year, ptype, what)
 
 
-def joined(texts: list[str]) -> str | None:
+def joined(texts: Iterable[str | None]) -> str | None:
     """Notes in one line; None where there are none."""
     return "; ".join(filter(None, texts)) or None

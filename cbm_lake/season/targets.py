@@ -21,8 +21,6 @@ from cbm_lake.lake import Lake, export, queries
 from cbm_lake.lake.database import relation
 from cbm_lake.season.file import Export, Extraction
 
-_BINDING: Final = "Binder Error"
-"""What DuckDB says of columns that there are not."""
 _OF_THE_SYSTEM: Final = (("/", "proc"), ("/", "sys"), ("/", "dev"))
 """Folders, as parts of a path, whose files are no files on a disk."""
 _NAME: Final = re.compile(r"\w+(\.\w+)?")
@@ -131,16 +129,16 @@ def statements(
             if error and _further(extracted):
                 there = there or _scratch(stack, extracted)
                 error = _refused(there, one)
-            if error and not (unsure and _BINDING in error):
-                yield Problem(("exports", number, "what"), error)
+            if error and not (unsure and isinstance(error.__cause__, duckdb.BinderException)):
+                yield Problem(("exports", number, "what"), str(error))
 
 
-def _refused(connection: duckdb.DuckDBPyConnection, one: Export) -> str | None:
+def _refused(connection: duckdb.DuckDBPyConnection, one: Export) -> InvalidInputError | None:
     """Why an export cannot be; None where it can."""
     try:
         _try(connection, one)
     except InvalidInputError as error:
-        return str(error)
+        return error
     return None
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import factories
 import numpy as np
+from hypothesis import strategies as st
 
 from cbm_lake.lake import Lake
 from cbm_lake.scenes import leave_out, put_back
@@ -98,3 +99,29 @@ def toggle(lake, number, edition=0):
 
 def opened(url):
     return Lake(str(url))
+
+
+def toggle_if_there(lake, number):
+    """Leave a scene out, or put it back, where it was catalogued."""
+    if lake.sql("select 1 from scenes where id = $id", id=name_of(number)).num_rows:
+        toggle(lake, number)
+
+
+NUMBERS = st.integers(0, 30)
+PLACES = st.sets(st.integers(0, 7), min_size=1).map(sorted)
+EVENTS = (
+    st.tuples(st.just("scene"), NUMBERS, PLACES),
+    st.tuples(st.just("scene"), NUMBERS, PLACES),
+    st.tuples(st.just("reprocessed"), NUMBERS, PLACES),
+    st.tuples(st.just("coherence"), NUMBERS, PLACES),
+    st.tuples(st.just("toggle"), NUMBERS),
+    st.tuples(st.just("outlines"), st.sets(st.integers(0, 7), max_size=2)),
+)
+"""What is drawn of what may happen to a lake between two nights."""
+HAPPENS = {
+    "scene": lambda lake, number, places: extract(lake, number, places=places),
+    "reprocessed": lambda lake, number, places: extract(lake, number, 1, places),
+    "coherence": waves,
+    "toggle": toggle_if_there,
+    "outlines": lambda lake, places: declare(lake, f"o{sorted(places)}", shifted=places),
+}

@@ -294,18 +294,9 @@ def stopped(lake, step, run):
         if left < 0:
             raise Killed
 
-    def stepped(method):
-        def work(*args, **kwargs):
-            tick()
-            answer = method(*args, **kwargs)
-            tick()
-            return answer
-
-        return work
-
     with pytest.MonkeyPatch.context() as patch:
         for owner, name in WRITES:
-            patch.setattr(owner, name, stepped(getattr(owner, name)))
+            patch.setattr(owner, name, stepped(getattr(owner, name), tick))
         try:
             night(lake, run)
         except Killed:
@@ -356,8 +347,15 @@ def serve():
     assert finding
     assert recording
     steps = mmap.mmap(-1, 1)
+    last = 0
+
+    def tick():
+        if steps[0] == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        steps[0] += 1
+
     for line in sys.stdin:
-        url, number, seconds, step = json.loads(line)
+        url, number, seconds, last = json.loads(line)
         steps[0] = 0
         child = os.fork()
         if not child:
@@ -365,19 +363,14 @@ def serve():
             if seconds:
                 signal.setitimer(signal.ITIMER_REAL, seconds)
             for owner, name in WRITES:
-                setattr(owner, name, stepped(getattr(owner, name), steps, step))
+                setattr(owner, name, stepped(getattr(owner, name), tick))
             night(Lake(url), str(number))
             os._exit(0)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), steps[0], flush=True)  # noqa: T201
 
 
-def stepped(method, steps, last):
-    """The method with a step before it and one after; the process is killed at step `last`."""
-
-    def tick():
-        if steps[0] == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-        steps[0] += 1
+def stepped(method, tick):
+    """The method with a step before it and one after."""
 
     def work(*args, **kwargs):
         tick()

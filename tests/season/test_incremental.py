@@ -12,15 +12,8 @@ from cbm_lake import markers
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
 
-NUMBERS = st.integers(0, 30)
-PLACES = st.sets(st.integers(0, 7), min_size=1).map(sorted)
 EVENTS = st.one_of(
-    st.tuples(st.just("scene"), NUMBERS, PLACES),
-    st.tuples(st.just("scene"), NUMBERS, PLACES),
-    st.tuples(st.just("reprocessed"), NUMBERS, PLACES),
-    st.tuples(st.just("coherence"), NUMBERS, PLACES),
-    st.tuples(st.just("toggle"), NUMBERS),
-    st.tuples(st.just("outlines"), st.sets(st.integers(0, 7), max_size=2)),
+    *nights.EVENTS,
     st.tuples(st.just("crops"), st.integers(1, 7)),
     st.tuples(st.just("some"), st.integers(0, 7)),
     st.tuples(st.just("compact")),
@@ -28,21 +21,12 @@ EVENTS = st.one_of(
 NIGHTS = st.lists(st.lists(EVENTS, max_size=3), min_size=2, max_size=4)
 
 
-def toggle(lake, number):
-    if lake.sql("select 1 from scenes where id = $id", id=nights.name_of(number)).num_rows:
-        nights.toggle(lake, number)
-
-
 def crops(lake, count):
     nights.declare(lake, f"c{count}", [("grassland", "1")] * count + [("maize", "3")] * (8 - count))
 
 
 HAPPENS = {
-    "scene": lambda lake, number, places: nights.extract(lake, number, places=places),
-    "reprocessed": lambda lake, number, places: nights.extract(lake, number, 1, places),
-    "coherence": nights.waves,
-    "toggle": toggle,
-    "outlines": lambda lake, places: nights.declare(lake, f"o{sorted(places)}", shifted=places),
+    **nights.HAPPENS,
     "crops": crops,
     "some": lambda lake, place: markers.find(**nights.AREA, pids=[nights.PIDS[place]], lake=lake),
     "compact": lambda lake: lake.compact(),

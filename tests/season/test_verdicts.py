@@ -25,32 +25,10 @@ HOW = {
     },
 }
 START = nights.START.date()
-NUMBERS = st.integers(0, 30)
-PLACES = st.sets(st.integers(0, 7), min_size=1).map(sorted)
-EVENTS = st.one_of(
-    st.tuples(st.just("scene"), NUMBERS, PLACES),
-    st.tuples(st.just("scene"), NUMBERS, PLACES),
-    st.tuples(st.just("reprocessed"), NUMBERS, PLACES),
-    st.tuples(st.just("coherence"), NUMBERS, PLACES),
-    st.tuples(st.just("toggle"), NUMBERS),
-    st.tuples(st.just("outlines"), st.sets(st.integers(0, 7), max_size=2)),
+NIGHTS = st.lists(
+    st.tuples(st.lists(st.one_of(*nights.EVENTS), max_size=3), st.integers(60, 170)), min_size=3, max_size=6
 )
-NIGHTS = st.lists(st.tuples(st.lists(EVENTS, max_size=3), st.integers(60, 170)), min_size=3, max_size=6)
 JUNE = date(2024, 6, 30)
-
-
-def toggle(lake, number):
-    if lake.sql("select 1 from scenes where id = $id", id=nights.name_of(number)).num_rows:
-        nights.toggle(lake, number)
-
-
-HAPPENS = {
-    "scene": lambda lake, number, places: nights.extract(lake, number, places=places),
-    "reprocessed": lambda lake, number, places: nights.extract(lake, number, 1, places),
-    "coherence": nights.waves,
-    "toggle": toggle,
-    "outlines": lambda lake, places: nights.declare(lake, f"o{sorted(places)}", shifted=places),
-}
 
 
 def begun(url):
@@ -76,7 +54,7 @@ def check(lake, day, how=HOW):
 def happen(lake, season):
     for events, day in season:
         for what, *details in events:
-            HAPPENS[what](lake, *details)
+            nights.HAPPENS[what](lake, *details)
         check(lake, START + timedelta(days=day))
 
 
