@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http.client import parse_headers
 from pathlib import Path
 
 import numpy as np
@@ -620,8 +621,10 @@ def raw(content, hang=None):
         with suppress(OSError):
             while True:
                 connection, _ = listening.accept()
-                with connection:
-                    connection.recv(1 << 16)
+                with connection, connection.makefile("rb") as request:
+                    request.readline()
+                    headers = parse_headers(request)
+                    request.read(int(headers["Content-Length"] or 0))  # what is not read would reset the connection
                     connection.sendall(content)
                     if hang:
                         hang.wait(30)

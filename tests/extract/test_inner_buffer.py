@@ -224,10 +224,11 @@ def test_what_was_killed_before_the_ledger_knew_is_replaced(season, tmp_path, mo
 
 def test_advice_to_extract_again_names_the_rule():
     row = {"card": "s2", "scene": "A", "aoi": "ms", "year": 2024, "ptype": "", "bands": ["B04"], "cube": True}
+    row |= {"statistics": None, "indices": None, "mask": "SCL 3,8,9", "slots": None, "day": "2024-05-01"}
     rules = {"centre": "", "coverage": " --rule coverage", INSIDE: " --inner-buffer 5"}
     rules["coverage, 7.5 m inside"] = " --rule coverage --inner-buffer 7.5"
     for rule, words in rules.items():
-        advice = Remedies([{**row, "rule": rule, "slots": None, "day": "2024-05-01"}]).of_scene("s2", "A")
+        advice = Remedies([row | {"rule": rule}]).of_scene("s2", "A")
         assert f"--bands B04{words} --again`" in advice
 
 
