@@ -56,6 +56,9 @@ def of(store: Store) -> dict[str, Table]:
         "runs": Table(store, "runs", schemas.RUNS, keys=("run", "step", "sequence")),
         "changed": Table(store, "changes", schemas.CHANGES, keys=("pid", "sequence"), partitions=("aoi", "year")),
         "divided": Table(store, "parts", schemas.PARTS, keys=("pid",), partitions=("aoi", "year")),
+        "checked_crops": Table(store, "crops", schemas.CROP_CHECKS, keys=("pid",), partitions=("aoi", "year")),
+        "checks_of_crops": Table(store, "crop_runs", schemas.CROP_RUNS, keys=("run", "sequence")),
+        "related_parcels": Table(store, "lineage", schemas.LINEAGE, keys=("pid",), partitions=("aoi", "year")),
         "files": Table(store, "files", schemas.FILES, keys=("name", "sequence")),
     }
 

@@ -1,3 +1,3 @@
--- The extractions whose signatures make up each of those in "done"; see "lineage".
+-- The extractions whose signatures make up each of those in "done"; see "extraction_lineage".
 create table chain as
-select * from lineage where latest in (select extraction from done)
+select * from extraction_lineage where latest in (select extraction from done)

@@ -25,7 +25,7 @@ def check_ledger(looking: Looking, tables: dict[str, Files], ledger: pa.Table, r
     connection.register("ledger", ledger)
     connection.register("present", _present(looking, tables))
     for view in queries.definitions():
-        if view.name in ("views.11_written", "views.12_lineage"):
+        if view.name in ("views.11_written", "views.12_extraction_lineage"):
             connection.execute(view.sql)
     if not looking.names("extractions") and any(tables[f"signatures/{card}"].names for card in cards.CARD_BANDS):
         looking.fault("extractions", "the ledger has gone: no signature counts", "extractions", RESTORE)

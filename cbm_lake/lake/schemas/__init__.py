@@ -1,5 +1,6 @@
 """The Arrow schema of every table of a lake: the contract between its writers and sql/."""
 
+from cbm_lake.lake.schemas.declared import CROP_CHECKS, CROP_RUNS, LINEAGE
 from cbm_lake.lake.schemas.extracted import (
     EXTRACTIONS,
     RASTERS,
@@ -16,11 +17,14 @@ from cbm_lake.lake.schemas.season import CHANGES, DECISIONS, INSPECTIONS, RUNS
 __all__ = [
     "ATTRIBUTES",
     "CHANGES",
+    "CROP_CHECKS",
+    "CROP_RUNS",
     "DECISIONS",
     "EXCLUSIONS",
     "EXTRACTIONS",
     "FILES",
     "INSPECTIONS",
+    "LINEAGE",
     "MARKERS",
     "OBSIDS",
     "PARCELS",

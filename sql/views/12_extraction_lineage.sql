@@ -1,6 +1,6 @@
 -- The extractions whose signatures make up each of those in "written": itself, and, where only the parcels that had changed
 -- were extracted, those that it builds upon. latest is the extraction in "written"; parcels the version that each was made for.
-create table lineage as
+create table extraction_lineage as
 with recursive links as (
     select extraction as latest, extraction, base, card, scene, aoi, year, ptype, parcels from written
     union
