@@ -17,7 +17,7 @@ def test_a_p_value_is_the_share_of_declared_parcels_that_look_no_more_like_the_c
     declared = np.array([0, 0, 0, 1, -1])
     seen = np.ones(5, bool)
     sizes = np.zeros(5, np.int64)
-    cell, calibrating = conformal.cells_of(declared, sizes, declared >= 0, fewest=1)
+    cell, calibrating = conformal.cells_of(declared, sizes, declared >= 0, fewest=1, count=2)
     p = conformal.p_values(scores, declared, sizes, declared >= 0, seen, cell)
     assert p[:, 0] == pytest.approx([1 / 3, 2 / 3, 3 / 3, 4 / 4, 3 / 4])  # itself left out where it calibrates
     assert p[:, 1] == pytest.approx([2 / 2, 2 / 2, 2 / 2, 1 / 1, 2 / 2])
@@ -27,7 +27,7 @@ def test_a_p_value_is_the_share_of_declared_parcels_that_look_no_more_like_the_c
 def test_size_classes_calibrate_themselves_where_all_of_a_group_have_enough():
     group = np.array([0] * 6 + [1] * 4)
     size = np.array([0, 0, 0, 1, 1, 1, 0, 0, 0, 1])
-    cell, calibrating = conformal.cells_of(group, size, np.ones(10, bool), fewest=3)
+    cell, calibrating = conformal.cells_of(group, size, np.ones(10, bool), fewest=3, count=2)
     assert cell.tolist() == [[0, 1], [-1, -1]]
     assert calibrating.tolist() == [[3, 3], [4, 4]]
 
@@ -44,7 +44,7 @@ def test_of_any_scores_no_more_than_alpha_have_a_p_value_of_alpha(seed, count, a
     scores = luck.integers(0, 20, (count, 3)).astype(float)
     group, size = luck.integers(0, 3, count), luck.integers(0, 2, count)
     every = np.ones(count, bool)
-    cell, _ = conformal.cells_of(group, size, every, fewest=5)
+    cell, _ = conformal.cells_of(group, size, every, fewest=5, count=3)
     p = conformal.p_values(scores, group, size, every, every, cell)[np.arange(count), group]
     for one in range(3):
         for size_class in range(2):
