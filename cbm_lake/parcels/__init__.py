@@ -1,4 +1,4 @@
-"""Declared parcels: `load` imports them from vector files, `describe` adds attributes from rasters."""
+"""Declared parcels: `load` imports them from vector files, `describe` adds rasters, `lineage` relates two years."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from cbm_lake.parcels.columns import (
 from cbm_lake.parcels.describing import Described, describe
 from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, geometries_in, own_epsg, source_crs
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
+from cbm_lake.parcels.lineage import lineage
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Loaded",
     "check_set",
     "describe",
+    "lineage",
     "load",
     "misnamed",
 ]
