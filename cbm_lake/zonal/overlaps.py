@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,8 +17,6 @@ from cbm_lake.zonal.sweep import Outlines, shared_areas
 __all__ = ["Outlines", "Overlaps", "outlines", "overlaps"]
 
 Shapes = npt.NDArray[np.object_]
-_FEW: Final = 1000
-"""Pairs up to which the kernels are not worth loading."""
 _ROWS: Final = 50_000
 """Polygons whose partners are looked up at once."""
 _PAIRS: Final = 50_000
@@ -42,44 +39,29 @@ def overlaps(
 ) -> Overlaps:
     """The shared area of every pair of polygons of two sets that overlap.
 
-    Candidates are pairs whose bounding boxes overlap (an R-tree). Areas of a few pairs are those of shapely; of many
-    they come from a plane sweep on all processors, and equal those up to the rounding of coordinates.
+    Candidates are pairs whose bounding boxes meet (an R-tree). Areas come from a plane sweep on all processors, and are
+    exact up to the rounding of single operations, also where boundaries nearly coincide.
 
     Args:
         first: n valid polygons and multipolygons, or their `outlines`; None and empty ones overlap with nothing.
         second: m of them, in the same coordinate system.
         progress: called with the number of polygons of the first set that are done, and n.
     """
-    if not isinstance(first, Outlines) and not isinstance(second, Outlines):
-        rows, columns = shapely.STRtree(second).query(first)
-        if len(rows) <= _FEW:
-            return _positive(*_in_order(rows, columns), partial(_by_shapely, first, second))
     one, other = (each if isinstance(each, Outlines) else outlines([each]) for each in (first, second))
     parts = []
     for start, rows, columns in _candidates(one, other):
-        parts.append(_positive(rows, columns, partial(_by_sweep, one, other)))
+        areas = _shared(one, other, frozen(rows), frozen(columns))
+        parts.append(Overlaps(*(values[areas > 0] for values in (rows, columns, areas))))
         if progress:
             progress(min(start + _ROWS, len(one.areas)), len(one.areas))
     return Overlaps(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _positive(first: Ints, second: Ints, areas_of: Callable[[Ints, Ints], Floats]) -> Overlaps:
-    """The pairs that share an area."""
-    areas = areas_of(first, second)
-    shared = areas > 0
-    return Overlaps(first[shared], second[shared], areas[shared])
-
-
-def _by_shapely(first: Shapes, second: Shapes, rows: Ints, columns: Ints) -> Floats:
-    return np.asarray(shapely.area(shapely.intersection(first[rows], second[columns])))
-
-
-def _by_sweep(one: Outlines, other: Outlines, rows: Ints, columns: Ints) -> Floats:
+def _shared(one: Outlines, other: Outlines, rows: Ints, columns: Ints) -> Floats:
     areas = np.empty(len(rows))
-    first, second = frozen(rows), frozen(columns)
     slices = [slice(start, start + _PAIRS) for start in range(0, len(rows), _PAIRS)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(lambda part: shared_areas(one, other, first[part], second[part], areas[part]), slices))
+        list(pool.map(lambda part: shared_areas(one, other, rows[part], columns[part], areas[part]), slices))
     return areas
 
 

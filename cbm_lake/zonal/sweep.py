@@ -124,11 +124,10 @@ def _collect(outlines: Outlines, number: int, box: tuple[float, float, float, fl
     for ring in range(outlines.parcels[number], outlines.parcels[number + 1]):
         for k in range(rings[ring] + 1, rings[ring + 1]):
             left, right = (k - 1, k) if xy[k - 1, 0] <= xy[k, 0] else (k, k - 1)
-            if xy[left, 0] == xy[right, 0] or xy[right, 0] <= west or xy[left, 0] >= east:
-                continue
-            if min(xy[left, 1], xy[right, 1]) < north:
-                edges[total, 0], edges[total, 1] = xy[left, 0] - west, xy[left, 1] - south
-                edges[total, 2], edges[total, 3] = xy[right, 0] - west, xy[right, 1] - south
+            begins, ends = xy[left, 0] - west, xy[right, 0] - west
+            if begins < ends and ends > 0 and xy[left, 0] < east and min(xy[left, 1], xy[right, 1]) < north:
+                edges[total, 0], edges[total, 1] = begins, xy[left, 1] - south
+                edges[total, 2], edges[total, 3] = ends, xy[right, 1] - south
                 total += 1
     return total
 
