@@ -20,7 +20,9 @@ from cbm_lake.geo.reprojection import Shapes, reprojected
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.parcels.displaced import displaced
 from cbm_lake.parcels.geometry import repair
+from cbm_lake.parcels.identity import gather, tolerance
 from cbm_lake.parcels.relations import GONE, LEAST_SHARE, NEW, RELATIONS, Related, relate
 from cbm_lake.zonal.overlaps import Outlines, outlines, overlaps
 
@@ -45,6 +47,8 @@ class _Declared:
     outlines: Outlines
     epsg: int
     """The coordinate system of the outlines."""
+    stored: int
+    """That of the set."""
 
 
 @checked
@@ -98,6 +102,7 @@ def lineage(
     before = _declared(lake, earlier, now.epsg)
     pairs = overlaps(now.outlines, before.outlines, progress)
     related = relate(pairs, now.outlines.areas, before.outlines.areas, least_share)
+    related = related.with_displaced(*_displaced(lake, now, before, related))
     _warn_of_overlaps(now, before, related)
     rows = _rows(now, before, related, least_share)
     if lake.as_of is None:
@@ -136,7 +141,29 @@ def _declared(lake: Lake, parcels: ParcelSet, epsg: int | None = None) -> _Decla
         log.warning("parcels of %s are in EPSG:%d; they are reprojected to EPSG:%d", parcels.name, stored, epsg)
     shapes = _shapes(lake, parcels, stored, epsg or stored)
     area = table["area"].to_numpy() * 10_000
-    return _Declared(parcels, table["id"].combine_chunks(), area, outlines(shapes), epsg or stored)
+    return _Declared(parcels, table["id"].combine_chunks(), area, outlines(shapes), epsg or stored, stored)
+
+
+def _displaced(lake: Lake, now: _Declared, before: _Declared, related: Related) -> tuple[Ints, Ints]:
+    """New and gone parcels that have the same outline."""
+    new, gone = related.new, related.gone
+    if not (len(new) and len(gone)):
+        return new[:0], gone[:0]
+    mine, theirs = displaced(
+        _some_shapes(lake, now, new),
+        _some_shapes(lake, before, gone),
+        now.pids.take(pa.array(new)),
+        before.pids.take(pa.array(gone)),
+        tolerance(now.epsg),
+    )
+    return new[mine], gone[theirs]
+
+
+def _some_shapes(lake: Lake, parcels: _Declared, rows: Ints) -> Shapes:
+    """Some geometries of a set."""
+    table = lake.read_parcels(parcels.of, ["geometry"])
+    shapes = shapely.from_wkb(gather(table["geometry"], rows).to_numpy(zero_copy_only=False))
+    return repair(np.asarray(reprojected(shapes, parcels.stored, parcels.epsg)))[0]
 
 
 def _shapes(lake: Lake, parcels: ParcelSet, stored: int, epsg: int) -> Iterator[Shapes]:

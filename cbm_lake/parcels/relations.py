@@ -27,7 +27,7 @@ GONE: Final = "gone"
 SLIVER: Final = "sliver"
 RELATIONS: Final = {
     SAME: "the later and the earlier parcel cover each other, but for slivers",
-    MOVED: "one parcel with another outline: most of each lies in the other",
+    MOVED: "one parcel with another outline: most of each lies in the other; or the same outline elsewhere",
     SPLIT: "most of the later parcel was in the earlier one, and so was most of another later one",
     MERGED: "most of the earlier parcel is in the later one, and so is most of another earlier one",
     PART_OF: "a part of the later parcel was a part of the earlier one, and nothing of the above",
@@ -62,6 +62,19 @@ class Related(NamedTuple):
     """Later parcels without relation."""
     gone: Ints
     """Earlier parcels without relation."""
+
+    def with_displaced(self, later: Ints, earlier: Ints) -> Related:
+        """The same after new and gone parcels were recognised as displaced: pairs that moved, and share nothing."""
+        nothing = np.zeros(len(later))
+        return Related(
+            np.concatenate([self.later, later]),
+            np.concatenate([self.earlier, earlier]),
+            np.concatenate([self.relation, np.full(len(later), MOVED, object)]),
+            np.concatenate([self.share, nothing]),
+            np.concatenate([self.share_before, nothing]),
+            np.setdiff1d(self.new, later),
+            np.setdiff1d(self.gone, earlier),
+        )
 
 
 def relate(pairs: Overlaps, areas: Floats, areas_before: Floats, least_share: float = LEAST_SHARE) -> Related:

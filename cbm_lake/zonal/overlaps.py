@@ -51,7 +51,7 @@ def overlaps(
     parts = []
     for start, rows, columns in _candidates(one, other):
         areas = _shared(one, other, frozen(rows), frozen(columns))
-        parts.append(Overlaps(*(values[areas > 0] for values in (rows, columns, areas))))
+        parts.append(Overlaps(rows[areas > 0], columns[areas > 0], areas[areas > 0]))
         if progress:
             progress(min(start + _ROWS, len(one.areas)), len(one.areas))
     return Overlaps(*map(np.concatenate, zip(*parts, strict=True)))
