@@ -1,4 +1,4 @@
-"""Recognises parcels of another year that lie elsewhere by their outline alone, as after a shift of a whole delivery."""
+"""Recognises parcels of another year by their outline alone where they lie elsewhere, as after a shift of all."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.displaced import displaced
 from cbm_lake.parcels.geometry import repair
 from cbm_lake.parcels.identity import gather, tolerance
-from cbm_lake.parcels.relations import GONE, LEAST_SHARE, NEW, RELATIONS, Related, relate
+from cbm_lake.parcels.relations import GONE, LEAST_SHARE, NEW, RELATIONS, SAME, SLIVER, Related, relate
 from cbm_lake.zonal.overlaps import Outlines, outlines, overlaps
 
 log = logging.getLogger(__name__)
@@ -107,6 +107,8 @@ def lineage(
     rows = _rows(now, before, related, least_share)
     if lake.as_of is None:
         lake.put("related_parcels", rows, part_of(later, earlier))
+    else:
+        log.info("%r is the lake as it was: the lineage is not written to it", lake)
     log.info("%s: %s", later.name, in_words(rows))
     return rows.drop_columns(list(_INTERNAL))
 
@@ -115,6 +117,26 @@ def in_words(rows: pa.Table) -> str:
     """How many parcels there are in each relation: 300 same, 12 split, 3 new; pairs where a relation is of two."""
     counts = Counter(rows["relation"].to_pylist())
     return ", ".join(f"{counts[relation]:,} {relation}" for relation in RELATIONS if counts[relation]) or "no parcels"
+
+
+def outdated(lake: Lake, parcels: ParcelSet) -> Iterator[str]:
+    """A sentence for each lineage in the lake that was computed of other outlines of a parcel set than are in force."""
+    for row in lake.query("lineage.outdated").to_pylist():
+        sets = [(row["aoi"], row["year"], row["ptype"]), (row["aoi"], row["year_before"], row["ptype_before"])]
+        if (parcels.aoi, parcels.year, parcels.ptype) in sets:
+            later, earlier = (" ".join(map(str, each)).rstrip() for each in sets)
+            yield (
+                f"the lineage of {later} from {earlier} was computed of outlines that are in force no more; "
+                f"compute it again (`cbm-lake parcels lineage`)"
+            )
+
+
+def rows_of_parcels(rows: pa.Table, pids: list[str] | None, *, changed: bool) -> pa.Table:
+    """The rows of these parcels of either year, or all; where `changed`, without slivers and what is the same."""
+    if pids is not None:
+        selected = pa.array(pids, pa.string())
+        return rows.filter(pc.or_(pc.is_in(rows["pid"], selected), pc.is_in(rows["pid_before"], selected)))
+    return rows.filter(pc.invert(pc.is_in(rows["relation"], pa.array([SAME, SLIVER])))) if changed else rows
 
 
 def part_of(later: ParcelSet, earlier: ParcelSet) -> int:
