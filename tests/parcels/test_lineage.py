@@ -376,3 +376,10 @@ def test_a_map_shows_each_relation_in_its_colour(two_years):
     ]
     few = show.lineage.by_relation("aa", 2024, 2023, pids=["cut"])
     assert [text.get_text() for text in few.axes[0].get_legend().get_texts()] == ["split (2)", "earlier boundaries"]
+
+
+def test_pseudonymous_files_hide_the_identifiers_of_both_years(two_years, tmp_path):
+    parcels.lineage("aa", 2023, 2024)
+    two_years.export("lineage", tmp_path / "out.csv", pseudonymous=True)
+    text = (tmp_path / "out.csv").read_text()
+    assert not any(f"{pid}," in text for pid in {*BEFORE, *AFTER} - {"same"})
