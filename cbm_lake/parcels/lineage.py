@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -24,7 +23,7 @@ from cbm_lake.parcels.displaced import displaced
 from cbm_lake.parcels.geometry import repair
 from cbm_lake.parcels.identity import gather, tolerance
 from cbm_lake.parcels.relations import GONE, LEAST_SHARE, NEW, RELATIONS, SAME, SLIVER, Related, relate
-from cbm_lake.zonal.overlaps import Outlines, outlines, overlaps
+from cbm_lake.zonal.overlaps import Outlines, Overlaps, outlines, overlaps
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +43,10 @@ class _Declared:
     pids: pa.Array
     area_m2: Floats
     """As the lake has it, measured in EPSG:3035."""
-    outlines: Outlines
+    areas: Floats
+    """In the coordinate system `epsg`."""
     epsg: int
-    """The coordinate system of the outlines."""
+    """The coordinate system in which the years are compared."""
     stored: int
     """That of the set."""
 
@@ -98,10 +98,8 @@ def lineage(
     if not 0 <= least_share < 0.5:
         raise InvalidInputError(f"least_share={least_share:g} is not right: a share from 0 to less than 0.5")
     later, earlier = _sets(lake, aoi, (year_a, year_b), ptype, ptype_before)
-    now = _declared(lake, later)
-    before = _declared(lake, earlier, now.epsg)
-    pairs = overlaps(now.outlines, before.outlines, progress)
-    related = relate(pairs, now.outlines.areas, before.outlines.areas, least_share)
+    now, before, pairs = _compared(lake, later, earlier, progress)
+    related = relate(pairs, now.areas, before.areas, least_share)
     related = related.with_displaced(*_displaced(lake, now, before, related))
     _warn_of_overlaps(now, before, related, max(least_share, _OVERLAP))
     rows = _rows(now, before, related, least_share)
@@ -115,8 +113,8 @@ def lineage(
 
 def in_words(rows: pa.Table) -> str:
     """How many parcels there are in each relation: 300 same, 12 split, 3 new; pairs where a relation is of two."""
-    counts = Counter(rows["relation"].to_pylist())
-    return ", ".join(f"{counts[relation]:,} {relation}" for relation in RELATIONS if counts[relation]) or "no parcels"
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(rows["relation"]).to_pylist()}
+    return ", ".join(f"{counts[relation]:,} {relation}" for relation in RELATIONS if relation in counts) or "no parcels"
 
 
 def outdated(lake: Lake, parcels: ParcelSet) -> Iterator[str]:
@@ -155,15 +153,25 @@ def _sets(
     return lake.parcel_set(aoi, max(years), ptype), lake.parcel_set(aoi, min(years), before)
 
 
-def _declared(lake: Lake, parcels: ParcelSet, epsg: int | None = None) -> _Declared:
-    """The parcels of a set, reprojected to a coordinate system where one is given."""
+def _compared(
+    lake: Lake, later: ParcelSet, earlier: ParcelSet, progress: Callable[[int, int], None] | None
+) -> tuple[_Declared, _Declared, Overlaps]:
+    """Both sets and what they share; the outlines, which take most of the memory, are needed no longer than this."""
+    now, outlines_now = _declared(lake, later)
+    before, outlines_before = _declared(lake, earlier, now.epsg)
+    return now, before, overlaps(outlines_now, outlines_before, progress)
+
+
+def _declared(lake: Lake, parcels: ParcelSet, epsg: int | None = None) -> tuple[_Declared, Outlines]:
+    """The parcels of a set and their outlines, reprojected to a coordinate system where one is given."""
     table = lake.read_parcels(parcels, ["id", "area", "epsg"])
     stored = int(table["epsg"][0].as_py()) if table.num_rows else 0
     if epsg is not None and epsg != stored:
         log.warning("parcels of %s are in EPSG:%d; they are reprojected to EPSG:%d", parcels.name, stored, epsg)
-    shapes = _shapes(lake, parcels, stored, epsg or stored)
+    system = epsg or stored
+    rings = outlines(_shapes(lake, parcels, stored, system))
     area = table["area"].to_numpy() * 10_000
-    return _Declared(parcels, table["id"].combine_chunks(), area, outlines(shapes), epsg or stored, stored)
+    return _Declared(parcels, table["id"].combine_chunks(), area, rings.areas, system, stored), rings
 
 
 def _displaced(lake: Lake, now: _Declared, before: _Declared, related: Related) -> tuple[Ints, Ints]:
@@ -228,7 +236,7 @@ def _rows(now: _Declared, before: _Declared, related: Related, least_share: floa
     relation = np.concatenate([related.relation, np.full(len(new), NEW, object), np.full(len(gone), GONE, object)])
     order = np.lexsort((_ranks(before.pids, earlier), _ranks(now.pids, later)))
     later, earlier, share = later[order], earlier[order], share[order]
-    area = _taken(pa.array(now.area_m2), later)
+    area = _values_of(pa.array(now.area_m2), later)
     columns = {
         "version": now.of.version,
         "version_before": before.of.version,
@@ -237,11 +245,11 @@ def _rows(now: _Declared, before: _Declared, related: Related, least_share: floa
         "ptype": now.of.ptype,
         "year_before": before.of.year,
         "ptype_before": before.of.ptype,
-        "pid": _taken(now.pids, later),
-        "pid_before": _taken(before.pids, earlier),
+        "pid": _values_of(now.pids, later),
+        "pid_before": _values_of(before.pids, earlier),
         "relation": pa.array(relation[order], pa.string()),
         "area_m2": area,
-        "area_before_m2": _taken(pa.array(before.area_m2), earlier),
+        "area_before_m2": _values_of(pa.array(before.area_m2), earlier),
         "shared_m2": np.nan_to_num(share) * np.nan_to_num(area.to_numpy(zero_copy_only=False)),
         "share": pa.array(share, from_pandas=True),
         "share_before": pa.array(share_before[order], from_pandas=True),
@@ -270,6 +278,6 @@ def _ranks(pids: pa.Array, rows: Ints) -> Ints:
     return ranks[rows]
 
 
-def _taken(values: pa.Array, rows: Ints) -> pa.Array:
+def _values_of(values: pa.Array, rows: Ints) -> pa.Array:
     """Values of rows; null where a row is -1."""
     return values.take(pa.array(np.where(rows < 0, 0, rows), mask=rows < 0))
