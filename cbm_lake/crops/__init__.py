@@ -14,15 +14,32 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cbm_lake.crops.checking import by_day, check
     from cbm_lake.crops.features import Season
+    from cbm_lake.crops.listing import runs, verdicts
     from cbm_lake.crops.model import Judged, judge, judge_by_day
+    from cbm_lake.crops.picture import show
     from cbm_lake.crops.settings import Settings
 
-__all__ = ["Judged", "Season", "Settings", "judge", "judge_by_day"]
+__all__ = [
+    "Judged",
+    "Season",
+    "Settings",
+    "by_day",
+    "check",
+    "judge",
+    "judge_by_day",
+    "runs",
+    "show",
+    "verdicts",
+]
 
 _LATER = {
     **dict.fromkeys(("Judged", "judge", "judge_by_day"), "model"),
+    **dict.fromkeys(("by_day", "check"), "checking"),
+    **dict.fromkeys(("runs", "verdicts"), "listing"),
     "Season": "features",
+    "show": "picture",
     "Settings": "settings",
 }
 
