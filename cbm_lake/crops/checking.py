@@ -267,8 +267,7 @@ def _null_below(values: npt.NDArray[np.int64], least: int, kind: pa.DataType) ->
 
 def ranked(rows: pa.Table) -> pa.Table:
     """The rows by rank, those without one last, by pid."""
-    order = pc.sort_indices(rows, [("rank", "ascending"), ("pid", "ascending")], null_placement="at_end")
-    return rows.take(order)
+    return rows.sort_by([("rank", "ascending"), ("pid", "ascending")])
 
 
 def figures(answer: Answer) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.looks import count, in_words
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.groups import EPOCH
 from cbm_lake.markers.parameters import read as read_parameters
 
 Floats = npt.NDArray[np.float32]
@@ -180,4 +182,5 @@ def _why_nothing(lake: Lake, parcels: ParcelSet, calendar: Calendar) -> str:
     counts = count(lake, "markers.looks", **parcels.params, **days, pids=None, **clear.seen, **clear.sky)
     if counts.get("looks"):
         return f"nothing can be said of {parcels.name}: {in_words(counts)}"
-    return f"nothing was extracted over {parcels.name} in these days; extract Sentinel-2 first"
+    span = " to ".join(str(EPOCH + timedelta(day)) for day in days.values())
+    return f"nothing was extracted over {parcels.name} from {span}; extract Sentinel-2 first"

@@ -142,7 +142,7 @@ def record(lake: Lake, run: str, made: Made, rows: pa.Table) -> None:
         "sequence": 0,
     }
     lake.add_crop_runs(pa.Table.from_pylist([row], schema=schemas.CROP_RUNS))
-    lake.put("checked_crops", _numbered(rows, part_of(parcels)), part_of(parcels))
+    lake.put("checked_crops", numbered(rows, part_of(parcels)), part_of(parcels))
 
 
 def _json(document: Mapping[str, object]) -> str:
@@ -160,7 +160,8 @@ def _plain(value: object) -> object:
     return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
-def _numbered(rows: pa.Table, part: int) -> pa.Table:
+def numbered(rows: pa.Table, part: int) -> pa.Table:
+    """Verdicts as rows of a part of the table; the table gives them their sequence."""
     count = rows.num_rows
     rows = rows.append_column("part", pa.array(np.full(count, part, np.int64)))
     return rows.append_column("sequence", pa.array(np.zeros(count, np.int64))).cast(schemas.CROP_CHECKS)

@@ -1,7 +1,7 @@
 """The steps of a night run, in order; each calls one public verb and says what came of it.
 
-    parcels ─► catalogue ─► extract ─► guard ─► shifts (─► extract shifted) ─► markers (─► crops) ─► lights ─► exports ─►
-    compact
+    parcels ─► catalogue ─► extract ─► guard ─► shifts (─► extract shifted) ─► markers (─► crops) ─► lights ─►
+    exports ─► compact
 
 Every step is idempotent. Those whose verb does not see by itself that nothing has changed have a state: of what they
 read (the extractions that count, the version of the parcels, parameters) before they begin, and of what they wrote. A

@@ -8,8 +8,9 @@ import numpy as np
 MAIZE, WHEAT = ("maize", "1"), ("wheat", "2")
 FIRST = datetime(2024, 3, 1, 10, 40, tzinfo=UTC)
 SCENES = 20
-EVERY = 10
-PEAK = {"1": 140, "2": 70}
+EVERY = 7
+"""Days from scene to scene, so that some steps of ten days have two."""
+PEAK = {"1": 100, "2": 45}
 """Days after the first scene on which a crop is greenest, by its code."""
 
 
@@ -31,7 +32,7 @@ def moment(scene):
 def greenness(number, scene):
     """0 to 1: of the crop that grows there, which is maize on even numbers."""
     peak = PEAK["12"[number % 2]]
-    return float(np.exp(-(((EVERY * scene - peak) / 40) ** 2)))
+    return float(np.exp(-(((EVERY * scene - peak) / 30) ** 2)))
 
 
 def bands(number, scene):
@@ -41,7 +42,7 @@ def bands(number, scene):
     return 1700 - 1200 * green + noise[0], 2000 + 2200 * green + noise[1], 2500 - 900 * green + noise[2]
 
 
-def fill(lake, count=40, *, scenes=SCENES, wrong=(), radar=True, cloudy=lambda _number, _scene: False):
+def fill(lake, count=24, *, scenes=SCENES, wrong=(), radar=True, cloudy=lambda _number, _scene: False):
     """The lake with parcels, scenes and signatures; `cloudy` says which looks are clouded."""
     pids = [pid(number) for number in range(count)]
     lake.add_parcels("ms", 2024, "", "v1", factories.parcels(pids, declared(count, wrong)))
