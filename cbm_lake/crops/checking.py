@@ -39,8 +39,7 @@ _MOST_BY_DAY: Final = 20_000
 _BY_DAY: Final = pa.schema(
     [
         pa.field("day", pa.date32()),
-        pa.field("accuracy", pa.float64()),
-        pa.field("undecided", pa.float64()),
+        *(pa.field(name, pa.float64()) for name in clearing.FIGURES),
     ]
 )
 _INTERNAL: Final = ("part", "sequence")
@@ -165,8 +164,8 @@ def by_day(
         **others: those of `check`.
 
     Returns:
-        day, accuracy (share of the parcels that are predicted as declared, by groups of crops; null where nothing was
-        predicted), undecided (share of the parcels of which nothing can be said).
+        day, accuracy (share of the parcels that are predicted as declared; null where nothing was predicted),
+        accuracy_of_groups (the same by groups of crops), undecided (share of the parcels of which nothing can be said).
 
     Raises:
         InvalidInputError: a day is none, is before the season, or has not come yet; and as of `check`.
