@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -214,8 +214,8 @@ def _export(to: Path, aoi: str, year: int, ptype: str | None, verdict: str | Non
 
     lake = open_lake()
     parcels = lake.parcel_set(aoi, year, ptype)
-    of = {"verdict": verdict, "crop_group": group}
-    count = lake.export("crops.verdicts", to, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, **of)
+    narrowed: dict[str, Any] = {"verdict": verdict, "crop_group": group}
+    count = lake.export("crops.verdicts", to, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, **narrowed)
     say(f"{counted(count, 'verdict')} written to {to}")
 
 

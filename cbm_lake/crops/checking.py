@@ -98,7 +98,8 @@ def check(
         ptype: which parcel set; None is the main one.
         alpha: the promised error: a share up to 0.5, or a text such as "5%".
         day: nothing later is used (date, or ISO text); None is the last day with an extracted scene of the set.
-        by: which column says the declared crop: hcat, crop_code or crop_name; None is the first that has any value.
+        by: which column says the declared crop: hcat, crop_code or crop_name; None is the first that has any value, but
+            crop_name rather than crop_code where they say the same.
         groups: group by crop, or a YAML file of it (crop: group); None groups crops that cannot be told apart.
         seed: of all random choices.
         since: whether it is worked out from when on each verdict was the same, which takes a check for each month;

@@ -103,13 +103,13 @@ def by_day(axes: Axes, figures: Figures) -> None:
         style.say(axes, "the days of the season were not worked out for so many parcels; ask for it")
         return
     days = [date.fromisoformat(row["day"]) for row in rows]
-    for key, label, colour in (
-        ("accuracy_of_groups", "predicted as declared (groups)", palette.BLUE),
-        ("accuracy", "predicted as declared (crops)", palette.GREEN),
-        ("undecided", "undecided", palette.RED),
+    for key, label, colour, width in (
+        ("accuracy_of_groups", "predicted as declared (groups)", palette.BLUE, 4),
+        ("accuracy", "predicted as declared (crops)", palette.GREEN, 1.5),
+        ("undecided", "undecided", palette.RED, 1.5),
     ):
         shares = [np.nan if row.get(key) is None else 100 * row[key] for row in rows]
-        axes.plot(days, shares, marker="o", markersize=4, color=colour, label=label)  # type: ignore[arg-type]
+        axes.plot(days, shares, marker="o", markersize=4, linewidth=width, color=colour, label=label)  # type: ignore[arg-type]
     axes.set(ylim=(-3, 103), ylabel="share of parcels (%)")
     axes.legend(frameon=False, fontsize=style.SMALL, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
     style.date_axis(axes)
@@ -203,6 +203,7 @@ def ranked_map(axes: Axes, rows: pa.Table) -> None:
     axes.set_aspect("equal")
     axes.autoscale_view()
     axes.ticklabel_format(useOffset=False, style="plain")
+    axes.locator_params(axis="x", nbins=5)
     axes.tick_params(labelsize=style.SMALL, labelcolor=palette.PALE, color=palette.EDGE)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel(f"EPSG:{rows['epsg'][0].as_py()}" if rows.num_rows else "", size=style.SMALL, color=palette.PALE)
