@@ -132,9 +132,9 @@ def weekly(series: LongSeries, members: Members, first: int, last: int) -> Float
     result = np.full((cells, len(series.names)), np.nan)
     for column in range(len(series.names)):
         values = series.values[row, column]
-        known = ~np.isnan(values)
-        number = np.bincount(cell[known], minlength=cells)
-        total = np.bincount(cell[known], values[known], minlength=cells)
+        valid = ~np.isnan(values)
+        number = np.bincount(cell[valid], minlength=cells)
+        total = np.bincount(cell[valid], values[valid], minlength=cells)
         result[number > 0, column] = total[number > 0] / number[number > 0]
     return result.reshape(len(members.parcel), last - first + 1, len(series.names))
 
@@ -147,7 +147,7 @@ def changes(weeks: Floats, first: int) -> Floats:
         first: at most the first of BEFORE.
     """
     before = weeks[:, BEFORE[0] - first : BEFORE[1] - first + 1]
-    known = ~np.isnan(before)
-    number = known.sum(axis=1)
-    base = np.where(number > 0, np.where(known, before, 0).sum(axis=1) / np.maximum(number, 1), np.nan)
+    valid = ~np.isnan(before)
+    number = valid.sum(axis=1)
+    base = np.where(number > 0, np.where(valid, before, 0).sum(axis=1) / np.maximum(number, 1), np.nan)
     return np.asarray(weeks[:, -first:] - base[:, None], np.float64)

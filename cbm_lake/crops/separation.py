@@ -90,9 +90,9 @@ def adjusted(p: Floats, method: str) -> Floats:
     second under any dependence, at the price of power. NaN stays so and counts for nothing.
     """
     q = np.full(len(p), np.nan)
-    known = ~np.isnan(p)
-    if known.any():
-        q[known] = stats.false_discovery_control(p[known], method=method)
+    valid = ~np.isnan(p)
+    if valid.any():
+        q[valid] = stats.false_discovery_control(p[valid], method=method)
     return q
 
 
@@ -103,9 +103,9 @@ def _bounds(stratum: Ints) -> list[tuple[int, int]]:
 
 def _scores(values: Floats) -> Floats:
     """Of the members of a stratum how many are below each minus how many above, 0 without a value."""
-    known = ~np.isnan(values)
-    ranks = stats.rankdata(np.where(known, values, np.inf), axis=0)  # those without a value are above all others
-    return np.where(known, 2 * ranks - (known.sum(axis=0) + 1), 0)
+    valid = ~np.isnan(values)
+    ranks = stats.rankdata(np.where(valid, values, np.inf), axis=0)  # those without a value are above all others
+    return np.where(valid, 2 * ranks - (valid.sum(axis=0) + 1), 0)
 
 
 def _variance(scores: Floats, n: int) -> Floats:
@@ -117,8 +117,8 @@ def _by_permutation(
     ranks: Floats, spread: Floats, z: Floats, labels: Iterator[Flags], observed: int
 ) -> tuple[Floats, Floats]:
     """The p-values of each column, and of the largest of them; `observed` counts the labels as they are once more."""
-    known = ~np.isnan(z)
-    scores, size = ranks[:, known] / spread[known], np.abs(z[known]) * (1 - 1e-12)  # equal sums may differ by rounding
+    valid = ~np.isnan(z)
+    scores, size = ranks[:, valid] / spread[valid], np.abs(z[valid]) * (1 - 1e-12)  # equal sums may differ by rounding
     beyond, largest, number = np.zeros(len(size), np.int64), [], 0
     for portion in labels:
         sums = np.abs(portion.astype(np.float64) @ scores)
@@ -127,8 +127,8 @@ def _by_permutation(
         number += len(portion)
     above = np.sort(np.concatenate(largest))
     p, p_max = np.full(len(z), np.nan), np.full(len(z), np.nan)
-    p[known] = (beyond + observed) / (number + observed)
-    p_max[known] = (len(above) - np.searchsorted(above, size) + observed) / (number + observed)
+    p[valid] = (beyond + observed) / (number + observed)
+    p_max[valid] = (len(above) - np.searchsorted(above, size) + observed) / (number + observed)
     return p, p_max
 
 

@@ -64,10 +64,10 @@ def _grid(table: pa.Table, kind: str) -> tuple[list[str], list[int], np.ndarray,
     names = list(dict.fromkeys(_name(row) for row in rows))[:_ROWS]
     weeks = sorted({row["week"] for row in rows})
     result = np.full((3, len(names), len(weeks)), np.nan)
-    place = {name: index for index, name in enumerate(names)}
+    index_of = {name: index for index, name in enumerate(names)}
     for row in rows:
-        if _name(row) in place:
-            result[:, place[_name(row)], weeks.index(row["week"])] = row["auc"], row["q"], row["p_max"]
+        if _name(row) in index_of:
+            result[:, index_of[_name(row)], weeks.index(row["week"])] = row["auc"], row["q"], row["p_max"]
     return names, weeks, *result
 
 

@@ -23,7 +23,7 @@ from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import inputs, parameters
-from cbm_lake.markers import signals as known
+from cbm_lake.markers import signals as readable
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,10 @@ SPAN: Final = 70
 """Days before and after an event within which other dates are compared."""
 _LEAST: Final = 3
 """Values of the done, and of the not done, without which a combination is left out."""
+_MOST: Final = 5000
+"""Parcels whose series are read; of more without an event some are drawn."""
+_CELLS: Final = 200_000_000
+"""Values that are compared at most: 1.6 GB."""
 _EPOCH: Final = date(1970, 1, 1)
 _Column = tuple[str, str, str, int]
 """Signal, statistic, kind and week."""
@@ -98,10 +102,10 @@ def signals(
     facts = truth_of(_arrow(truth), event)
     notes: list[str] = []
     if series is None:
-        pids, parts = _of_lake(facts, lake_or_default(lake), aoi, year, ptype, weeks, notes)
+        pids, parts = _of_lake(facts, lake_or_default(lake), (aoi, year, ptype), weeks, seed, notes)
     else:
         pids, parts = _of_rows(series_of(_arrow(series)), notes)
-    parts = _chosen(parts, statistics)
+    parts = _narrowed(parts, statistics)
     members = _members(facts, pids, parts, against, controls, seed, notes)
     first, last = (-weeks, weeks) if facts.day is not None else _calendar(parts, members)
     if weeks < -BEFORE[0]:
@@ -128,22 +132,22 @@ def _of_rows(several: Iterable[Rows], notes: list[str]) -> tuple[list[str], list
     """Series by signal of tables, and the parcels that they are of."""
     several = list(several)
     pids = sorted({pid for rows in several for pid in rows.pid})
-    place = {pid: index for index, pid in enumerate(pids)}
+    index_of = {pid: index for index, pid in enumerate(pids)}
     clouded, undated = (sum(getattr(rows, name) for rows in several) for name in ("clouded", "undated"))
     if clouded:
         notes.append(f"{counted(clouded, 'row')} of the series had clouded pixels and are left out")
     if undated:
         notes.append(f"{counted(undated, 'row')} of the series have no date and are left out")
-    found: dict[tuple[str, tuple[str, ...]], list[tuple[Any, ...]]] = {}
+    pieces_of: dict[tuple[str, tuple[str, ...]], list[tuple[Any, ...]]] = {}
     for rows in several:
-        names, index = np.array(rows.signal, object), np.array([place[pid] for pid in rows.pid], np.int64)
+        names, index = np.array(rows.signal, object), np.array([index_of[pid] for pid in rows.pid], np.int64)
         matrix = np.column_stack([*rows.values.values()]) if rows.values else np.zeros((len(names), 0))
         for signal in sorted(set(rows.signal)):
             is_one = names == signal
             key = (signal, tuple(rows.values))
-            found.setdefault(key, []).append((index[is_one], rows.day[is_one], matrix[is_one]))
+            pieces_of.setdefault(key, []).append((index[is_one], rows.day[is_one], matrix[is_one]))
     parts = []
-    for (signal, statistics), pieces in found.items():
+    for (signal, statistics), pieces in pieces_of.items():
         parcel, day, values = (np.concatenate(each) for each in zip(*pieces, strict=True))
         parts.append(_sorted(signal, statistics, parcel, day, values))
     if not any(len(part.day) for part in parts):
@@ -159,31 +163,51 @@ def _sorted(signal: str, names: tuple[str, ...], parcel: Ints, day: Ints, values
 def _of_lake(
     facts: Truth,
     lake: Lake,
-    aoi: str | None,
-    year: int | None,
-    ptype: str | None,
+    key_of_set: tuple[str | None, int | None, str | None],
     weeks: int,
+    seed: int,
     notes: list[str],
 ) -> tuple[list[str], list[LongSeries]]:
     """Series of the parcels of a set, and their identifiers."""
+    aoi, year, ptype = key_of_set
     if aoi is None or year is None:
         raise InvalidInputError("say aoi= and year= of the parcels in the lake, or series= of a table or folder")
     parcels = lake.parcel_set(aoi, year, ptype)
-    pids = lake.query("markers.declared", **parcels.params, pids=None)["pid"].to_pylist()
+    pids = _needed(facts, lake.query("markers.declared", **parcels.params, pids=None)["pid"].to_pylist(), seed, notes)
     clear = parameters.read(None).clear
     days = _period(facts, parcels, weeks)
-    key = {**parcels.params, "first": days[0], "last": days[1], "pids": None} | clear.seen
+    key = {**parcels.params, "first": days[0], "last": days[1], "pids": pids} | clear.seen
     parts = []
-    for each in known.signals().values():
+    for each in readable.signals().values():
         rows = inputs.rows_of(lake, each, key, clear.sky)
         if rows.num_rows:
-            place, day, value = (rows[name].to_numpy() for name in ("place", "day", "value"))
-            parts.append(_sorted(each.name, ("mean",), place.astype(np.int64), day.astype(np.int64), value[:, None]))
-    rows = lake.query("crops.statistics_of_bands", **key | {"pids": pids}, **clear.sky)
+            parcel, day, value = (rows[name].to_numpy() for name in ("place", "day", "value"))
+            parts.append(_sorted(each.name, ("mean",), parcel.astype(np.int64), day.astype(np.int64), value[:, None]))
+    rows = lake.query("crops.statistics_of_bands", **key, **clear.sky)
     parts += _of_statistics(rows, pids)
     if not parts:
         raise NotFoundError(f"{parcels.name} have no clear observation around these dates; extract scenes first")
     return pids, parts
+
+
+def _needed(facts: Truth, pids: list[str], seed: int, notes: list[str]) -> list[str]:
+    """The parcels whose series are read, sorted: those of truth, and others up to _MOST.
+
+    Raises:
+        InvalidInputError: none of truth is there.
+    """
+    mine = set(facts.pid) & set(pids)
+    if not mine:
+        raise InvalidInputError(
+            f"no parcel of truth is among the {len(pids):,} of the set: {some(sorted(set(facts.pid)))}"
+        )
+    others = sorted(set(pids) - mine) if facts.day is not None else []
+    room = max(_MOST - len(mine), 0)
+    if len(others) > room:
+        drawn = np.random.default_rng(seed).choice(len(others), room, replace=False)
+        notes.append(f"of {len(others):,} parcels without an event {room:,} are looked at, drawn at random")
+        others = [others[index] for index in drawn]
+    return sorted(mine | set(others))
 
 
 def _of_statistics(rows: pa.Table, pids: list[str]) -> Iterable[LongSeries]:
@@ -212,7 +236,7 @@ def _period(facts: Truth, parcels: ParcelSet, weeks: int) -> tuple[int, int]:
     return int(facts.day.min()) - margin, int(facts.day.max()) + margin
 
 
-def _chosen(parts: list[LongSeries], statistics: str | Sequence[str] | None) -> list[LongSeries]:
+def _narrowed(parts: list[LongSeries], statistics: str | Sequence[str] | None) -> list[LongSeries]:
     """The series with some of their statistics only."""
     if statistics is None:
         return parts
@@ -237,16 +261,16 @@ def _members(
     notes: list[str],
 ) -> Members:
     """What is compared with what."""
-    place = {pid: index for index, pid in enumerate(pids)}
-    unknown = sorted(set(facts.pid) - set(place))
+    index_of = {pid: index for index, pid in enumerate(pids)}
+    unknown = sorted(set(facts.pid) - set(index_of))
     if len(unknown) == len(set(facts.pid)):
         raise InvalidInputError(f"no parcel of truth is among the {len(pids):,} with observations: {some(unknown)}")
     if unknown:
         notes.append(
             f"{counted(len(unknown), 'parcel')} of truth have no observations and are left out: {some(unknown)}"
         )
-    inside = np.array([pid in place for pid in facts.pid], bool)
-    parcel = np.array([place[pid] for pid in facts.pid if pid in place], np.int64)
+    inside = np.array([pid in index_of for pid in facts.pid], bool)
+    parcel = np.array([index_of[pid] for pid in facts.pid if pid in index_of], np.int64)
     if facts.day is None:
         return _labelled(facts, parcel, inside)
     day = _in_season(facts.day[inside], parts)
@@ -301,6 +325,12 @@ def _combinations(
     """Columns of values of all members, by signal, statistic, kind and week."""
     columns: list[_Column] = []
     values = []
+    cells = len(members.parcel) * (last - first + 1) * sum(len(part.names) for part in parts) * (1 + changes)
+    if cells > _CELLS:
+        raise InvalidInputError(
+            f"{len(members.parcel):,} parcels with all combinations take {cells * 8 / 1e9:,.1f} GB; say fewer by "
+            "statistics=, or give truth of fewer parcels"
+        )
     for part in parts:
         weeks = eventwindows.weekly(part, members, first, last)
         kinds = {"level": (weeks, first)} | ({"change": (eventwindows.changes(weeks, first), 0)} if changes else {})
@@ -315,9 +345,9 @@ def _separate(
     columns: list[_Column], values: Floats, members: Members, permutations: int, seed: int, notes: list[str]
 ) -> Separated:
     """The answer for the columns with enough values; the others are taken out of the list."""
-    known = ~np.isnan(values)
-    enough = (known & members.done[:, None]).sum(axis=0) >= min(_LEAST, int(members.done.sum()))
-    enough &= (known & ~members.done[:, None]).sum(axis=0) >= min(_LEAST, int((~members.done).sum()))
+    valid = ~np.isnan(values)
+    enough = (valid & members.done[:, None]).sum(axis=0) >= min(_LEAST, int(members.done.sum()))
+    enough &= (valid & ~members.done[:, None]).sum(axis=0) >= min(_LEAST, int((~members.done).sum()))
     if not enough.any():
         raise InvalidInputError("no week has observations of both the done and the not done; check dates and parcels")
     columns[:] = [column for column, has in zip(columns, enough, strict=True) if has]

@@ -125,8 +125,8 @@ def _of_type(table: pa.Table, event: str | None) -> pa.Table:
 
 def texts(values: pa.ChunkedArray) -> list[str]:
     """Values as texts, whole numbers without decimals; "" for null."""
-    found = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values.to_pylist()]
-    return ["" if text == "None" else text.strip() for text in found]
+    listed = [str(int(v)) if isinstance(v, float) and v.is_integer() else v for v in values.to_pylist()]
+    return ["" if value is None else str(value).strip() for value in listed]
 
 
 def _flags(labels: list[str]) -> NDArray[np.bool_]:
@@ -155,12 +155,12 @@ def days(values: pa.ChunkedArray, what: str) -> NDArray[np.int64]:
     parts = {text: tuple(map(int, match.groups())) for text, match in slashed.items() if match}
     read = _order(parts, what)
     try:
-        known = {v: (read(*parts[v]) if v in parts else parse_day(v)).toordinal() - _EPOCH for v in distinct}
+        numbers = {v: (read(*parts[v]) if v in parts else parse_day(v)).toordinal() - _EPOCH for v in distinct}
     except ValueError as error:
         raise InvalidInputError(
             f"{what} has a date that cannot be read ({error}); write dates as 2024-06-30"
         ) from error
-    return np.array([known.get(value, NO_DAY) for value in values.to_pylist()], np.int64)
+    return np.array([numbers.get(value, NO_DAY) for value in values.to_pylist()], np.int64)
 
 
 def _order(parts: Mapping[str, tuple[int, ...]], what: str) -> Callable[[int, int, int], date]:
@@ -257,9 +257,9 @@ def _numbers(values: pa.ChunkedArray) -> NDArray[np.float64] | None:
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
         numbers = values.cast(pa.float64(), safe=False).to_numpy()
     elif pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        found = pc.if_else(pc.is_in(values, pa.array(["", "NA", "NaN", "nan"], values.type)), None, values)
+        cleaned = pc.if_else(pc.is_in(values, pa.array(["", "NA", "NaN", "nan"], values.type)), None, values)
         try:
-            numbers = found.cast(pa.float64()).to_numpy()
+            numbers = cleaned.cast(pa.float64()).to_numpy()
         except pa.ArrowInvalid:
             return None
     else:

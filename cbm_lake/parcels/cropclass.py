@@ -99,9 +99,10 @@ def _as_said(source: Features, attributes: Mapping[str, pa.Array], option: str) 
             raise InvalidInputError(f"{source.name}: {classes.notes[0]}; name another by hcat=, or say hcat=none")
         return classes
     if table is None and not Path(option).is_file():
-        known = [*hcat.tables(), *names]
+        candidates = [*hcat.tables(), *names]
         raise InvalidInputError(
-            f"hcat={option!r} is no column of {source.name}, no table of crop codes and no file; {meant(option, known)}"
+            f"hcat={option!r} is no column of {source.name}, no table of crop codes and no file; "
+            f"{meant(option, candidates)}"
         )
     choice = croptables.of_file(Path(option), attributes) if table is None else croptables.shipped(table)
     ours = "crop:name" if choice.of_names else "crop:code"

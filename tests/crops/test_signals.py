@@ -371,6 +371,22 @@ def test_signals_of_a_lake_tell_when_the_crop_was_green(lake):
         crops.signals(labels, "ms", 2023, lake=lake)
 
 
+def test_of_many_parcels_some_are_drawn_and_the_number_is_said(lake, monkeypatch):
+    from cbm_lake.crops import signalsearch
+
+    monkeypatch.setattr(signalsearch, "_MOST", 10)
+    crops_lake.fill(lake, 16, radar=False)
+    mown = [crops_lake.moment(scene).date() for scene in (8, 12)]
+    truth = pa.table({"pid": [crops_lake.pid(number) for number in (0, 3)], "date": mown})
+    table = crops.signals(truth, "ms", 2024, lake=lake)
+    assert "of 14 parcels without an event 8 are looked at, drawn at random" in notes(table)
+    monkeypatch.setattr(signalsearch, "_CELLS", 1000)
+    with pytest.raises(InvalidInputError, match="with all combinations take 0.0 GB; say fewer by statistics="):
+        crops.signals(truth, "ms", 2024, lake=lake)
+    with pytest.raises(InvalidInputError, match="no parcel of truth is among the 16 of the set: x"):
+        crops.signals(pa.table({"pid": ["x"], "date": mown[:1]}), "ms", 2024, lake=lake)
+
+
 def test_the_command_line_prints_the_best_and_writes_all(tmp_path, workspace):
     import pyarrow.csv
 
