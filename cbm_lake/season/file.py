@@ -31,6 +31,7 @@ class Parcels(Group):
     layer: str | None = None
     crs: Crs = None
     encoding: str | None = None
+    hcat: str | None = None
 
 
 class Area(Group):
