@@ -160,8 +160,7 @@ def load(
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, measures))
     guessed = (*selection.notes, *classes.notes)
     notes = (*source.notes, *guessed, *_of_changes(changes, len(ids), columns), *_of_types(lake, table))
-    redrawn = new and changes is not None and not changes.same_geometries
-    notes = (*notes, *(outdated(lake, lake.parcel_set(aoi, year, ptype)) if redrawn else ()))
+    notes += tuple(outdated(lake, lake.parcel_set(aoi, year, ptype))) if new else ()
     for note in notes:
         log.log(logging.INFO if note in guessed else logging.WARNING, "%s: %s", path, note)
     area = float(measures.area.sum())
