@@ -39,9 +39,10 @@ def show_time_series(
     ptype: Ptype = None,
     screen: Screen = _SCREEN,
     markers: Annotated[bool, typer.Option("--markers", help="With an index also what was found to be done.")] = False,
-    crop: Annotated[
-        bool, typer.Option("--crop", help="Also the mean and standard deviation of the crop's other parcels.")
-    ] = False,
+    peers: Annotated[
+        bool | None,
+        typer.Option("--peers/--no-peers", "--crop", help="The band of the other parcels of the crop; of one parcel."),
+    ] = None,
     no_bands: Annotated[
         bool, typer.Option("--no-bands", help="Of indices and s1: without the bands of quartiles.")
     ] = False,
@@ -62,18 +63,18 @@ def show_time_series(
     if (optical or kind == "weather") and (no_bands or error_bars or lines):
         raise InvalidInputError(f"--no-bands, --error-bars and --lines are not for --kind {kind}; leave them out")
     if optical:
-        how = {"screen": scene_classes(screen), "crop": crop, "card": kind}
+        how = {"screen": scene_classes(screen), "peers": peers, "card": kind}
         time_series.s2(*asked, bands.split(","), **how, **_into(file))
     elif kind in CARDS or kind == "s1":
         radar = tuple(card.name for card in CARDS.values() if not card.is_optical)
-        time_series.s1(*asked[:3], radar if kind == "s1" else kind, ptype, crop=crop, **looks, **_into(file))
+        time_series.s1(*asked[:3], radar if kind == "s1" else kind, ptype, peers=peers, **looks, **_into(file))
     elif kind in INDICES:
-        looks |= {"screen": scene_classes(screen), "markers": markers, "crop": crop, "card": card}
+        looks |= {"screen": scene_classes(screen), "markers": markers, "peers": peers, "card": card}
         time_series.index(*asked[:3], kind, ptype, **looks, **_into(file))
-    elif kind == "weather" and not crop:
+    elif kind == "weather" and not peers:
         time_series.weather(*asked[:3], "tp", ptype, **_into(file))
     elif kind == "weather":
-        raise InvalidInputError("weather is the same for every crop; leave --crop out")
+        raise InvalidInputError("weather is the same for every crop; leave --peers out")
     else:
         raise InvalidInputError(f"--kind {kind} is not known; choose {_KINDS}")
     _print_path(file)

@@ -130,8 +130,8 @@ def _series(parcels: Kept) -> Panel:
         "weather": show.time_series.weather,
     }
 
-    def draw(parcel: Parcel, kind: str, crop: bool, zoomable: bool) -> object:
-        behind = {"crop": True} if crop and kind != "weather" else {}
+    def draw(parcel: Parcel, kind: str, peers: bool, zoomable: bool) -> object:
+        behind = {} if peers or kind == "weather" else {"peers": False}
         return kinds[kind](*parcel, interactive=zoomable, **behind, **parcels.of)
 
     return Panel(
@@ -139,7 +139,7 @@ def _series(parcels: Kept) -> Panel:
         draw,
         context={"parcel": parcels},
         kind=ipywidgets.Dropdown(options=list(kinds), description="what", style=STYLE),
-        crop=ipywidgets.Checkbox(description="the crop's other parcels behind", style=STYLE),
+        peers=ipywidgets.Checkbox(value=True, description="the crop's other parcels behind", style=STYLE),
         zoomable=ipywidgets.Checkbox(value=True, description="zoomable", style=STYLE),
     )
 

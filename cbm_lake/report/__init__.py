@@ -113,9 +113,12 @@ def parcel(
     declared = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": declared.aoi, "year": declared.year, "ptype": declared.ptype, "pid": str(pid)}
     source = LakeSource(lake)
-    values = facts.gather(source, key, with_peers=notice is None)
+    with_peers = notice is None
+    values = facts.gather(source, key, with_peers=with_peers)
     with tempfile.TemporaryDirectory() as scratch:
-        pictures, missing, background = figures.draw(Reading(source), key, Path(scratch), tms)
+        pictures, missing, background = figures.draw(
+            Reading(source), key, Path(scratch), tms, with_peers=notice is None
+        )
     noted = get.notes.read(aoi, year, str(pid)) if notes is None else notes
     others = {"foi": facts.foi_results(lake, key), "notes": noted, "background": background}
     others |= {"notice": facts.plain(asdict(notice))} if notice else {}

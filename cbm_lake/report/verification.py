@@ -239,10 +239,10 @@ def _page(path: Path, content: bytes, document: Facts, findings: _Findings) -> N
         findings.notes.append("the page is the one that its evidence makes")
     elif findings.trusted and _is_signed(form, content, document):
         findings.notes.append(f"the page is the one that was signed, set with {_tools(document['tools'])}")
-    elif findings.trusted or document["tools"] == evidence.tools():
+    elif findings.trusted or evidence.of_pages(document["tools"]) == evidence.of_pages(evidence.tools()):
         findings.differences += changes
     else:
-        here, there = _tools(evidence.tools()), _tools(document["tools"])
+        here, there = (_tools(evidence.of_pages(tools)) for tools in (evidence.tools(), document["tools"]))
         findings.doubts.append(
             f"the page was set with {there}, and looks otherwise when set here with {here}: {changes[0]}"
         )
@@ -299,7 +299,7 @@ def _pdf(content: bytes, document: Facts, texts: Facts) -> list[str]:
 
 def _is_signed(form: str, content: bytes, document: Facts) -> bool:
     """Whether a page that renders differently here is the signed one: other versions, or saved again."""
-    may_differ = form == "pdf" or document["tools"] != evidence.tools()
+    may_differ = form == "pdf" or evidence.of_pages(document["tools"]) != evidence.of_pages(evidence.tools())
     signed = document[evidence.SEAL]["rendered"].get(form)
     return may_differ and bool(signed) and signed == _digest(form, content)
 
@@ -322,8 +322,8 @@ def _tools(tools: dict[str, str]) -> str:
 def _values(document: Facts, url: str | None, findings: _Findings) -> None:
     """Compare the facts with the lake as of that timestamp."""
     try:
-        source, with_peers = LakeSource(facts.open_at(document["as_of"], url)), "notice" not in document["others"]
-        again = facts.gather(source, document["key"], with_peers=with_peers)
+        source = LakeSource(facts.open_at(document["as_of"], url))
+        again = facts.gather(source, document["key"], with_peers=_with_peers(document))
     except SourceError as error:
         findings.doubts.append(f"the lake cannot be read: {error}")
         return
@@ -334,13 +334,20 @@ def _values(document: Facts, url: str | None, findings: _Findings) -> None:
     findings.numbers = _count(again)
 
 
+def _with_peers(document: Facts) -> bool:
+    """Whether a report says how other parcels are: a notice does not."""
+    return "notice" not in document["others"]
+
+
 def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
     """Redraw the figures from the lake as of that timestamp and compare them, where possible."""
-    tms = document["page"]["tms"]
+    tms, with_peers = document["page"]["tms"], _with_peers(document)
     try:
         lake = facts.open_at(document["as_of"], url)
         with tempfile.TemporaryDirectory() as scratch:
-            pictures, missing, _ = figures.draw(Reading.of(lake), document["key"], Path(scratch), tms)
+            pictures, missing, _ = figures.draw(
+                Reading.of(lake), document["key"], Path(scratch), tms, with_peers=with_peers
+            )
     except LakeError as error:
         findings.notes.append(f"pictures were compared with their digests, as the lake cannot draw them again: {error}")
         return

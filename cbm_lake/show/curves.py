@@ -59,8 +59,10 @@ class Panel:
     """Bands are drawn, unless there are so many parcels that they would hide each other."""
     error_bars: bool = False
     """Each cloud-free observation has a bar from low to high."""
-    crops: tuple[Line, ...] = ()
+    peers: tuple[Line, ...] = ()
     """How other parcels of the crop are; drawn behind, in pale colours."""
+    notes: tuple[str, ...] = ()
+    """What is not drawn, and why; below the panels."""
 
     @property
     def empty(self) -> bool:
@@ -83,7 +85,7 @@ _BANDS: Final = 4
 """The greatest number of parcels whose bands are drawn together."""
 _EDGE: Final = 0.05
 """Share of the days that is shown before and after them."""
-CROP_OPACITY: Final = 0.13
+PEERS_OPACITY: Final = 0.13
 """Of the band of a crop's other parcels."""
 _LABEL_WIDTH, _LABEL_HEIGHT = 0.03, 0.35
 """Shares of a panel that the name of an event takes, with half a marker."""
@@ -126,8 +128,8 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         style.say(axes, panel.missing)
         return
     limits = limits_of(panel)
-    for line in panel.crops:
-        _crop(axes, line)
+    for line in panel.peers:
+        _peers(axes, line)
     for line in panel.lines:
         if panel.bars:
             axes.bar(line.rows["time"], line.rows["value"], width=0.9, color=line.colour)
@@ -176,13 +178,13 @@ def errors(rows: pd.DataFrame) -> NDArray[np.float64]:
     return np.maximum(np.array([below, above], np.float64), 0)
 
 
-def _crop(axes: Axes, line: Line) -> None:
-    """Draw the mean of a crop's other parcels (dotted) and one standard deviation to either side."""
+def _peers(axes: Axes, line: Line) -> None:
+    """Draw the median of the other parcels of the crop (dotted) and the band of most of them."""
     rows = line.rows
     axes.fill_between(
-        rows["time"], rows["low"], rows["high"], color=line.colour, alpha=CROP_OPACITY, linewidth=0, zorder=0.5
+        rows["time"], rows["low"], rows["high"], color=line.colour, alpha=PEERS_OPACITY, linewidth=0, zorder=0.5
     )
-    look: style.Look = {"color": line.colour, "linewidth": 1.2, "alpha": 0.8, "zorder": 0.6, "label": "_crop"}
+    look: style.Look = {"color": line.colour, "linewidth": 1.2, "alpha": 0.8, "zorder": 0.6, "label": "_peers"}
     axes.plot(rows["time"], rows["value"], line.dash, **look)
 
 
@@ -237,7 +239,7 @@ def limits_of(panel: Panel) -> tuple[float, float]:
     """Axis limits of a panel, extended to clear values and bands; to clouded ones only if there are no others."""
     clear = [line.rows[computing.clear(line.rows)] for line in panel.lines]
     rows = clear if any(len(part) for part in clear) else [line.rows for line in panel.lines]
-    rows += [line.rows for line in panel.crops]
+    rows += [line.rows for line in panel.peers]
     joined = np.concatenate([np.asarray(part[["value", "low", "high"]], np.float64).ravel() for part in rows])
     joined = joined[np.isfinite(joined)]
     low, high = float(joined.min(initial=np.inf)), float(joined.max(initial=-np.inf))
@@ -263,7 +265,7 @@ def span(panels: Sequence[Panel]) -> tuple[float, float]:
 
     The minimum keeps a single observation readable.
     """
-    lines = [line for panel in panels for line in (*panel.lines, *panel.crops)]
+    lines = [line for panel in panels for line in (*panel.lines, *panel.peers)]
     times = [np.asarray(line.rows["time"], "datetime64[s]") for line in lines]
     events = [moment for panel in panels for event in panel.events for moment in (event.first, event.last)]
     days = np.concatenate([*times, np.asarray(events, "datetime64[s]")]).astype(float) / 86400
@@ -281,12 +283,12 @@ def _names(panels: Sequence[Panel]) -> dict[str, Line]:
 class Entry:
     """One entry of the legend."""
 
-    kind: Literal["line", "hollow", "band", "behind", "crop", "work"]
+    kind: Literal["line", "hollow", "band", "behind", "peers", "work"]
     label: str
     colour: str
     dash: style.Dash = "-"
     name: str = ""
-    """Of a line or crop: its whole label."""
+    """Of a line or of peers: its whole label."""
 
 
 def entries(panels: Sequence[Panel], spread: str) -> list[Entry]:
@@ -308,22 +310,28 @@ def entries(panels: Sequence[Panel], spread: str) -> list[Entry]:
     behind = len({line.label for panel in panels for line in panel.lines if line.background})
     if behind and panels[0].has_bands:
         keys.append(Entry("behind", f"bands of {behind} more parcel{'s' * (behind > 1)}", palette.PALE))
-    crops = {line.label: line for panel in panels for line in panel.crops if not line.rows.empty}
-    keys += [
-        Entry("crop", style.fitted(name, 5.5, style.SMALL, 1), palette.PALE, line.dash, name)
-        for name, line in crops.items()
-    ]
+    peers = {line.label: line for panel in panels for line in panel.peers if not line.rows.empty}
+    keys += [Entry("peers", name, palette.PALE, line.dash, name) for name, line in peers.items()]
     if any(panel.events and not panel.empty for panel in panels):
         keys.append(Entry("work", "work found, in its days", palette.INK, ":"))
     return keys
 
 
+def notes(panels: Sequence[Panel]) -> list[str]:
+    """What is not drawn, and why; each once."""
+    return list(dict.fromkeys(note for panel in panels for note in panel.notes))
+
+
 def _key(figure: Page, panels: Sequence[Panel], names: dict[str, Line], spread: str) -> None:
-    """Draw the legend below the panels."""
-    handles = [_handle(entry) for entry in entries(panels, spread)]
-    columns = 3 if len(names) > 2 else 4
+    """Draw the legend below the panels, under the notes."""
+    keys = entries(panels, spread)
+    columns = style.columns([entry.label for entry in keys], 3 if len(names) > 2 else 4)
     look: style.Look = {"fontsize": style.SMALL, "labelcolor": palette.INK, "handlelength": 1.6, "frameon": False}
-    figure.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), columns), **look)
+    if missing := notes(panels):
+        words = "\n".join(style.fitted(note, style.WIDTH - 0.3, style.SMALL) for note in missing)
+        look |= {"title": words, "title_fontsize": style.SMALL, "alignment": "left"}
+    legend = figure.legend(handles=[_handle(entry) for entry in keys], loc="outside lower left", ncols=columns, **look)
+    legend.get_title().set_color(palette.PALE)
 
 
 def _handle(entry: Entry) -> Artist:
@@ -337,5 +345,5 @@ def _handle(entry: Entry) -> Artist:
     if entry.kind == "hollow":
         look: style.Look = {"marker": "o", "markersize": 5, "markerfacecolor": "white"}
         return Line2D([], [], linestyle="", label=entry.label, markeredgecolor=entry.colour, **look)
-    width = {"line": 2.0, "crop": 1.2, "work": 1.0}[entry.kind]
+    width = {"line": 2.0, "peers": 1.2, "work": 1.0}[entry.kind]
     return Line2D([], [], color=entry.colour, linestyle=entry.dash, linewidth=width, label=entry.label)

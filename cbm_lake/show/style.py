@@ -6,6 +6,7 @@ import io
 import logging
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
@@ -32,6 +33,8 @@ WIDTH: Final = 9.0
 DPI: Final = 150
 _WIDE: Final = 0.66
 """Mean width of a letter of the title's typeface, as a share of its height."""
+_NARROW: Final = 0.54
+"""The same of a typical letter of a legend."""
 _OFFSETS: Final = ["", "%Y", "%B %Y", "%-d %B %Y", "%-d %B %Y", "%-d %B %Y"]
 _FORMATS: Final = (".png", ".svg", ".pdf", ".html")
 
@@ -50,6 +53,17 @@ def fitted(text: str, inches: float, points: float = TITLE, lines: int = 2) -> s
     """Wrap text to at most that many lines; the rest is cut with an ellipsis."""
     letters = max(int(inches * 72 / (points * _WIDE)), 12)
     return "\n".join(textwrap.wrap(text, letters, max_lines=lines, placeholder=" …", break_on_hyphens=False))
+
+
+def columns(labels: Sequence[str], most: int, inches: float = WIDTH - 0.3) -> int:
+    """Number of columns of a legend, at most that many, in which its labels (filled downwards) fit side by side."""
+    letter, handle = SMALL * _NARROW / 72, 0.45
+    for number in range(min(most, len(labels)), 1, -1):
+        height = -(-len(labels) // number)
+        parts = (labels[first : first + height] for first in range(0, len(labels), height))
+        if sum(letter * max(map(len, part)) + handle for part in parts) <= inches:
+            return number
+    return 1
 
 
 class Interactive(Protocol):

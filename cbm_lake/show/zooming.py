@@ -110,15 +110,15 @@ def interactive(
 
 
 def _title(panel: Panel, heading: str) -> str:
-    """The heading, with the reason where there is nothing to draw."""
+    """The heading, with what is not drawn and why."""
     words = panel.missing if panel.empty else curves.NONE_CLEAR if panel.all_hidden else ""
-    return " · ".join(filter(None, [heading, words]))
+    return " · ".join(filter(None, [heading, words, *panel.notes]))
 
 
 def _panel(panel: Panel, key: _Key) -> Iterator[Interactive]:
     """The layers of a panel, from bottom to top."""
-    for line in panel.crops:
-        yield from _crop(line, key)
+    for line in panel.peers:
+        yield from _peers(line, key)
     for line in panel.lines:
         yield from _line(line, panel, key)
     for event in panel.events if not panel.empty else ():
@@ -138,13 +138,13 @@ def _event(event: Event, panel: Panel, key: _Key) -> Iterator[Interactive]:
     yield text.opts(**look, text_color=palette.INK)
 
 
-def _crop(line: Line, key: _Key) -> Iterator[Interactive]:
-    """Mean of the crop's other parcels (dotted), and one standard deviation to either side."""
+def _peers(line: Line, key: _Key) -> Iterator[Interactive]:
+    """Median of the other parcels of the crop (dotted), and the band of most of them."""
     if line.rows.empty:
         return
-    yield key.band(line.rows, "", fill_color=line.colour, fill_alpha=curves.CROP_OPACITY)
+    yield key.band(line.rows, "", fill_color=line.colour, fill_alpha=curves.PEERS_OPACITY)
     look = {"color": line.colour, "line_dash": _DASHES[line.dash], "line_width": 1.2, "line_alpha": 0.8}
-    yield key.curve(line.rows, key("crop", line.label), **look)
+    yield key.curve(line.rows, key("peers", line.label), **look)
 
 
 def _line(line: Line, panel: Panel, key: _Key) -> Iterator[Interactive]:
