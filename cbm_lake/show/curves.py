@@ -35,6 +35,8 @@ class Line:
     dash: style.Dash = "-"
     background: bool = False
     """Only its band is drawn, behind the others."""
+    tag: str = ""
+    """Stands beside the end of the line, in the margin."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,9 @@ class Panel:
     """How other parcels of the crop are; drawn behind, in pale colours."""
     notes: tuple[str, ...] = ()
     """What is not drawn, and why; below the panels."""
+
+    by_year: bool = False
+    """Each line is another year; times are those of a common one, the column date says which they are."""
 
     @property
     def empty(self) -> bool:
@@ -95,6 +100,8 @@ _CORNERS: Final = (
     (0.02, "bottom", "left"),
     (0.98, "top", "left"),
 )
+_TAG_HEIGHT: Final = 0.085
+"""Share of a panel that a line of small text takes."""
 NONE_CLEAR: Final = "no cloud-free observation"
 _MONTH: Final = 30.0
 """Days that are shown at least."""
@@ -112,7 +119,10 @@ def draw(panels: Sequence[Panel], heading: str, spread: str) -> Page:
     for axes, panel in zip(rows, panels, strict=True):
         draw_panel(axes, panel)
     rows[-1].set_xlim(*span(panels))
-    style.date_axis(rows[-1])
+    if panels[0].by_year:
+        style.month_axis(rows[-1])
+    else:
+        style.date_axis(rows[-1])
     title = style.fitted(heading, style.WIDTH - 0.3)
     figure.suptitle(title, x=0.012, ha="left", size=style.TITLE, color=palette.INK, weight="bold")
     _key(figure, panels, names, spread)
@@ -137,6 +147,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
             _curve(axes, line, limits, panel)
     axes.set_ylim(limits)
     _events(axes, panel, limits)
+    _tags(axes, panel, limits)
     if panel.all_hidden:
         look: style.Look = {"size": style.TEXT, "color": palette.PALE, "backgroundcolor": "white"}
         axes.text(0.5, 0.94, NONE_CLEAR, transform=axes.transAxes, ha="center", va="top", **look)
@@ -196,6 +207,39 @@ def _events(axes: Axes, panel: Panel, limits: tuple[float, float]) -> None:
         height, vertical, side = label_position(panel, limits, event)
         look: style.Look = {"rotation": 90, "va": vertical, "ha": side, "transform": axes.get_xaxis_transform()}
         axes.text(event.day, height, f" {event.name}", size=style.SMALL, color=palette.INK, **look)
+
+
+def _tags(axes: Axes, panel: Panel, limits: tuple[float, float]) -> None:
+    """Write what lines are called into the right margin, each tied to the end of its line and clear of the others."""
+    lines = [line for line in panel.lines if line.tag and computing.clear(line.rows).any()]
+    ends = [line.rows[computing.clear(line.rows)].iloc[-1] for line in lines]
+    shares = [(end["value"] - limits[0]) / (limits[1] - limits[0]) for end in ends]
+    for line, end, height in zip(lines, ends, apart(shares, _TAG_HEIGHT), strict=True):
+        tie: style.Look = {"arrowstyle": "-", "color": line.colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 2}
+        look: style.Look = {"size": style.SMALL, "color": palette.INK, "va": "center", "annotation_clip": False}
+        where: style.Look = {"xytext": (1.015, height), "textcoords": "axes fraction", "arrowprops": tie}
+        axes.annotate(line.tag, (end["time"], end["value"]), **where, **look)
+
+
+def apart(positions: Sequence[float], least: float) -> list[float]:
+    """Positions from 0 to 1 moved as little as need be so that neighbours are `least` apart, in the same order.
+
+    Where they do not fit they are spread evenly.
+    """
+    order = np.argsort(np.asarray(positions, np.float64), kind="stable")
+    least = min(least, 1 / max(len(order) - 1, 1))
+    steps = least * np.arange(len(order))
+    # what is to be spread is non-decreasing without the steps: groups that collide share their mean
+    groups: list[tuple[float, int]] = []
+    for value in np.asarray(positions, np.float64)[order] - steps:
+        groups.append((float(value), 1))
+        while len(groups) > 1 and groups[-2][0] > groups[-1][0]:
+            (last, one), (before, other) = groups.pop(), groups.pop()
+            groups.append(((last * one + before * other) / (one + other), one + other))
+    placed = np.repeat([mean for mean, _ in groups], [size for _, size in groups])
+    moved = np.empty(len(order))
+    moved[order] = np.clip(placed, 0, 1 - steps[-1] if len(steps) else 1) + steps
+    return [float(value) for value in moved]
 
 
 def label_position(panel: Panel, limits: tuple[float, float], event: Event) -> tuple[float, str, str]:
@@ -296,10 +340,9 @@ def entries(panels: Sequence[Panel], spread: str) -> list[Entry]:
     names = _names(panels)
     drawable = {line.label for panel in panels for line in panel.lines if not line.rows.empty}
     keys = []
+    width = 2.8 if len(names) > 2 and not panels[0].by_year else 5.5 if not panels[0].by_year else style.WIDTH - 0.8
     for name, line in names.items():
-        text = style.fitted(name, 5.5 if len(names) < 3 else 2.8, style.SMALL, 1) + " (no data)" * (
-            name not in drawable
-        )
+        text = style.fitted(name, width, style.SMALL, 1) + " (no data)" * (name not in drawable)
         keys.append(Entry("line", text, line.colour, line.dash, name))
     marked = [line for panel in panels if panel.marks for line in panel.lines if not line.background]
     if any(not computing.clear(line.rows).all() for line in marked):

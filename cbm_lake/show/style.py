@@ -118,6 +118,14 @@ def date_axis(axes: Axes, *, year: bool = True) -> None:
     axes.xaxis.get_offset_text().set(size=TEXT, color=palette.PALE)
 
 
+def month_axis(axes: Axes) -> None:
+    """Label a time axis by months, without a year."""
+    from matplotlib import dates
+
+    axes.xaxis.set_major_locator(dates.MonthLocator())  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(dates.DateFormatter("%b"))  # type: ignore[no-untyped-call]
+
+
 def say(axes: Axes, words: str) -> None:
     """Centred text in axes that have nothing else to show."""
     box = {"facecolor": "white", "edgecolor": palette.GRID, "boxstyle": "round,pad=0.5"}

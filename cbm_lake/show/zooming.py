@@ -103,10 +103,28 @@ def interactive(
                 show_grid=True,
                 legend_position="right",
                 active_tools=[],
+                **_axis(panel),
             )
         )
     figure: Interactive = elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1)
     return figure
+
+
+def _axis(panel: Panel) -> dict[str, Any]:
+    """Options of a time axis without years, where these are compared."""
+    if not panel.by_year:
+        return {}
+    from bokeh.models import DatetimeTickFormatter
+
+    formatter = DatetimeTickFormatter(years="%b", months="%b", days="%-d %b", hours="%-d %b")
+    return {"xformatter": formatter}
+
+
+def _hover(panel: Panel, key: _Key) -> dict[str, Any]:
+    """Options of a tooltip: of years that are compared with the true date."""
+    if not panel.by_year:
+        return {"tools": ["hover"]}
+    return {"tools": ["hover"], "hover_tooltips": [("date", "@date"), (panel.unit, f"@{key.column('value').name}")]}
 
 
 def _title(panel: Panel, heading: str) -> str:
@@ -178,7 +196,11 @@ def _marks(line: Line, panel: Panel, key: _Key, usable: pd.DataFrame, hidden: pd
     import holoviews as hv
 
     fields = [key.column(name) for name in ("value", "low", "high", "cloud", "count")]
-    yield hv.Scatter(key.table(usable), "time", fields).opts(color=line.colour, size=6, tools=["hover"])
+    true = ["date"] if panel.by_year else []
+    points = key.table(usable, **{name: usable[name] for name in true}).rename(
+        columns={key.column("date").name: "date"}
+    )
+    yield hv.Scatter(points, "time", [*fields, *true]).opts(color=line.colour, size=6, **_hover(panel, key))
     if hidden.empty:
         return
     rows = key.table(hidden, position=hidden["value"].clip(*curves.limits_of(panel)))

@@ -20,7 +20,7 @@ means as (
 ),
 steps as (
     select
-        step, median(value) as median, quantile_cont(value, $low::double) as low, quantile_cont(value, $high::double) as high,
+        step, median(value) as median, quantile_cont(value, coalesce($low::double, 0.1)) as low, quantile_cont(value, coalesce($high::double, 0.9)) as high,
         count(*) as parcels, make_timestamp((1e6 * avg(seconds))::bigint) as at
     from means
     group by all
