@@ -16,6 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Draw figures of parcels: .png, .sv
 Pids = Annotated[list[str] | None, typer.Option("--pid", help="Identifier of a parcel; several times for several.")]
 Out = Annotated[Path, typer.Option("--out", help="File: .png, .svg, .pdf, or .html, which is interactive.")]
 _VIEWS = f'{", ".join(INDICES)}, "true colour", SCL, three bands (B08_B04_B03), one, or of radar "bs VV", "c6 VH"'
+_CURVES: Final = f'{", ".join(INDICES)}, a band, or "bs VV", "c6 VV".'
 Bands = Annotated[str, typer.Option("--bands", help=f"{_VIEWS}.")]
 Size = Annotated[int | None, typer.Option("--chipsize", help="Metres a side; without it the parcel's surroundings.")]
 Lon = Annotated[float | None, typer.Option("--lon", help="Or a place: degrees east …")]
@@ -210,6 +211,47 @@ def show_parcel_info(
     else:
         raise InvalidInputError("which parcel? give --pid, or --lon and --lat")
     _print_path(file)
+
+
+@app.command("years")
+def show_years(
+    aoi: Aoi,
+    year: Year,
+    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel in that year.")],
+    file: Annotated[Path, typer.Option("--out", help="File: .png, .svg, .pdf, .html, or .csv for a table.")],
+    years: Annotated[
+        str | None, typer.Option("--years", help="Years that are compared: 2021,2022,2023; without it all.")
+    ] = None,
+    ptype: Ptype = None,
+    bands: Annotated[str, typer.Option("--bands", help=_CURVES)] = "ndvi",
+    start: Annotated[
+        int, typer.Option("--start", min=1, max=12, help="Month in which seasons begin; from 7 on of the year before.")
+    ] = 1,
+    weather: Annotated[
+        bool, typer.Option("--weather/--no-weather", help="With the sums of temperature and rain.")
+    ] = True,
+    base: Annotated[float, typer.Option("--base", help="Degrees Celsius above which temperatures sum up.")] = 0.0,
+    screen: Screen = _SCREEN,
+) -> None:
+    """Draw several years of a parcel over one another, or write them as a table."""
+    from cbm_lake.show import years as verbs
+
+    looks = {"start": start, "weather": weather, "base": base, "screen": scene_classes(screen)}
+    asked = aoi, year, pid, _years(years), ptype, bands
+    if file.suffix.lower() == ".csv":
+        verbs.table(*asked, **looks, file=file)
+    else:
+        verbs.by_pid(*asked, **looks, **_into(file))
+    _print_path(file)
+
+
+def _years(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InvalidInputError(f"--years {text} is no list of years; write 2021,2022,2023") from None
 
 
 def _several(pid: list[str] | None) -> list[str]:

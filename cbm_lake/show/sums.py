@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from cbm_lake.errors import counted
 from cbm_lake.show.seasons import Season
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _note(one: pd.Series[float], season: Season, measured: str) -> str:
     if not len(missing):
         return ""
     first = f"{missing[0]:%-d %B %Y}"
-    more = f" and {len(missing) - 1:,} more days" if len(missing) > 1 else ""
+    more = f" and {counted(len(missing) - 1, 'more day')}" if len(missing) > 1 else ""
     return f"{season.year}: no {measured} of {first}{more}, so that its sum ends before"
 
 
@@ -71,8 +71,3 @@ def common(season: Season, rows: pd.DataFrame) -> pd.DataFrame:
     nothing = {"low": np.nan, "high": np.nan, "cloud": 0.0, "count": 1.0}
     dates = rows["time"].dt.strftime("%Y-%m-%d")
     return rows.assign(date=dates, time=season.common(rows["time"]), **nothing)
-
-
-def notes(sums: Sequence[Sum]) -> tuple[str, ...]:
-    """What is missing in several sums."""
-    return tuple(one.note for one in sums if one.note)

@@ -237,7 +237,7 @@ def _curve(reading: Reading, parcel: Parcel, kind: View, screen: Classes) -> pd.
 def _label(match: Match, pid: str, looks: int) -> str:
     """The entry of a year in the legend: year, declared crop, looks, and which parcel it is of where it is another."""
     crop = match.parcel.crop or match.parcel.code or "no crop declared"
-    return " · ".join(filter(None, [str(match.parcel.year), crop, f"{looks} looks", match.described(pid)]))
+    return " · ".join(filter(None, [str(match.parcel.year), crop, f"{looks} usable looks", match.described(pid)]))
 
 
 def _absent(parcel: Parcel, season: Season, rows: pd.DataFrame, kind: View) -> list[str]:

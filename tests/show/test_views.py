@@ -457,6 +457,6 @@ def test_the_widget_shows_histograms_scatter_plots_and_the_crop(parcel):
         forms["calendar"].submit().result(120)
         assert not forms["calendar"].message.value
     series = forms["time series"]
-    series.inputs["crop"].value, series.inputs["zoomable"].value = True, False
+    series.inputs["peers"].value, series.inputs["zoomable"].value = True, False
     series.submit().result(120)
     assert not series.message.value

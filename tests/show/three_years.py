@@ -67,14 +67,18 @@ def write_looks(lake, year, times, *, start=0):
         name, (red, nir) = f"{year}-{number}", ndvi(year, number)
         scl = {9: 25} if number == CLOUDED else {4: 25}
         lake.add_scenes(factories.scenes(factories.scene(name, time)))
-        rows = [factories.signature(pid, name, time, year=year, red=red, nir=nir, scl=scl) for pid in sorted(OUTLINES[year])]
+        rows = [
+            factories.signature(pid, name, time, year=year, red=red, nir=nir, scl=scl) for pid in sorted(OUTLINES[year])
+        ]
         factories.write(lake, factories.signatures(*rows), factories.parcel_set(year=year), name, finished=time)
 
 
 def weather(lake, days):
     """Weather of the area: rows of (day, mean temperature, precipitation); None is not known."""
     key = {"aoi": "ms", "cell": "1", "part": 1, "loaded": LOADED, "sequence": None}
-    rows = [key | {"meteo_date": day, "tmin": None, "tmax": None, "tmean": mean, "prec": rain} for day, mean, rain in days]
+    rows = [
+        key | {"meteo_date": day, "tmin": None, "tmax": None, "tmean": mean, "prec": rain} for day, mean, rain in days
+    ]
     cell = {**key, "west": 2.0, "south": 43.0, "east": 4.0, "north": 44.0}
     lake.put("weather_days", pa.Table.from_pylist(rows, schema=schemas.WEATHER), 1)
     lake.put("weather_boxes", pa.Table.from_pylist([cell], schema=schemas.WEATHER_CELLS), 1)
@@ -89,8 +93,8 @@ def constant_weather(years=(2022, 2023, 2024)):
             day += timedelta(days=1)
 
 
-def relate(lake, *relations):
-    """Lineage of (year, pid, year before, pid before, relation), with the shares of area of the outlines."""
+def relate(lake, *relations, share=None):
+    """Lineage: (year, pid, year before, pid before, relation), with the shares of area of the outlines, or that one."""
     rows = []
     for year, pid, year_before, pid_before, relation in relations:
         after, before = shape(year, pid), shape(year_before, pid_before)
@@ -108,8 +112,8 @@ def relate(lake, *relations):
                 "area_m2": after.area,
                 "area_before_m2": before.area,
                 "shared_m2": shared,
-                "share": shared / after.area,
-                "share_before": shared / before.area,
+                "share": shared / after.area if share is None else share,
+                "share_before": shared / before.area if share is None else share,
                 "part": 7,
                 **({"ptype_before": ""} if "ptype_before" in schemas.LINEAGE.names else {}),
                 **({"least_share": 0.1} if "least_share" in schemas.LINEAGE.names else {}),
