@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
+import numpy as np
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from cbm_lake.cards import palette
@@ -57,11 +58,11 @@ def fitted(text: str, inches: float, points: float = TITLE, lines: int = 2) -> s
 
 def columns(labels: Sequence[str], most: int, inches: float = WIDTH - 0.3) -> int:
     """Number of columns of a legend, at most that many, in which its labels (filled downwards) fit side by side."""
-    letter, handle = SMALL * _NARROW / 72, 0.45
+    widths = [SMALL * _NARROW / 72 * len(label) + 0.45 for label in labels]  # with the handle
     for number in range(min(most, len(labels)), 1, -1):
-        height = -(-len(labels) // number)
-        parts = (labels[first : first + height] for first in range(0, len(labels), height))
-        if sum(letter * max(map(len, part)) + handle for part in parts) <= inches:
+        rows, longer = divmod(len(labels), number)  # matplotlib gives the rest to the first columns
+        ends = np.cumsum([rows + (column < longer) for column in range(number)])
+        if sum(max(part) for part in np.split(widths, ends[:-1])) <= inches:
             return number
     return 1
 

@@ -63,7 +63,8 @@ def _note(one: pd.Series[float], season: Season, measured: str) -> str:
         return ""
     first = f"{missing[0]:%-d %B %Y}"
     more = f" and {counted(len(missing) - 1, 'more day')}" if len(missing) > 1 else ""
-    return f"{season.year}: no {measured} of {first}{more}, so that its sum ends before"
+    ends = "there is no sum" if missing[0] == one.index[0] else "its sum ends before"
+    return f"{season.year}: no {measured} of {first}{more}, so that {ends}"
 
 
 def common(season: Season, rows: pd.DataFrame) -> pd.DataFrame:

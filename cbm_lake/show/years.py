@@ -80,7 +80,8 @@ def by_pid(
     """
     style.suffix(file, interactive=interactive)
     compared = _compare(Reading.of(lake), (aoi, year, pid, ptype), years, bands, start, screen)
-    panels = [_panel(compared)] + (_weather_panels(compared, base) if weather else [])
+    panels = [_panel(compared, _no_weather(compared) if weather else ())]
+    panels += _weather_panels(compared, base) if weather else []
     draw = zooming.interactive if interactive else curves.draw
     figure: Figure = draw(panels, compared.heading, "")
     return style.save(figure, file)
@@ -254,14 +255,16 @@ def _absent(parcel: Parcel, season: Season, rows: pd.DataFrame, kind: View) -> l
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
-def _panel(compared: _Compared) -> Panel:
+def _panel(compared: _Compared, notes: tuple[str, ...]) -> Panel:
     """The panel of the quantity that is compared."""
     kind = compared.kind
     limits = kind.index.axis if kind.index else (0, 0.1) if kind.card.is_optical else None
     lines = tuple(
-        Line(one.label, one.colour, _drawn(one), one.dash, tag=_tag(one)) for one in compared.of if len(_drawn(one))
+        Line(one.label, one.colour, rows, one.dash, tag=_tag(one, compared))
+        for one, rows in ((one, _drawn(one)) for one in compared.of)
+        if len(rows)
     )
-    return Panel(kind.unit, lines, limits, "no usable look", shaded=False, by_year=True, notes=compared.notes)
+    return Panel(kind.unit, lines, limits, "no usable look", shaded=False, by_year=True, notes=compared.notes + notes)
 
 
 def _drawn(one: _Year) -> pd.DataFrame:
@@ -270,12 +273,19 @@ def _drawn(one: _Year) -> pd.DataFrame:
     return rows.assign(date=rows["time"].dt.strftime("%Y-%m-%d"), time=one.season.common(rows["time"]))
 
 
-def _tag(one: _Year) -> str:
-    return str(one.season.year)
+def _tag(one: _Year, compared: _Compared) -> str:
+    """What stands at the end of a curve: the year, with the parcel where there are several of it."""
+    single = sum(other.season == one.season for other in compared.of) == 1
+    return str(one.season.year) if single else f"{one.season.year}  {one.match.parcel.pid:.12}"
+
+
+def _no_weather(compared: _Compared) -> tuple[str, ...]:
+    """A note where no weather is loaded."""
+    return ("no weather is loaded of this place; cbm-lake weather loads it",) if compared.weather.empty else ()
 
 
 def _weather_panels(compared: _Compared, base: float) -> list[Panel]:
-    """The panels of the sums; none, with a note, where no weather is loaded."""
+    """The panels of the sums; none where no weather is loaded."""
     if compared.weather.empty:
         return []
     units = {sums.TEMPERATURE: f"temperature sum above {base:g} °C (°C d)", sums.RAIN: "precipitation sum (mm)"}

@@ -88,6 +88,7 @@ def interactive(
 
     hv.extension("bokeh", logo=False)
     unnamed = curves.entries(panels, spread)
+    names = list(unnamed)
     span = tuple(datetime(1970, 1, 1) + timedelta(days=day) for day in days or curves.span(panels))
     elements = []
     for number, panel in enumerate(panels):
@@ -99,9 +100,8 @@ def interactive(
                 ylim=(0, 1) if panel.empty else curves.limits_of(panel),
                 title=_title(panel, "" if number else heading),
                 width=900,
-                height=380 if len(panels) == 1 else 260,
+                height=_height(panel, len(panels), 0 if number else len(names)),
                 show_grid=True,
-                legend_position="right",
                 active_tools=[],
                 **_axis(panel),
             )
@@ -110,14 +110,19 @@ def interactive(
     return figure
 
 
+def _height(panel: Panel, panels: int, names: int) -> int:
+    """Pixels of one of several panels; notes stand above, and the names of years below."""
+    return (380 if panels == 1 else 260) + 20 * len(panel.notes) + (28 * names if panel.by_year else 0)
+
+
 def _axis(panel: Panel) -> dict[str, Any]:
-    """Options of a time axis without years, where these are compared."""
+    """Options of the time axis and the legend: where years are compared, the one has none, and the other is wide."""
     if not panel.by_year:
-        return {}
+        return {"legend_position": "right"}
     from bokeh.models import DatetimeTickFormatter
 
     formatter = DatetimeTickFormatter(years="%b", months="%b", days="%-d %b", hours="%-d %b")
-    return {"xformatter": formatter}
+    return {"legend_position": "bottom", "legend_cols": 1, "xformatter": formatter}
 
 
 def _hover(panel: Panel, key: _Key) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def _hover(panel: Panel, key: _Key) -> dict[str, Any]:
 def _title(panel: Panel, heading: str) -> str:
     """The heading, with what is not drawn and why."""
     words = panel.missing if panel.empty else curves.NONE_CLEAR if panel.all_hidden else ""
-    return " · ".join(filter(None, [heading, words, *panel.notes]))
+    return "\n".join([*filter(None, [" · ".join(filter(None, [heading, words]))]), *panel.notes])
 
 
 def _panel(panel: Panel, key: _Key) -> Iterator[Interactive]:

@@ -227,7 +227,7 @@ def test_a_sum_ends_before_the_first_day_that_is_missing_and_names_it():
     assert total.note == "2023: no temperature of 3 January 2023 and 1 more day, so that its sum ends before"
     rain = sums.of(days_of(2023, [1, 1], [None, 2.0]), Season(2023), sums.RAIN, 5)
     assert rain.rows.empty
-    assert rain.note == "2023: no precipitation of 1 January 2023, so that its sum ends before"
+    assert rain.note == "2023: no precipitation of 1 January 2023, so that there is no sum"
     assert sums.of(days_of(2023, [1]), Season(2022), sums.RAIN, 0).note == "2022: no precipitation is loaded"
 
 
@@ -249,7 +249,9 @@ def test_without_weather_there_is_the_curve_alone(other):
     assert len(show.years.by_pid("ms", 2024, "A", weather=False, lake=other).axes) == 1
     empty = pa.Table.from_pylist([], schema=other.sql("from weather_days").schema)
     other.put("weather_days", empty, 1)
-    assert len(show.years.by_pid("ms", 2024, "A", lake=other).axes) == 1
+    figure = show.years.by_pid("ms", 2024, "A", lake=other)
+    assert len(figure.axes) == 1
+    assert words(figure)[1] == ["no weather is loaded of this place; cbm-lake weather loads it"]
 
 
 # -- figures -----------------------------------------------------------------------------------------------------------
@@ -296,6 +298,9 @@ def test_parts_of_a_year_share_its_colour_and_differ_in_dashes(prepared):
     assert len({line.get_linestyle() for line in parts}) == 2
     entries, _ = words(figure)
     assert "2024 · barley · 18 usable looks · parcel D, on 60 % of this one" in entries
+    assert [text.get_text() for text in figure.axes[0].texts] == ["2022", "2023", "2024  D", "2024  A"]
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_years_without_looks_or_without_usable_ones_are_named(other):
