@@ -77,7 +77,7 @@ def _bands(parcel: Parcel, rows: pd.DataFrame | str, colours: Mapping[str, str],
     """A line with its band for each quantity in `colours`, or a note where there are too few peers."""
     if isinstance(rows, str):
         return Peers(note=f"no band of peers: {rows}")
-    asked, others = int(rows["peers"].iloc[0]), int(rows["others"].iloc[0])
+    asked, others = (int(rows[name].max()) if len(rows) else 0 for name in ("peers", "others"))
     counted = rows[rows["parcels"] >= FEWEST]
     if counted.empty:
         return Peers(note=_too_few(rows, others, _crop(parcel)))

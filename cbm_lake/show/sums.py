@@ -57,8 +57,8 @@ def _note(one: pd.Series[float], season: Season, measured: str) -> str:
     """What is missing before the last day that is known."""
     if one.isna().all():
         return f"{season.year}: no {measured} is loaded"
-    known = one[: one.last_valid_index()]
-    missing = known.index[known.isna()]
+    loaded = one[: one.last_valid_index()]
+    missing = loaded.index[loaded.isna()]
     if not len(missing):
         return ""
     first = f"{missing[0]:%-d %B %Y}"

@@ -178,11 +178,11 @@ def _compare(
     kind, numbers = _kind(bands), _numbers(years)
     Season(year, start)
     [parcel] = reading.parcels(aoi, year, pid, ptype)
-    found = succession.of(reading, parcel, numbers)
-    order = sorted({match.parcel.year for match in found.matches})
+    through = succession.of(reading, parcel, numbers)
+    order = sorted({match.parcel.year for match in through.matches})
     compared: list[_Year] = []
-    notes = list(found.notes)
-    for match in found.matches:
+    notes = list(through.notes)
+    for match in through.matches:
         season = Season(match.parcel.year, start)
         rows = season.within(_curve(reading, match.parcel, kind, screen))
         number = order.index(season.year)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cbm_lake.cards import palette
-from cbm_lake.show import computing, curves
+from cbm_lake.show import computing, curves, style
 from cbm_lake.show.curves import Entry, Line, Panel
 from cbm_lake.show.style import Interactive
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cbm_lake.show.reading import Event
 
 _DASHES: Final = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "dashdot"}
+_LONG: Final = 36
+"""Letters of a label beside the panels."""
 _VALUES: Final = ("value", "low", "high", "position", "below", "above")
 """Columns in the unit of a panel."""
 
@@ -88,7 +90,7 @@ def interactive(
 
     hv.extension("bokeh", logo=False)
     unnamed = curves.entries(panels, spread)
-    names = list(unnamed)
+    legend = _Legend.of([entry.label for entry in unnamed])
     span = tuple(datetime(1970, 1, 1) + timedelta(days=day) for day in days or curves.span(panels))
     elements = []
     for number, panel in enumerate(panels):
@@ -100,7 +102,8 @@ def interactive(
                 ylim=(0, 1) if panel.empty else curves.limits_of(panel),
                 title=_title(panel, "" if number else heading),
                 width=900,
-                height=_height(panel, len(panels), 0 if number else len(names)),
+                height=_height(panel, len(panels), 0 if number else legend.height),
+                **legend.options,
                 show_grid=True,
                 active_tools=[],
                 **_axis(panel),
@@ -110,19 +113,34 @@ def interactive(
     return figure
 
 
-def _height(panel: Panel, panels: int, names: int) -> int:
-    """Pixels of one of several panels; notes stand above, and the names of years below."""
-    return (380 if panels == 1 else 260) + 20 * len(panel.notes) + (28 * names if panel.by_year else 0)
+class _Legend(NamedTuple):
+    """Where the legend stands: beside the panels, or below the first where it would take half of their width."""
+
+    options: dict[str, Any]
+    height: int = 0
+    """Pixels that it takes of the first panel."""
+
+    @classmethod
+    def of(cls, labels: Sequence[str]) -> _Legend:
+        if max(map(len, labels), default=0) <= _LONG:
+            return cls({"legend_position": "right"})
+        columns = style.columns(labels, 4, 7.0)
+        return cls({"legend_position": "bottom", "legend_cols": columns}, 20 + 26 * -(-len(labels) // columns))
+
+
+def _height(panel: Panel, panels: int, legend: int) -> int:
+    """Pixels of one of several panels; notes stand above."""
+    return (380 if panels == 1 else 260) + 20 * len(panel.notes) + legend
 
 
 def _axis(panel: Panel) -> dict[str, Any]:
-    """Options of the time axis and the legend: where years are compared, the one has none, and the other is wide."""
+    """Options of the time axis, which has no years where these are compared."""
     if not panel.by_year:
-        return {"legend_position": "right"}
+        return {}
     from bokeh.models import DatetimeTickFormatter
 
     formatter = DatetimeTickFormatter(years="%b", months="%b", days="%-d %b", hours="%-d %b")
-    return {"legend_position": "bottom", "legend_cols": 1, "xformatter": formatter}
+    return {"xformatter": formatter}
 
 
 def _hover(panel: Panel, key: _Key) -> dict[str, Any]:

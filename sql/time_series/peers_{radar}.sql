@@ -2,7 +2,7 @@
 -- in each step of $step days from 1 January on: median, low and high (the quantiles $low and $high, linear between values) over parcels,
 -- each with the mean of its looks, where it is observable. Of all but parcel $without the $most that are nearest to $lon, $lat (degrees).
 -- parcels: how many have a look in the step; at: the mean time of these; peers: how many were asked, of how many others. A row without band
--- and step where no parcel has any.
+-- and step where no parcel has any, and none where there are no others.
 with peers as materialized (
     select * from peers_of($aoi, $year::integer, $ptype, $crop, $without, $lon::double, $lat::double, $most::bigint)
 ),
@@ -28,4 +28,5 @@ steps as (
 select steps.*, counted.*
 from (select count(*) as peers, coalesce(any_value(others), 0) as others from peers) as counted
 left join steps on true
+where others > 0
 order by band, step

@@ -1,6 +1,7 @@
 """Calendars of indices, radar and pixels, the crop behind a curve, slides: their numbers are those of the lake."""
 
 import re
+import shutil
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,12 +16,12 @@ from matplotlib.colors import to_rgb
 from pyproj import Geod
 from typer.testing import CliRunner
 
-from cbm_lake import get, report, show
+from cbm_lake import extract, get, report, show
 from cbm_lake.cards import S2
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import view_panel
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcel.sources import wire
 from cbm_lake.show import computing, curves, distributions, peers, rendering, views
 from cbm_lake.show.reading import Reading, Season
@@ -220,6 +221,19 @@ def test_the_band_in_decibel_is_of_linear_power(lake, parcel):
     assert_band(line, deciles(rows["power"], rows["day"], rows["pid"]), lambda power: 10 * np.log10(power))
 
 
+def test_indices_of_pixels_have_a_band_too(home, parcel, tmp_path):
+    copied = Lake(str(shutil.copytree(home / "data/lake", tmp_path / "lake")))
+    extract.s2("2024-03-01", "2024-10-31", aoi="demo", year=2024, indices="ndvi", workers=0, lake=copied)
+    rows = copied.sql(
+        "select pid, obstime, NDVI_mean from observed_s2([3, 8, 9, 10, 11]) join parcels using (aoi, year, ptype, pid) "
+        "where crop_name = $crop and pid <> $pid and is_usable(observable, unknown, clouded)",
+        crop=parcel.crop,
+        pid=parcel.pid,
+    ).to_pandas()
+    [line] = peers.of_bands(Reading.of(copied), parcel, ["NDVI"], CLOUDS).lines
+    assert_band(line, deciles(rows["NDVI_mean"], rows["obstime"].dt.tz_convert("UTC").dt.date, rows["pid"]))
+
+
 def test_the_band_is_of_all_files_also_after_they_were_merged_by_parcel(lake, parcel):
     [before] = peers.of_index(Reading.of(lake), parcel, views.INDICES["ndvi"], CLOUDS).lines
     lake.compact()
@@ -259,6 +273,11 @@ def test_enough_peers_that_were_never_seen_clear_together_are_no_band(lake, parc
     assert others >= peers.FEWEST
     note = peers.of_index(Reading.of(lake), parcel, views.INDICES["ndvi"], list(range(1, 12))).note
     assert f"0 of the {others} of {parcel.crop} at most were seen clear within 10 days, 10 are needed" in note
+
+
+def test_a_parcel_that_is_alone_with_its_crop_has_no_band(lake, parcel):
+    alone = peers.of_index(Reading.of(lake), replace(parcel, crop="quinoa"), views.INDICES["ndvi"], CLOUDS)
+    assert alone == ((), "no band of peers: no other parcel of quinoa, 10 are needed")
 
 
 def test_a_parcel_without_a_crop_has_no_peers(lake, parcel):
