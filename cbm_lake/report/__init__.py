@@ -113,8 +113,7 @@ def parcel(
     declared = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": declared.aoi, "year": declared.year, "ptype": declared.ptype, "pid": str(pid)}
     source = LakeSource(lake)
-    with_peers = notice is None
-    values = facts.gather(source, key, with_peers=with_peers)
+    values = facts.gather(source, key, with_peers=notice is None)
     with tempfile.TemporaryDirectory() as scratch:
         pictures, missing, background = figures.draw(
             Reading(source), key, Path(scratch), tms, with_peers=notice is None

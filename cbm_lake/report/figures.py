@@ -24,7 +24,7 @@ def draw(reading: Reading, key: Key, folder: Path, tms: str, *, with_peers: bool
         key: aoi, year, ptype, pid.
         folder: for files on the way.
         tms: background under the geometry.
-        with_peers: NDVI before the band of the other parcels of the crop; a notice is of one farmer's parcel alone.
+        with_peers: also what other parcels look like; a notice is of one farmer's parcel alone.
     """
     where = key["aoi"], key["year"], key["pid"]
     verbs: dict[str, Callable[..., Figure | None]] = {

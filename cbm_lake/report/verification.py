@@ -322,8 +322,8 @@ def _tools(tools: dict[str, str]) -> str:
 def _values(document: Facts, url: str | None, findings: _Findings) -> None:
     """Compare the facts with the lake as of that timestamp."""
     try:
-        source = LakeSource(facts.open_at(document["as_of"], url))
-        again = facts.gather(source, document["key"], with_peers=_with_peers(document))
+        source, with_peers = LakeSource(facts.open_at(document["as_of"], url)), "notice" not in document["others"]
+        again = facts.gather(source, document["key"], with_peers=with_peers)
     except SourceError as error:
         findings.doubts.append(f"the lake cannot be read: {error}")
         return
@@ -334,17 +334,13 @@ def _values(document: Facts, url: str | None, findings: _Findings) -> None:
     findings.numbers = _count(again)
 
 
-def _with_peers(document: Facts) -> bool:
-    """Whether a report says how other parcels are: a notice does not."""
-    return "notice" not in document["others"]
-
-
 def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
     """Redraw the figures from the lake as of that timestamp and compare them, where possible."""
-    tms, with_peers = document["page"]["tms"], _with_peers(document)
+    tms = document["page"]["tms"]
     try:
         lake = facts.open_at(document["as_of"], url)
         with tempfile.TemporaryDirectory() as scratch:
+            with_peers = "notice" not in document["others"]
             pictures, missing, _ = figures.draw(
                 Reading.of(lake), document["key"], Path(scratch), tms, with_peers=with_peers
             )
