@@ -81,6 +81,38 @@ def show_time_series(
     _print_path(file)
 
 
+@app.command("years")
+def show_years(
+    aoi: Aoi,
+    year: Year,
+    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel in that year.")],
+    file: Annotated[Path, typer.Option("--out", help="File: .png, .svg, .pdf, .html, or .csv for a table.")],
+    years: Annotated[
+        str | None, typer.Option("--years", help="Years that are compared: 2021,2022,2023; without it all.")
+    ] = None,
+    ptype: Ptype = None,
+    bands: Annotated[str, typer.Option("--bands", help=_CURVES)] = "ndvi",
+    start: Annotated[
+        int, typer.Option("--start", min=1, max=12, help="Month in which seasons begin; from 7 on of the year before.")
+    ] = 1,
+    weather: Annotated[
+        bool, typer.Option("--weather/--no-weather", help="With the sums of temperature and rain.")
+    ] = True,
+    base: Annotated[float, typer.Option("--base", help="Degrees Celsius above which temperatures sum up.")] = 0.0,
+    screen: Screen = _SCREEN,
+) -> None:
+    """Draw several years of a parcel over one another, or write them as a table."""
+    from cbm_lake.show import years as verbs
+
+    looks = {"start": start, "weather": weather, "base": base, "screen": scene_classes(screen)}
+    asked = aoi, year, pid, _years(years), ptype, bands
+    if file.suffix.lower() == ".csv":
+        verbs.table(*asked, **looks, file=file)
+    else:
+        verbs.by_pid(*asked, **looks, **_into(file))
+    _print_path(file)
+
+
 @app.command("chips")
 def show_chips(  # noqa: PLR0917 - options
     aoi: Aoi,
@@ -213,36 +245,10 @@ def show_parcel_info(
     _print_path(file)
 
 
-@app.command("years")
-def show_years(
-    aoi: Aoi,
-    year: Year,
-    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel in that year.")],
-    file: Annotated[Path, typer.Option("--out", help="File: .png, .svg, .pdf, .html, or .csv for a table.")],
-    years: Annotated[
-        str | None, typer.Option("--years", help="Years that are compared: 2021,2022,2023; without it all.")
-    ] = None,
-    ptype: Ptype = None,
-    bands: Annotated[str, typer.Option("--bands", help=_CURVES)] = "ndvi",
-    start: Annotated[
-        int, typer.Option("--start", min=1, max=12, help="Month in which seasons begin; from 7 on of the year before.")
-    ] = 1,
-    weather: Annotated[
-        bool, typer.Option("--weather/--no-weather", help="With the sums of temperature and rain.")
-    ] = True,
-    base: Annotated[float, typer.Option("--base", help="Degrees Celsius above which temperatures sum up.")] = 0.0,
-    screen: Screen = _SCREEN,
-) -> None:
-    """Draw several years of a parcel over one another, or write them as a table."""
-    from cbm_lake.show import years as verbs
-
-    looks = {"start": start, "weather": weather, "base": base, "screen": scene_classes(screen)}
-    asked = aoi, year, pid, _years(years), ptype, bands
-    if file.suffix.lower() == ".csv":
-        verbs.table(*asked, **looks, file=file)
-    else:
-        verbs.by_pid(*asked, **looks, **_into(file))
-    _print_path(file)
+def _several(pid: list[str] | None) -> list[str]:
+    if not pid:
+        raise InvalidInputError("which parcel? give --pid")
+    return pid
 
 
 def _years(text: str | None) -> list[int] | None:
@@ -252,12 +258,6 @@ def _years(text: str | None) -> list[int] | None:
         return [int(number) for number in text.split(",")]
     except ValueError:
         raise InvalidInputError(f"--years {text} is no list of years; write 2021,2022,2023") from None
-
-
-def _several(pid: list[str] | None) -> list[str]:
-    if not pid:
-        raise InvalidInputError("which parcel? give --pid")
-    return pid
 
 
 def _into(file: Path) -> dict[str, Any]:
