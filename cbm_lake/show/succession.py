@@ -34,6 +34,8 @@ class Match:
     """Share of this one that lies in the parcel in question, 0 to 1."""
     moved: bool = False
     """By the lineage the same parcel, with a displaced outline."""
+    metres: float = 0.0
+    """Between the centroids, in the UTM zone of the parcel."""
 
     @property
     def overlaps(self) -> bool:
@@ -44,7 +46,7 @@ class Match:
         """Identifier, where it is another than `pid`, and shares of area, where either is not whole."""
         parts = [f"parcel {self.parcel.pid}"] if self.parcel.pid != pid else []
         if self.moved and not self.overlaps:
-            return ", ".join([*parts, "moved"])
+            return ", ".join([*parts, f"moved by {self.metres:,.0f} m"])
         parts += [f"on {_percent(self.covered)} of this one"] if self.covered < _WHOLE else []
         parts += [f"{_percent(self.inside)} of it in this one"] if self.inside < _WHOLE else []
         return ", ".join(parts)
@@ -135,7 +137,8 @@ def _compared(parcel: Parcel, other: Parcel, *, moved: bool) -> Match:
     here, there = (shapely.make_valid(one.outline_in(_EQUAL_AREA)) for one in (parcel, other))
     common = shapely.area(shapely.intersection(here, there))
     covered, inside = (common / area if area else 0.0 for area in (shapely.area(here), shapely.area(there)))
-    return Match(other, float(covered), float(inside), moved)
+    metres = shapely.distance(*(shapely.centroid(one.outline_in(parcel.utm)) for one in (parcel, other)))
+    return Match(other, float(covered), float(inside), moved, float(metres))
 
 
 def _notes(reading: Reading, parcel: Parcel, year: int, matches: Sequence[Match], steps: _Steps) -> list[str]:
