@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         season,
         show,
         weather,
+        years,
         zonal,
     )
     from cbm_lake.config import Workspace
@@ -85,6 +86,7 @@ _PUBLIC: Final = {
     "set_api_account": "parcel.sources",
     "show": "",
     "weather": "",
+    "years": "",
     "zonal": "",
 }
 """The public names, and the module that has each, or of which each is a submodule; "" is this package.
@@ -125,6 +127,7 @@ __all__ = [
     "set_api_account",
     "show",
     "weather",
+    "years",
     "zonal",
 ]
 
