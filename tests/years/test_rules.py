@@ -260,7 +260,7 @@ LAYOUTS = st.lists(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(layouts=LAYOUTS)
 def test_areas_of_random_layouts_are_those_of_counted_metres(layouts, tmp_path_factory):
     chain = {}
