@@ -34,14 +34,18 @@ FINDINGS: Final = pa.schema(
 """One row per parcel and rule. rule is a statement, and holds says whether it is true of the parcel; area_m2 and share
 are of the land that is concerned for certain, most_m2 of that which may be; day is that of an event; years are those
 looked at, the latest first; pids_before the earlier parcels; compared_by how crops were compared: hcat, name, code."""
-_SET: Final = b"parcels"
+OF_SET: Final = b"parcels"
 """In the metadata of findings: area, year and kind of the parcel set."""
 
 
 def findings(rows: pa.Table, parcels: ParcelSet) -> pa.Table:
     """Rows of a query of sql/years/ in the common schema, which says what parcel set they are of."""
-    named = f"{parcels.aoi}/{parcels.year}/{parcels.ptype}"
-    return rows.select(FINDINGS.names).cast(FINDINGS).replace_schema_metadata({_SET: named})
+    return rows.select(FINDINGS.names).cast(FINDINGS).replace_schema_metadata({OF_SET: named(parcels)})
+
+
+def named(parcels: ParcelSet) -> str:
+    """A parcel set as the metadata of findings name it."""
+    return f"{parcels.aoi}/{parcels.year}/{parcels.ptype}"
 
 
 def write(found: pa.Table, path: str | Path, *, lake: Lake | None = None) -> int:
@@ -69,10 +73,10 @@ def write(found: pa.Table, path: str | Path, *, lake: Lake | None = None) -> int
 
 def _with_geometries(found: pa.Table, lake: Lake) -> pa.Table:
     """The rows with the geometry (WKB) and the coordinate system of each parcel."""
-    named = (found.schema.metadata or {}).get(_SET, b"").decode()
-    if named.count("/") != 2:
+    key = (found.schema.metadata or {}).get(OF_SET, b"").decode()
+    if key.count("/") != 2:
         raise InvalidInputError("this table does not say whose parcels these are; write what a rule returned")
-    aoi, year, ptype = named.split("/")
+    aoi, year, ptype = key.split("/")
     declared = lake.query("parcels.declared", aoi=aoi, year=int(year), ptype=ptype, outlines=True)
     index = pc.index_in(found["pid"].combine_chunks(), declared["pid"].combine_chunks())
     for name in ("epsg", "geometry"):
