@@ -65,10 +65,10 @@ def rotation(
         InvalidInputError: an argument is outside its range.
     """
     lake = lake_or_default(lake)
-    parcels, slivers = _prepared(lake, aoi, year, ptype, landbefore.span(years), slivers)
     if digits not in _DIGITS:
         raise InvalidInputError(f"digits={digits} is not right: 6 (groups), 8 (crops) or 10 (winter and summer crops)")
     listed = crops(exempt, ROTATION_FREE, "exempt")
+    parcels = _prepared(lake, aoi, year, ptype, years, slivers)
     rows = lake.query("years.rotation", **parcels.params, years=years, exempt=listed, digits=digits, slivers=slivers)
     rows = _settled(rows, lake, parcels, years, None, slivers, digits)
     return findings(_judged(rows, slivers, ("no", f"the same crop in {years} successive years"), _OTHER_CROP), parcels)
@@ -110,8 +110,8 @@ def grassland(
         InvalidInputError: an argument is outside its range.
     """
     lake = lake_or_default(lake)
-    parcels, slivers = _prepared(lake, aoi, year, ptype, landbefore.span(years), slivers)
     listed, confidence = crops(grass, GRASS, "grass"), share(confidence, "confidence")
+    parcels = _prepared(lake, aoi, year, ptype, years, slivers)
     params = {**parcels.params, "years": years, "grass": listed, "slivers": slivers}
     permanent = _settled(lake.query("years.permanent_grassland", **params), lake, parcels, years, listed, slivers)
     permanent = _judged(permanent, slivers, ("yes", f"grass in {years} successive years"), _OTHER_CROPS)
@@ -149,8 +149,8 @@ def fallow(
         InvalidInputError: an argument is outside its range.
     """
     lake = lake_or_default(lake)
-    parcels, slivers = _prepared(lake, aoi, year, ptype, landbefore.span(years), slivers)
     listed = crops(fallow, FALLOW, "fallow")
+    parcels = _prepared(lake, aoi, year, ptype, years, slivers)
     rows = lake.query("years.fallow_again", **parcels.params, years=years, fallow=listed, slivers=slivers)
     rows = _settled(rows, lake, parcels, years, listed, slivers)
     return findings(_judged(rows, slivers, ("yes", f"fallow in {years} successive years"), _GROWN), parcels)
@@ -172,13 +172,13 @@ _OTHER_CROPS: Final = ("no", "other crops grew there before")
 _GROWN: Final = ("no", "something was grown there before")
 
 
-def _prepared(
-    lake: Lake, aoi: str, year: int, ptype: str | None, years: int, slivers: float
-) -> tuple[ParcelSet, float]:
-    """The parcel set, with its lineage in the lake, and the share of slivers."""
+def _prepared(lake: Lake, aoi: str, year: int, ptype: str | None, years: int, slivers: float) -> ParcelSet:
+    """The parcel set, with its lineage in the lake; refuses numbers that make no sense first."""
+    landbefore.span(years)
+    share(slivers, "slivers")
     parcels = lake.parcel_set(aoi, year, ptype)
     landbefore.provide(lake, parcels, years)
-    return parcels, share(slivers, "slivers")
+    return parcels
 
 
 def _settled(

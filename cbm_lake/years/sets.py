@@ -71,19 +71,19 @@ def sensitive(
             another argument is outside its range.
     """
     lake = lake_or_default(lake)
-    parcels = lake.parcel_set(aoi, year, ptype)
-    landbefore.provide(lake, parcels, landbefore.span(years))
     if (areas is None) == (column is None):
         raise InvalidInputError(
             "say where the sensitive areas are: areas= names a parcel set, column= a column; one of them"
         )
-    params = {"grass": crops(grass, GRASS, "grass"), "slivers": share(slivers, "slivers"), "years": years}
-    params["confidence"] = share(confidence, "confidence")
+    params = {"grass": crops(grass, GRASS, "grass"), "slivers": share(slivers, "slivers")}
+    params |= {"years": landbefore.span(years), "confidence": share(confidence, "confidence")}
+    parcels = lake.parcel_set(aoi, year, ptype)
     if column is not None:
         designated = _by_column(lake, parcels, column)
     else:
         found = inside(lake, parcels, _set_of(lake, parcels, areas or ""))
         designated = [{"pid": each.pid, "area_m2": each.inside_m2} for each in found]
+    landbefore.provide(lake, parcels, years)
     rows = lake.query("years.sensitive_ploughed", **parcels.params, **params, sensitive=designated)
     return findings(rows, parcels)
 
