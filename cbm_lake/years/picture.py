@@ -71,9 +71,8 @@ def _map(rows: pa.Table, shapes: npt.NDArray[np.object_], title: str) -> Page:
     figure = style.figure(style.WIDTH, height + 0.9)
     axes = figure.add_subplot()
     simple = shapely.simplify(shapes, (east - west) / _SIMPLER)
-    groups = [(verdict, colour, None) for verdict, colour in ((CROP, palette.GRID), (UNKNOWN, palette.CLOUD))]
     handles = []
-    for verdict, colour, _ in groups:
+    for verdict, colour in ((CROP, palette.GRID), (UNKNOWN, palette.CLOUD)):
         chosen = np.array(rows["verdict"].to_pylist(), object) == verdict
         axes.add_collection(_polygons(simple[chosen], colour, palette.EDGE))
         handles.append(Patch(color=colour, label=f"{verdict} ({int(chosen.sum()):,})"))
@@ -85,6 +84,7 @@ def _map(rows: pa.Table, shapes: npt.NDArray[np.object_], title: str) -> Page:
     for number in range(min(candidates(rows).num_rows, _NUMBERED)):
         point = shapes[number].representative_point()
         axes.annotate(str(rows["rank"][number].as_py()), (point.x, point.y), size=style.SMALL, color=palette.INK)
+    axes.spines[:].set_color(palette.EDGE)
     axes.set(xlim=(west, east), ylim=(south, north), aspect="equal", xticks=[], yticks=[])
     axes.set_title(style.fitted(f"Seasons that resemble no crop · {title}", style.WIDTH), size=style.TITLE, loc="left")
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=3, frameon=False)
