@@ -17,6 +17,9 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 
 WATER: Final = 0.75
 """Share of looks with NDWI (McFeeters 1996) or MNDWI (Xu 2006) above 0, which both take for water."""
+ROUGH: Final = -13.0
+"""Backscatter VV in dB above which it is no open water, which reflects away from the satellite (about -20 dB when calm;
+Twele et al. 2016). Where there is no backscatter, the optical sign stands alone."""
 NO_GREEN: Final = 0.35
 """The 90th percentile of NDVI of ground that nothing grows on: between bare soil, 0.2, and full cover, 0.5 (Sobrino and
 Raissouni 2000), as roofs and roads have gardens and verges in their pixels."""
@@ -103,7 +106,7 @@ def signs_of(seasons: Seasons) -> dict[str, Bools]:
     with np.errstate(invalid="ignore"):
         no_green = of["ndvi_p90"] < NO_GREEN
         flat = of["ndvi_p90"] - of["ndvi_p10"] < FLAT
-        water = (of["water"] >= WATER) & no_green
+        water = (of["water"] >= WATER) & no_green & ~(of["vv"] > ROUGH)
         dark = (of["red"] < DARK[0]) & (of["swir"] < DARK[1])
         green = (of["ndvi_p10"] > EVERGREEN[0]) & (of["ndvi_p90"] > EVERGREEN[1])
         return {"water": water, "sealed or bare": no_green & flat & ~water, "forest": green & dark & ~water}

@@ -24,7 +24,11 @@ def make(folder, *, size=320, dates=16, each=3, seed=2024, cards=("s2",), aoi="d
             planted[str(table.at[row, "pid"])] = cover
 
     Workspace.here().create()
-    with mock.patch.object(landscape, "_falsify", plant):
+    passes = sample._radar_passes
+    with (
+        mock.patch.object(landscape, "_falsify", plant),
+        mock.patch.object(sample, "_radar_passes", lambda count: passes(count)[: count if "bs" in cards else 1]),
+    ):
         drawn = sample.write(folder / "sample", size=size, dates=dates, seed=seed)
     parcels.load(drawn.parcels, aoi, 2024, pid="parcel_id", crop_name="crop_name", crop_code="crop_code")
     for card in cards:

@@ -56,6 +56,16 @@ def test_water_roofs_and_woods_are_named_and_crops_are_not():
     assert judged.seen.all()
 
 
+def test_what_reflects_radar_like_ground_is_no_water():
+    rough = seasons(FIELDS + CHANGED)
+    rough.whole["vv"][:] = -9.0
+    calm = seasons(FIELDS + CHANGED)
+    calm.whole["vv"][-3] = -20.0
+
+    assert judge(rough).kind[-3] != "water"
+    assert judge(calm).kind[-3] == "water"
+
+
 def test_another_crop_than_declared_is_no_change_of_land_use():
     judged = judge(seasons([*FIELDS, ("wheat", MAIZE, 0.22, 0.06)]))
 
