@@ -163,6 +163,25 @@ _OF_PARTS: Final = {
     "reason": Column("why the parcel has no parts"),
 }
 """Columns of the view parts."""
+_OF_LINEAGE: Final = {
+    "year": Column("year of the later parcels"),
+    "ptype": Column("parcel set of the later year; empty is the main one"),
+    "year_before": Column("year of the earlier parcels"),
+    "ptype_before": Column("parcel set of the earlier year; empty is the main one"),
+    "pid": Column("identifier of the later parcel; null where the earlier one is gone"),
+    "pid_before": Column("identifier of the earlier parcel; null where the later one is new"),
+    "relation": Column("what the earlier parcel became: same, moved, split, merged, part of, new, gone; or a sliver"),
+    "area_m2": Column("area of the later parcel, measured in EPSG:3035", "m2"),
+    "area_before_m2": Column("area of the earlier parcel, measured in EPSG:3035", "m2"),
+    "shared_m2": Column("area that both share: share times area_m2", "m2"),
+    "share": Column("shared area divided by that of the later parcel", "1"),
+    "share_before": Column("shared area divided by that of the earlier parcel", "1"),
+    "least_share": Column("share of either parcel below which an overlap is a sliver", "1"),
+    "version": Column("version of the parcel set of the later year"),
+    "version_before": Column("version of the parcel set of the earlier year"),
+    "geometry": Column("outline of the later parcel, or of the earlier one where that is gone, as WKB"),
+}
+"""Columns of the view lineage."""
 _VERSIONED: Final = frozenset({"pid", "extraction"})
 _CARDS: Final = {band: card for card in reversed(tuple(cards.CARDS.values())) for band in card.rasters}
 _CLASS_COLUMNS: Final = frozenset(
@@ -193,9 +212,11 @@ def describe(name: str, among: Collection[str]) -> Column | None:
 
 
 def _of_view(name: str, among: Collection[str]) -> Column | None:
-    """A column of the view observations or parts that means something else there."""
+    """A column of the views observations, lineage or parts that means something else there."""
     if "why_not" in among and (name in _OF_LOOKS or name in cards.INDICES):
         return _of_look(name)
+    if {"relation", "share_before"} <= set(among):
+        return _OF_LINEAGE.get(name)
     return _OF_PARTS.get(name) if "area_std_m2" in among else None
 
 

@@ -1,4 +1,4 @@
-"""Declared parcels: `load` imports them from vector files, `describe` adds attributes from rasters."""
+"""Declared parcels: `load` imports them from vector files, `describe` adds rasters, `lineage` relates two years."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from cbm_lake.parcels.columns import (
 from cbm_lake.parcels.describing import Described, describe
 from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, geometries_in, own_epsg, source_crs
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
+from cbm_lake.parcels.lineage import lineage, outdated
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Loaded",
     "check_set",
     "describe",
+    "lineage",
     "load",
     "misnamed",
 ]
@@ -147,6 +149,8 @@ def load(
         version = _of_same_geometries(versions[0], version, changes)
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, measures))
     notes = (*source.notes, *selection.notes, *_of_changes(changes, len(ids), columns), *_of_types(lake, table))
+    if new and changes is not None and not changes.same_geometries:
+        notes = (*notes, *outdated(lake, lake.parcel_set(aoi, year, ptype)))
     for note in notes:
         log.log(logging.INFO if note in selection.notes else logging.WARNING, "%s: %s", path, note)
     area = float(measures.area.sum())
