@@ -7,6 +7,7 @@ import logging
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet, geometry_part
+from cbm_lake.parcels import lineage
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +50,8 @@ def _is_known(lake: Lake, parcels: ParcelSet, before: ParcelSet) -> bool:
 
 
 def _compute(lake: Lake, parcels: ParcelSet, year: int) -> None:
-    from cbm_lake import parcels as declared
-
-    compute = getattr(declared, "lineage", None)
-    if compute is None:
-        log.warning("%s: the lineage from %d was not computed, so nothing is said of that year", parcels.name, year)
+    if lake.as_of is not None:
+        log.warning("%s: the lake had no lineage from %d then, so nothing is said of that year", parcels.name, year)
         return
     log.info("%s: computing the lineage from %d", parcels.name, year)
-    compute(parcels.aoi, year, parcels.year, parcels.ptype or None, lake=lake)
+    lineage(parcels.aoi, parcels.year, year, parcels.ptype or None, lake=lake)

@@ -18,7 +18,7 @@ related as (
     from lineage
     join sets as now on now.of_year = lineage.year and now.outlines = string_split(lineage.version, '_')[1]
     join sets as old on old.of_year = lineage.year_before and old.outlines = string_split(lineage.version_before, '_')[1]
-    where lineage.aoi = the_aoi and lineage.ptype = the_ptype and lineage.year = this_year and lineage.year_before > this_year - span
+    where lineage.aoi = the_aoi and lineage.ptype = the_ptype and lineage.ptype_before = the_ptype and lineage.year = this_year and lineage.year_before > this_year - span
 ),
 texts as (
     select of_year, system, text, count(*) as parcels
@@ -59,6 +59,6 @@ select
     coalesce(common_names, false) as common_names, coalesce(common_codes, false) as common_codes, missing
 from (from declarations where of_year = this_year) as now
 cross join steps
-left join related on related.year_before = steps.year_before and related.pid = now.pid and related.pid_before is not null
+left join related on related.year_before = steps.year_before and related.pid = now.pid and related.share > 0
 left join declarations as old on old.of_year = steps.year_before and old.pid = related.pid_before
 left join common on common.year_before = steps.year_before

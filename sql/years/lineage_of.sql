@@ -2,6 +2,6 @@
 -- the versions): one row, or none.
 select any_value(relation) as relation
 from lineage
-where aoi = $aoi and year = $year and ptype = $ptype and year_before = $year_before
+where aoi = $aoi and year = $year and ptype = $ptype and ptype_before = $ptype and year_before = $year_before
     and string_split(version, '_')[1] = $version and string_split(version_before, '_')[1] = $version_before
 having count(*) > 0

@@ -74,6 +74,8 @@ def relate(lake, years, year, before, ptype="", aoi="ms", version=None):
                     "year": year,
                     "ptype": ptype,
                     "year_before": before,
+                    "ptype_before": ptype,
+                    "least_share": 0.05,
                     "version": version or f"g{year}_a{year}",
                     "version_before": f"g{before}_a{before}",
                     "pid": pid,

@@ -195,6 +195,16 @@ def test_lineage_of_other_outlines_does_not_count(lake):
     assert {row["reason"] for row in rows.to_pylist() if row["pid"] == "1"} == {"no lineage from 2023"}
 
 
+def test_lineage_that_is_missing_or_out_of_date_is_computed(lake):
+    chain = {2023: [("a", 0, 50, "maize"), ("b", 50, 200, "rye"), *CROPS], 2024: [("p", 0, 200, "maize"), *CROPS]}
+    declare(lake, chain, lineage=False)
+    first = said(years.rotation("ms", 2024))
+    lake.add_parcels("ms", 2023, "", "g2023b_a", fields.table([("a", 0, 150, "maize"), ("b", 150, 200, "rye"), *CROPS]))
+
+    assert first["p"] == ("no", "the same crop in 2 successive years", pytest.approx(0.5), pytest.approx(0.25))
+    assert said(years.rotation("ms", 2024))["p"][3] == pytest.approx(0.75)
+
+
 def test_grass_that_was_ploughed_and_is_grass_again_has_the_day(lake):
     chain = {
         year: [("1", 0, 100, "grass"), ("2", 100, 200, "grass"), ("3", 200, 300, "grass")] for year in (2023, 2024)
