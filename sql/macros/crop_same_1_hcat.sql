@@ -5,8 +5,9 @@ create macro same_hcat(one, other, digits) as case
     when one is null or other is null or starts_with(one, '3399') or starts_with(other, '3399') then null
     when regexp_replace(one[:digits], '(00|98|99)+$', '') = regexp_replace(other[:digits], '(00|98|99)+$', '') then if(
         regexp_full_match(one[:digits], '(\d\d)*(98|99)(00)*') or regexp_full_match(other[:digits], '(\d\d)*(98|99)(00)*')
+        or regexp_full_match(regexp_replace(one[:digits], '(00|98|99)+$', ''), '33(0[1346]?)?')
         or digits > 6 and regexp_full_match(
-            regexp_replace(one[:digits], '(00|98|99)+$', ''), '33(0[1-6]?)?|3301(01|02|06|07|08|09|14|15|21|22|25|29|30|31)|3303(01|02|03|05|08|11)'
+            regexp_replace(one[:digits], '(00|98|99)+$', ''), '3301(01|02|06|07|08|09|14|15|21|22|25|29|30|31)|3303(01|02|03|05|08|11)'
         ),
         null, true
     )
