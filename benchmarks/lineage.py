@@ -178,7 +178,7 @@ def realistic(rings: Floats, size: int, rng: np.random.Generator) -> tuple[npt.N
     number = {name: np.flatnonzero(kind == position) for position, name in enumerate(KINDS)}
     pairs = number["merged"][number["merged"] % size < size - 1]  # with the parcel to the east, if that is the same
     pairs = pairs[kind[pairs + 1] == KINDS.index("same")]
-    same = np.setdiff1d(number["same"], pairs + 1)
+    same = np.union1d(np.setdiff1d(number["same"], pairs + 1), np.setdiff1d(number["merged"], pairs))
     half, side = rings.shape[1] // 2, BETWEEN // 2 + 1
     split = rings[number["split"]]
     halves = split[:, side : side + half + 1], np.concatenate([split[:, side + half :], split[:, 1 : side + 1]], axis=1)

@@ -68,8 +68,8 @@ def rotation(
     from cbm_lake import years as rules
 
     with _working():
-        found = rules.rotation(aoi, year, ptype, years=years, exempt=exempt, digits=digits, slivers=slivers)
-    _told(found, only, to, output)
+        findings = rules.rotation(aoi, year, ptype, years=years, exempt=exempt, digits=digits, slivers=slivers)
+    _report(findings, only, to, output)
 
 
 @app.command("grassland")
@@ -89,8 +89,8 @@ def grassland(
     from cbm_lake import years as rules
 
     with _working():
-        found = rules.grassland(aoi, year, ptype, years=years, grass=grass, slivers=slivers, confidence=confidence)
-    _told(found, only, to, output)
+        findings = rules.grassland(aoi, year, ptype, years=years, grass=grass, slivers=slivers, confidence=confidence)
+    _report(findings, only, to, output)
 
 
 @app.command("fallow")
@@ -112,8 +112,8 @@ def fallow_again(
     from cbm_lake import years as rules
 
     with _working():
-        found = rules.fallow(aoi, year, ptype, years=years, fallow=fallow, slivers=slivers)
-    _told(found, only, to, output)
+        findings = rules.fallow(aoi, year, ptype, years=years, fallow=fallow, slivers=slivers)
+    _report(findings, only, to, output)
 
 
 @app.command("sensitive")
@@ -135,7 +135,7 @@ def sensitive(
     from cbm_lake import years as rules
 
     with _working():
-        found = rules.sensitive(
+        findings = rules.sensitive(
             aoi,
             year,
             ptype,
@@ -146,7 +146,7 @@ def sensitive(
             slivers=slivers,
             confidence=confidence,
         )
-    _told(found, only, to, output)
+    _report(findings, only, to, output)
 
 
 @app.command("reference")
@@ -165,8 +165,8 @@ def reference(
     from cbm_lake import years as rules
 
     with _working():
-        found = rules.reference(aoi, year, ptype, areas=areas, buffer=buffer, most=most)
-    _told(found, only, to, output)
+        findings = rules.reference(aoi, year, ptype, areas=areas, buffer=buffer, most=most)
+    _report(findings, only, to, output)
 
 
 @app.command("landuse")
@@ -192,18 +192,18 @@ def landuse(
 
     style.suffix(picture, interactive=False)
     with _working():
-        found = rules.land_use(aoi, year, ptype, before=before)
-        ranked = candidates(found, most)
+        seasons = rules.land_use(aoi, year, ptype, before=before)
+        ranked = candidates(seasons, most)
         if picture is not None:
-            rules.show_land_use(aoi, year, ptype, found=found, file=picture)
-    rows = found if every else ranked
+            rules.show_land_use(aoi, year, ptype, rows=seasons, file=picture)
+    rows = seasons if every else ranked
     _write(rows, to)
     brief = ["rank", "pid", "crop_name", "kind", "reason", "before", "looks", "area_m2"]
     show(rows.select(brief) if output is Format.table else rows, output, digits={"area_m2": 0})
     if output is Format.table:
-        counts = Counter(found["verdict"].to_pylist())
+        counts = Counter(seasons["verdict"].to_pylist())
         unseen = f"{counts['cannot say']:,} were seen too little"
-        say(f"{counts['candidate']:,} candidates of {found.num_rows:,} parcels; {unseen}")
+        say(f"{counts['candidate']:,} candidates of {seasons.num_rows:,} parcels; {unseen}")
         if picture is not None:
             out.print(str(picture), highlight=False, soft_wrap=True)
 
@@ -214,17 +214,17 @@ def _working() -> Iterator[None]:
         yield
 
 
-def _told(found: pa.Table, only: Holds | None, to: Path | None, output: Format) -> None:
+def _report(findings: pa.Table, only: Holds | None, to: Path | None, output: Format) -> None:
     """Write and show the findings, and count them by rule."""
     import pyarrow.compute as pc
 
-    rows = found if only is None else found.filter(pc.equal(found["holds"], only.value))
+    rows = findings if only is None else findings.filter(pc.equal(findings["holds"], only.value))
     _write(rows, to)
     digits = {"parcel_m2": 0, "area_m2": 0, "most_m2": 0, "share": 2}
     show(rows.drop_columns(_HIDDEN) if output is Format.table else rows, output, digits=digits)
     if output is Format.table:
-        counts = Counter(zip(found["rule"].to_pylist(), found["holds"].to_pylist(), strict=True))
-        for rule in dict.fromkeys(found["rule"].to_pylist()):
+        counts = Counter(zip(findings["rule"].to_pylist(), findings["holds"].to_pylist(), strict=True))
+        for rule in dict.fromkeys(findings["rule"].to_pylist()):
             said = ", ".join(f"{counts[rule, each.value]:,} {each.value}" for each in Holds if counts[rule, each.value])
             say(f"{rule}: {said}")
 

@@ -32,7 +32,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _OVERLAP: Final = 1e-6
-"""Share by which a parcel may be covered more than once without a word."""
+"""Share by which a parcel may be covered more than once without a word, where there are no slivers."""
 _INTERNAL: Final = ("part", "sequence")
 
 
@@ -103,7 +103,7 @@ def lineage(
     pairs = overlaps(now.outlines, before.outlines, progress)
     related = relate(pairs, now.outlines.areas, before.outlines.areas, least_share)
     related = related.with_displaced(*_displaced(lake, now, before, related))
-    _warn_of_overlaps(now, before, related)
+    _warn_of_overlaps(now, before, related, max(least_share, _OVERLAP))
     rows = _rows(now, before, related, least_share)
     if lake.as_of is None:
         lake.put("related_parcels", rows, part_of(later, earlier))
@@ -200,13 +200,13 @@ def _shapes(lake: Lake, parcels: ParcelSet, stored: int, epsg: int) -> Iterator[
         log.warning("%d geometries of %s are invalid and were repaired to be compared", repairs, parcels.name)
 
 
-def _warn_of_overlaps(now: _Declared, before: _Declared, related: Related) -> None:
-    """Say where shares sum up to more than 1, as parcels of the other year overlap each other."""
+def _warn_of_overlaps(now: _Declared, before: _Declared, related: Related, tolerated: float) -> None:
+    """Say where shares sum up to more than 1 by more than slivers, as parcels of the other year overlap each other."""
     for mine, other, parcel, share in (
         (now, before, related.later, related.share),
         (before, now, related.earlier, related.share_before),
     ):
-        doubly = int((np.bincount(parcel, share, len(mine.pids)) > 1 + _OVERLAP).sum())
+        doubly = int((np.bincount(parcel, share, len(mine.pids)) > 1 + tolerated).sum())
         if doubly:
             log.warning(
                 "%d parcels of %s lie where parcels of %s overlap each other: their shares sum up to more than 1",

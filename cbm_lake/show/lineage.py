@@ -128,6 +128,7 @@ def _figure(
         _fill(axes, [of[pid] for pid, each in in_year.items() if each == relation and pid in of], relation)
     _boundaries(axes, list(before.values()))
     axes.set_aspect("equal")
+    axes.margins(0.01)
     axes.autoscale_view()
     axes.set_axis_off()
     _legend(axes, relations)

@@ -64,7 +64,7 @@ def land_use(
     return _table(declared, seen, judged, earlier).replace_schema_metadata({OF_SET: named(parcels)})
 
 
-def candidates(found: pa.Table, most: int | None = None) -> pa.Table:
+def candidates(rows: pa.Table, most: int | None = None) -> pa.Table:
     """The ranked candidates of `land_use`, all or the first ones.
 
     Raises:
@@ -72,7 +72,7 @@ def candidates(found: pa.Table, most: int | None = None) -> pa.Table:
     """
     if most is not None and most < 1:
         raise InvalidInputError(f"most={most} is not right: a number of parcels, 1 or more")
-    ranked = found.filter(pc.equal(found["verdict"], CANDIDATE))
+    ranked = rows.filter(pc.equal(rows["verdict"], CANDIDATE))
     return ranked if most is None else ranked.slice(0, most)
 
 
@@ -102,9 +102,9 @@ def _kinds_before(lake: Lake, parcels: ParcelSet, pids: pa.Array, judged: Resemb
     index = {pid: number for number, pid in enumerate(declared["pid"].to_pylist())}
     was = _largest_before(lake, parcels, [pids[number].as_py() for number in rows])
     for number in rows:
-        place = index.get(was.get(pids[number].as_py(), ""))
-        if place is not None and earlier.seen[place]:
-            kind = earlier.kind[place]
+        number_before = index.get(was.get(pids[number].as_py(), ""))
+        if number_before is not None and earlier.seen[number_before]:
+            kind = earlier.kind[number_before]
             kinds[number] = "a crop" if kind is None else "the same" if kind == judged.kind[number] else str(kind)
     return kinds
 

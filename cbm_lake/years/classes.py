@@ -93,18 +93,18 @@ _SHORT: Final = 3
 """Letters that a word has at least."""
 
 
-def crops(given: Crops | None, usual: Crops, option: str) -> list[str]:
+def crops(entries: Crops | None, usual: Crops, option: str) -> list[str]:
     """The entries of a list as the queries take them: words, codes and names in small letters.
 
     Args:
-        given: by the caller; None is the usual list.
+        entries: by the caller; None is the usual list.
         usual: the list of this package.
         option: the name of the argument, for messages.
 
     Raises:
         InvalidInputError: an entry is no text, is empty, or is a word of fewer than three letters.
     """
-    listed = [given] if isinstance(given, str) else usual if given is None else list(given)
+    listed = [entries] if isinstance(entries, str) else usual if entries is None else list(entries)
     if not listed:
         raise InvalidInputError(f"{option}= is empty; list codes of HCAT (3302), codes (=PPH) or words (meadow)")
     for entry in listed:

@@ -48,11 +48,11 @@ def named(parcels: ParcelSet) -> str:
     return f"{parcels.aoi}/{parcels.year}/{parcels.ptype}"
 
 
-def write(found: pa.Table, path: str | Path, *, lake: Lake | None = None) -> int:
+def write(rows: pa.Table, path: str | Path, *, lake: Lake | None = None) -> int:
     """Write the findings of a rule, or the candidates of `land_use`, to a file; returns the number of rows.
 
     Args:
-        found: what a verb of this room returned, or rows of it.
+        rows: what a verb of this room returned, or rows of it.
         path: .csv, .xlsx, .parquet or .arrow; .gpkg, .geojson and .fgb have the geometry of each parcel.
         lake: the lake; None is the workspace's.
 
@@ -65,20 +65,19 @@ def write(found: pa.Table, path: str | Path, *, lake: Lake | None = None) -> int
     from cbm_lake.lake import export
 
     target = Path(path)
-    rows = found
-    if target.suffix.lower() not in (".csv", ".xlsx", ".arrow"):
-        rows = _with_geometries(found, lake_or_default(lake))
+    if target.suffix.lower() not in (".csv", ".xlsx", ".arrow", ".feather"):
+        rows = _with_geometries(rows, lake_or_default(lake))
     return export.write(duckdb.from_arrow(rows.replace_schema_metadata()), target)
 
 
-def _with_geometries(found: pa.Table, lake: Lake) -> pa.Table:
+def _with_geometries(rows: pa.Table, lake: Lake) -> pa.Table:
     """The rows with the geometry (WKB) and the coordinate system of each parcel."""
-    key = (found.schema.metadata or {}).get(OF_SET, b"").decode()
+    key = (rows.schema.metadata or {}).get(OF_SET, b"").decode()
     if key.count("/") != 2:
         raise InvalidInputError("this table does not say whose parcels these are; write what a rule returned")
     aoi, year, ptype = key.split("/")
     declared = lake.query("parcels.declared", aoi=aoi, year=int(year), ptype=ptype, outlines=True)
-    index = pc.index_in(found["pid"].combine_chunks(), declared["pid"].combine_chunks())
+    index = pc.index_in(rows["pid"].combine_chunks(), declared["pid"].combine_chunks())
     for name in ("epsg", "geometry"):
-        found = found.append_column(name, declared[name].combine_chunks().take(index))
-    return found
+        rows = rows.append_column(name, declared[name].combine_chunks().take(index))
+    return rows

@@ -35,7 +35,7 @@ def show_land_use(
     year: int,
     ptype: str | None = None,
     *,
-    found: pa.Table | None = None,
+    rows: pa.Table | None = None,
     file: str | Path | None = None,
     lake: Lake | None = None,
 ) -> Page:
@@ -45,7 +45,7 @@ def show_land_use(
         aoi: area.
         year: year of the declaration.
         ptype: which parcel set; None is the main one.
-        found: what `land_use` returned; without it, it is called.
+        rows: what `land_use` returned; without it, it is called.
         file: also write the figure there: .png, .svg or .pdf.
         lake: the lake; None is the workspace's.
 
@@ -56,11 +56,11 @@ def show_land_use(
     lake = lake_or_default(lake)
     style.suffix(file, interactive=False)
     parcels = lake.parcel_set(aoi, year, ptype)
-    rows = land_use(aoi, year, ptype, lake=lake) if found is None else found
+    table = land_use(aoi, year, ptype, lake=lake) if rows is None else rows
     declared = lake.query("parcels.declared", **parcels.params, outlines=True)
     shapes = shapely.from_wkb(declared["geometry"].to_numpy(zero_copy_only=False))
-    index = pc.index_in(rows["pid"].combine_chunks(), declared["pid"].combine_chunks()).to_numpy()
-    return style.save(_map(rows, shapes[index], parcels.name), file)
+    index = pc.index_in(table["pid"].combine_chunks(), declared["pid"].combine_chunks()).to_numpy()
+    return style.save(_map(table, shapes[index], parcels.name), file)
 
 
 def _map(rows: pa.Table, shapes: npt.NDArray[np.object_], title: str) -> Page:
@@ -73,14 +73,14 @@ def _map(rows: pa.Table, shapes: npt.NDArray[np.object_], title: str) -> Page:
     simple = shapely.simplify(shapes, (east - west) / _SIMPLER)
     handles = []
     for verdict, colour in ((CROP, palette.GRID), (UNKNOWN, palette.CLOUD)):
-        chosen = np.array(rows["verdict"].to_pylist(), object) == verdict
-        axes.add_collection(_polygons(simple[chosen], colour, palette.EDGE))
-        handles.append(Patch(color=colour, label=f"{verdict} ({int(chosen.sum()):,})"))
+        selected = np.array(rows["verdict"].to_pylist(), object) == verdict
+        axes.add_collection(_polygons(simple[selected], colour, palette.EDGE))
+        handles.append(Patch(color=colour, label=f"{verdict} ({int(selected.sum()):,})"))
     for kind, colour in COLOURS.items():
-        chosen = np.array(rows["kind"].to_pylist(), object) == kind
-        if chosen.any():
-            axes.add_collection(_polygons(simple[chosen], colour, palette.INK))
-            handles.append(Patch(color=colour, label=f"{kind} ({int(chosen.sum()):,})"))
+        selected = np.array(rows["kind"].to_pylist(), object) == kind
+        if selected.any():
+            axes.add_collection(_polygons(simple[selected], colour, palette.INK))
+            handles.append(Patch(color=colour, label=f"{kind} ({int(selected.sum()):,})"))
     for number in range(min(candidates(rows).num_rows, _NUMBERED)):
         point = shapes[number].representative_point()
         axes.annotate(str(rows["rank"][number].as_py()), (point.x, point.y), size=style.SMALL, color=palette.INK)

@@ -150,17 +150,17 @@ def _is_usual(sign: Bools, seen: Bools, crop: Bools) -> bool:
 
 def _nearest(names: list[str], distances: Floats) -> tuple[npt.NDArray[np.object_], Floats]:
     nearest, distance = np.full(len(distances), None, object), np.full(len(distances), np.nan)
-    known = np.isfinite(distances).any(axis=1) if names else np.zeros(len(distances), bool)
-    column = np.nanargmin(distances[known], axis=1) if known.any() else np.empty(0, int)
-    nearest[known] = np.array([*names, ""], object)[column]
-    distance[known] = distances[np.flatnonzero(known), column]
+    finite = np.isfinite(distances).any(axis=1) if names else np.zeros(len(distances), bool)
+    column = np.nanargmin(distances[finite], axis=1) if finite.any() else np.empty(0, int)
+    nearest[finite] = np.array([*names, ""], object)[column]
+    distance[finite] = distances[np.flatnonzero(finite), column]
     return nearest, distance
 
 
 def _farthest(distances: Floats) -> float:
     """The distance from which on a season is like no crop."""
-    known = distances[np.isfinite(distances)]
-    if not len(known):
+    finite = distances[np.isfinite(distances)]
+    if not len(finite):
         return float("inf")
-    median = float(np.median(known))
-    return max(UNLIKE, median + FARTHEST * 1.4826 * float(np.median(np.abs(known - median))))
+    median = float(np.median(finite))
+    return max(UNLIKE, median + FARTHEST * 1.4826 * float(np.median(np.abs(finite - median))))

@@ -68,10 +68,10 @@ def _shares(whole: Shapes, land: pa.Table, before: Shapes, pids: pa.Array) -> tu
     return shapely.area(certain) / area, shapely.area(possible) / area
 
 
-def _united(pieces: Shapes, parcel: npt.NDArray[np.int64], chosen: npt.NDArray[np.bool_], count: int) -> Shapes:
-    """The union of the chosen pieces of each parcel; empty where there is none."""
+def _united(pieces: Shapes, parcel: npt.NDArray[np.int64], selected: npt.NDArray[np.bool_], count: int) -> Shapes:
+    """The union of the selected pieces of each parcel; empty where there is none."""
     united = np.full(count, shapely.Polygon(), object)
-    rows = np.flatnonzero(chosen & ~shapely.is_missing(pieces))
+    rows = np.flatnonzero(selected & ~shapely.is_missing(pieces))
     order = rows[np.argsort(parcel[rows], kind="stable")]
     for group in np.split(order, np.flatnonzero(np.diff(parcel[order])) + 1) if len(order) else []:
         united[parcel[group[0]]] = shapely.union_all(pieces[group])

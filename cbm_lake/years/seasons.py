@@ -24,20 +24,20 @@ def read(lake: Lake, parcels: ParcelSet) -> tuple[pa.Table, Seasons]:
     declared = lake.query("parcels.declared", **parcels.params, outlines=False)
     rows = lake.query("years.seasons", **parcels.params, screen=list(CLOUD_CLASSES), cloud=_CLOUD)
     count = declared.num_rows
-    place, month = (rows[name].to_numpy(zero_copy_only=False) for name in ("place", "month"))
+    position, month = (rows[name].to_numpy(zero_copy_only=False) for name in ("place", "month"))
     is_whole = np.isnan(month.astype(np.float64))
-    at = place[is_whole]
+    at = position[is_whole]
     days = rows["last"].cast(pa.int32()).to_numpy() - rows["first"].cast(pa.int32()).to_numpy()
     whole = {name: _spread(count, at, _floats(rows, name)[is_whole]) for name in _WHOLE}
     radar = lake.query("years.backscatter", **parcels.params)
     whole["vv"] = _spread(count, radar["place"].to_numpy(), _floats(radar, "vv"))
     monthly = {name: np.full((count, 12), np.nan) for name in _MONTHLY}
     for name, values in monthly.items():
-        values[place[~is_whole], month[~is_whole].astype(int) - 1] = _floats(rows, name)[~is_whole]
+        values[position[~is_whole], month[~is_whole].astype(int) - 1] = _floats(rows, name)[~is_whole]
     seasons = Seasons(
         _crops(declared),
         np.nan_to_num(_spread(count, at, _floats(rows, "looks")[is_whole])),
-        np.bincount(place[~is_whole], minlength=count).astype(np.float64),
+        np.bincount(position[~is_whole], minlength=count).astype(np.float64),
         np.nan_to_num(_spread(count, at, days[is_whole].astype(np.float64))),
         whole,
         monthly,
@@ -57,8 +57,8 @@ def _floats(rows: pa.Table, name: str) -> Floats:
     return np.asarray(rows[name].to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _spread(count: int, place: npt.NDArray[np.int64], values: Floats) -> Floats:
+def _spread(count: int, position: npt.NDArray[np.int64], values: Floats) -> Floats:
     """Values at their places, NaN elsewhere."""
     spread = np.full(count, np.nan)
-    spread[place] = values
+    spread[position] = values
     return spread

@@ -81,8 +81,8 @@ def sensitive(
     if column is not None:
         designated = _by_column(lake, parcels, column)
     else:
-        found = inside(lake, parcels, _set_of(lake, parcels, areas or ""))
-        designated = [{"pid": each.pid, "area_m2": each.inside_m2} for each in found]
+        overlays = inside(lake, parcels, _set_of(lake, parcels, areas or ""))
+        designated = [{"pid": each.pid, "area_m2": each.inside_m2} for each in overlays]
     landbefore.provide(lake, parcels, years)
     rows = lake.query("years.sensitive_ploughed", **parcels.params, **params, sensitive=designated)
     return findings(rows, parcels)

@@ -1,6 +1,7 @@
 -- Permanent grassland that was ploughed and is grass again: of the parcels of $aoi, $year and $ptype that are declared as grass (list $grass) on land
 -- that was grass in $years successive years, or may have been, those with a ploughing marker of $year of at least the confidence $confidence; day:
--- the first; the sowing after it is in evidence. area_m2: the permanent grassland of the parcel, of which markers do not say how much was ploughed.
+-- the first; the sowing after it is in evidence. area_m2: the permanent grassland of the parcel, of which markers do not say how much was ploughed;
+-- up to the share $slivers of the parcel is left out of account.
 select
     pid, crop_name, 'ploughed and resown' as rule, case
         when ploughed is not null and least_m2 > $slivers * parcel_m2 then 'yes'

@@ -1,6 +1,7 @@
 """The parcels of two years in a lake are related by the areas that they share; nothing of these is lost."""
 
 import logging
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -383,3 +384,20 @@ def test_pseudonymous_files_hide_the_identifiers_of_both_years(two_years, tmp_pa
     two_years.export("lineage", tmp_path / "out.csv", pseudonymous=True)
     text = (tmp_path / "out.csv").read_text()
     assert not any(f"{pid}," in text for pid in {*BEFORE, *AFTER} - {"same"})
+
+
+def test_the_sql_of_the_documentation_runs(two_years):
+    parcels.lineage("aa", 2023, 2024)
+    page = (Path(__file__).parents[2] / "docs" / "lineage.md").read_text()
+    statements = [block.split("```")[0].replace("'ms'", "'aa'") for block in page.split("```sql")[1:]]
+    crops, again, hectares = (two_years.sql(statement) for statement in statements)
+    assert crops["share"].to_pylist() == pytest.approx([1, 1, 1, 1, 0.8])
+    assert again.num_rows == 0
+    assert dict(zip(hectares["relation"].to_pylist(), hectares["pairs"].to_pylist(), strict=True)) == {
+        "merged": 2,
+        "split": 2,
+        "same": 1,
+        "moved": 1,
+        "new": 1,
+        "gone": 1,
+    }
