@@ -155,6 +155,7 @@ def reference(
     year: Year,
     ptype: Ptype = None,
     areas: Annotated[str, typer.Option("--areas", help="Parcel set (ptype) of the reference parcels.")] = "reference",
+    claimed: Annotated[str | None, typer.Option("--claimed", help="Column of the claimed area in hectares.")] = None,
     buffer: Annotated[float, typer.Option("--buffer", help="Metres along the perimeter that are tolerated.")] = 1.25,
     most: Annotated[float, typer.Option("--most", help="Square metres that are tolerated at most.")] = 10_000,
     only: Only = None,
@@ -165,7 +166,7 @@ def reference(
     from cbm_lake import years as rules
 
     with _working():
-        findings = rules.reference(aoi, year, ptype, areas=areas, buffer=buffer, most=most)
+        findings = rules.reference(aoi, year, ptype, areas=areas, claimed=claimed, buffer=buffer, most=most)
     _report(findings, only, to, output)
 
 

@@ -6,6 +6,7 @@ import logging
 import math
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 
 from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
@@ -25,6 +26,8 @@ BUFFER: Final = 1.25
 """Metres along the perimeter, and `MOST` square metres, within which an area is tolerated: the limits that Article
 38(4) of Regulation (EU) 809/2014 set to measurements of parcels; they remain common practice."""
 MOST: Final = 10_000.0
+_UNIT: Final = 5.0
+"""How many times more or less than the area of its outline a usual parcel's claim is at most: other units differ more."""
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "1", "x", "ja", "j", "oui", "o", "si", "sí", "s", "tak"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "0", "", "nein", "non", "nee", "nie"})
 
@@ -95,6 +98,7 @@ def reference(
     ptype: str | None = None,
     *,
     areas: str = "reference",
+    claimed: str | None = None,
     buffer: float = BUFFER,
     most: float = MOST,
     lake: Lake | None = None,
@@ -106,23 +110,27 @@ def reference(
         year: year of the declaration.
         ptype: which parcel set; None is the main one.
         areas: the ptype of the reference parcels, of `year` or else of the latest year before.
+        claimed: column of the parcel file with the claimed area in hectares, where that may be more than the outline's.
         buffer: metres along a parcel's perimeter that are tolerated.
         most: square metres that are tolerated at most.
         lake: the lake; None is the workspace's.
 
     Returns:
-        The columns of `findings.FINDINGS`, a row "within its reference" per parcel; area_m2 is what lies outside.
+        The columns of `findings.FINDINGS`, a row "within its reference" per parcel; area_m2 is what lies outside,
+        or is claimed beyond what lies within.
 
     Raises:
-        NotFoundError: no such parcels or reference parcels were loaded.
-        InvalidInputError: an argument is outside its range.
+        NotFoundError: no such parcels or reference parcels were loaded, or no such column is in the parcel file.
+        InvalidInputError: an argument is outside its range, or the claimed areas are no numbers of hectares.
     """
     lake = lake_or_default(lake)
     parcels = lake.parcel_set(aoi, year, ptype)
     for name, value in (("buffer", buffer), ("most", most)):
         if not (math.isfinite(value) and value >= 0):
             raise InvalidInputError(f"{name}={value:g} is not right: a number, 0 or more")
-    covered = [each.row for each in inside(lake, parcels, _set_of(lake, parcels, areas))]
+    overlays = inside(lake, parcels, _set_of(lake, parcels, areas))
+    claims = {} if claimed is None else _claims(lake, parcels, claimed)
+    covered = [{**each.row, "claimed_m2": claims.get(each.pid)} for each in overlays]
     rows = lake.query("years.beyond_reference", **parcels.params, covered=covered, buffer=buffer, most_m2=most)
     return findings(rows, parcels)
 
@@ -145,12 +153,34 @@ def _set_of(lake: Lake, parcels: ParcelSet, areas: str) -> ParcelSet:
     return latest
 
 
-def _by_column(lake: Lake, parcels: ParcelSet, column: str) -> list[dict[str, object]]:
-    """The parcels that a column of the parcel file calls sensitive, with their areas."""
+def _claims(lake: Lake, parcels: ParcelSet, column: str) -> dict[str, float | None]:
+    """The claimed area of each parcel, in m²."""
+    table = _with_column(lake, parcels, column)
+    try:
+        hectares = table[column].cast(pa.float64()).to_numpy()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InvalidInputError(f"column {column} of {parcels.name} is no number of hectares") from error
+    ratio = np.nanmedian(hectares / table["area"].to_numpy()) if np.isfinite(hectares).any() else np.nan
+    if not 1 / _UNIT <= ratio <= _UNIT:
+        raise InvalidInputError(
+            f"column {column} of {parcels.name} is not the area in hectares: "
+            f"half of the parcels have {ratio:.3g} times the area of their outline, or more"
+        )
+    squares = [None if np.isnan(value) else float(value) * 10_000 for value in hectares]
+    return dict(zip(table["id"].to_pylist(), squares, strict=True))
+
+
+def _with_column(lake: Lake, parcels: ParcelSet, column: str) -> pa.Table:
+    """Identifiers, areas and a column of the parcel file."""
     names = lake.schema_of_parcels(parcels).names
     if column not in names:
         raise NotFoundError(f"the parcels of {parcels.name} have no column {column!r}; {meant(column, names)}")
-    table = lake.read_parcels(parcels, ["id", "area", column])
+    return lake.read_parcels(parcels, ["id", "area", column])
+
+
+def _by_column(lake: Lake, parcels: ParcelSet, column: str) -> list[dict[str, object]]:
+    """The parcels that a column of the parcel file calls sensitive, with their areas."""
+    table = _with_column(lake, parcels, column)
     rows = zip(table["id"].to_pylist(), table["area"].to_pylist(), table[column].to_pylist(), strict=True)
     return [{"pid": pid, "area_m2": area * 10_000} for pid, area, value in rows if _is_true(value, column, pid)]
 

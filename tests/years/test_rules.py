@@ -76,6 +76,25 @@ def test_outlines_decide_whether_the_shares_of_two_years_are_the_same_land(half,
     assert (found[0], found[3]) == (expected[0], pytest.approx(expected[1]))
 
 
+def test_the_worked_example_of_the_documentation(lake):
+    chain = {
+        2022: [("o", 0, 100, "maize"), ("r", 100, 200, "wheat"), *CROPS],
+        2023: [("a", 0, 100, "maize"), ("b", 100, 150, "maize"), ("c", 150, 200, "wheat"), *CROPS],
+        2024: [("p", 0, 200, "maize"), *CROPS],
+    }
+    declare(lake, chain)
+    bounds = {"aoi": "ms", "year": 2024, "ptype": "", "years": 3, "exempt": ["3302"], "digits": 8, "slivers": 0.05}
+
+    (two,) = [row for row in years.rotation("ms", 2024).to_pylist() if row["pid"] == "p"]
+    (by_sql,) = [row for row in lake.query("years.rotation", **bounds).to_pylist() if row["pid"] == "p"]
+    (three,) = [row for row in years.rotation("ms", 2024, years=3).to_pylist() if row["pid"] == "p"]
+
+    assert (two["holds"], two["area_m2"]) == ("no", 15_000)
+    assert two["evidence"] == "2023: a (maize) 0.50, b (maize) 0.25, c (wheat) 0.25"
+    assert (by_sql["area_m2"], by_sql["most_m2"]) == (5_000, 10_000)
+    assert (three["area_m2"], three["share"]) == (pytest.approx(10_000), pytest.approx(0.5))
+
+
 def test_a_chain_of_five_years_with_a_split_and_a_merger(lake):
     # metres: 0-60 was grass all along, 60-100 was maize in 2021, 100-140 came in 2022, and is grass since
     chain = {

@@ -103,6 +103,23 @@ def test_what_lies_outside_of_all_references_is_measured(lake):
     assert next(row["pid"] for row in found.to_pylist()) == "none"
 
 
+def test_more_may_be_claimed_than_lies_within_the_reference(lake):
+    now = [("drawn", 0, 100, None), ("claimed", 100, 200, None), ("unclaimed", 200, 300, None)]
+    declare(lake, {2024: now}, hectares=[1.0, 1.2, None], squares=[1e4, 1e4, 1e4], words=["1 ha", "x", "y"])
+    declare(lake, {2024: [("r", 0, 300, None)]}, ptype="reference", lineage=False, hectares=[3.0])
+
+    found = said(years.reference("ms", 2024, claimed="hectares"))
+
+    assert found["drawn"][0] == found["unclaimed"][0] == "yes"
+    assert found["claimed"][:2] == ("no", "2000 m² more are claimed than lie within, 500 are tolerated")
+    with pytest.raises(InvalidInputError, match="not the area in hectares"):
+        years.reference("ms", 2024, claimed="squares")
+    with pytest.raises(InvalidInputError, match="no number of hectares"):
+        years.reference("ms", 2024, claimed="words")
+    with pytest.raises(NotFoundError, match="did you mean 'hectares'"):
+        years.reference("ms", 2024, claimed="hectare")
+
+
 def test_references_of_an_earlier_year_are_used_and_said(lake, caplog):
     declare(lake, {2024: NOW})
     declare(lake, {2022: [("r", 0, 1000, None)]}, ptype="reference", lineage=False)
