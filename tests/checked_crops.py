@@ -45,12 +45,13 @@ SAYS = {
 }
 
 
-def put(lake, says, day=CHECKED, run="r1", alpha=0.05, version=None):
+def put(lake, says, day=CHECKED, run="r1", alpha=0.05, promise="accusations"):
     """Write a crop check as it is left in the lake."""
     parcels = lake.parcel_set("ms", 2024)
-    same = {**parcels.params, "version": version or parcels.version, "run": run, "day": day, "part": part_of(parcels)}
+    same = {**parcels.params, "version": parcels.version, "run": run, "day": day, "part": part_of(parcels)}
     made = {name: same[name] for name in ("run", "aoi", "year", "ptype", "version", "day")}
     texts = {name: json.dumps({}) for name in ("settings", "snapshot", "libraries", "figures")}
+    texts["settings"] = json.dumps({"promise": promise, "seed": 7, "model": "forest"})
     made |= {"alpha": alpha, "checked": datetime(2024, 10, 2, tzinfo=UTC), "cbm_lake": "1", **texts}
     lake.add_crop_runs(pa.Table.from_pylist([made], schema=schemas.CROP_RUNS))
     rows = [{**same, "pid": pid, **one} for pid, one in says.items()]

@@ -77,10 +77,10 @@ class Court:
     day: int
     compared: int
     """The last day that the comparison with other parcels may rest on."""
-    checks: Checks
-    """The last crop check of the parcel set."""
     docket: Docket | None = None
     """The verdicts that are remembered; None where they are not asked for."""
+    checks: Checks | None = None
+    """The last crop check of the parcel set; None where there is none."""
 
     @property
     def parameters(self) -> Parameters:
@@ -122,7 +122,7 @@ class Court:
         nothing = Waiting(parcels[:0], due[:0], np.zeros(0, object))
         if CROP_CHECK not in rules.markers_of(scenario):
             return parcels, nothing
-        if not self.checks.runs:
+        if self.checks is None:
             return parcels[:0], nothing
         reasons = self.checks.waiting(parcels, due, self.day)
         waits = reasons != ""
@@ -134,7 +134,7 @@ class Court:
         Raises:
             NotCheckedError: the declared crops were not checked yet.
         """
-        if not self.checks.runs and CROP_CHECK in rules.markers_of(self.parameters.scenarios[name]):
+        if self.checks is None and CROP_CHECK in rules.markers_of(self.parameters.scenarios[name]):
             raise cropchecks.NotCheckedError(
                 f"scenario {name!r} asks for a crop check, and none was made yet; "
                 "make it first (`cbm-lake crops check`)"
@@ -185,6 +185,8 @@ class Court:
     def _with_verdicts(self, judged: Judgement, scenario: Scenario, reasons: Sequence[str], there: Ints) -> list[str]:
         """The reasons of the parcels `there`, with what the crop check says where a rule over it decided."""
         counts = {rule.reason for rule in scenario.rules if rule.marker == CROP_CHECK}
+        if self.checks is None or not counts:
+            return list(reasons)
         says = self.checks.says[judged.parcels[there]]
         return [
             f"{reason}: {words}" if words and reason in counts else reason
@@ -308,8 +310,8 @@ def court_of(
     compared = comparison.compared(rows, seen)
     checks = cropchecks.read(lake, parcels, seen.pids, pids)
     peers, parts = comparison.markers_of(rows, seen.pids), partial.read(lake, parcels, seen.pids, pids)
-    case = Case(seen, peers, parts, [checks.events])
-    return Court(case, attributes, Claims(lake, parcels, seen.pids), judged, compared, checks)
+    case = Case(seen, peers, parts, [checks.events] if checks else ())
+    return Court(case, attributes, Claims(lake, parcels, seen.pids), judged, compared, checks=checks)
 
 
 def _as_day(day: date | str) -> date:

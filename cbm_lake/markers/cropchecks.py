@@ -6,6 +6,7 @@ judged, and where the parcel has the outline and the crop that were checked. Unt
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -48,8 +49,6 @@ class Checks:
     """Whether each has another outline or crop than was checked."""
     says: Texts
     """The verdict on each in words; empty where there is none."""
-    runs: tuple[str, ...]
-    """The runs of which they are; none where the set was not checked."""
 
     def waiting(self, parcels: Ints, due: Ints, day: int) -> Texts:
         """For what each of some parcels waits as of the end of a day; empty where the verdict on it counts."""
@@ -74,8 +73,8 @@ class Checks:
         return f"was due on {as_date(due)}, waits for a crop check of that day or later{why}"
 
 
-def read(lake: Lake, parcels: ParcelSet, pids: pa.Array, some: Sequence[str] | None) -> Checks:
-    """The last crop check of a parcel set.
+def read(lake: Lake, parcels: ParcelSet, pids: pa.Array, some: Sequence[str] | None) -> Checks | None:
+    """The last crop check of a parcel set; None where there is none.
 
     Args:
         lake: the lake.
@@ -83,19 +82,21 @@ def read(lake: Lake, parcels: ParcelSet, pids: pa.Array, some: Sequence[str] | N
         pids: its parcels that are judged, in order.
         some: only these of them are read; None reads all.
     """
-    key = parcels.params
-    rows = lake.query("markers.crop_checks", **key, pids=None if some is None else list(some))
+    runs = runs_of(lake, parcels)
+    if not runs:
+        return None
+    rows = lake.query("markers.crop_checks", **parcels.params, pids=None if some is None else list(some))
     rows = rows.filter(pc.is_in(rows["pid"], pids)).combine_chunks()
-    runs = tuple(lake.query("markers.crop_runs_of", **key)["run"].to_pylist())
+    promises = {run["run"]: promise(run["alpha"], run["settings"]) for run in runs}
     other = _declared_otherwise(lake, parcels, rows)
     counts = rows.filter(pa.array(~other))
     events = Events.of_rows(CROP_CHECK, counts, pids, _VALUES)
     day, says = np.full(len(pids), NEVER), np.full(len(pids), "", object)
     day[events.parcel] = np.minimum(events.fields[:, 2].astype(np.int64), _last_seen(lake, parcels))
-    says[events.parcel] = [in_words(row) for row in counts.to_pylist()]
+    says[events.parcel] = [in_words(row, promises[row["run"]]) for row in counts.to_pylist()]
     anew = np.zeros(len(pids), bool)
     anew[pc.index_in(rows["pid"], pids).to_numpy()[other]] = True
-    return Checks(events, day, anew, says, runs)
+    return Checks(events, day, anew, says)
 
 
 def _last_seen(lake: Lake, parcels: ParcelSet) -> int:
@@ -128,22 +129,31 @@ def _declared(lake: Lake, parcels: ParcelSet) -> dict[str, tuple[Any, ...]]:
     return dict(zip(map(str, table["id"].to_pylist()), zip(*columns, strict=True), strict=True))
 
 
-def in_words(row: dict[str, Any]) -> str:
+def in_words(row: dict[str, Any], promised: str) -> str:
     """A verdict in words: the likely crops with their probabilities, what was promised, and since when it is so."""
     if row["marker_type"] == "cannot say":
         return str(row["reason"])
     pairs = zip(row["likely"] or (), row["probabilities"] or (), strict=False)
     likely = " or ".join(f"{name} ({share:.2f})" for name, share in list(pairs)[:_NAMED])
     parts = [f"likely {likely}" if likely and row["marker_type"] == "disagrees" else likely]
-    if row["marker_type"] == "disagrees" and row["alpha"] is not None:
-        parts.append(promise(row["alpha"]))
+    if row["marker_type"] == "disagrees":
+        parts.append(promised)
     parts.append(f"since {row['since']}" if row["since"] else f"as of {row['date_end']}")
     return "; ".join(filter(None, parts))
 
 
-def promise(alpha: float) -> str:
-    """What a check promises of those that it accuses."""
-    return f"at most {100 * alpha:g} % are accused wrongly"
+def promise(alpha: float | None, settings: str | None) -> str:
+    """What a check promised, in words; "" where its record is lost.
+
+    Args:
+        alpha: the promised share, 0 to 1.
+        settings: how it was set, as JSON: `promise` says of what it is the share.
+    """
+    if alpha is None:
+        return ""
+    of_parcels = json.loads(settings or "{}").get("promise") == "parcels"
+    whom = "of the right declarations are accused" if of_parcels else "of the accused are accused wrongly"
+    return f"at most {100 * alpha:g} % {whom}"
 
 
 def counting(parameters: Parameters, names: Sequence[str]) -> list[str]:

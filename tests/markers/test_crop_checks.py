@@ -21,7 +21,7 @@ LIGHTS = {
         "red",
         (
             "another crop than the declared one: likely maize (0.90) or sunflower (0.06); "
-            "at most 5 % are accused wrongly; since 2024-07-05"
+            "at most 5 % of the accused are accused wrongly; since 2024-07-05"
         ),
     ),
     "b": ("green", "the declared crop: grassland (0.97); since 2024-05-06"),
@@ -191,3 +191,15 @@ def test_an_own_scenario_may_count_verdicts_of_little_doubt_only(checked):
 def test_no_detector_may_be_named_as_the_verdict_is():
     with pytest.raises(InvalidInputError, match="crop_check"):
         read({"detectors": {"crop_check": {"kind": "peak", "series": "ndvi", "which": "highest"}}})
+
+
+@pytest.mark.parametrize(
+    ("promised", "words"),
+    [
+        ({"alpha": 0.01}, "at most 1 % of the accused are accused wrongly"),
+        ({"alpha": 0.025, "promise": "parcels"}, "at most 2.5 % of the right declarations are accused"),
+    ],
+)
+def test_a_light_says_what_was_promised_and_of_what(standing, promised, words):
+    put(standing, SAYS, **promised)
+    assert words in colours(standing, scenario=SCENARIO)["a"][1]
