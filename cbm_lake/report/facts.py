@@ -49,6 +49,7 @@ def gather(source: LakeSource, key: Key, *, with_peers: bool = True) -> Facts:
         "scenes": _rows(lake, "report.scenes", key),
         "markers": _rows(lake, "report.markers", key),
         "lights": _lights(lake, key),
+        **({"crop_check": checked} if (checked := crop_check(lake, key)) else {}),
         **({"peers": _peers(source, key)} if with_peers else {}),
         "mask": list(CLOUD_CLASSES),
     }
@@ -132,6 +133,12 @@ def _lights(lake: Lake, key: Key) -> list[Facts]:
     except NotFoundError:  # no markers were found yet
         return []
     return list(lights.drop_columns(["pid", "crop_name"]).to_pylist())
+
+
+def crop_check(lake: Lake, key: Key) -> Facts | None:
+    """What the last crop check says of the parcel, and what it promised; None where the parcel was not checked."""
+    rows = _rows(lake, "crops.verdict_of", key)
+    return rows[0] if rows else None
 
 
 def _peers(source: LakeSource, key: Key) -> Facts:

@@ -340,7 +340,10 @@ def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
     try:
         lake = facts.open_at(document["as_of"], url)
         with tempfile.TemporaryDirectory() as scratch:
-            pictures, missing, _ = figures.draw(Reading.of(lake), document["key"], Path(scratch), tms)
+            with_peers = "notice" not in document["others"]
+            pictures, missing, _ = figures.draw(
+                Reading.of(lake), document["key"], Path(scratch), tms, with_peers=with_peers
+            )
     except LakeError as error:
         findings.notes.append(f"pictures were compared with their digests, as the lake cannot draw them again: {error}")
         return

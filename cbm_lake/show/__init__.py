@@ -3,6 +3,6 @@
 All are matplotlib figures, which belong to no global state, or, with `interactive=True`, objects of holoviews.
 """
 
-from cbm_lake.show import background, calendar, chip_images, parcel_info, time_series
+from cbm_lake.show import background, calendar, chip_images, crop_check, parcel_info, time_series
 
-__all__ = ["background", "calendar", "chip_images", "parcel_info", "time_series"]
+__all__ = ["background", "calendar", "chip_images", "crop_check", "parcel_info", "time_series"]
