@@ -45,9 +45,9 @@ SAYS = {
 }
 
 
-def put(lake, says, day=CHECKED, run="r1", alpha=0.05, promise="accusations"):
+def put(lake, says, day=CHECKED, run="r1", alpha=0.05, promise="accusations", of=("ms", 2024)):
     """Write a crop check as it is left in the lake."""
-    parcels = lake.parcel_set("ms", 2024)
+    parcels = lake.parcel_set(*of)
     same = {**parcels.params, "version": parcels.version, "run": run, "day": day, "part": part_of(parcels)}
     made = {name: same[name] for name in ("run", "aoi", "year", "ptype", "version", "day")}
     texts = {name: json.dumps({}) for name in ("settings", "snapshot", "libraries", "figures")}
