@@ -15,6 +15,7 @@ from cbm_lake.cli import (
     cases,
     changes,
     check,
+    crops,
     estimate,
     export,
     extract,
@@ -42,6 +43,7 @@ from cbm_lake.files import installed
 _LASTING: Final = frozenset({"run", "serve", "page"})
 """Commands that go on for days: what is true of a night is said of the next one, too."""
 _SHORTER: Final = {
+    "day": "until",
     "start_date": "start",
     "end_date": "end",
     "max_peers": "most",
@@ -154,6 +156,7 @@ def demo(
 
 app.add_typer(card2db.app, name="card2db")
 app.add_typer(cases.app, name="cases")
+app.add_typer(crops.app, name="crops")
 app.add_typer(parcels.app, name="parcels")
 app.add_typer(export.app, name="export")
 app.add_typer(extract.app, name="extract")

@@ -1,0 +1,54 @@
+"""Crops: does the declared crop grow there, how sure is that, and by which signals is it known?
+
+    import cbm_lake as cbm
+
+    checked = cbm.crops.check("aoi", 2024, alpha=0.05)        # verdicts of every parcel, in the lake
+    judged = cbm.crops.judge(season, cbm.crops.Settings())    # the same on arrays of any source
+
+What needs heavier libraries is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cbm_lake.crops.checking import by_day, check
+    from cbm_lake.crops.features import Season
+    from cbm_lake.crops.listing import runs, verdicts
+    from cbm_lake.crops.model import Judged, judge, judge_by_day
+    from cbm_lake.crops.picture import show
+    from cbm_lake.crops.settings import Settings
+
+__all__ = [
+    "Judged",
+    "Season",
+    "Settings",
+    "by_day",
+    "check",
+    "judge",
+    "judge_by_day",
+    "runs",
+    "show",
+    "verdicts",
+]
+
+_LATER = {
+    **dict.fromkeys(("Judged", "judge", "judge_by_day"), "model"),
+    **dict.fromkeys(("by_day", "check"), "checking"),
+    **dict.fromkeys(("runs", "verdicts"), "listing"),
+    "Season": "features",
+    "show": "picture",
+    "Settings": "settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(f"cbm_lake.crops.{_LATER[name]}"), name)
+    raise AttributeError(f"module 'cbm_lake.crops' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
