@@ -45,12 +45,13 @@ SAYS = {
 }
 
 
-def put(lake, says, day=CHECKED, run="r1", alpha=0.05, promise="accusations", of=("ms", 2024)):
+def put(lake, says, day=CHECKED, run="r1", alpha=0.05, promise="accusations", of=("ms", 2024), libraries=None):
     """Write a crop check as it is left in the lake."""
     parcels = lake.parcel_set(*of)
     same = {**parcels.params, "version": parcels.version, "run": run, "day": day, "part": part_of(parcels)}
     made = {name: same[name] for name in ("run", "aoi", "year", "ptype", "version", "day")}
     texts = {name: json.dumps({}) for name in ("settings", "snapshot", "libraries", "figures")}
+    texts["libraries"] = json.dumps(libraries or {})
     texts["snapshot"] = json.dumps({"features": "f00d"})
     texts["settings"] = json.dumps({"promise": promise, "seed": 7, "model": "forest"})
     made |= {"alpha": alpha, "checked": datetime(2024, 10, 2, tzinfo=UTC), "cbm_lake": "1", **texts}

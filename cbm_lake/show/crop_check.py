@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from cbm_lake.cards import CLOUD_CLASSES, INDICES, palette, scene_classes
-from cbm_lake.errors import NotFoundError
+from cbm_lake.errors import NotFoundError, counted
 from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
@@ -130,7 +130,7 @@ def _band(lake: Lake, parcel: Parcel, group: str, colour: str, *, declared: bool
     )
     count = int(rows["parcels"].max()) if len(rows) else 0
     what = "declared" if declared else "likely"
-    return Line(f"{what}: {group}, mean ± std of {count} parcels", colour, curve, ":" if declared else "--")
+    return Line(f"{what}: {group}, mean ± std of {counted(count, 'parcel')}", colour, curve, ":" if declared else "--")
 
 
 def _key(figure: Page, panel: Panel, bands: tuple[Line, ...]) -> None:

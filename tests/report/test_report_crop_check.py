@@ -4,21 +4,37 @@ import json
 from datetime import date
 
 import checked_crops
+import crops_lake
+import pyarrow as pa
 import pytest
+import stand_in
 from checked_crops import CROPS, PIDS, SAYS
 from pypdf import PdfReader
 from test_lights_due import STANDS
 from test_markers import fill, seen
 from typer.testing import CliRunner
 
-from cbm_lake import markers, report, show
+from cbm_lake import crops, markers, report, show
 from cbm_lake.cli import app
-from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import open_lake
-from cbm_lake.report import evidence, facts, figures, words
+from cbm_lake.crops import checking, clearing, verification
+from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
+from cbm_lake.lake import open_lake, schemas
+from cbm_lake.markers.finding import part_of
+from cbm_lake.report import evidence, facts, figures, rechecking, words
 from cbm_lake.report.notice import Notice
 
+RECOMPUTE = verification.recompute
 NOTICE = Notice("case-1", "the declared crop grows", "red", "another crop", date(2024, 11, 1), None)
+
+
+@pytest.fixture(autouse=True)
+def repeated(monkeypatch):
+    """What a repetition of the check says of it, as no model made it: by default that it is the same."""
+    differences = []
+    monkeypatch.setattr(verification, "recompute", lambda *_: differences)
+    rechecking._repeated.cache_clear()
+    yield differences
+    rechecking._repeated.cache_clear()
 
 
 @pytest.fixture
@@ -141,6 +157,79 @@ def test_a_later_check_changes_no_report_that_was_made_before(lake, tmp_path, pl
     assert report.verify(file).equal
 
 
+# -- the check, repeated -----------------------------------------------------------------------------------------------
+
+
+def test_a_check_that_comes_out_otherwise_is_a_difference(lake, tmp_path, plain, repeated):
+    file = report.parcel("ms", 2024, "a", folder=tmp_path, formats="json").files["json"]
+    repeated.append("the verdicts are not those that the check recorded")
+    verdict = report.verify(file)
+    assert verdict.status == 1
+    assert verdict.differences == ("its crop check, repeated: the verdicts are not those that the check recorded",)
+    assert report.verify(file, recheck=False).equal
+
+
+def test_a_check_by_other_libraries_that_comes_out_otherwise_is_no_forgery_but_said(lake, tmp_path, plain, repeated):
+    checked_crops.put(lake, SAYS, run="r2", libraries={"numpy": "1.0"})
+    file = report.parcel("ms", 2024, "a", folder=tmp_path, formats="json").files["json"]
+    repeated += [*verification.other_libraries({"numpy": "1.0"}), "the verdicts are not those that the check recorded"]
+    verdict = report.verify(file)
+    assert verdict.equal
+    assert any("repeated with other libraries (numpy is of version" in note for note in verdict.notes)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotFoundError("there is no crop check r1"), 1),
+        (KeyError("by"), 1),
+        (SourceError("it is no more there"), 0),
+        (ConfigError("scikit-learn is missing"), 0),
+    ],
+)
+def test_a_check_that_cannot_be_repeated_is_forged_or_only_said(lake, tmp_path, plain, monkeypatch, error, status):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(verification, "recompute", fail)
+    file = report.parcel("ms", 2024, "a", folder=tmp_path, formats="json").files["json"]
+    verdict = report.verify(file)
+    assert verdict.status == status
+    assert any("crop check" in text for text in (*verdict.differences, *verdict.notes))
+
+
+@pytest.fixture
+def judged(workspace, monkeypatch):
+    """A lake whose crops were checked, by a model whose answers are known; without the imitated repetition."""
+    monkeypatch.setattr(verification, "recompute", RECOMPUTE)
+    monkeypatch.setattr(checking, "judge", stand_in.judge)
+    monkeypatch.setattr(clearing, "judge_by_day", stand_in.judge_by_day)
+    lake = crops_lake.fill(open_lake(), wrong=(4,))
+    crops.check("ms", 2024, lake=lake)
+    return lake
+
+
+def test_verification_repeats_the_check_from_what_it_read(judged, tmp_path, plain):
+    file = report.parcel("ms", 2024, crops_lake.pid(4), folder=tmp_path, formats="json").files["json"]
+    assert evidence.read(file)["facts"]["crop_check"]["verdict"] == "disagrees"
+    verdict = report.verify(file)
+    assert verdict.equal
+    assert "its crop check, repeated, says the same" in verdict.notes
+
+
+def test_verdicts_that_somebody_wrote_into_the_lake_are_found_by_repeating_the_check(judged, tmp_path, plain):
+    rows = judged.sql("select * exclude (version), version from crop_checks").to_pylist()
+    for row in rows:
+        row["verdict"] = "agrees"
+    part = part_of(judged.parcel_set("ms", 2024))
+    forged = pa.Table.from_pylist([{**row, "part": part} for row in rows], schema=schemas.CROP_CHECKS)
+    judged.put("checked_crops", forged, part)
+    file = report.parcel("ms", 2024, crops_lake.pid(4), folder=tmp_path, formats="json").files["json"]
+    verdict = report.verify(file)
+    assert verdict.status == 1
+    assert any("the verdicts in the lake differ" in text for text in verdict.differences)
+
+
 # -- the figure --------------------------------------------------------------------------------------------------------
 
 
@@ -148,8 +237,8 @@ def test_the_figure_has_the_bands_of_the_declared_and_of_the_likely_crop(lake, t
     page = show.crop_check.by_pid("ms", 2024, "a", file=tmp_path / "a.png", lake=lake)
     texts = [text.get_text() for text in page.legends[0].get_texts()]
     assert texts[0] == "parcel a"
-    assert texts[1] == "declared: grassland, mean ± std of 1 parcels"
-    assert texts[2] == "likely: maize, mean ± std of 1 parcels"
+    assert texts[1] == "declared: grassland, mean ± std of 1 parcel"
+    assert texts[2] == "likely: maize, mean ± std of 1 parcel"
     assert (tmp_path / "a.png").stat().st_size > 10_000
     agrees = show.crop_check.by_pid("ms", 2024, "b", lake=lake)
     assert [text.get_text() for text in agrees.legends[0].get_texts()][1:] == [
