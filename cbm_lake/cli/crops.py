@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -151,7 +151,12 @@ def days(
             settings=params(setting),
             progress=progress,
         )
-    show(rows, output, f"crop checks of {aoi} {year} by day", digits={"accuracy": 3, "undecided": 3})
+    show(
+        rows,
+        output,
+        f"crop checks of {aoi} {year} by day",
+        digits=dict.fromkeys(("accuracy", "accuracy_of_groups", "undecided"), 3),
+    )
 
 
 @app.command("verify")
@@ -208,8 +213,9 @@ def _export(to: Path, aoi: str, year: int, ptype: str | None, verdict: str | Non
     from cbm_lake.lake import open_lake
 
     lake = open_lake()
-    key = lake.parcel_set(aoi, year, ptype).params
-    count = lake.export("crops.verdicts", to, **key, verdict=verdict, crop_group=group)
+    parcels = lake.parcel_set(aoi, year, ptype)
+    narrowed: dict[str, Any] = {"verdict": verdict, "crop_group": group}
+    count = lake.export("crops.verdicts", to, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, **narrowed)
     say(f"{counted(count, 'verdict')} written to {to}")
 
 

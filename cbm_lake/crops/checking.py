@@ -39,8 +39,7 @@ _MOST_BY_DAY: Final = 20_000
 _BY_DAY: Final = pa.schema(
     [
         pa.field("day", pa.date32()),
-        pa.field("accuracy", pa.float64()),
-        pa.field("undecided", pa.float64()),
+        *(pa.field(name, pa.float64()) for name in clearing.FIGURES),
     ]
 )
 _INTERNAL: Final = ("part", "sequence")
@@ -99,7 +98,8 @@ def check(
         ptype: which parcel set; None is the main one.
         alpha: the promised error: a share up to 0.5, or a text such as "5%".
         day: nothing later is used (date, or ISO text); None is the last day with an extracted scene of the set.
-        by: which column says the declared crop: hcat, crop_code or crop_name; None is the first that has any value.
+        by: which column says the declared crop: hcat, crop_code or crop_name; None is the first that has any value, but
+            crop_name rather than crop_code where they say the same.
         groups: group by crop, or a YAML file of it (crop: group); None groups crops that cannot be told apart.
         seed: of all random choices.
         since: whether it is worked out from when on each verdict was the same, which takes a check for each month;
@@ -165,8 +165,8 @@ def by_day(
         **others: those of `check`.
 
     Returns:
-        day, accuracy (share of the parcels that are predicted as declared, by groups of crops; null where nothing was
-        predicted), undecided (share of the parcels of which nothing can be said).
+        day, accuracy (share of the parcels that are predicted as declared; null where nothing was predicted),
+        accuracy_of_groups (the same by groups of crops), undecided (share of the parcels of which nothing can be said).
 
     Raises:
         InvalidInputError: a day is none, is before the season, or has not come yet; and as of `check`.

@@ -18,7 +18,8 @@ from cbm_lake.lake.snapshots import ParcelSet
 Reals = npt.NDArray[np.float64]
 
 COLUMNS: Final = ("hcat", "crop_code", "crop_name")
-"""Columns that say which crop is declared; the first that has any value counts."""
+"""Columns that say which crop is declared; the first that has any value counts, but names rather than codes where each
+code has one name and each name one code."""
 _EQUAL_AREA: Final = 3035
 """EPSG code of the system in metres in which blocks are cut."""
 
@@ -50,7 +51,7 @@ def read(lake: Lake, parcels: ParcelSet, by: str | None = None) -> Declared:
     Args:
         lake: the lake.
         parcels: the set.
-        by: which of COLUMNS says the crop; None is the first that has any value.
+        by: which of COLUMNS says the crop; None is as there.
 
     Raises:
         NotFoundError: the set has no parcel.
@@ -80,6 +81,8 @@ def _column(rows: pa.Table, parcels: ParcelSet, by: str | None) -> str:
     if by is not None and by not in COLUMNS:
         raise InvalidInputError(f"by={quoted(by)} is no column of crops; choose {', '.join(COLUMNS)}")
     filled = [name for name in COLUMNS if name in rows.column_names and _texts(rows[name]).null_count < rows.num_rows]
+    if by is None and filled and filled[0] == "crop_code" and _are_names(rows):
+        return "crop_name"
     if by in filled or (by is None and filled):
         return by or filled[0]
     if filled:
@@ -87,3 +90,10 @@ def _column(rows: pa.Table, parcels: ParcelSet, by: str | None) -> str:
     raise InvalidInputError(
         f"no parcel of {parcels.name} has a declared crop; load the parcels again and name the column of the crop"
     )
+
+
+def _are_names(rows: pa.Table) -> bool:
+    """Whether names say the same as codes, in words."""
+    both = pa.table({name: _texts(rows[name]) for name in ("crop_code", "crop_name")})
+    pairs = both.group_by(both.column_names).aggregate([])
+    return all(pc.count_distinct(pairs[name], mode="all").as_py() == pairs.num_rows for name in both.column_names)

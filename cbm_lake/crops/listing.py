@@ -94,7 +94,10 @@ def in_words(run: Mapping[str, object]) -> list[str]:
         f"promised error {run['alpha']:.3g}: undecided are {undecided:.1%} of the parcels",
     ]
     if figures.get("accuracy") is not None:
-        lines.append(f"{figures['accuracy']:.1%} of the parcels are predicted as declared, by groups of crops")
+        of_groups = (
+            f", {figures['accuracy_of_groups']:.1%} by groups of crops" if "accuracy_of_groups" in figures else ""
+        )
+        lines.append(f"{figures['accuracy']:.1%} of the parcels are predicted as declared{of_groups}")
     if figures["missing"]:
         lines.append(f"judged without {'; '.join(figures['missing'])}")
     return [*lines, *figures.get("warnings", [])]

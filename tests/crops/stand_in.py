@@ -30,7 +30,12 @@ def judge(season, settings=None):
         rank=rank,
         fold=np.where(seen, 0, -1),
         group_of={crop: crop for crop in crops},
-        figures={"accuracy": float(agrees[seen].mean()), "nothing": float("nan")},
+        figures={
+            "accuracy": float(agrees[seen].mean()),
+            "accuracy_of_groups": float(agrees[seen].mean()),
+            "undecided": float(1 - seen.mean()),
+            "nothing": float("nan"),
+        },
     )
 
 

@@ -172,3 +172,18 @@ def test_a_look_in_the_last_minute_of_the_day_counts_and_one_a_minute_later_does
     season = read(lake, moments[0].date()).season
     assert np.allclose(season.values["B04"], 0.04)
     assert read(lake, moments[0].date() + timedelta(1)).season.values["B04"].max() == pytest.approx(0.045)
+
+
+@pytest.mark.parametrize(
+    ("crops", "column"),
+    [
+        ([("wheat", "1"), ("maize", "2"), ("wheat", "1")], "crop_name"),
+        ([("wheat", "1"), ("wheat", "2"), ("maize", "3")], "crop_code"),
+        ([("wheat", "1"), ("maize", "1"), (None, None)], "crop_code"),
+        ([("wheat", "1"), (None, "2"), (None, "3")], "crop_code"),
+        ([("wheat", None), ("maize", None), (None, None)], "crop_name"),
+    ],
+)
+def test_names_stand_for_codes_only_where_they_say_the_same(lake, crops, column):
+    lake.add_parcels("ms", 2024, "", "v1", factories.parcels(crops=crops))
+    assert declarations.read(lake, lake.parcel_set("ms", 2024)).column == column

@@ -1,0 +1,65 @@
+"""Conformal p-values: how many of the parcels that are declared as a crop look as little like it as this one?
+
+Mondrian (label- and size-conditional) conformal prediction: Vovk, Gammerman & Shafer, Algorithmic learning in a random
+world (2005), section 4.5; a gentle introduction: Angelopoulos & Bates, arXiv 2107.07511 (2021). Of a correctly declared
+parcel that is exchangeable with those of its cell (crop group and size class), P(p <= alpha) <= alpha.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cbm_lake.crops.features import Bools, Floats, Ints
+
+
+def cells_of(groups: Ints, sizes: Ints, usable: Bools, fewest: int) -> tuple[Ints, Ints]:
+    """The cell of each parcel by group and size class; small cells of a group are joined to one.
+
+    Args:
+        groups: (n,) number of the group, -1 for none.
+        sizes: (n,) number of the size class.
+        usable: (n,) parcels that calibrate.
+        fewest: parcels that a cell needs.
+
+    Returns:
+        (groups, sizes) the size class of the cell by which a parcel of a group and a size is calibrated: -1 is all
+        sizes of the group; and (groups, sizes) how many parcels calibrate it.
+    """
+    count = np.zeros((groups.max(initial=-1) + 1, sizes.max(initial=0) + 1), np.int64)
+    np.add.at(count, (groups[usable], sizes[usable]), 1)
+    enough = (count >= fewest) | (count == 0)
+    own = np.broadcast_to(np.arange(count.shape[1]), count.shape)
+    cell = np.where(enough.all(axis=1, keepdims=True) & (count > 0), own, -1)
+    return cell, np.where(cell >= 0, count, count.sum(axis=1, keepdims=True))
+
+
+def p_values(
+    scores: Floats, groups: Ints, sizes: Ints, fold: Ints, usable: Bools, predicted: Bools, cell: Ints
+) -> Floats:
+    """The conformal p-value of every group for every parcel, calibrated by the parcels of the other folds.
+
+    Args:
+        scores: (n, groups) how much a parcel looks like a group: any order-preserving scale.
+        groups: (n,) declared group, -1 for none.
+        sizes: (n,) size class.
+        fold: (n,)
+        usable: (n,) parcels that calibrate.
+        predicted: (n,) parcels with scores.
+        cell: (groups, sizes) of `cells_of`.
+
+    Returns:
+        (n, groups): (1 + calibration parcels with a score that is not greater) / (1 + calibration parcels); NaN where
+        nothing was predicted.
+    """
+    values = np.full(scores.shape, np.nan)
+    for group in range(scores.shape[1]):
+        declared = usable & (groups == group)
+        for size_class in np.unique(cell[group]):
+            inside = declared if size_class < 0 else declared & (sizes == size_class)
+            targets = predicted & (cell[group][sizes] == size_class)
+            for number in np.unique(fold[targets]):
+                rows = targets & (fold == number)
+                calibration = np.sort(scores[inside & (fold != number), group])
+                lower = np.searchsorted(calibration, scores[rows, group], side="right")
+                values[rows, group] = (1 + lower) / (1 + len(calibration))
+    return values
