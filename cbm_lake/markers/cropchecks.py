@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers.claims import NEVER
+from cbm_lake.markers.claims import NEVER, day_number
 from cbm_lake.markers.claimvalues import Texts
 from cbm_lake.markers.events import Events
 from cbm_lake.markers.groups import CROP_CHECK, EPOCH
@@ -159,6 +159,16 @@ def promise(alpha: float | None, settings: str | None) -> str:
 def counting(parameters: Parameters, names: Sequence[str]) -> list[str]:
     """Those of some scenarios that count the verdicts of a crop check."""
     return [name for name in names if CROP_CHECK in markers_of(parameters.scenarios[name])]
+
+
+def last_due(parameters: Parameters, names: Sequence[str], year: int) -> date | None:
+    """The last due date of some scenarios that count the verdicts of a crop check; None where none has one for all.
+
+    Nothing that is seen after it changes a verdict on data up to it: by such a check red stays red.
+    """
+    scenarios = [parameters.scenarios[name] for name in counting(parameters, names)]
+    days = [day for scenario in scenarios for day in scenario.due or () if day.column is None]
+    return max((EPOCH + timedelta(day_number(day, year)) for day in days), default=None)
 
 
 def runs_of(lake: Lake, parcels: ParcelSet) -> list[dict[str, Any]]:
