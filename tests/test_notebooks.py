@@ -19,6 +19,7 @@ SLOW = (
     "7_rest_client",
     "8_cluster",
     "9_xarray",
+    "10_crop_check",
 )
 
 
