@@ -102,9 +102,9 @@ def listed(
     output: Shown = Format.table,
 ) -> None:
     """Show the verdicts of the last check, the least likely declaration first."""
-    from cbm_lake.crops.listing import verdicts
+    from cbm_lake.crops.listing import ranked
 
-    rows = verdicts(aoi, year, ptype, verdict=verdict, crop_group=group)
+    rows = ranked(aoi, year, ptype, verdict=verdict, crop_group=group)
     if output is Format.table:
         show(_brief(rows.slice(0, top), _LISTED), output, f"declarations of {aoi} {year}, the least likely first")
     else:
@@ -215,7 +215,7 @@ def _export(to: Path, aoi: str, year: int, ptype: str | None, verdict: str | Non
     lake = open_lake()
     parcels = lake.parcel_set(aoi, year, ptype)
     narrowed: dict[str, Any] = {"verdict": verdict, "crop_group": group}
-    count = lake.export("crops.verdicts", to, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, **narrowed)
+    count = lake.export("crops.ranked", to, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, **narrowed)
     say(f"{counted(count, 'verdict')} written to {to}")
 
 

@@ -19,6 +19,7 @@ from cbm_lake.crops.calendar import Calendar
 from cbm_lake.crops.clearing import Cleared
 from cbm_lake.crops.declarations import Declared
 from cbm_lake.crops.model import Judged, judge
+from cbm_lake.crops.naming import named
 from cbm_lake.crops.reading import Observed, Progress
 from cbm_lake.crops.recording import Made, Versions
 from cbm_lake.crops.settings import Settings
@@ -191,6 +192,7 @@ def answered(lake: Lake, asked: Asked, progress: Progress | None = None) -> tupl
     """
     declared, observed, versions = _read(lake, asked, progress)
     judged = judge(observed.season, asked.settings)
+    judged = named(judged) if declared.column == "hcat" else judged
     _part("judging", progress)(1, 1)
     return Answer(declared, observed, judged, _cleared(asked, observed, judged, progress)), versions
 

@@ -7,9 +7,14 @@ parcel that is exchangeable with those of its cell (crop group and size class), 
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from cbm_lake.crops.features import Bools, Floats, Ints
+
+FEWEST: Final = 100
+"""Parcels of other groups that a size class needs to calibrate agreement by itself."""
 
 
 def cells_of(groups: Ints, sizes: Ints, usable: Bools, fewest: int) -> tuple[Ints, Ints]:
@@ -33,33 +38,55 @@ def cells_of(groups: Ints, sizes: Ints, usable: Bools, fewest: int) -> tuple[Int
     return cell, np.where(cell >= 0, count, count.sum(axis=1, keepdims=True))
 
 
-def p_values(
-    scores: Floats, groups: Ints, sizes: Ints, fold: Ints, usable: Bools, predicted: Bools, cell: Ints
-) -> Floats:
-    """The conformal p-value of every group for every parcel, calibrated by the parcels of the other folds.
+def p_values(scores: Floats, groups: Ints, sizes: Ints, usable: Bools, predicted: Bools, cell: Ints) -> Floats:
+    """The conformal p-value of every group for every parcel, calibrated by the other parcels of its cell.
+
+    All scores are of models that saw none of the parcels that they score, and each parcel is treated as any other of its
+    cell: those are exchangeable, and no fold need be left out.
 
     Args:
         scores: (n, groups) how much a parcel looks like a group: any order-preserving scale.
         groups: (n,) declared group, -1 for none.
         sizes: (n,) size class.
-        fold: (n,)
         usable: (n,) parcels that calibrate.
         predicted: (n,) parcels with scores.
         cell: (groups, sizes) of `cells_of`.
 
     Returns:
-        (n, groups): (1 + calibration parcels with a score that is not greater) / (1 + calibration parcels); NaN where
-        nothing was predicted.
+        (n, groups): (1 + others with a score that is not greater) / (1 + others); NaN where nothing was predicted.
     """
     values = np.full(scores.shape, np.nan)
     for group in range(scores.shape[1]):
         declared = usable & (groups == group)
         for size_class in np.unique(cell[group]):
             inside = declared if size_class < 0 else declared & (sizes == size_class)
-            targets = predicted & (cell[group][sizes] == size_class)
-            for number in np.unique(fold[targets]):
-                rows = targets & (fold == number)
-                calibration = np.sort(scores[inside & (fold != number), group])
-                lower = np.searchsorted(calibration, scores[rows, group], side="right")
-                values[rows, group] = (1 + lower) / (1 + len(calibration))
+            rows = predicted & (cell[group][sizes] == size_class)
+            calibration = np.sort(scores[inside, group])
+            lower = np.searchsorted(calibration, scores[rows, group], side="right")
+            itself = inside[rows]
+            values[rows, group] = (1 + lower - itself) / (1 + len(calibration) - itself)
+    return values
+
+
+def agreement(scores: Floats, groups: Ints, sizes: Ints, usable: Bools) -> Floats:
+    """The p-value of each declaration against parcels of other groups: how many look as much like it?
+
+    Of a wrong declaration that is exchangeable with the parcels of other groups of its size class, P(p <= alpha) <=
+    alpha. Where a size class has too few of them, those of all sizes calibrate it.
+
+    Args:
+        scores, groups, sizes, usable: as for `p_values`.
+
+    Returns:
+        (n,): (1 + parcels of other groups whose score is not lower) / (1 + parcels of other groups); NaN where nothing
+        was predicted or declared.
+    """
+    values = np.full(len(groups), np.nan)
+    for group, size_class in sorted(set(zip(groups[usable].tolist(), sizes[usable].tolist(), strict=True))):
+        rows = usable & (groups == group) & (sizes == size_class)
+        others = usable & (groups != group)
+        alike = others & (sizes == size_class)
+        calibration = np.sort(scores[alike if alike.sum() >= FEWEST else others, group])
+        lower = np.searchsorted(calibration, scores[rows, group], side="left")
+        values[rows] = (1 + len(calibration) - lower) / (1 + len(calibration))
     return values

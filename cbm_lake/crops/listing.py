@@ -22,7 +22,7 @@ VERDICTS: Final = ("disagrees", "agrees", CANNOT_SAY)
 
 
 @checked
-def verdicts(
+def ranked(
     aoi: str,
     year: int,
     ptype: str | None = None,
@@ -42,7 +42,7 @@ def verdicts(
         lake: the lake; None is the workspace's.
 
     Returns:
-        The columns of the query crops.verdicts, the least likely declaration first.
+        The columns of the query crops.ranked, the least likely declaration first.
 
     Raises:
         NotFoundError: no such parcels were loaded, or they were never checked.
@@ -53,7 +53,7 @@ def verdicts(
         raise InvalidInputError(f"there is no verdict {quoted(verdict)}; choose {', '.join(VERDICTS)}")
     parcels = lake.parcel_set(aoi, year, ptype)
     last_run(lake, parcels)
-    rows = lake.query("crops.verdicts", **parcels.params, verdict=verdict, crop_group=crop_group)
+    rows = lake.query("crops.ranked", **parcels.params, verdict=verdict, crop_group=crop_group)
     if rows.num_rows and not pc.all(rows["is_current"]).as_py():
         log.warning("the parcels of %s are others than those that were checked; check again", parcels.name)
     return rows

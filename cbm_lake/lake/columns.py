@@ -30,6 +30,8 @@ _DESCRIPTIONS: Final = {
     "pid": Column("identifier of the parcel, as text exactly as the agency wrote it"),
     "crop_name": Column("declared crop, by name"),
     "crop_code": Column("declared crop, by code"),
+    "hcat": Column("declared crop in HCAT, the taxonomy of EuroCrops: ten digits, each pair a level"),
+    "hcat_name": Column("name of that class of HCAT"),
     "area_m2": Column("area of the parcel, measured in EPSG:3035", "m2"),
     "epsg": Column("EPSG code of the coordinate system; of scenes that of their rasters"),
     "centroid_lon": Column("longitude of the parcel's centroid, EPSG:4326", "degree"),
