@@ -52,8 +52,9 @@ def _cost(checked: Facts) -> str:
 
 
 def _run(checked: Facts) -> str:
-    made = f", made {checked['checked'][:16].replace('T', ' ')} UTC with cbm-lake {checked['cbm_lake']}"
-    return f"{checked['run']}{made if checked['checked'] else ''}"
+    if checked["checked"] is None:
+        return f"{checked['run']}, of which there is no record"
+    return f"{checked['run']}, made {checked['checked'][:16].replace('T', ' ')} UTC with cbm-lake {checked['cbm_lake']}"
 
 
 def _settings(text: str | None) -> str:

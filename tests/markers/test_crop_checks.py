@@ -203,3 +203,9 @@ def test_no_detector_may_be_named_as_the_verdict_is():
 def test_a_light_says_what_was_promised_and_of_what(standing, promised, words):
     put(standing, SAYS, **promised)
     assert words in colours(standing, scenario=SCENARIO)["a"][1]
+
+
+def test_of_a_check_whose_record_is_lost_nothing_is_promised(standing):
+    put(standing, SAYS, recorded=False)
+    reason = "another crop than the declared one: likely maize (0.90) or sunflower (0.06); since 2024-07-05"
+    assert colours(standing, scenario=SCENARIO)["a"] == ("red", reason)

@@ -97,6 +97,13 @@ def test_reports_of_all_verdicts_can_be_written_and_verified(lake, tmp_path, pla
     assert all(report.verify(file).equal for file in files.values())
 
 
+def test_a_report_of_a_check_whose_record_is_lost_says_so(unchecked, tmp_path, plain):
+    checked_crops.put(unchecked, SAYS, recorded=False)
+    files = report.parcel("ms", 2024, "a", folder=tmp_path).files
+    assert "r1, of which there is no record" in files["html"].read_text()
+    assert all(report.verify(file).equal for file in files.values())
+
+
 def test_without_a_check_a_report_says_nothing_of_it(unchecked, tmp_path, plain):
     files = report.parcel("ms", 2024, "a", folder=tmp_path).files
     assert "crop_check" not in evidence.read(files["html"])["facts"]
