@@ -180,7 +180,7 @@ def verify(
 
 
 @app.command("show")
-def shown(
+def draw(
     aoi: Aoi,
     year: Year,
     file: Annotated[Path, typer.Argument(help="Picture to write: .png, .svg or .pdf.")],
@@ -220,7 +220,7 @@ def _export(to: Path, aoi: str, year: int, ptype: str | None, verdict: str | Non
 
 
 def _draw(file: Path, aoi: str, year: int, ptype: str | None) -> None:
-    from cbm_lake.crops.picture import show as draw
+    from cbm_lake.crops import picture
 
-    draw(aoi, year, ptype, file=file)
+    picture.show(aoi, year, ptype, file=file)
     out.print(str(file), highlight=False, soft_wrap=True, markup=False)

@@ -41,8 +41,8 @@ def cells_of(groups: Ints, sizes: Ints, usable: Bools, fewest: int) -> tuple[Int
 def p_values(scores: Floats, groups: Ints, sizes: Ints, usable: Bools, predicted: Bools, cell: Ints) -> Floats:
     """The conformal p-value of every group for every parcel, calibrated by the other parcels of its cell.
 
-    All scores are of models that saw none of the parcels that they score, and each parcel is treated as any other of its
-    cell: those are exchangeable, and no fold need be left out.
+    All scores are of models that saw none of the parcels that they score, and each parcel is treated as any other of
+    its cell: those are exchangeable, and no fold need be left out.
 
     Args:
         scores: (n, groups) how much a parcel looks like a group: any order-preserving scale.

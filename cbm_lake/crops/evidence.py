@@ -43,6 +43,8 @@ class Cells:
 class Evidence:
     """Everything from which verdicts follow."""
 
+    numbers: int
+    """How many features tell parcels apart."""
     crops: list[str]
     """The declared crops."""
     crop: Ints
@@ -72,7 +74,7 @@ class Evidence:
     @property
     def judged(self) -> Bools:
         """(n,) parcels with a declared crop and a prediction."""
-        return np.isfinite(self.wrong)
+        return self.predicted.done & (self.crop >= 0)
 
 
 def gather(season: Season, settings: Settings) -> Evidence:
@@ -93,6 +95,7 @@ def gather(season: Season, settings: Settings) -> Evidence:
     mixture, wrong = _wrong(by_group, cells.group, usable, settings)
     probability = _by_group(predicted.together, cells.members, np.sum) if crops else predicted.together
     return Evidence(
+        len(numbers.names),
         crops,
         crop,
         numbers.seen,
@@ -139,7 +142,7 @@ def _wrong(
     by_group: Matrix, group: Ints, usable: Bools, settings: Settings
 ) -> tuple[accusations.Mixture, npt.NDArray[np.float64]]:
     """The mixture of right and wrong declarations, and the probability that each is wrong."""
-    wrong = np.full(len(group), np.nan)
+    wrong = np.where(usable, 0.0, np.nan)
     rows = np.flatnonzero(usable)
     luck = np.random.default_rng([settings.seed, 5])
     if len(rows) > accusations.MOST:

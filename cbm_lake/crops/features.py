@@ -127,6 +127,8 @@ def features(season: Season) -> Features:
         finite = np.isfinite(values)
         seen |= finite.sum(axis=1) >= min(FEWEST_STEPS, max(len(season.days), 1))
         curve = smoothed(np.where(finite, values, np.nan), season.days)
+        if not curve.shape[1]:
+            continue
         columns += [curve, extremes(curve)]
         names += [f"{name} {node}" for node in range(curve.shape[1])]
         names += [f"{name} {extreme}" for extreme in ("least", "most", "day of least", "day of most", "spread")]
@@ -167,9 +169,7 @@ def smoothed(values: npt.NDArray[np.float32], days: Ints) -> npt.NDArray[np.floa
 
 def extremes(curve: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Least, most, their positions, and standard deviation of curves (n, nodes): (n, 5); NaN where nothing is seen."""
-    if not curve.shape[1]:
-        return np.zeros((len(curve), 0), np.float32)
-    blank = np.isnan(curve).any(axis=1)
+    blank: Bools = np.asarray(np.isnan(curve).any(axis=1))
     full = np.where(blank[:, None], np.float32(0), curve)
     parts = (full.min(1), full.max(1), full.argmin(1), full.argmax(1), full.std(1))
     both = np.stack([part.astype(np.float32) for part in parts], axis=1)

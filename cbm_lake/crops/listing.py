@@ -87,10 +87,10 @@ def in_words(run: Mapping[str, object]) -> list[str]:
     """What a check promised, what that cost, and how good it is: sentences from a row of the query crops.runs."""
     figures = json.loads(str(run["figures"]))
     counts, parcels = figures["verdicts"], figures["parcels"]
-    told = ", ".join(f"{counts.get(verdict, 0):,} {verdict}" for verdict in VERDICTS)
+    verdicts = ", ".join(f"{counts.get(verdict, 0):,} {verdict}" for verdict in VERDICTS)
     undecided = counts.get(CANNOT_SAY, 0) / parcels
     lines = [
-        f"{parcels:,} parcels by what was seen until {run['day']}: {told}",
+        f"{parcels:,} parcels by what was seen until {run['day']}: {verdicts}",
         f"promised error {run['alpha']:.3g}: undecided are {undecided:.1%} of the parcels",
     ]
     if figures.get("accuracy") is not None:

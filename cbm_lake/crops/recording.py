@@ -91,7 +91,7 @@ def digest_of_verdicts(rows: pa.Table) -> str:
 
 
 @dataclass(frozen=True)
-class Made:
+class Basis:
     """What a check was made of, and what came of it."""
 
     parcels: ParcelSet
@@ -109,34 +109,34 @@ def new_run() -> str:
     return f"{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
 
 
-def record(lake: Lake, run: str, made: Made, rows: pa.Table) -> None:
+def record(lake: Lake, run: str, basis: Basis, rows: pa.Table) -> None:
     """Write a check and its verdicts; these replace those of the set's last check.
 
     Args:
         lake: the lake.
         run: identifier of the check.
-        made: what it was made of.
+        basis: what it was made of.
         rows: the verdicts, columns of schemas.CROP_CHECKS but the last two.
 
     Raises:
         SourceError: the lake cannot be written.
     """
-    parcels = made.parcels
+    parcels = basis.parcels
     snapshot = {
-        **made.versions.document,
-        "features": made.features,
+        **basis.versions.document,
+        "features": basis.features,
         "verdicts": digest_of_verdicts(rows),
     }
     row = {
         "run": run,
         **parcels.params,
         "version": parcels.version,
-        "day": made.day,
-        "alpha": made.alpha,
-        "settings": _json(made.settings),
+        "day": basis.day,
+        "alpha": basis.alpha,
+        "settings": _json(basis.settings),
         "snapshot": _json(snapshot),
         "libraries": _json({name: importlib.metadata.version(name) for name in _LIBRARIES}),
-        "figures": _json(made.figures),
+        "figures": _json(basis.figures),
         "checked": clock.now(),
         "cbm_lake": installed.version(),
         "sequence": 0,

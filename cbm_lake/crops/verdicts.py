@@ -26,6 +26,7 @@ def reasons_against_all(evidence: Evidence) -> str | None:
         (not evidence.seen.any(), "nothing is seen of any parcel"),
         (not evidence.crops, "no crop is declared on any parcel"),
         (len(evidence.crops) == 1, ONE_CROP),
+        (not evidence.numbers, "all parcels look the same"),
         (evidence.folds.count < 2, ONE_BLOCK),
         (not evidence.judged.any(), NO_MODEL),
         (not evidence.better_than_chance, CHANCE),
