@@ -308,7 +308,8 @@ def court_of(
     attributes = lake.query("markers.attributes", **key)
     attributes = attributes.take(pc.index_in(seen.pids, attributes["pid"].combine_chunks()))
     compared = comparison.compared(rows, seen)
-    checks = cropchecks.read(lake, parcels, seen.pids, pids)
+    counted = cropchecks.counting(parameters, scenarios)
+    checks = cropchecks.read(lake, parcels, seen.pids, pids) if counted else None
     peers, parts = comparison.markers_of(rows, seen.pids), partial.read(lake, parcels, seen.pids, pids)
     case = Case(seen, peers, parts, [checks.events] if checks else ())
     return Court(case, attributes, Claims(lake, parcels, seen.pids), judged, compared, checks=checks)

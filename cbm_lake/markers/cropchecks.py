@@ -173,5 +173,12 @@ def last_due(parameters: Parameters, names: Sequence[str], year: int) -> date | 
 
 def runs_of(lake: Lake, parcels: ParcelSet) -> list[dict[str, Any]]:
     """The runs (run, day) of which the verdicts on a parcel set are; none where it was not checked."""
+    if not has_any(lake):
+        return []
     rows: list[dict[str, Any]] = lake.query("markers.crop_runs_of", **parcels.params).to_pylist()
     return rows
+
+
+def has_any(lake: Lake) -> bool:
+    """Whether crops of any parcel set were checked."""
+    return lake.snapshot().tables.get("checked_crops") is not None

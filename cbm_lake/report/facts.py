@@ -17,6 +17,7 @@ from cbm_lake.foi import result as foi
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.keys import ParcelKey
+from cbm_lake.markers import cropchecks
 from cbm_lake.parcel.sources import LakeSource, Peers
 
 FORMAT: Final = 2
@@ -137,7 +138,7 @@ def _lights(lake: Lake, key: Key) -> list[Facts]:
 
 def crop_check(lake: Lake, key: Key) -> Facts | None:
     """What the last crop check says of the parcel, and what it promised; None where the parcel was not checked."""
-    rows = _rows(lake, "crops.verdict_of", key)
+    rows = _rows(lake, "crops.verdict_of", key) if cropchecks.has_any(lake) else []
     return rows[0] if rows else None
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cbm_lake import show
 from cbm_lake.errors import LakeError
-from cbm_lake.report import facts
 from cbm_lake.report.facts import Key
 from cbm_lake.show.reading import Reading
 from cbm_lake.show.style import Figure, page_of
@@ -17,8 +16,10 @@ Figures = tuple[dict[str, bytes], dict[str, str], str]
 """Figures by name (PNG), reasons by the names of those that are missing, and what the background shows, in words."""
 
 
-def draw(reading: Reading, key: Key, folder: Path, tms: str, *, with_peers: bool = True) -> Figures:
-    """Draw all figures; that of the crop check where the parcel was checked.
+def draw(
+    reading: Reading, key: Key, folder: Path, tms: str, *, with_peers: bool = True, is_checked: bool = False
+) -> Figures:
+    """Draw all figures.
 
     Args:
         reading: of the lake.
@@ -26,6 +27,7 @@ def draw(reading: Reading, key: Key, folder: Path, tms: str, *, with_peers: bool
         folder: for files on the way.
         tms: background under the geometry.
         with_peers: also what other parcels look like; a notice is of one farmer's parcel alone.
+        is_checked: whether the declared crop was checked.
     """
     where = key["aoi"], key["year"], key["pid"]
     verbs: dict[str, Callable[..., Figure | None]] = {
@@ -35,7 +37,7 @@ def draw(reading: Reading, key: Key, folder: Path, tms: str, *, with_peers: bool
         "radar": show.time_series.s1,
         "calendar": show.calendar.by_pid,
     }
-    if with_peers and facts.crop_check(reading.lake, key):
+    if with_peers and is_checked:
         verbs["crop"] = show.crop_check.by_pid
     pictures: dict[str, bytes] = {}
     missing: dict[str, str] = {}

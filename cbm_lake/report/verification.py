@@ -346,10 +346,8 @@ def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
     try:
         lake = facts.open_at(document["as_of"], url)
         with tempfile.TemporaryDirectory() as scratch:
-            with_peers = "notice" not in document["others"]
-            pictures, missing, _ = figures.draw(
-                Reading.of(lake), document["key"], Path(scratch), tms, with_peers=with_peers
-            )
+            how = {"with_peers": "notice" not in document["others"], "is_checked": "crop_check" in document["facts"]}
+            pictures, missing, _ = figures.draw(Reading.of(lake), document["key"], Path(scratch), tms, **how)
     except LakeError as error:
         findings.notes.append(f"pictures were compared with their digests, as the lake cannot draw them again: {error}")
         return
