@@ -11,7 +11,7 @@ from test_markers import fill, seen
 
 from cbm_lake import markers
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.lake import schemas
+from cbm_lake.lake import Lake, schemas
 from cbm_lake.markers.parameters import read
 
 SCENARIO = "the declared crop grows"
@@ -30,12 +30,19 @@ LIGHTS = {
 }
 
 
-@pytest.fixture
-def standing(lake):
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
     """Four parcels that look alike all season, to the end of November, without a crop check."""
+    lake = Lake(str(tmp_path_factory.mktemp("standing")))
     fill(lake, *(row for pid in PIDS for row in seen(pid, STANDS)), pids=PIDS, crops=CROPS)
     markers.find("ms", 2024, lake=lake)
     return lake
+
+
+@pytest.fixture
+def standing(prepared, lake):
+    """A copy of it."""
+    return factories.copied(prepared, lake)
 
 
 @pytest.fixture

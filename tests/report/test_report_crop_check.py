@@ -5,6 +5,7 @@ from datetime import date
 
 import checked_crops
 import crops_lake
+import factories
 import pyarrow as pa
 import pytest
 import stand_in
@@ -18,7 +19,7 @@ from cbm_lake import crops, markers, report, show
 from cbm_lake.cli import app
 from cbm_lake.crops import checking, clearing, verification
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
-from cbm_lake.lake import open_lake, schemas
+from cbm_lake.lake import Lake, open_lake, schemas
 from cbm_lake.markers.finding import part_of
 from cbm_lake.report import evidence, facts, figures, rechecking, words
 from cbm_lake.report.notice import Notice
@@ -37,12 +38,19 @@ def repeated(monkeypatch):
     rechecking._repeated.cache_clear()
 
 
-@pytest.fixture
-def unchecked(workspace):
-    """The workspace's lake with four parcels of which lights are known, without a crop check."""
-    lake = fill(open_lake(), *(row for pid in PIDS for row in seen(pid, STANDS)), pids=PIDS, crops=CROPS)
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Four parcels of which lights are known, without a crop check."""
+    lake = Lake(str(tmp_path_factory.mktemp("prepared")))
+    fill(lake, *(row for pid in PIDS for row in seen(pid, STANDS)), pids=PIDS, crops=CROPS)
     markers.find("ms", 2024, lake=lake)
     return lake
+
+
+@pytest.fixture
+def unchecked(prepared, workspace):
+    """The workspace's lake, a copy of it."""
+    return factories.copied(prepared, open_lake())
 
 
 @pytest.fixture
