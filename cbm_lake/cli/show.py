@@ -245,6 +245,21 @@ def show_parcel_info(
     _print_path(file)
 
 
+@app.command("crop-check")
+def show_crop_check(
+    aoi: Aoi,
+    year: Year,
+    file: Out,
+    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
+    ptype: Ptype = None,
+) -> None:
+    """Draw the NDVI of a parcel before the bands of its declared and of its likely crop, as the crop check has them."""
+    from cbm_lake.show import crop_check
+
+    crop_check.by_pid(aoi, year, pid, ptype, file=file)
+    _print_path(file)
+
+
 def _several(pid: list[str] | None) -> list[str]:
     if not pid:
         raise InvalidInputError("which parcel? give --pid")

@@ -116,7 +116,7 @@ def parcel(
     values = facts.gather(source, key, with_peers=notice is None)
     with tempfile.TemporaryDirectory() as scratch:
         pictures, missing, background = figures.draw(
-            Reading(source), key, Path(scratch), tms, with_peers=notice is None
+            Reading(source), key, Path(scratch), tms, with_peers=notice is None, is_checked="crop_check" in values
         )
     noted = get.notes.read(aoi, year, str(pid)) if notes is None else notes
     others = {"foi": facts.foi_results(lake, key), "notes": noted, "background": background}

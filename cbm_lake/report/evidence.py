@@ -47,7 +47,7 @@ _SHAPE: Final[dict[str, type]] = {
 }
 _KEY: Final[dict[str, type]] = {"aoi": str, "year": int, "ptype": str, "pid": str}
 _PAGE: Final[dict[str, type]] = {"maker": str, "missing": dict, "tms": str, "signer": str}
-FIGURES: Final = ("place", "ndvi", "bands", "radar", "calendar")
+FIGURES: Final = ("place", "ndvi", "bands", "radar", "calendar", "crop")
 """The figures of a report by their names."""
 _YEARS: Final = range(1, 10_000)
 

@@ -16,7 +16,9 @@ Figures = tuple[dict[str, bytes], dict[str, str], str]
 """Figures by name (PNG), reasons by the names of those that are missing, and what the background shows, in words."""
 
 
-def draw(reading: Reading, key: Key, folder: Path, tms: str, *, with_peers: bool = True) -> Figures:
+def draw(
+    reading: Reading, key: Key, folder: Path, tms: str, *, with_peers: bool = True, is_checked: bool = False
+) -> Figures:
     """Draw all figures.
 
     Args:
@@ -25,6 +27,7 @@ def draw(reading: Reading, key: Key, folder: Path, tms: str, *, with_peers: bool
         folder: for files on the way.
         tms: background under the geometry.
         with_peers: also what other parcels look like; a notice is of one farmer's parcel alone.
+        is_checked: whether the declared crop was checked.
     """
     where = key["aoi"], key["year"], key["pid"]
     verbs: dict[str, Callable[..., Figure | None]] = {
@@ -34,6 +37,8 @@ def draw(reading: Reading, key: Key, folder: Path, tms: str, *, with_peers: bool
         "radar": partial(show.time_series.s1, peers=False),
         "calendar": show.calendar.by_pid,
     }
+    if with_peers and is_checked:
+        verbs["crop"] = show.crop_check.by_pid
     pictures: dict[str, bytes] = {}
     missing: dict[str, str] = {}
     background = ""
