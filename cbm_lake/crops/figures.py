@@ -127,5 +127,6 @@ def _warnings(evidence: Evidence, settings: Settings, against: str | None, disag
     if evidence.folds.side_m < settings.block_m:
         warnings.append(f"blocks of {evidence.folds.side_m:,.0f} m, because the parcels lie close together")
     if not disagrees:
-        warnings.append(f"none disagrees: too few parcels, or too much alike, for a promise of {percent}; see the ranking")
+        why = "too few parcels, or crops too much alike"
+        warnings.append(f"none disagrees: {why}, for a promise of {percent}; see the ranking")
     return warnings
