@@ -52,4 +52,4 @@ def test_what_was_read_is_what_the_file_says(season):
         *("VV", "VH", "PRECIP", "TMEAN"),
     }
     assert len(season.days) == 51
-    assert -40 < np.nanmin(season.values["VH"]) < np.nanmax(season.values["VV"]) < 10
+    assert -50 < np.nanmin(season.values["VH"]) < np.nanmax(season.values["VV"]) < 10
