@@ -22,6 +22,8 @@ LEAST: Final = 20
 FEWEST: Final = 3
 """A crop of fewer parcels is not learned: it cannot be recognised, and would only draw others to it."""
 TREES: Final = 200
+MANY: Final = 4_000
+"""Of more parcels half as many trees learn: each is the better for them."""
 COMPONENTS: Final = 60
 """Principal components from which the models that are not trees learn."""
 NEIGHBOURS: Final = 15
@@ -65,33 +67,35 @@ def cross_predict(
         x, y: (n,) metres.
         settings: seed, buffer, threads.
     """
-    from threadpoolctl import threadpool_limits
+    with of_extra("crops", "the crop check"):
+        import sklearn  # noqa: F401 - brings threadpoolctl
+        from threadpoolctl import threadpool_limits
 
     count = int(classes.max(initial=-1)) + 1
     learned = usable & (np.bincount(classes + 1, minlength=count + 1)[classes + 1] >= FEWEST) & (classes >= 0)
     by_model = [np.zeros((len(classes), count), np.float32) for _ in MODELS]
     done = np.zeros(len(classes), bool)
 
-    def one(number: int, make: Callable[[int, int], Any], into: Matrix) -> None:
+    def one(number: int, make: Callable[[int, int, int], Any], into: Matrix) -> None:
         rows = np.flatnonzero(training(folds, number, x, y, settings.buffer_m) & learned)
         targets = np.flatnonzero((folds.fold == number) & usable)
         if not matrix.shape[1] or not len(targets) or not 2 <= len(np.unique(classes[rows])) <= len(rows) / 2:
             return
         rows = _sample(rows, classes, np.random.default_rng([settings.seed, 2, number]))
-        model = make(settings.seed, min(*matrix[rows].shape)).fit(matrix[rows], classes[rows])
+        model = make(settings.seed, len(rows), matrix.shape[1]).fit(matrix[rows], classes[rows])
         for start in range(0, len(targets), CHUNK):
             chunk = targets[start : start + CHUNK]
             into[np.ix_(chunk, model.classes_)] = model.predict_proba(matrix[chunk])
         done[targets] = True
 
+    jobs = [(number, make, into) for make, into in zip(MODELS, by_model, strict=True) for number in range(folds.count)]
     with threadpool_limits(1), ThreadPoolExecutor(settings.threads or os.cpu_count()) as pool:
-        jobs = [
-            pool.submit(one, number, make, into)
-            for make, into in zip(MODELS, by_model, strict=True)
-            for number in range(folds.count)
-        ]
+        trees = [pool.submit(one, *job) for job in jobs if job[1] is Trees]
         for job in jobs:
-            job.result()
+            if job[1] is not Trees:  # these change the filters of warnings, which all threads share
+                one(*job)
+        for submitted in trees:
+            submitted.result()
     return Predicted(by_model, done)
 
 
@@ -107,26 +111,46 @@ def _sample(rows: Ints, classes: Ints, luck: np.random.Generator) -> Ints:
     return np.asarray(np.sort(order[rank < np.repeat(share, count)]))
 
 
-def _trees(seed: int, _: int) -> Any:
-    """Extremely randomised trees (Geurts et al. 2006)."""
-    with of_extra("crops", "the crop check"):
-        from sklearn.ensemble import ExtraTreesClassifier
-    return ExtraTreesClassifier(TREES, max_features=0.1, random_state=seed, n_jobs=1)
+class Trees:
+    """Extremely randomised trees (Geurts et al. 2006), which may learn in several threads at once."""
+
+    classes_: Ints
+
+    def __init__(self, seed: int, rows: int, _: int) -> None:
+        self.seeds = np.random.default_rng([seed, 6]).integers(2**31, size=TREES if rows <= MANY else TREES // 2)
+        self.trees: list[Any] = []
+
+    def fit(self, matrix: Matrix, classes: Ints) -> Trees:
+        """Learn from all rows, (n, p) and (n,)."""
+        from sklearn.tree import ExtraTreeClassifier
+
+        self.classes_ = np.unique(classes)
+        self.trees = [
+            ExtraTreeClassifier(max_features=0.1, random_state=int(seed)).fit(matrix, classes) for seed in self.seeds
+        ]
+        return self
+
+    def predict_proba(self, matrix: Matrix) -> Matrix:
+        """The mean of the trees' shares (n, classes)."""
+        total = np.zeros((len(matrix), len(self.classes_)))
+        for tree in self.trees:
+            total += tree.predict_proba(matrix)
+        return np.asarray(total / len(self.trees), np.float32)
 
 
-def _linear(seed: int, rank: int) -> Any:
+def _linear(seed: int, rows: int, columns: int) -> Any:
     """Logistic regression on principal components."""
-    with of_extra("crops", "the crop check"):
-        from sklearn.linear_model import LogisticRegression
-    return _on_components(seed, min(COMPONENTS, rank), LogisticRegression(C=0.01, max_iter=300, tol=1e-3))
+    from sklearn.linear_model import LogisticRegression
+
+    return _on_components(seed, min(COMPONENTS, rows, columns), LogisticRegression(C=0.01, max_iter=300, tol=1e-3))
 
 
-def _neighbours(seed: int, rank: int) -> Any:
+def _neighbours(seed: int, rows: int, columns: int) -> Any:
     """The nearest parcels by principal components."""
     from sklearn.neighbors import KNeighborsClassifier
 
     return _on_components(
-        seed, min(COMPONENTS // 2, rank), KNeighborsClassifier(min(NEIGHBOURS, rank), weights="distance")
+        seed, min(COMPONENTS // 2, rows, columns), KNeighborsClassifier(min(NEIGHBOURS, rows), weights="distance")
     )
 
 
@@ -138,5 +162,5 @@ def _on_components(seed: int, components: int, model: Any) -> Any:
     return make_pipeline(StandardScaler(), PCA(components, random_state=seed), model)
 
 
-MODELS: Final = (_trees, _linear, _neighbours)
-"""Each makes a model from a seed and the rank of the features."""
+MODELS: Final[tuple[Callable[[int, int, int], Any], ...]] = (Trees, _linear, _neighbours)
+"""Each makes a model from a seed and the number of rows and columns that it learns from."""

@@ -20,7 +20,6 @@ from cbm_lake.crops.features import Bools, Ints
 from cbm_lake.crops.folds import Folds
 from cbm_lake.crops.groups import related
 from cbm_lake.crops.learning import Matrix, Predicted
-from cbm_lake.errors import of_extra
 
 SMALL: Final = np.float32(5e-3)
 """Added to shares and probabilities before their ratio."""
@@ -164,8 +163,7 @@ def _usual(contrast: Contrast, number: int) -> Matrix:
 
 def _fit(numbers: Matrix, declared: Bools, seed: int) -> tuple[Matrix, np.float32]:
     """Logistic regression: the weight of each number, and the constant."""
-    with of_extra("crops", "the crop check"):
-        from sklearn.linear_model import LogisticRegression
+    from sklearn.linear_model import LogisticRegression
 
     mean, spread = numbers.mean(axis=0), numbers.std(axis=0) + np.float32(1e-6)
     balance = np.where(declared, 1.0, declared.sum() / max((~declared).sum(), 1))

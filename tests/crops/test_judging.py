@@ -1,5 +1,6 @@
 """What is promised of verdicts, on made-up seasons whose truth is known; and what is bad about some seasons."""
 
+import sys
 from dataclasses import replace
 
 import made_up
@@ -10,7 +11,7 @@ import pytest
 from cbm_lake.crops import Settings, judge, judge_by_day
 from cbm_lake.crops.model import accuracy_by_day, since
 from cbm_lake.crops.settings import settings_of
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import ConfigError, InvalidInputError
 
 
 @pytest.fixture(scope="module")
@@ -197,3 +198,9 @@ def test_more_is_known_later_in_the_season_and_verdicts_settle():
         assert set(later) == {final[row]}
         before = [one.verdict[row] for day, one in by_day if day < first[row]]
         assert not before or before[-1] != final[row]
+
+
+def test_without_scikit_learn_one_line_says_what_brings_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ConfigError, match=r"the crop check needs package sklearn: pip install 'cbm-lake\[crops\]'"):
+        judge(made_up.season(20, 2))
