@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         card2db,
         cards,
         cases,
+        crops,
         extract,
         foi,
         get,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         season,
         show,
         weather,
+        years,
         zonal,
     )
     from cbm_lake.config import Workspace
@@ -68,6 +70,7 @@ _PUBLIC: Final = {
     "cards": "",
     "cases": "",
     "chips": "parcel",
+    "crops": "",
     "estimate": "extract.cost",
     "extract": "",
     "foi": "",
@@ -85,6 +88,7 @@ _PUBLIC: Final = {
     "set_api_account": "parcel.sources",
     "show": "",
     "weather": "",
+    "years": "",
     "zonal": "",
 }
 """The public names, and the module that has each, or of which each is a submodule; "" is this package.
@@ -108,6 +112,7 @@ __all__ = [
     "cards",
     "cases",
     "chips",
+    "crops",
     "estimate",
     "extract",
     "foi",
@@ -125,6 +130,7 @@ __all__ = [
     "set_api_account",
     "show",
     "weather",
+    "years",
     "zonal",
 ]
 

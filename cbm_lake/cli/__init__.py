@@ -15,6 +15,7 @@ from cbm_lake.cli import (
     cases,
     changes,
     check,
+    crops,
     estimate,
     export,
     extract,
@@ -34,6 +35,7 @@ from cbm_lake.cli import (
     show,
     user,
     weather,
+    years,
 )
 from cbm_lake.cli.shared import as_options, err, out
 from cbm_lake.errors import INTERRUPTED, LakeError
@@ -42,6 +44,7 @@ from cbm_lake.files import installed
 _LASTING: Final = frozenset({"run", "serve", "page"})
 """Commands that go on for days: what is true of a night is said of the next one, too."""
 _SHORTER: Final = {
+    "day": "until",
     "start_date": "start",
     "end_date": "end",
     "max_peers": "most",
@@ -154,6 +157,7 @@ def demo(
 
 app.add_typer(card2db.app, name="card2db")
 app.add_typer(cases.app, name="cases")
+app.add_typer(crops.app, name="crops")
 app.add_typer(parcels.app, name="parcels")
 app.add_typer(export.app, name="export")
 app.add_typer(extract.app, name="extract")
@@ -166,6 +170,7 @@ app.add_typer(report.app, name="report")
 app.add_typer(scenes.app, name="scenes")
 app.add_typer(show.app, name="show")
 app.add_typer(user.app, name="user")
+app.add_typer(years.app, name="years")
 app.add_typer(lake.app)
 app.add_typer(estimate.app)
 app.add_typer(check.app)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ARGUMENTS: Final = (
-    *("pid", "crop_name", "crop_code", "layer", "crs", "encoding", "as_of"),
+    *("pid", "crop_name", "crop_code", "layer", "crs", "encoding", "hcat", "as_of"),
     *("pids", "ptype", "ptype_before", "least_share"),
 )
 _OPTIONS: Final = {name: f"--{name.replace('_', '-')}" for name in _ARGUMENTS} | {"pids": "--pid"}
@@ -58,6 +58,10 @@ def parcels_load(
     encoding: Annotated[
         str | None, typer.Option("--encoding", help="Of the texts, where the file says none or a wrong one: cp1250.")
     ] = None,
+    hcat: Annotated[
+        str | None,
+        typer.Option("--hcat", help="Crops in HCAT: a column, a table (see codes), a CSV of code,hcat, or none."),
+    ] = None,
 ) -> None:
     """Load the declared parcels of an area and year."""
     from cbm_lake import parcels
@@ -74,12 +78,30 @@ def parcels_load(
             layer=layer,
             crs=crs,
             encoding=encoding,
+            hcat=hcat,
         )
     mended = f", {loaded.repaired} geometries mended" if loaded.repaired else ""
     size = f"{loaded.parcels:,} parcels, {loaded.area_ha:,.1f} ha, EPSG:{loaded.epsg}"
     out.print(f"{size}: {loaded.outcome}{mended} (version {loaded.version})", markup=False, soft_wrap=True)
     for note in loaded.notes:
         out.print(as_options(note, _OPTIONS), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("codes")
+def parcels_codes(
+    table: Annotated[
+        str | None,
+        typer.Argument(help="A table, or hcat for the taxonomy; without it what tables there are."),
+    ] = None,
+    output: Shown = Format.table,
+) -> None:
+    """List the tables of national crop codes in HCAT, the taxonomy of EuroCrops, or the codes of one of them."""
+    from cbm_lake import parcels
+
+    if table is None:
+        show_rows(parcels.crop_tables(), output)
+    else:
+        show_rows(parcels.crop_codes(None if table.lower() == "hcat" else table), output)
 
 
 @app.command("describe")

@@ -30,6 +30,8 @@ _DESCRIPTIONS: Final = {
     "pid": Column("identifier of the parcel, as text exactly as the agency wrote it"),
     "crop_name": Column("declared crop, by name"),
     "crop_code": Column("declared crop, by code"),
+    "hcat": Column("declared crop in HCAT, the taxonomy of EuroCrops: ten digits, each pair a level"),
+    "hcat_name": Column("name of that class of HCAT"),
     "area_m2": Column("area of the parcel, measured in EPSG:3035", "m2"),
     "epsg": Column("EPSG code of the coordinate system; of scenes that of their rasters"),
     "centroid_lon": Column("longitude of the parcel's centroid, EPSG:4326", "degree"),
@@ -182,6 +184,45 @@ _OF_LINEAGE: Final = {
     "geometry": Column("outline of the later parcel, or of the earlier one where that is gone, as WKB"),
 }
 """Columns of the view lineage."""
+_OF_CROP_CHECKS: Final = {
+    "day": Column("last day of which anything was used"),
+    "hcat": Column("HCAT code of the declared crop"),
+    "crop_group": Column("group of crops that the declared one belongs to"),
+    "size_class": Column("class of the parcel's area"),
+    "verdict": Column("whether the declared crop grows there: agrees, disagrees or cannot say"),
+    "reason": Column("reason of the verdict"),
+    "p_value": Column("conformal p-value of the declared group: small is unlikely", "1"),
+    "likely": Column("groups of crops that may grow there, the most likely first"),
+    "probability": Column("probability of each of these by the model", "1"),
+    "since": Column("day from which on the verdict was the same"),
+    "rank": Column("1 is the least likely declaration of the parcel set"),
+    "fold": Column("number of the parcels that were judged by the same model, which saw none of them"),
+    "run": Column("identifier of the check"),
+    "is_current": Column("whether the parcels are still those that were checked"),
+}
+"""Columns of the view crop_checks and of the ranked list."""
+_OF_CROP_RUNS: Final = {
+    "run": Column("identifier of the check"),
+    "day": Column("last day of which anything was used"),
+    "version": Column("version of the parcel set"),
+    "alpha": Column("promised error", "1"),
+    "settings": Column("settings of the check, as JSON"),
+    "snapshot": Column("versions of the tables that were read and digest of what was seen, as JSON"),
+    "libraries": Column("versions of the libraries, as JSON"),
+    "figures": Column("how good the check is: accuracy, confusion, reliability and others, as JSON"),
+    "checked": Column("when, UTC"),
+    "cbm_lake": Column("version of cbm-lake"),
+    "sequence": Column("which check is later"),
+    "verdicts": Column("verdicts of the check that are in force"),
+}
+"""Columns of the view crop_runs."""
+_MARKS: Final = {
+    "area_std_m2": _OF_PARTS,
+    "crop_group": _OF_CROP_CHECKS,
+    "libraries": _OF_CROP_RUNS,
+    "pid_before": _OF_LINEAGE,
+}
+"""Columns that only one view has, and what others mean beside them."""
 _VERSIONED: Final = frozenset({"pid", "extraction"})
 _CARDS: Final = {band: card for card in reversed(tuple(cards.CARDS.values())) for band in card.rasters}
 _CLASS_COLUMNS: Final = frozenset(
@@ -212,12 +253,11 @@ def describe(name: str, among: Collection[str]) -> Column | None:
 
 
 def _of_view(name: str, among: Collection[str]) -> Column | None:
-    """A column of the views observations, lineage or parts that means something else there."""
+    """A column of a view that means something else there."""
     if "why_not" in among and (name in _OF_LOOKS or name in cards.INDICES):
         return _of_look(name)
-    if {"relation", "share_before"} <= set(among):
-        return _OF_LINEAGE.get(name)
-    return _OF_PARTS.get(name) if "area_std_m2" in among else None
+    of_views = (columns for mark, columns in _MARKS.items() if mark in among)
+    return next((columns[name] for columns in of_views if name in columns), None)
 
 
 def _of_look(name: str) -> Column:

@@ -24,6 +24,8 @@ from cbm_lake.storage.store import Store
 
 _FID = "ogc_fid"
 """The column of parcels that came from a database of the original library: the number by which its tables know them."""
+_HCAT = ("hcat:code", "hcat:name")
+"""The columns of parcels that say what their crops are in HCAT, where that was known."""
 _OF_VERSIONS = "aoi, year, ptype, version, id, geometry"
 """What the views of all versions of parcel sets have: every version of this package has written these columns."""
 _PARCELS = ("fiboa_parcels", "parcel_versions", "former_parcels")
@@ -392,5 +394,5 @@ def relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str
 
 def _partitioned(schema: pa.Schema) -> pa.Schema:
     extra = [("aoi", pa.string()), ("year", pa.int64()), ("ptype", pa.string()), ("version", pa.string())]
-    extra.append((_FID, pa.int64()))
+    extra += [(_FID, pa.int64()), *((name, pa.string()) for name in _HCAT)]
     return pa.schema([*schema, *(pa.field(name, kind) for name, kind in extra)])

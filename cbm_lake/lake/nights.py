@@ -36,6 +36,11 @@ class Nights:
         self._check_present()
         self._tables["runs"].append(rows)
 
+    def add_crop_runs(self, rows: pa.Table) -> None:
+        """Store what crop checks were made of, before their verdicts; see schemas.CROP_RUNS."""
+        self._check_present()
+        self._tables["checks_of_crops"].append(rows)
+
     @contextmanager
     def alone(self, purpose: str) -> Iterator[Lease]:
         """The lake for one run of a purpose at a time, on this machine and on others; see `storage.leases`.

@@ -22,6 +22,8 @@ from cbm_lake.storage.log import DamagedLogError, Newest
 from cbm_lake.storage.store import Store
 
 T = TypeVar("T")
+_NAMING: Final = frozenset({"ledger", "checked_crops"})
+"""Tables whose rows name rows of others that were written before."""
 _TRUSTED: Final = 30.0
 """Seconds for which a snapshot of a lake in an object store is reused where no change was announced."""
 
@@ -190,9 +192,10 @@ class Snapshots:
 
         The ledger is read before the signatures that it speaks of, and looked at again after them: what counts by it
         has been written by then, and has not been compacted away since. So are the signatures that were set aside: each
-        row is in the one table or the other at any time, and so in what was read.
+        row is in the one table or the other at any time, and so in what was read. Verdicts on crops are read before
+        the checks that they name, which were written before them.
         """
-        first = [name for name in self.tables if name == "ledger" or name.startswith("aside_")]
+        first = [name for name in self.tables if name in _NAMING or name.startswith("aside_")]
         others = [name for name in self.tables if name not in first]
         with self._lock:
             while True:

@@ -31,8 +31,10 @@ from cbm_lake.parcels.columns import (
     take_columns,
     with_others,
 )
+from cbm_lake.parcels.cropclass import classify
 from cbm_lake.parcels.describing import Described, describe
 from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, geometries_in, own_epsg, source_crs
+from cbm_lake.parcels.hcat import crop_codes, crop_tables
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
 from cbm_lake.parcels.lineage import lineage, outdated
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
@@ -47,6 +49,8 @@ __all__ = [
     "Described",
     "Loaded",
     "check_set",
+    "crop_codes",
+    "crop_tables",
     "describe",
     "lineage",
     "load",
@@ -100,6 +104,7 @@ def load(
     layer: str | None = None,
     crs: str | int | None = None,
     encoding: str | None = None,
+    hcat: str | Path | None = None,
     lake: Lake | None = None,
 ) -> Loaded:
     """Load the declared parcels of an area and year from a vector file; nothing is written if any parcel is refused.
@@ -121,6 +126,10 @@ def load(
         layer: which layer of a file that has several, or which file of an archive.
         crs: coordinate system ("EPSG:2154") of a file that names none, or a wrong one.
         encoding: of the texts ("cp1250", "UTF-8"), where the file says none, or a wrong one; else it is found out.
+        hcat: what the crops are in HCAT, the taxonomy of EuroCrops, for the columns hcat and hcat_name of the view
+            parcels: a column of the file, a table of `crop_tables`, a CSV with columns code and hcat, or "none".
+            Without it a column of the file that is HCAT by its name, or the table that column names, country or the
+            codes themselves are evidence of; where nothing is, they stay empty.
         lake: where to; without it the lake of the current workspace.
 
     Raises:
@@ -133,8 +142,7 @@ def load(
     selection = take_columns(source, pid, crop_name, crop_code)
     columns = selection.columns
     ids = identifiers(source, columns["id"])
-    bounds = bounds_of(source, ids)
-    stated_crs = source_crs(source, bounds, crs)
+    stated_crs = source_crs(source, bounds_of(source, ids), crs)
     epsg = lake.epsg(aoi) or own_epsg(stated_crs) or EQUAL_AREA
     chunks, source = source.chunks(), source.without_geometries()
     geometries, repaired = geometries_in(source, chunks, ids, stated_crs, CRS.from_epsg(epsg))
@@ -142,17 +150,19 @@ def load(
     geometries = with_stored_bytes(lake, versions, ids, geometries, tolerance(epsg))
     measures = measured(source, ids, geometries, epsg)
     attributes = {name: as_text(source, column) for name, column in columns.items() if name != "id"}
-    table = with_others(own_columns(ids, measures, attributes), source, set(columns.values()))
+    classes = classify(source, attributes, columns, measures.degrees, None if hcat is None else str(hcat))
+    own = classes.joined(own_columns(ids, measures, attributes))
+    table = with_others(own, source, {*columns.values(), *classes.columns})
     version = version_of(table)
     changes = changes_of(lake, versions[0], table, version) if versions else None
     if changes is not None and changes.same_geometries:
         version = _of_same_geometries(versions[0], version, changes)
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, measures))
-    notes = (*source.notes, *selection.notes, *_of_changes(changes, len(ids), columns), *_of_types(lake, table))
-    if new and changes is not None and not changes.same_geometries:
-        notes = (*notes, *outdated(lake, lake.parcel_set(aoi, year, ptype)))
+    guessed = (*selection.notes, *classes.notes)
+    notes = (*source.notes, *guessed, *_of_changes(changes, len(ids), columns), *_of_types(lake, table))
+    notes += tuple(outdated(lake, lake.parcel_set(aoi, year, ptype))) if new else ()
     for note in notes:
-        log.log(logging.INFO if note in selection.notes else logging.WARNING, "%s: %s", path, note)
+        log.log(logging.INFO if note in guessed else logging.WARNING, "%s: %s", path, note)
     area = float(measures.area.sum())
     loaded = Loaded(aoi, year, ptype, version, len(ids), repaired, area, epsg, new, notes, changes)
     log.info("%s: %d parcels of %s %d %s, version %s, %s", path, len(ids), aoi, year, ptype, version, loaded.outcome)

@@ -239,10 +239,10 @@ def _page(path: Path, content: bytes, document: Facts, findings: _Findings) -> N
         findings.notes.append("the page is the one that its evidence makes")
     elif findings.trusted and _is_signed(form, content, document):
         findings.notes.append(f"the page is the one that was signed, set with {_tools(document['tools'])}")
-    elif findings.trusted or document["tools"] == evidence.tools():
+    elif findings.trusted or evidence.of_pages(document["tools"]) == evidence.of_pages(evidence.tools()):
         findings.differences += changes
     else:
-        here, there = _tools(evidence.tools()), _tools(document["tools"])
+        here, there = (_tools(evidence.of_pages(tools)) for tools in (evidence.tools(), document["tools"]))
         findings.doubts.append(
             f"the page was set with {there}, and looks otherwise when set here with {here}: {changes[0]}"
         )
@@ -299,7 +299,7 @@ def _pdf(content: bytes, document: Facts, texts: Facts) -> list[str]:
 
 def _is_signed(form: str, content: bytes, document: Facts) -> bool:
     """Whether a page that renders differently here is the signed one: other versions, or saved again."""
-    may_differ = form == "pdf" or document["tools"] != evidence.tools()
+    may_differ = form == "pdf" or evidence.of_pages(document["tools"]) != evidence.of_pages(evidence.tools())
     signed = document[evidence.SEAL]["rendered"].get(form)
     return may_differ and bool(signed) and signed == _digest(form, content)
 
@@ -340,7 +340,10 @@ def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
     try:
         lake = facts.open_at(document["as_of"], url)
         with tempfile.TemporaryDirectory() as scratch:
-            pictures, missing, _ = figures.draw(Reading.of(lake), document["key"], Path(scratch), tms)
+            with_peers = "notice" not in document["others"]
+            pictures, missing, _ = figures.draw(
+                Reading.of(lake), document["key"], Path(scratch), tms, with_peers=with_peers
+            )
     except LakeError as error:
         findings.notes.append(f"pictures were compared with their digests, as the lake cannot draw them again: {error}")
         return

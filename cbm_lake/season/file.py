@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, create_model, model_validator
 
 from cbm_lake import extract
+from cbm_lake.crops.asking import share_of
+from cbm_lake.crops.settings import settings_of
 from cbm_lake.files.validation import noun
 from cbm_lake.lake.export import EXTENSIONS
 from cbm_lake.parcels import check_set
@@ -29,6 +31,7 @@ class Parcels(Group):
     layer: str | None = None
     crs: Crs = None
     encoding: str | None = None
+    hcat: str | None = None
 
 
 class Area(Group):
@@ -96,6 +99,11 @@ def _not_empty(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return names
 
 
+def _settings(values: dict[str, Any]) -> dict[str, Any]:
+    settings_of(**values)
+    return values
+
+
 class Markers(Group):
     """What is detected and judged."""
 
@@ -103,6 +111,28 @@ class Markers(Group):
     """Overrides of the defaults of markers: groups, or a YAML file of them."""
     scenarios: Annotated[Names | None, AfterValidator(_not_empty)] = None
     """Which are judged; None is all."""
+
+
+class Crops(Group):
+    """How declared crops are checked; the options are those of `crops.check`."""
+
+    alpha: Annotated[Real | Whole | str, AfterValidator(share_of)] = 0.05
+    by: Literal["hcat", "crop_code", "crop_name"] | None = None
+    groups: dict[str, str] | str | None = None
+    """Group by crop, or a YAML file of it."""
+    seed: Annotated[Whole, Field(ge=0)] = 0
+    since: StrictBool | None = None
+    settings: Annotated[dict[str, Any], AfterValidator(_settings)] = Field(default_factory=dict)
+    """Further settings by name."""
+
+
+def _crops(value: object) -> object:
+    """true is a check as it is by default, false none."""
+    if isinstance(value, bool):
+        return Crops() if value else None
+    if value is None or isinstance(value, Mapping | Crops):
+        return value
+    raise ValueError(f"{noun(value)}, where true, false or {{alpha: 5%, …}} is due")
 
 
 def _writable(path: str) -> str:
@@ -167,6 +197,8 @@ class General(Group):
     """Whether Sentinel-2's offsets and shifts are checked by the data: both, none, or each by its name."""
     markers: Markers | None = Markers()
     """None: only extraction."""
+    crops: Annotated[Crops | None, BeforeValidator(_crops)] = None
+    """None: declared crops are not checked."""
     compact: Compaction | None = Compaction()
     """None: never."""
 
@@ -174,6 +206,11 @@ class General(Group):
         """The overrides of the markers' parameters, as `markers.find` takes them; relative paths are in the folder."""
         overrides = self.markers.parameters if self.markers else None
         return folder / overrides if isinstance(overrides, str) else overrides
+
+    def groups_in(self, folder: Path) -> Mapping[str, str] | Path | None:
+        """The groups of crops, as `crops.check` takes them; a relative path is in the folder."""
+        groups = self.crops.groups if self.crops else None
+        return folder / groups if isinstance(groups, str) else groups
 
 
 class Season(General):
@@ -204,6 +241,11 @@ class Season(General):
     def path(self, text: str) -> str:
         """A path of the file: relative ones are in its folder."""
         return text if "://" in text else str(self.file.parent / text)
+
+    @cached_property
+    def groups(self) -> Mapping[str, str] | Path | None:
+        """The groups of crops, as `crops.check` takes them."""
+        return self.groups_in(self.file.parent)
 
     @cached_property
     def parameters(self) -> Mapping[str, Any] | Path | None:

@@ -42,7 +42,7 @@ def misnamed(areas: Mapping[int, Area], folder: Path) -> Iterator[Problem]:
         source, keys = area.parcels, ("areas", number, "parcels")
         if source is None or "://" in source.path or not (folder / source.path).exists():
             continue
-        options = source.model_dump(exclude={"path", "crs"})
+        options = source.model_dump(exclude={"path", "crs", "hcat"})
         try:
             for option, reason in parcels.misnamed(folder / source.path, **options).items():
                 yield Problem((*keys, option), f"{source.path}: {reason}")

@@ -38,8 +38,19 @@ class Judging:
         scenes = digest(lake.query("changes.scenes", **self.steps.parcels(self.area).params).to_pylist())
         scenarios = options.scenarios if options else None
         later = sorted(row["scene"] for row in self._later())  # which count when their day has come
-        divided = lake.puts("divided", part_of(self.steps.parcels(self.area)))
-        return [self.observed(), self.written(), divided, lake.appended().get("attributes"), scenarios, scenes, later]
+        divided, crops = (
+            lake.puts(name, part_of(self.steps.parcels(self.area))) for name in ("divided", "checked_crops")
+        )
+        return [
+            self.observed(),
+            self.written(),
+            divided,
+            crops,
+            lake.appended().get("attributes"),
+            scenarios,
+            scenes,
+            later,
+        ]
 
     def recorded(self) -> object:
         """Which changes are recorded."""

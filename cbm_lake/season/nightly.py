@@ -1,6 +1,7 @@
 """The steps of a night run, in order; each calls one public verb and says what came of it.
 
-    parcels ─► catalogue ─► extract ─► guard ─► shifts (─► extract shifted) ─► markers ─► lights ─► exports ─► compact
+    parcels ─► catalogue ─► extract ─► guard ─► shifts (─► extract shifted) ─► markers (─► crops) ─► lights ─►
+    exports ─► compact
 
 Every step is idempotent. Those whose verb does not see by itself that nothing has changed have a state: of what they
 read (the extractions that count, the version of the parcels, parameters) before they begin, and of what they wrote. A
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cbm_lake.cards import S2
+from cbm_lake.season.checking import Checking
 from cbm_lake.season.exporting import Exporting
 from cbm_lake.season.file import Area
 from cbm_lake.season.gathering import Cataloguing, Extracting, Loading
@@ -79,6 +81,10 @@ class Steps(Context):
         judging = Judging(self, area)
         if self.season.markers is not None:
             yield Step(key_of("markers", area), judging.find, judging.observed, judging.written)
+        if self.season.crops is not None:
+            checking = Checking(self, area)
+            yield Step(key_of("crops", area), checking.check, checking.observed, checking.written)
+        if self.season.markers is not None:
             yield Step(key_of("lights", area), judging.record, judging.marked, judging.recorded)
 
     def _compact(self, _: Progress) -> Done:

@@ -375,6 +375,7 @@ def test_what_is_guessed_stands_in_the_result_and_on_the_command_line(lake, work
     assert notes == (
         "column pid is taken for the parcel's identifier; another by pid=",
         "column gewas is taken for the crop's name (EC_hcat_n may be too); another by crop_name=",
+        "column EC_hcat_n has no HCAT codes of ten digits or names of HCAT, but 'rye_hcat' (1)",
     )
     shown = CliRunner().invoke(app, ["parcels", "load", str(file), "--aoi", "bb", "--year", "2024"]).output
     assert "column gewas is taken for the crop's name (EC_hcat_n may be too); another by --crop-name" in shown

@@ -679,6 +679,8 @@ def test_names_of_a_statements_own_are_not_taken_for_the_lakes(filled, out):
         "weather",
         "weather_cells",
         "extractions",
+        "crop_checks",
+        "crop_runs",
         "lineage",
     ],
 )
