@@ -26,6 +26,8 @@ _OPTIONS: Final = {name: f"--{name.replace('_', '-')}" for name in _ARGUMENTS} |
 
 _OF_MAPS: Final = frozenset({".gpkg", ".fgb", ".geojson"})
 """Formats of which each row has a geometry."""
+_BRIEF: Final = ("pid_before", "pid", "relation", "area_before_m2", "area_m2", "shared_m2", "share_before", "share")
+"""Columns of a lineage that a table on the screen has."""
 _HELP: Final = "Load declared parcels, join rasters to them, and relate those of two years."
 
 app = typer.Typer(no_args_is_help=True, help=_HELP)
@@ -200,7 +202,9 @@ def parcels_lineage(
             show.lineage.by_relation(aoi, year_a, year_b, ptype, ptype_before=ptype_before, pids=pids, file=figure)
         out.print(str(figure), highlight=False, soft_wrap=True)
     listed = rows_of_parcels(rows, pids, changed=output is Format.table)
-    show_rows(listed.drop_columns(["version", "version_before"]), output, f"lineage of {aoi} {max(year_a, year_b)}")
+    if output is Format.table:
+        listed = listed.select(list(_BRIEF))
+    show_rows(listed, output, f"lineage of {aoi} {max(year_a, year_b)} from {min(year_a, year_b)}")
     if output is Format.table:
         out.print(in_words(rows), highlight=False, soft_wrap=True)
 

@@ -1,7 +1,11 @@
 """The relations of parcels of two years, on drawings whose areas can be counted."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from shapely import box
 
 from cbm_lake.parcels.relations import relate
@@ -132,3 +136,28 @@ def test_boundaries_that_touch_by_rounding_are_no_overlap():
     before = {"a": box(0, 0, third, 10), "b": box(third, 0, 100, 10)}
     after = {"a": box(0, 0, third + 1e-9, 10), "b": box(third - 1e-9, 0, 100, 10)}
     assert relations(before, after) == {("a", "a"): "same", ("b", "b"): "same"}
+
+
+boundaries = st.lists(st.integers(0, 60), min_size=2, max_size=8, unique=True).map(sorted)
+
+
+@st.composite
+def roads(draw):
+    """Parcels along a road without overlaps, some of the ground undeclared."""
+    ends = draw(boundaries)
+    parcels = [pair for pair in pairwise(ends) if draw(st.integers(0, 4))]
+    return strip(*parcels)
+
+
+@settings(max_examples=60)
+@given(roads(), roads())
+def test_backwards_in_time_what_was_split_is_merged_and_what_was_new_is_gone(before, after):
+    backwards = {"split": "merged", "merged": "split", "new": "gone", "gone": "new"}
+    there = relations(before, after)
+    back = {(one, other): backwards.get(relation, relation) for (other, one), relation in there.items()}
+    assert relations(after, before) == back
+    for position, parcels in ((0, before), (1, after)):
+        for name in parcels:
+            of_parcel = [relation for pair, relation in there.items() if pair[position] == name]
+            assert set(of_parcel) - {"sliver"}
+            assert len(set(of_parcel) & {"new", "gone"}) == (set(of_parcel) <= {"new", "gone", "sliver"})
