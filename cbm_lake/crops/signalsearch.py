@@ -273,14 +273,11 @@ def _members(
     parcel = np.array([index_of[pid] for pid in facts.pid if pid in index_of], np.int64)
     if facts.day is None:
         return _labelled(facts, parcel, inside)
-    day = _in_season(facts.day[inside], parts)
+    parcel, day = _events(parcel, facts.day[inside], parts, notes)
     if against == "dates":
-        members = eventwindows.against_dates(parcel[day != 0], day[day != 0], GUARD, SPAN)
+        members = eventwindows.against_dates(parcel, day, GUARD, SPAN)
     else:
-        members = eventwindows.against_parcels(parcel[day != 0], day[day != 0], len(pids), GUARD, controls, seed)
-    late = int((day == 0).sum())
-    if late:
-        notes.append(f"{counted(late, 'event')} of truth are not in the time of the observations and are left out")
+        members = eventwindows.against_parcels(parcel, day, len(pids), GUARD, controls, seed)
     if members.left_out:
         notes.append(f"{counted(members.left_out, 'event')} are left out, with which nothing can be compared")
     if not members.done.any():
@@ -289,11 +286,18 @@ def _members(
     return members
 
 
-def _in_season(day: Ints, parts: list[LongSeries]) -> Ints:
-    """The days, 0 for those outside of the time of the observations."""
+def _events(parcel: Ints, day: Ints, parts: list[LongSeries], notes: list[str]) -> tuple[Ints, Ints]:
+    """Parcels and days of the events in the time of the observations, each once."""
+    pairs = np.unique(np.column_stack([parcel, day]), axis=0)
+    if len(pairs) < len(parcel):
+        notes.append(f"{counted(len(parcel) - len(pairs), 'row')} of truth say again what another says")
     filled = [part.day for part in parts if len(part.day)]
     first, last = min(days.min() for days in filled), max(days.max() for days in filled)
-    return np.where((day >= first) & (day <= last), day, 0)
+    inside = (pairs[:, 1] >= first) & (pairs[:, 1] <= last)
+    if not inside.all():
+        late = counted(int((~inside).sum()), "event")
+        notes.append(f"{late} of truth are not in the time of the observations and are left out")
+    return pairs[inside, 0], pairs[inside, 1]
 
 
 def _labelled(facts: Truth, parcel: Ints, inside: Flags) -> Members:

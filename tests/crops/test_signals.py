@@ -347,6 +347,16 @@ def test_unknown_parcels_and_small_numbers_are_noted():
     assert "the smallest p-value possible is" in said
 
 
+def test_rows_that_say_not_done_are_no_events_and_repeated_ones_count_once():
+    truth, series = season()
+    best = crops.signals(truth, series=series)
+    flagged = truth.append_column("done", pa.array([True] * truth.num_rows))
+    others = pa.table({"pid": ["p0"], "date": [START + timedelta(100)], "done": [False]})
+    again = crops.signals(pa.concat_tables([flagged, flagged.slice(0, 2), others]), series=series)
+    assert again.equals(best)
+    assert "2 rows of truth say again what another says" in notes(again)
+
+
 def test_the_figure_is_written_and_shows_each_week(tmp_path):
     truth, series = season()
     table = crops.signals(truth, series=series, figure=tmp_path / "map.png")
@@ -381,7 +391,7 @@ def test_of_many_parcels_some_are_drawn_and_the_number_is_said(lake, monkeypatch
     table = crops.signals(truth, "ms", 2024, lake=lake)
     assert "of 14 parcels without an event 8 are looked at, drawn at random" in notes(table)
     monkeypatch.setattr(signalsearch, "_CELLS", 1000)
-    with pytest.raises(InvalidInputError, match="with all combinations take 0.0 GB; say fewer by statistics="):
+    with pytest.raises(InvalidInputError, match=r"with all combinations take 0\.0 GB; say fewer by statistics="):
         crops.signals(truth, "ms", 2024, lake=lake)
     with pytest.raises(InvalidInputError, match="no parcel of truth is among the 16 of the set: x"):
         crops.signals(pa.table({"pid": ["x"], "date": mown[:1]}), "ms", 2024, lake=lake)
