@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from cbm_lake import crops
 from cbm_lake.cli import app
-from cbm_lake.crops import eventwindows
+from cbm_lake.crops import eventwindows, separation
 from cbm_lake.crops.eventwindows import LongSeries
 from cbm_lake.crops.separation import adjusted, separate
 from cbm_lake.crops.signaltables import NO_DAY, days, series_of, truth_of
@@ -79,6 +79,18 @@ def test_random_permutations_come_near_all_of_them():
     assert part.smallest == 1 / 1001
     np.testing.assert_allclose(part.p, whole.p, atol=4 * np.sqrt(0.25 / 1000))
     np.testing.assert_array_equal(part.z, whole.z)
+
+
+def test_labels_are_drawn_inside_of_strata_and_no_p_value_is_zero():
+    done, bounds = np.array([1, 0, 0, 1, 1, 0, 0, 0], bool), [(0, 3), (3, 8)]
+    (labels,) = separation._drawn(done, bounds, 500, np.random.default_rng(0))
+    assert set(labels[:, :3].sum(axis=1)) == {1}
+    assert set(labels[:, 3:].sum(axis=1)) == {2}
+    np.testing.assert_allclose(labels.mean(axis=0), [1 / 3] * 3 + [2 / 5] * 5, atol=0.1)
+    values, stratum = np.tile([9.0, 1, 2, 3, 4, 5], 8), np.repeat(np.arange(8), 6)
+    answer = of_one_column(values, np.arange(48) % 6 == 0, stratum, permutations=199)
+    assert answer.auc[0] == 1
+    assert answer.p[0] == answer.p_max[0] == answer.smallest == 1 / 200
 
 
 @settings(deadline=None)
