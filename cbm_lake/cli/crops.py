@@ -102,9 +102,9 @@ def listed(
     output: Shown = Format.table,
 ) -> None:
     """Show the verdicts of the last check, the least likely declaration first."""
-    from cbm_lake.crops.listing import verdicts
+    from cbm_lake.crops.listing import ranked
 
-    rows = verdicts(aoi, year, ptype, verdict=verdict, crop_group=group)
+    rows = ranked(aoi, year, ptype, verdict=verdict, crop_group=group)
     if output is Format.table:
         show(_brief(rows.slice(0, top), _LISTED), output, f"declarations of {aoi} {year}, the least likely first")
     else:
@@ -165,6 +165,9 @@ def verify(
     year: Year,
     ptype: Ptype = None,
     run: Annotated[str | None, typer.Option("--run", help="Which check; else the one in force.")] = None,
+    since: Annotated[
+        bool, typer.Option("--since", help="Also from when on verdicts were the same: takes longer.")
+    ] = False,
 ) -> None:
     """Repeat a check by the lake as it was then, and compare the verdicts; exit 1 where something differs."""
     from cbm_lake.crops.listing import last_run
@@ -173,14 +176,14 @@ def verify(
 
     lake = open_lake()
     which = run or str(last_run(lake, lake.parcel_set(aoi, year, ptype))["run"])
-    differences = recompute(lake, aoi, year, ptype, which)
+    differences = recompute(lake, aoi, year, ptype, which, since=since)
     say(f"check {which}: {'; '.join(differences) or 'the same verdicts'}")
     if differences:
         raise typer.Exit(1)
 
 
 @app.command("show")
-def shown(
+def draw(
     aoi: Aoi,
     year: Year,
     file: Annotated[Path, typer.Argument(help="Picture to write: .png, .svg or .pdf.")],
@@ -265,12 +268,12 @@ def _export(to: Path, aoi: str, year: int, ptype: str | None, verdict: str | Non
     lake = open_lake()
     parcels = lake.parcel_set(aoi, year, ptype)
     narrowed: dict[str, Any] = {"verdict": verdict, "crop_group": group}
-    count = lake.export("crops.verdicts", to, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, **narrowed)
+    count = lake.export("crops.ranked", to, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, **narrowed)
     say(f"{counted(count, 'verdict')} written to {to}")
 
 
 def _draw(file: Path, aoi: str, year: int, ptype: str | None) -> None:
-    from cbm_lake.crops.picture import show as draw
+    from cbm_lake.crops import picture
 
-    draw(aoi, year, ptype, file=file)
+    picture.show(aoi, year, ptype, file=file)
     out.print(str(file), highlight=False, soft_wrap=True, markup=False)

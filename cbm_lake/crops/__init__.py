@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cbm_lake.crops.checking import by_day, check
     from cbm_lake.crops.features import Season
-    from cbm_lake.crops.listing import runs, verdicts
+    from cbm_lake.crops.listing import ranked, runs
     from cbm_lake.crops.model import Judged, judge, judge_by_day
     from cbm_lake.crops.picture import show
     from cbm_lake.crops.settings import Settings
@@ -32,17 +32,17 @@ __all__ = [
     "check",
     "judge",
     "judge_by_day",
+    "ranked",
     "runs",
     "show",
     "show_signals",
     "signals",
-    "verdicts",
 ]
 
 _LATER = {
     **dict.fromkeys(("Judged", "judge", "judge_by_day"), "model"),
     **dict.fromkeys(("by_day", "check"), "checking"),
-    **dict.fromkeys(("runs", "verdicts"), "listing"),
+    **dict.fromkeys(("ranked", "runs"), "listing"),
     "Season": "features",
     "show": "picture",
     "Settings": "settings",

@@ -10,8 +10,8 @@ the density of plausibility s among the declarations is
 
 with f_wrong from planted declarations and w the share of wrong ones: a mixture of two components (Efron 2010,
 Large-scale inference, chapter 5; Scott 2015, A rate of convergence for mixture proportion estimation). The three
-numbers are estimated by maximum likelihood, and w is replaced by the lower end of its 95 % interval (one-sided, by the profile
-of the likelihood), so that few parcels, or correct declarations of an odd look, accuse nobody.
+numbers are estimated by maximum likelihood, and w is replaced by the lower end of its 95 % interval (one-sided, by the
+profile of the likelihood), so that few parcels, or correct declarations of an odd look, accuse nobody.
 """
 
 from __future__ import annotations

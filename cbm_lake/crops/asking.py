@@ -33,7 +33,7 @@ def settings(alpha: float | str, groups: Groups, others: Mapping[str, object]) -
     Raises:
         InvalidInputError: one is outside what is accepted, or the file is no mapping of crops.
     """
-    return settings_of(alpha=share_of(alpha), groups=_groups(groups), **others)
+    return settings_of(alpha=share_of(alpha), groups=groups_of(groups), **others)
 
 
 def share_of(alpha: float | str) -> float:
@@ -51,7 +51,12 @@ def share_of(alpha: float | str) -> float:
     return share
 
 
-def _groups(groups: Groups) -> dict[str, str] | None:
+def groups_of(groups: Groups) -> dict[str, str] | None:
+    """Group by crop; None where there are none.
+
+    Raises:
+        InvalidInputError: the file cannot be read, or is no mapping of texts.
+    """
     if groups is None:
         return None
     document = groups if isinstance(groups, Mapping) else read_yaml(Path(groups), texts=True)

@@ -19,8 +19,9 @@ from cbm_lake.crops.calendar import Calendar
 from cbm_lake.crops.clearing import Cleared
 from cbm_lake.crops.declarations import Declared
 from cbm_lake.crops.model import Judged, judge
+from cbm_lake.crops.naming import named
 from cbm_lake.crops.reading import Observed, Progress
-from cbm_lake.crops.recording import Made, Versions
+from cbm_lake.crops.recording import Basis, Versions
 from cbm_lake.crops.settings import Settings
 from cbm_lake.errors import SourceError, counted
 from cbm_lake.lake import Lake, lake_or_default, schemas
@@ -126,7 +127,7 @@ def check(
     answer, versions = answered(lake, asked, progress)
     run = recording.new_run()
     rows = table(answer, asked, run)
-    made = Made(
+    basis = Basis(
         parcels,
         asked.day,
         resolved.alpha,
@@ -135,7 +136,7 @@ def check(
         recording.digest_of_season(answer.observed.season),
         figures(answer),
     )
-    recording.record(lake, run, made, rows)
+    recording.record(lake, run, basis, rows)
     return ranked(rows)
 
 
@@ -174,11 +175,11 @@ def by_day(
     lake = lake_or_default(lake)
     resolved = asking.settings(alpha, groups, {"seed": seed, **(settings or {})})
     parcels = lake.parcel_set(aoi, year, ptype)
-    chosen = sorted({asking.last_day(lake, parcels, day) for day in days or ()})
-    last = chosen[-1] if chosen else asking.last_day(lake, parcels, until)
+    listed = sorted({asking.last_day(lake, parcels, day) for day in days or ()})
+    last = listed[-1] if listed else asking.last_day(lake, parcels, until)
     asked = Asked(parcels, last, by, resolved, since=False)
     _, observed, _ = _read(lake, asked, progress)
-    numbers = [(day - EPOCH).days for day in chosen] or clearing.tried(observed.season, (last - EPOCH).days)
+    numbers = [(day - EPOCH).days for day in listed] or clearing.tried(observed.season, (last - EPOCH).days)
     cleared = clearing.by_day(observed.season, resolved, numbers, None, _part("days", progress))
     return pa.Table.from_pylist(cleared.by_day, schema=_BY_DAY)
 
@@ -191,6 +192,7 @@ def answered(lake: Lake, asked: Asked, progress: Progress | None = None) -> tupl
     """
     declared, observed, versions = _read(lake, asked, progress)
     judged = judge(observed.season, asked.settings)
+    judged = named(judged) if declared.column == "hcat" else judged
     _part("judging", progress)(1, 1)
     return Answer(declared, observed, judged, _cleared(asked, observed, judged, progress)), versions
 

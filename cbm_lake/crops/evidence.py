@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -43,6 +43,8 @@ class Cells:
 class Evidence:
     """Everything from which verdicts follow."""
 
+    numbers: int
+    """How many features tell parcels apart."""
     crops: list[str]
     """The declared crops."""
     crop: Ints
@@ -60,6 +62,8 @@ class Evidence:
     """(n, groups)"""
     p_value: Floats
     """(n, groups)"""
+    agreement: Floats
+    """(n,) p-value of the declared group against parcels of other groups."""
     calibrating: Ints
     """(groups, sizes) parcels by which a cell is calibrated."""
     wrong: npt.NDArray[np.float64]
@@ -70,7 +74,7 @@ class Evidence:
     @property
     def judged(self) -> Bools:
         """(n,) parcels with a declared crop and a prediction."""
-        return np.isfinite(self.wrong)
+        return self.predicted.done & (self.crop >= 0)
 
 
 def gather(season: Season, settings: Settings) -> Evidence:
@@ -85,11 +89,13 @@ def gather(season: Season, settings: Settings) -> Evidence:
     by_group = _by_group(scores, cells.members, np.max)
     fewest = int(np.ceil(1 / settings.alpha))
     usable = predicted.done & (cells.group >= 0)
-    cell, calibrating = conformal.cells_of(cells.group, cells.size, usable, fewest)
-    p_value = conformal.p_values(by_group, cells.group, cells.size, folds.fold, usable, predicted.done, cell)
+    cell, calibrating = conformal.cells_of(cells.group, cells.size, usable, fewest, len(cells.names))
+    p_value = conformal.p_values(by_group, cells.group, cells.size, usable, predicted.done, cell)
+    agreement = conformal.agreement(by_group, cells.group, cells.size, usable)
     mixture, wrong = _wrong(by_group, cells.group, usable, settings)
     probability = _by_group(predicted.together, cells.members, np.sum) if crops else predicted.together
     return Evidence(
+        len(numbers.names),
         crops,
         crop,
         numbers.seen,
@@ -100,6 +106,7 @@ def gather(season: Season, settings: Settings) -> Evidence:
         by_group,
         probability,
         p_value,
+        agreement,
         calibrating,
         wrong,
         mixture,
@@ -108,9 +115,8 @@ def gather(season: Season, settings: Settings) -> Evidence:
 
 
 def _cells(season: Season, settings: Settings, crops: Sequence[str], crop: Ints, predicted: Predicted) -> Cells:
-    counts = {
-        name: int(count) for name, count in zip(crops, np.bincount(crop[crop >= 0], minlength=len(crops)), strict=False)
-    }
+    count = np.bincount(crop[crop >= 0], minlength=len(crops))
+    counts = {name: int(count[number]) for number, name in enumerate(crops)}
     group_of: Mapping[str, str] = groups.join_rare(counts, settings.min_parcels)
     if settings.groups is None:
         group_of = groups.merge_confused(
@@ -126,7 +132,7 @@ def _cells(season: Season, settings: Settings, crops: Sequence[str], crop: Ints,
     return Cells(names, group, members, size, size_names, dict(group_of))
 
 
-def _by_group(values: Matrix, members: Sequence[Ints], reduce: np.ufunc) -> Matrix:
+def _by_group(values: Matrix, members: Sequence[Ints], reduce: Callable[..., Matrix]) -> Matrix:
     """(n, crops) to (n, groups)."""
     columns = [reduce(values[:, crops], axis=1) for crops in members]
     return np.stack(columns, axis=1) if columns else np.zeros((len(values), 0), np.float32)
@@ -136,7 +142,7 @@ def _wrong(
     by_group: Matrix, group: Ints, usable: Bools, settings: Settings
 ) -> tuple[accusations.Mixture, npt.NDArray[np.float64]]:
     """The mixture of right and wrong declarations, and the probability that each is wrong."""
-    wrong = np.full(len(group), np.nan)
+    wrong = np.where(usable, 0.0, np.nan)
     rows = np.flatnonzero(usable)
     luck = np.random.default_rng([settings.seed, 5])
     if len(rows) > accusations.MOST:

@@ -86,6 +86,7 @@ def check(season: Season) -> None:
     count, steps = len(season.pids), len(season.days)
     columns = {name: getattr(season, name).shape for name in ("x", "y", "area_m2", "codes")}
     columns |= {name: values.shape for name, values in season.static.items()}
+    shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
     shapes = {name: (shape, (count,)) for name, shape in columns.items()}
     shapes |= {name: (values.shape, (count, steps)) for name, values in season.values.items()}
     wrong = [f"{name} is {shape}, not {due}" for name, (shape, due) in shapes.items() if shape != due]
@@ -126,6 +127,8 @@ def features(season: Season) -> Features:
         finite = np.isfinite(values)
         seen |= finite.sum(axis=1) >= min(FEWEST_STEPS, max(len(season.days), 1))
         curve = smoothed(np.where(finite, values, np.nan), season.days)
+        if not curve.shape[1]:
+            continue
         columns += [curve, extremes(curve)]
         names += [f"{name} {node}" for node in range(curve.shape[1])]
         names += [f"{name} {extreme}" for extreme in ("least", "most", "day of least", "day of most", "spread")]
@@ -155,9 +158,8 @@ def smoothed(values: npt.NDArray[np.float32], days: Ints) -> npt.NDArray[np.floa
         return np.zeros((len(values), 0), np.float32)
     nodes = np.arange(days[0], days[-1] + NODE_DAYS / 2, NODE_DAYS)
     distance = (days[:, None] - nodes[None, :]) / WIDTH_DAYS
-    kernel = (np.exp(-(distance**2) / 2) + WIDE_WEIGHT * np.exp(-((distance / WIDE) ** 2) / 2) + 1e-9).astype(
-        np.float32
-    )
+    wide = WIDE_WEIGHT * np.exp(-((distance / WIDE) ** 2) / 2) + 1e-9
+    kernel = (np.exp(-(distance**2) / 2) + wide).astype(np.float32)
     there = np.isfinite(values)
     weight = there.astype(np.float32) @ kernel
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -167,9 +169,7 @@ def smoothed(values: npt.NDArray[np.float32], days: Ints) -> npt.NDArray[np.floa
 
 def extremes(curve: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Least, most, their positions, and standard deviation of curves (n, nodes): (n, 5); NaN where nothing is seen."""
-    if not curve.shape[1]:
-        return np.zeros((len(curve), 0), np.float32)
-    blank = np.isnan(curve).any(axis=1)
+    blank: Bools = np.asarray(np.isnan(curve).any(axis=1))
     full = np.where(blank[:, None], np.float32(0), curve)
     parts = (full.min(1), full.max(1), full.argmin(1), full.argmax(1), full.std(1))
     both = np.stack([part.astype(np.float32) for part in parts], axis=1)
@@ -188,5 +188,7 @@ def _imputed(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def _informative(matrix: npt.NDArray[np.float32], names: list[str], seen: Bools) -> Features:
     """Without columns that are the same for all parcels."""
-    varied = np.ptp(matrix, axis=0) > 0 if len(matrix) else np.zeros(matrix.shape[1], bool)
+    varied: Bools = np.zeros(matrix.shape[1], bool)
+    if len(matrix):
+        varied |= np.asarray(np.ptp(matrix, axis=0) > 0)
     return Features(matrix[:, varied], [name for name, keep in zip(names, varied, strict=True) if keep], seen)

@@ -1,4 +1,4 @@
-"""How good a crop check is: accuracy, confusion, reliability, errors by crop group and size class, what is undecided."""
+"""How good a crop check is: accuracy, confusion, reliability, errors by group and size, what is undecided."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def figures(evidence: Evidence, settings: Settings, verdict: Objects, against: s
         "confusion": _confusion(evidence),
         "reliability": _reliability(evidence),
         "cells": _cells(evidence, settings, verdict),
-        "warnings": _warnings(evidence, settings, against),
+        "warnings": _warnings(evidence, settings, against, counts["disagrees"]),
     }
 
 
@@ -111,7 +111,7 @@ def _cells(evidence: Evidence, settings: Settings, verdict: Objects) -> list[dic
     return cells
 
 
-def _warnings(evidence: Evidence, settings: Settings, against: str | None) -> list[str]:
+def _warnings(evidence: Evidence, settings: Settings, against: str | None, disagrees: int) -> list[str]:
     """What a user must know before he reads a verdict."""
     if against is not None:
         return [f"no parcel is judged: {against}"]
@@ -126,6 +126,6 @@ def _warnings(evidence: Evidence, settings: Settings, against: str | None) -> li
         found.append(f"too few parcels for {percent}: {', '.join(few)}; these are not judged")
     if evidence.folds.side_m < settings.block_m:
         found.append(f"blocks of {evidence.folds.side_m:,.0f} m, because the parcels lie close together")
-    if settings.promise == "accusations" and evidence.mixture.wrong == 0:
-        found.append(f"nobody is accused: that some declarations are wrong does not stand out enough for {percent}")
+    if not disagrees:
+        found.append(f"none disagrees: too few parcels, or too much alike, for a promise of {percent}; see the ranking")
     return found

@@ -69,11 +69,11 @@ def _dealt(sizes: Ints, count: int, seed: int) -> Ints:
 
 def training(folds: Folds, number: int, x: Floats, y: Floats, buffer_m: float) -> Bools:
     """(n,) parcels that the model of a fold may learn from: of other folds, and not nearer than the buffer to it."""
-    allowed = folds.fold != number
+    allowed = np.asarray(folds.fold != number)
     if buffer_m > 0 and allowed.any() and not allowed.all():
         from scipy.spatial import cKDTree
 
         tree = cKDTree(np.stack([x, y], axis=1)[~allowed])
         distance, _ = tree.query(np.stack([x, y], axis=1), distance_upper_bound=buffer_m)
-        allowed &= ~np.isfinite(distance)
-    return allowed
+        allowed &= ~np.isfinite(np.asarray(distance))
+    return np.asarray(allowed)

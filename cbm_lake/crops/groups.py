@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -71,14 +72,14 @@ def merge_confused(
         for second in range(first):
             apart[first, second] = _separability(probability, rows[first], rows[second], sets[first], sets[second])
     while apart.size and apart.min() < APART:
-        first, second = np.unravel_index(np.argmin(apart), apart.shape)
+        first, second = divmod(int(np.argmin(apart)), len(sets))
         sets[second] += sets[first]
         rows[second] = np.concatenate([rows[second], rows[first]])
         apart[first, :] = apart[:, first] = np.inf
         sets[first] = []
         for other in range(len(sets)):
             if other != second and sets[other]:
-                pair = max(other, int(second)), min(other, int(second))
+                pair = max(other, second), min(other, second)
                 apart[pair] = _separability(probability, rows[pair[0]], rows[pair[1]], sets[pair[0]], sets[pair[1]])
     merged = {names[one]: " + ".join(names[each] for each in sorted(members)) for members in sets for one in members}
     return {**groups, **merged}
@@ -97,7 +98,10 @@ def _separability(probability: Floats, first: Ints, second: Ints, of_first: list
     if not len(first) or not len(second):
         return 1.0
     rows = np.concatenate([first, second])
-    ratio = [np.log(probability[np.ix_(rows, members)].sum(axis=1) + 1e-6) for members in (of_first, of_second)]
+    ratio = [
+        np.log(probability[np.ix_(rows, np.array(members, np.int64))].sum(axis=1) + 1e-6)
+        for members in (of_first, of_second)
+    ]
     ranks = rankdata(ratio[0] - ratio[1])
     wins = ranks[: len(first)].sum() - len(first) * (len(first) + 1) / 2
     return float(wins / (len(first) * len(second)))
@@ -115,7 +119,7 @@ def size_classes(area_m2: Floats, limits: Sequence[float]) -> tuple[Ints, list[s
         names = ["all sizes"]
     else:
         names = [f"below {hectares[0]} ha"]
-        names += [f"{low} to {high} ha" for low, high in zip(hectares, hectares[1:], strict=False)]
+        names += [f"{low} to {high} ha" for low, high in itertools.pairwise(hectares)]
         names.append(f"{hectares[-1]} ha and more")
     numbers = np.searchsorted(np.asarray(limits, float), area_m2, side="right").astype(np.int64)
     return np.where(np.isfinite(area_m2), numbers, len(names)), [*names, "unknown size"]

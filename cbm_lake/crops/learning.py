@@ -19,6 +19,8 @@ from cbm_lake.errors import of_extra
 MOST: Final = 8_000
 """Parcels from which the models of one fold learn: of each crop its share, but at least `LEAST` where it has them."""
 LEAST: Final = 20
+FEWEST: Final = 3
+"""A crop of fewer parcels is not learned: it cannot be recognised, and would only draw others to it."""
 TREES: Final = 200
 COMPONENTS: Final = 60
 """Principal components from which the models that are not trees learn."""
@@ -66,13 +68,14 @@ def cross_predict(
     from threadpoolctl import threadpool_limits
 
     count = int(classes.max(initial=-1)) + 1
+    learned = usable & (np.bincount(classes + 1, minlength=count + 1)[classes + 1] >= FEWEST) & (classes >= 0)
     by_model = [np.zeros((len(classes), count), np.float32) for _ in MODELS]
     done = np.zeros(len(classes), bool)
 
     def one(number: int, make: Callable[[int, int], Any], into: Matrix) -> None:
-        rows = np.flatnonzero(training(folds, number, x, y, settings.buffer_m) & usable & (classes >= 0))
+        rows = np.flatnonzero(training(folds, number, x, y, settings.buffer_m) & learned)
         targets = np.flatnonzero((folds.fold == number) & usable)
-        if len(np.unique(classes[rows])) < 2 or not len(targets):
+        if not matrix.shape[1] or not len(targets) or not 2 <= len(np.unique(classes[rows])) <= len(rows) / 2:
             return
         rows = _sample(rows, classes, np.random.default_rng([settings.seed, 2, number]))
         model = make(settings.seed, min(*matrix[rows].shape)).fit(matrix[rows], classes[rows])

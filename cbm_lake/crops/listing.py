@@ -22,7 +22,7 @@ VERDICTS: Final = ("disagrees", "agrees", CANNOT_SAY)
 
 
 @checked
-def verdicts(
+def ranked(
     aoi: str,
     year: int,
     ptype: str | None = None,
@@ -42,7 +42,7 @@ def verdicts(
         lake: the lake; None is the workspace's.
 
     Returns:
-        The columns of the query crops.verdicts, the least likely declaration first.
+        The columns of the query crops.ranked, the least likely declaration first.
 
     Raises:
         NotFoundError: no such parcels were loaded, or they were never checked.
@@ -53,7 +53,7 @@ def verdicts(
         raise InvalidInputError(f"there is no verdict {quoted(verdict)}; choose {', '.join(VERDICTS)}")
     parcels = lake.parcel_set(aoi, year, ptype)
     last_run(lake, parcels)
-    rows = lake.query("crops.verdicts", **parcels.params, verdict=verdict, crop_group=crop_group)
+    rows = lake.query("crops.ranked", **parcels.params, verdict=verdict, crop_group=crop_group)
     if rows.num_rows and not pc.all(rows["is_current"]).as_py():
         log.warning("the parcels of %s are others than those that were checked; check again", parcels.name)
     return rows
@@ -87,10 +87,10 @@ def in_words(run: Mapping[str, object]) -> list[str]:
     """What a check promised, what that cost, and how good it is: sentences from a row of the query crops.runs."""
     figures = json.loads(str(run["figures"]))
     counts, parcels = figures["verdicts"], figures["parcels"]
-    told = ", ".join(f"{counts.get(verdict, 0):,} {verdict}" for verdict in VERDICTS)
+    verdicts = ", ".join(f"{counts.get(verdict, 0):,} {verdict}" for verdict in VERDICTS)
     undecided = counts.get(CANNOT_SAY, 0) / parcels
     lines = [
-        f"{parcels:,} parcels by what was seen until {run['day']}: {told}",
+        f"{parcels:,} parcels by what was seen until {run['day']}: {verdicts}",
         f"promised error {run['alpha']:.3g}: undecided are {undecided:.1%} of the parcels",
     ]
     if figures.get("accuracy") is not None:

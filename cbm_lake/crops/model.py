@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from cbm_lake.crops import features, figures
 from cbm_lake.crops.evidence import Evidence, gather
-from cbm_lake.crops.features import Bools, Floats, Ints, Objects, Season
+from cbm_lake.crops.features import Floats, Ints, Objects, Season
 from cbm_lake.crops.settings import Settings
 from cbm_lake.crops.verdicts import reasons_against_all, verdicts
 
@@ -41,7 +41,7 @@ class Judged:
     reason: Objects
     """(n,) why, in words."""
     rank: Ints
-    """(n,) 1 is the least likely declaration, accused ones first; 0 where nothing was predicted."""
+    """(n,) 1 is the least plausible declaration; 0 where nothing was predicted."""
     fold: Ints
     """(n,) the fold of the parcel, which its model did not see; -1 where nothing was predicted."""
     group_of: dict[str, str]
@@ -89,18 +89,17 @@ def _judged(pids: pa.Array, evidence: Evidence, settings: Settings, back: Ints) 
         [likely[row][1] for row in back],
         verdict[back],
         reason[back],
-        _rank(evidence, verdict == "disagrees")[back],
+        _rank(evidence)[back],
         np.where(evidence.predicted.done, evidence.folds.fold, -1)[back],
         evidence.cells.group_of,
         figures.figures(evidence, settings, verdict, reasons_against_all(evidence)),
     )
 
 
-def _rank(evidence: Evidence, accused: Bools) -> Ints:
-    rank = np.zeros(len(accused), np.int64)
+def _rank(evidence: Evidence) -> Ints:
+    rank = np.zeros(len(evidence.crop), np.int64)
     rows = np.flatnonzero(evidence.judged)
-    score = evidence.scores[rows, evidence.crop[rows]]
-    rank[rows[np.lexsort((score, ~accused[rows]))]] = np.arange(1, len(rows) + 1)
+    rank[rows[np.argsort(evidence.scores[rows, evidence.crop[rows]], kind="stable")]] = np.arange(1, len(rows) + 1)
     return rank
 
 

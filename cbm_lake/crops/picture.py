@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import shapely
 
 from cbm_lake.cards import palette
-from cbm_lake.crops.listing import in_words, last_run, verdicts
+from cbm_lake.crops.listing import in_words, last_run, ranked
 from cbm_lake.geo.reprojection import Shapes
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
@@ -63,7 +63,7 @@ def show(
     lake = lake_or_default(lake)
     parcels = lake.parcel_set(aoi, year, ptype)
     run = last_run(lake, parcels)
-    rows = verdicts(aoi, year, ptype, lake=lake)
+    rows = ranked(aoi, year, ptype, lake=lake)
     return style.save(_figure(parcels.name, run, rows), file)
 
 

@@ -65,6 +65,8 @@ def plausibility(predicted: Predicted, classes: Ints, names: Sequence[str], fold
     share = np.bincount(classes[classes >= 0], minlength=len(names)) / max((classes >= 0).sum(), 1)
     contrast = Contrast(predicted, classes, folds, share.astype(np.float32), _hierarchy(names))
     scores = np.full((len(classes), len(names)), np.nan, np.float32)
+    if len(np.unique(classes[contrast.rows()])) < 2:
+        return scores
     parcels, crops, declared = _pairs(contrast, np.random.default_rng([seed, 4]))
     numbers = _numbers_of_pairs(contrast, parcels, crops)
     usual = {number: _usual(contrast, number) for number in range(folds.count)}

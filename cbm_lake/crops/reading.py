@@ -108,7 +108,7 @@ def _gathered(
         rows = lake.query(f"crops.steps_{card.name}", **key, **how, least=least, greatest=greatest)
         index = rows["place"].to_numpy(), rows["number"].to_numpy()
         for band, values in bands.items():
-            values[index] = rows[band].to_numpy()
+            values[index] = rows[f"{band}_mean"].to_numpy()
         progress(done, len(declared))
     return {band: values for band, values in bands.items() if np.isfinite(values).any()}
 

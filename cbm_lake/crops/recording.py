@@ -28,8 +28,9 @@ from cbm_lake.markers.finding import part_of
 _LIBRARIES: Final = ("duckdb", "numpy", "pyarrow", "scikit-learn", "scipy")
 _READ: Final = ("ledger", "suspects", "exclusions", "attributes")
 """Tables that decide what counts, beside those of signatures."""
-JUDGED: Final = ("pid", "verdict", "crop_group", "size_class", "likely", "rank", "since")
-"""Columns of verdicts by which two checks are compared."""
+_COMPARED: Final = ("pid", "verdict", "reason", "crop_group", "size_class", "likely", "rank", "fold")
+_ROUNDED: Final = 6
+"""Decimals to which numbers are compared: other processors round otherwise."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,19 @@ def digest_of_season(season: Season) -> str:
     return hasher.hexdigest()
 
 
+def compared(row: Mapping[str, Any], *, since: bool = False) -> tuple[object, ...]:
+    """What of a verdict is compared between two checks: all that was judged, numbers rounded; with `since` that too."""
+    numbers = [None if value is None else round(value, _ROUNDED) for value in (row["p_value"], *row["probability"])]
+    return (*(row[name] for name in _COMPARED), *numbers, *([row["since"]] if since else []))
+
+
 def digest_of_verdicts(rows: pa.Table) -> str:
-    """The SHA-256 of the verdicts, by pid."""
-    return digest(map(str, rows.sort_by("pid").select(JUDGED).to_pylist()))
+    """The SHA-256 of the verdicts, by pid; it says nothing of the days from which on they were the same."""
+    return digest(str(compared(row)) for row in rows.sort_by("pid").to_pylist())
 
 
 @dataclass(frozen=True)
-class Made:
+class Basis:
     """What a check was made of, and what came of it."""
 
     parcels: ParcelSet
@@ -109,34 +116,34 @@ def new_run() -> str:
     return f"{clock.now():%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:8]}"
 
 
-def record(lake: Lake, run: str, made: Made, rows: pa.Table) -> None:
+def record(lake: Lake, run: str, basis: Basis, rows: pa.Table) -> None:
     """Write a check and its verdicts; these replace those of the set's last check.
 
     Args:
         lake: the lake.
         run: identifier of the check.
-        made: what it was made of.
+        basis: what it was made of.
         rows: the verdicts, columns of schemas.CROP_CHECKS but the last two.
 
     Raises:
         SourceError: the lake cannot be written.
     """
-    parcels = made.parcels
+    parcels = basis.parcels
     snapshot = {
-        **made.versions.document,
-        "features": made.features,
+        **basis.versions.document,
+        "features": basis.features,
         "verdicts": digest_of_verdicts(rows),
     }
     row = {
         "run": run,
         **parcels.params,
         "version": parcels.version,
-        "day": made.day,
-        "alpha": made.alpha,
-        "settings": _json(made.settings),
+        "day": basis.day,
+        "alpha": basis.alpha,
+        "settings": _json(basis.settings),
         "snapshot": _json(snapshot),
         "libraries": _json({name: importlib.metadata.version(name) for name in _LIBRARIES}),
-        "figures": _json(made.figures),
+        "figures": _json(basis.figures),
         "checked": clock.now(),
         "cbm_lake": installed.version(),
         "sequence": 0,

@@ -21,19 +21,18 @@ CHANCE: Final = "the crops cannot be told apart: declared and predicted crops ha
 
 def reasons_against_all(evidence: Evidence) -> str | None:
     """Why no parcel of the set can be judged; None where some can."""
-    if not len(evidence.crop):
-        return "there are no parcels"
-    if not evidence.seen.any():
-        return "nothing is seen of any parcel"
-    if len(evidence.crops) < 2:
-        return ONE_CROP if evidence.crops else "no crop is declared on any parcel"
-    if evidence.folds.count < 2:
-        return ONE_BLOCK
-    if not evidence.judged.any():
-        return NO_MODEL
-    if not evidence.better_than_chance:
-        return CHANCE
-    return None if len(evidence.cells.names) > 1 else "all crops are in one group: there is nothing to compare it with"
+    obstacles = (
+        (not len(evidence.crop), "there are no parcels"),
+        (not evidence.seen.any(), "nothing is seen of any parcel"),
+        (not evidence.crops, "no crop is declared on any parcel"),
+        (len(evidence.crops) == 1, ONE_CROP),
+        (not evidence.numbers, "all parcels look the same"),
+        (evidence.folds.count < 2, ONE_BLOCK),
+        (not evidence.judged.any(), NO_MODEL),
+        (not evidence.better_than_chance, CHANCE),
+        (len(evidence.cells.names) < 2, "all crops are in one group: there is nothing to compare it with"),
+    )
+    return next((reason for applies, reason in obstacles if applies), None)
 
 
 def verdicts(evidence: Evidence, settings: Settings) -> tuple[Objects, Objects]:
@@ -58,31 +57,24 @@ def verdicts(evidence: Evidence, settings: Settings) -> tuple[Objects, Objects]:
                 f"looks like {nearest}, not like {declared}" if nearest != declared else f"not like {declared}"
             )
         elif alone[row]:
-            reason[row] = f"looks like {declared}, and like no other group of crops"
+            reason[row] = f"looks like {declared}, which parcels of other crops hardly do"
         elif not enough[row]:
             reason[row] = f"too few parcels of {declared} for {percent}"
         elif unlikely[row]:
             reason[row] = f"hardly like {declared}, but too many are so for a promise of {percent}"
         else:
-            reason[row] = f"like {declared}, but like other groups of crops too"
+            reason[row] = f"like {declared}, but parcels of other crops look like it too"
     return verdict, reason
 
 
 def _decided(evidence: Evidence, settings: Settings) -> tuple[Bools, Bools, Bools, Bools]:
-    """(n,) each: accused; like the declared group alone; of a group that can be excluded; not like the declared group.
-
-    A group that has too few parcels to be excluded is no alternative: it would be one of every parcel.
-    """
+    """(n,) each: accused; accepted; of a group with enough parcels; hardly like the declared group."""
     rows = evidence.judged
     group = np.where(rows, evidence.cells.group, 0)
-    inside = evidence.p_value > settings.alpha
-    can = evidence.calibrating + 1 >= 1 / settings.alpha
-    excludable = can[:, evidence.cells.size].T
     index = np.arange(len(rows))
-    enough = rows & excludable[index, group]
-    unlikely = enough & ~inside[index, group]
-    others = (inside & excludable).sum(axis=1) - (inside & excludable)[index, group]
-    alone = enough & ~unlikely & (others == 0)
+    enough = rows & (evidence.calibrating[group, evidence.cells.size] + 1 >= 1 / settings.alpha)
+    unlikely = enough & (evidence.p_value[index, group] <= settings.alpha)
+    alone = enough & ~unlikely & (evidence.agreement <= settings.alpha)
     if settings.promise == "parcels":
         return unlikely, alone, enough, unlikely
     candidates = enough & (_share_of_correct(evidence, group) <= settings.alpha)
@@ -92,7 +84,7 @@ def _decided(evidence: Evidence, settings: Settings) -> tuple[Bools, Bools, Bool
 
 
 def _share_of_correct(evidence: Evidence, group: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Floats:
-    """(n,) of the parcels that are correctly declared as this group, the estimated share that looks as little like it."""
+    """(n,) of the parcels correctly declared as this group, the estimated share that looks as little like it."""
     share = np.full(len(group), np.nan)
     rows = np.flatnonzero(evidence.judged)
     score, correct = evidence.by_group[rows, group[rows]], 1 - evidence.wrong[rows]

@@ -207,6 +207,11 @@ class General(Group):
         overrides = self.markers.parameters if self.markers else None
         return folder / overrides if isinstance(overrides, str) else overrides
 
+    def groups_in(self, folder: Path) -> Mapping[str, str] | Path | None:
+        """The groups of crops, as `crops.check` takes them; a relative path is in the folder."""
+        groups = self.crops.groups if self.crops else None
+        return folder / groups if isinstance(groups, str) else groups
+
 
 class Season(General):
     """What a night run does, as `reading.read` has it from a file."""
@@ -237,11 +242,10 @@ class Season(General):
         """A path of the file: relative ones are in its folder."""
         return text if "://" in text else str(self.file.parent / text)
 
-    @property
+    @cached_property
     def groups(self) -> Mapping[str, str] | Path | None:
         """The groups of crops, as `crops.check` takes them."""
-        groups = self.crops.groups if self.crops else None
-        return self.file.parent / groups if isinstance(groups, str) else groups
+        return self.groups_in(self.file.parent)
 
     @cached_property
     def parameters(self) -> Mapping[str, Any] | Path | None:

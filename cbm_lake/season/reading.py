@@ -14,6 +14,7 @@ from cbm_lake import cards
 from cbm_lake.cards import indices
 from cbm_lake.cards.pixelrule import METHODS, checked_buffer
 from cbm_lake.cards.statistics import STATISTICS, optional
+from cbm_lake.crops.asking import groups_of
 from cbm_lake.errors import InvalidInputError, quoted
 from cbm_lake.extract.masks import Mask
 from cbm_lake.files import documents, validation
@@ -230,6 +231,7 @@ class _Checks:
         yield from targets.problems(draft.exports, inputs.files(draft.areas, draft.sources, folder), folder)
         if draft.general is not None:
             yield from _of_markers(draft.general, folder)
+            yield from _of_crops(draft.general, folder)
 
     def _raw(self, key: str) -> list[Any] | Mapping[Any, Any]:
         """A list or mapping of the document, an empty list where it is neither."""
@@ -268,6 +270,14 @@ class _Checks:
             elif not period.start.year <= area.year <= period.end.year:
                 span = f"season {period.start} to {period.end}"
                 yield Problem((*path, "year"), f"{span} has no day of {area.year}, the year of area {area.name}")
+
+
+def _of_crops(general: General, folder: Path) -> Iterator[Problem]:
+    """What is wrong in the file of groups of crops."""
+    try:
+        groups_of(general.groups_in(folder))
+    except InvalidInputError as error:
+        yield Problem(("crops", "groups"), str(error))
 
 
 def _of_markers(general: General, folder: Path) -> Iterator[Problem]:

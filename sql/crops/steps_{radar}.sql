@@ -29,6 +29,6 @@ levels as (
 )
 select
     place::integer as place, number::integer as number,
-    <<band: (sum(round({band} + level_{band})::bigint * weight) / sum(weight) filter ({band} is not null) / 1_000_000)::float as {band}>>
+    <<band: (sum(round({band} + level_{band})::bigint * weight) / sum(weight) filter ({band} is not null) / 1_000_000)::float as {band}_mean>>
 from seen join levels using (place, orbit)
 group by place, number

@@ -6,7 +6,7 @@
 -- (hundredths of DN, thousandths of the parcel), so that they are the same in whatever order rows are read.
 select
     place::integer as place, number::integer as number,
-    <<band: (sum({band} * weight) / sum(weight) filter ({band} is not null) / 1_000_000)::float as {band}>>
+    <<band: (sum({band} * weight) / sum(weight) filter ({band} is not null) / 1_000_000)::float as {band}_mean>>
 from (
     select
         pid, (epoch_us(obstime) // 86_400_000_000 - $first) // $step as number,

@@ -18,10 +18,11 @@ import pytest
 import stand_in
 
 from cbm_lake import crops
-from cbm_lake.crops import asking, checking, clearing, recording
+from cbm_lake.crops import asking, checking, clearing, naming, recording
 from cbm_lake.crops.verification import recompute
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.parcels import hcat
 
 WRONG = (4, 9)
 PARCELS = 24
@@ -228,6 +229,27 @@ def test_what_is_missing_is_said(lake, caplog):
     assert "Sentinel-1 backscatter" in caplog.text
 
 
+def test_crops_in_hcat_are_named_in_words(lake):
+    crops_lake.fill(lake, 8, radar=False)
+    codes = ["3301010101", "3301090400"]
+    rows = factories.parcels([crops_lake.pid(n) for n in range(8)], crops_lake.declared(8))
+    for name in ("hcat:code", "hcat:name"):
+        if name in rows.column_names:
+            rows = rows.drop_columns([name])
+    rows = rows.append_column("hcat:code", pa.array([codes[n % 2] for n in range(8)]))
+    rows = rows.append_column("hcat:name", pa.array([None] * 8, pa.string()))
+    lake.add_parcels("ms", 2024, "", "v1_hcat", rows)
+    checked = crops.check("ms", 2024, lake=lake)
+    assert set(checked["hcat"].to_pylist()) == set(codes)
+    names = {hcat.names()[code].replace("_", " ") for code in codes}
+    assert set(checked["crop_group"].to_pylist()) == names
+    assert {name for names in checked["likely"].to_pylist() for name in names} == names
+
+
+def test_codes_in_sentences_become_words():
+    assert naming.in_words("like 3301010101, not 3399999999") == "like winter common soft wheat, not 3399999999"
+
+
 # -- records ----------------------------------------------------------------------------------------------------------
 
 
@@ -238,7 +260,7 @@ def test_a_check_that_is_stopped_between_its_two_writes_leaves_no_verdict_withou
     runs = set(filled.sql("select run from crop_runs")["run"].to_pylist())
     assert len(runs) == 2
     assert set(filled.sql("select run from crop_checks")["run"].to_pylist()) == {first["run"][0].as_py()}
-    assert crops.verdicts("ms", 2024, lake=filled)["run"][0] == first["run"][0]
+    assert crops.ranked("ms", 2024, lake=filled)["run"][0] == first["run"][0]
 
 
 _KILLED = """
@@ -328,7 +350,7 @@ def test_who_goes_on_writing_is_waited_for_in_vain(filled):
 
 def test_a_check_is_repeated_by_the_lake_as_it_was_then(filled):
     run = crops.check("ms", 2024, alpha=0.1, seed=3, lake=filled)["run"][0].as_py()
-    assert recompute(filled, "ms", 2024, None, run) == []
+    assert recompute(filled, "ms", 2024, None, run, since=True) == []
     factories.write(filled, crops_lake.by_pid([crops_lake.optical(1, 0)]), None, "S0", attempt=1)
     assert recompute(filled, "ms", 2024, None, run) == []
     crops.check("ms", 2024, seed=4, lake=filled)
@@ -342,6 +364,11 @@ def test_a_check_is_repeated_by_the_lake_as_it_was_then(filled):
         ("rank", 24, "the verdicts in the lake differ"),
         ("likely", ["9"], "the verdicts in the lake differ"),
         ("crop_group", "9", "the verdicts in the lake differ"),
+        ("p_value", 0.5, "the verdicts in the lake differ"),
+        ("probability", [0.1], "the verdicts in the lake differ"),
+        ("reason", "by sight", "the verdicts in the lake differ"),
+        ("since", date(2024, 4, 1), "the verdicts in the lake differ"),
+        ("pid", "x", r"the verdicts in the lake differ: \S+ has none, repeated: disagrees, x was not checked"),
     ],
 )
 def test_a_forged_verdict_is_detected(filled, column, value, message):
@@ -351,7 +378,7 @@ def test_a_forged_verdict_is_detected(filled, column, value, message):
     schema = pa.schema([field for field in schemas.CROP_CHECKS if field.name not in ("part", "sequence")])
     part = recording.part_of(filled.parcel_set("ms", 2024))
     filled.put("checked_crops", recording.numbered(pa.Table.from_pylist(forged, schema=schema), part), part)
-    (difference,) = recompute(filled, "ms", 2024, None, rows["run"][0].as_py())
+    (difference,) = recompute(filled, "ms", 2024, None, rows["run"][0].as_py(), since=column == "since")
     assert pc.match_substring_regex(pa.array([difference]), message)[0].as_py()
 
 
@@ -372,26 +399,26 @@ def test_a_check_that_there_is_not_is_said(filled):
 
 def test_the_list_has_what_was_declared_and_can_be_narrowed(filled):
     crops.check("ms", 2024, lake=filled)
-    rows = crops.verdicts("ms", 2024, verdict="disagrees", lake=filled)
+    rows = crops.ranked("ms", 2024, verdict="disagrees", lake=filled)
     assert {(row["pid"], row["crop_name"], row["likely"]) for row in rows.to_pylist()} == {
         (crops_lake.pid(4), "wheat", "maize 0.90"),
         (crops_lake.pid(9), "maize", "wheat 0.90"),
     }
-    assert crops.verdicts("ms", 2024, crop_group="maize", lake=filled).num_rows == PARCELS / 2
+    assert crops.ranked("ms", 2024, crop_group="maize", lake=filled).num_rows == PARCELS / 2
 
 
 def test_a_list_of_parcels_that_were_never_checked_is_refused(filled):
     with pytest.raises(NotFoundError, match="the crops of ms 2024 were never checked"):
-        crops.verdicts("ms", 2024, lake=filled)
+        crops.ranked("ms", 2024, lake=filled)
     with pytest.raises(InvalidInputError, match="no verdict 'maybe'; choose disagrees, agrees, cannot say"):
-        crops.verdicts("ms", 2024, verdict="maybe", lake=filled)
+        crops.ranked("ms", 2024, verdict="maybe", lake=filled)
 
 
 def test_a_list_of_other_parcels_than_those_that_were_checked_is_warned_of(filled, caplog):
     crops.check("ms", 2024, lake=filled)
     pids = [crops_lake.pid(number) for number in range(PARCELS)]
     filled.add_parcels("ms", 2024, "", "v1_b", factories.parcels(pids, crops_lake.declared(PARCELS)))
-    crops.verdicts("ms", 2024, lake=filled)
+    crops.ranked("ms", 2024, lake=filled)
     assert "the parcels of ms 2024 are others than those that were checked" in caplog.text
 
 
@@ -400,5 +427,5 @@ def test_the_list_is_written_for_other_tools(filled, tmp_path, ending):
     crops.check("ms", 2024, lake=filled)
     key = filled.parcel_set("ms", 2024).params
     path = tmp_path / f"list.{ending}"
-    assert filled.export("crops.verdicts", path, **key, verdict=None, crop_group=None) == PARCELS
+    assert filled.export("crops.ranked", path, **key, verdict=None, crop_group=None) == PARCELS
     assert path.stat().st_size
