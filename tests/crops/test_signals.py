@@ -384,8 +384,9 @@ def test_signals_of_a_lake_tell_when_the_crop_was_green(lake):
     labels = pa.table({"pid": [crops_lake.pid(n) for n in range(16)], "done": [n % 2 == 0 for n in range(16)]})
     table = crops.signals(labels, "ms", 2024, lake=lake)
     rows = table.to_pylist()
-    assert {"ndvi", "B04"} <= {row["signal"] for row in rows}
+    assert {"ndvi", "B04", "coherence_vv", "backscatter_vh"} <= {row["signal"] for row in rows}
     assert {"mean", "p50", "std"} <= {row["statistic"] for row in rows if row["signal"] == "B04"}
+    assert notes(table)[0] == "8 parcels done and 8 not; random permutations"
     best = next(row for row in rows if row["signal"] == "ndvi")
     assert best["auc"] in (0, 1)
     assert best["q"] < 0.05
@@ -394,9 +395,9 @@ def test_signals_of_a_lake_tell_when_the_crop_was_green(lake):
 
 
 def test_of_many_parcels_some_are_drawn_and_the_number_is_said(lake, monkeypatch):
-    from cbm_lake.crops import signalsearch
+    from cbm_lake.crops import signalsearch, signalsources
 
-    monkeypatch.setattr(signalsearch, "_MOST", 10)
+    monkeypatch.setattr(signalsources, "_MOST", 10)
     crops_lake.fill(lake, 16, radar=False)
     mown = [crops_lake.moment(scene).date() for scene in (8, 12)]
     truth = pa.table({"pid": [crops_lake.pid(number) for number in (0, 3)], "date": mown})
