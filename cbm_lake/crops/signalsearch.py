@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,25 +16,19 @@ import pyarrow as pa
 from cbm_lake.crops import eventwindows
 from cbm_lake.crops.eventwindows import BEFORE, Flags, Floats, Ints, LongSeries, Members
 from cbm_lake.crops.separation import Separated, adjusted, separate
-from cbm_lake.crops.signaltables import Rows, Source, Truth, series_of, truth_of
-from cbm_lake.errors import InvalidInputError, NotFoundError, counted, some
+from cbm_lake.crops.signalsources import SPAN, of_lake, of_rows
+from cbm_lake.crops.signaltables import Source, Truth, series_of, truth_of
+from cbm_lake.errors import InvalidInputError, counted, some
 from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
-from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import inputs, parameters
-from cbm_lake.markers import signals as readable
 
 log = logging.getLogger(__name__)
 
 GUARD: Final = 28
 """Days around an event of a parcel on which it is not compared as one without."""
-SPAN: Final = 70
-"""Days before and after an event within which other dates are compared."""
 _LEAST: Final = 3
 """Values of the done, and of the not done, without which a combination is left out."""
-_MOST: Final = 5000
-"""Parcels whose series are read; of more without an event some are drawn."""
 _CELLS: Final = 200_000_000
 """Values that are compared at most: 1.6 GB."""
 _EPOCH: Final = date(1970, 1, 1)
@@ -102,9 +96,9 @@ def signals(
     facts = truth_of(_arrow(truth), event)
     notes: list[str] = []
     if series is None:
-        pids, parts = _of_lake(facts, lake_or_default(lake), (aoi, year, ptype), weeks, seed, notes)
+        pids, parts = of_lake(facts, lake_or_default(lake), (aoi, year, ptype), weeks, seed, notes)
     else:
-        pids, parts = _of_rows(series_of(_arrow(series)), notes)
+        pids, parts = of_rows(series_of(_arrow(series)), notes)
     parts = _narrowed(parts, statistics)
     members = _members(facts, pids, parts, against, controls, seed, notes)
     first, last = (-weeks, weeks) if facts.day is not None else _calendar(parts, members)
@@ -123,117 +117,6 @@ def signals(
 def _arrow(source: Source | pd.DataFrame) -> Source:
     """A pandas table as one of Arrow."""
     return pa.Table.from_pandas(source, preserve_index=False) if isinstance(source, pd.DataFrame) else source
-
-
-# -- observations ----------------------------------------------------------------------------------------------------
-
-
-def _of_rows(several: Iterable[Rows], notes: list[str]) -> tuple[list[str], list[LongSeries]]:
-    """Series by signal of tables, and the parcels that they are of."""
-    several = list(several)
-    pids = sorted({pid for rows in several for pid in rows.pid})
-    index_of = {pid: index for index, pid in enumerate(pids)}
-    clouded, undated = (sum(getattr(rows, name) for rows in several) for name in ("clouded", "undated"))
-    if clouded:
-        notes.append(f"{counted(clouded, 'row')} of the series had clouded pixels and are left out")
-    if undated:
-        notes.append(f"{counted(undated, 'row')} of the series have no date and are left out")
-    pieces_of: dict[tuple[str, tuple[str, ...]], list[tuple[Any, ...]]] = {}
-    for rows in several:
-        names, index = np.array(rows.signal, object), np.array([index_of[pid] for pid in rows.pid], np.int64)
-        matrix = np.column_stack([*rows.values.values()]) if rows.values else np.zeros((len(names), 0))
-        for signal in sorted(set(rows.signal)):
-            is_one = names == signal
-            key = (signal, tuple(rows.values))
-            pieces_of.setdefault(key, []).append((index[is_one], rows.day[is_one], matrix[is_one]))
-    parts = []
-    for (signal, statistics), pieces in pieces_of.items():
-        parcel, day, values = (np.concatenate(each) for each in zip(*pieces, strict=True))
-        parts.append(_sorted(signal, statistics, parcel, day, values))
-    if not any(len(part.day) for part in parts):
-        raise InvalidInputError("the series have no clear, dated row; check their dates and scene classes")
-    return pids, parts
-
-
-def _sorted(signal: str, names: tuple[str, ...], parcel: Ints, day: Ints, values: Floats) -> LongSeries:
-    order = np.lexsort([day, parcel])
-    return LongSeries(signal, parcel[order], day[order], names, values[order])
-
-
-def _of_lake(
-    facts: Truth,
-    lake: Lake,
-    key_of_set: tuple[str | None, int | None, str | None],
-    weeks: int,
-    seed: int,
-    notes: list[str],
-) -> tuple[list[str], list[LongSeries]]:
-    """Series of the parcels of a set, and their identifiers."""
-    aoi, year, ptype = key_of_set
-    if aoi is None or year is None:
-        raise InvalidInputError("say aoi= and year= of the parcels in the lake, or series= of a table or folder")
-    parcels = lake.parcel_set(aoi, year, ptype)
-    pids = _needed(facts, lake.query("markers.declared", **parcels.params, pids=None)["pid"].to_pylist(), seed, notes)
-    clear = parameters.read(None).clear
-    days = _period(facts, parcels, weeks)
-    key = {**parcels.params, "first": days[0], "last": days[1], "pids": pids} | clear.seen
-    parts = []
-    for each in readable.signals().values():
-        rows = inputs.rows_of(lake, each, key, clear.sky)
-        if rows.num_rows:
-            parcel, day, value = (rows[name].to_numpy() for name in ("place", "day", "value"))
-            parts.append(_sorted(each.name, ("mean",), parcel.astype(np.int64), day.astype(np.int64), value[:, None]))
-    rows = lake.query("crops.statistics_of_bands", **key, **clear.sky)
-    parts += _of_statistics(rows, pids)
-    if not parts:
-        raise NotFoundError(f"{parcels.name} have no clear observation around these dates; extract scenes first")
-    return pids, parts
-
-
-def _needed(facts: Truth, pids: list[str], seed: int, notes: list[str]) -> list[str]:
-    """The parcels whose series are read, sorted: those of truth, and others up to _MOST.
-
-    Raises:
-        InvalidInputError: none of truth is there.
-    """
-    mine = set(facts.pid) & set(pids)
-    if not mine:
-        raise InvalidInputError(
-            f"no parcel of truth is among the {len(pids):,} of the set: {some(sorted(set(facts.pid)))}"
-        )
-    others = sorted(set(pids) - mine) if facts.day is not None else []
-    room = max(_MOST - len(mine), 0)
-    if len(others) > room:
-        drawn = np.random.default_rng(seed).choice(len(others), room, replace=False)
-        notes.append(f"of {len(others):,} parcels without an event {room:,} are looked at, drawn at random")
-        others = [others[index] for index in drawn]
-    return sorted(mine | set(others))
-
-
-def _of_statistics(rows: pa.Table, pids: list[str]) -> Iterable[LongSeries]:
-    """Series of the statistics of bands other than the mean."""
-    if not rows.num_rows:
-        return
-    index = {pid: number for number, pid in enumerate(pids)}
-    parcel = np.array([index[pid] for pid in rows["pid"].to_pylist()], np.int64)
-    bands: dict[str, list[str]] = {}
-    for name in rows.column_names[2:]:
-        bands.setdefault(name.partition("_")[0], []).append(name)
-    for band, names in bands.items():
-        values = np.column_stack([rows[name].to_numpy().astype(np.float64) for name in names])
-        filled = ~np.isnan(values).all(axis=0)
-        if filled.any():
-            statistics = tuple(name.partition("_")[2] for name, has in zip(names, filled, strict=True) if has)
-            yield _sorted(band, statistics, parcel, rows["day"].to_numpy().astype(np.int64), values[:, filled])
-
-
-def _period(facts: Truth, parcels: ParcelSet, weeks: int) -> tuple[int, int]:
-    """The days of which observations are needed: around the events, or the year of the parcels."""
-    if facts.day is None:
-        first, last = (date(parcels.year, month, day) for month, day in ((1, 1), (12, 31)))
-        return (first - _EPOCH).days, (last - _EPOCH).days
-    margin = (weeks + 1) * eventwindows.WEEK + SPAN
-    return int(facts.day.min()) - margin, int(facts.day.max()) + margin
 
 
 def _narrowed(parts: list[LongSeries], statistics: str | Sequence[str] | None) -> list[LongSeries]:
@@ -273,14 +156,11 @@ def _members(
     parcel = np.array([index_of[pid] for pid in facts.pid if pid in index_of], np.int64)
     if facts.day is None:
         return _labelled(facts, parcel, inside)
-    day = _in_season(facts.day[inside], parts)
+    parcel, day = _events(parcel, facts.day[inside], parts, notes)
     if against == "dates":
-        members = eventwindows.against_dates(parcel[day != 0], day[day != 0], GUARD, SPAN)
+        members = eventwindows.against_dates(parcel, day, GUARD, SPAN)
     else:
-        members = eventwindows.against_parcels(parcel[day != 0], day[day != 0], len(pids), GUARD, controls, seed)
-    late = int((day == 0).sum())
-    if late:
-        notes.append(f"{counted(late, 'event')} of truth are not in the time of the observations and are left out")
+        members = eventwindows.against_parcels(parcel, day, len(pids), GUARD, controls, seed)
     if members.left_out:
         notes.append(f"{counted(members.left_out, 'event')} are left out, with which nothing can be compared")
     if not members.done.any():
@@ -289,11 +169,18 @@ def _members(
     return members
 
 
-def _in_season(day: Ints, parts: list[LongSeries]) -> Ints:
-    """The days, 0 for those outside of the time of the observations."""
+def _events(parcel: Ints, day: Ints, parts: list[LongSeries], notes: list[str]) -> tuple[Ints, Ints]:
+    """Parcels and days of the events in the time of the observations, each once."""
+    pairs = np.unique(np.column_stack([parcel, day]), axis=0)
+    if len(pairs) < len(parcel):
+        notes.append(f"{counted(len(parcel) - len(pairs), 'row')} of truth say again what another says")
     filled = [part.day for part in parts if len(part.day)]
     first, last = min(days.min() for days in filled), max(days.max() for days in filled)
-    return np.where((day >= first) & (day <= last), day, 0)
+    inside = (pairs[:, 1] >= first) & (pairs[:, 1] <= last)
+    if not inside.all():
+        late = counted(int((~inside).sum()), "event")
+        notes.append(f"{late} of truth are not in the time of the observations and are left out")
+    return pairs[inside, 0], pairs[inside, 1]
 
 
 def _labelled(facts: Truth, parcel: Ints, inside: Flags) -> Members:
@@ -360,11 +247,6 @@ def _separate(
             f"{events} with {counted(int((~members.done).sum()), 'comparison')} are too few: the smallest p-value "
             f"possible is {answer.smallest:.3g}"
         )
-    if answer.smallest * len(columns) > 0.05:
-        notes.append(
-            f"the smallest p-value possible is {answer.smallest:.2g}, so that with {len(columns):,} combinations no "
-            "false discovery rate can be below 5% unless several are so small"
-        )
     return answer
 
 
@@ -386,9 +268,17 @@ def _table(
         "q": adjusted(answer.p, fdr),
         "p_max": answer.p_max,
     }
+    if answer.smallest * len(columns) > 0.05 and not (content["q"] <= 0.05).any():
+        more = "" if answer.exact else "; draw more by permutations="
+        notes.append(
+            f"the smallest p-value possible is {answer.smallest:.2g}, so that with {len(columns):,} combinations no "
+            f"false discovery rate can be below 5% unless several are so small{more}"
+        )
     how = "all" if answer.exact else "random"
-    events, rest = counted(int(members.done.sum()), "event"), int((~members.done).sum())
-    notes.insert(0, f"{events} and {rest:,} comparisons; {how} permutations")
+    rest = f"{int((~members.done).sum()):,}"
+    done = counted(int(members.done.sum()), "event" if facts.day is not None else "parcel")
+    what = f"{done} and {rest} comparisons" if facts.day is not None else f"{done} done and {rest} not"
+    notes.insert(0, f"{what}; {how} permutations")
     for note in notes[1:]:
         log.warning("%s", note)
     order = np.lexsort([-np.abs(np.nan_to_num(answer.z)), np.nan_to_num(answer.p, nan=2)])

@@ -92,6 +92,7 @@ def truth_of(source: Source, event: str | None) -> Truth:
         )
     if dates is not None:
         table = _of_type(table, event)
+        table = table if label is None else table.filter(pa.array(_flags(texts(table[label]))))  # of not done: no event
     table = table.filter(pc.is_valid(table[pid]))
     if not table.num_rows:
         raise InvalidInputError("truth has no rows; it has to have pid and date of what was done, or pid and label")

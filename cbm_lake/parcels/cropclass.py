@@ -80,6 +80,8 @@ def _by_evidence(
     keys = _keys(attributes["crop:code"], hcat.normalised)
     if not len(keys.dictionary):
         return Classes(None)
+    if croptables.covered(Choice("HCAT", of_names=False, codes=hcat.names()), keys) >= croptables.COVERED:
+        return _of_columns(source, columns["crop:code"], None, "; another by hcat=")
     choice, why = croptables.by_evidence(source.columns, columns["crop:code"], keys, degrees)
     if choice is None:
         return Classes(None, notes=(f"{why}; hcat is empty: a table, a file of codes or a column by hcat=",))

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from cbm_lake import crops
 from cbm_lake.cli import app
-from cbm_lake.crops import eventwindows
+from cbm_lake.crops import eventwindows, separation
 from cbm_lake.crops.eventwindows import LongSeries
 from cbm_lake.crops.separation import adjusted, separate
 from cbm_lake.crops.signaltables import NO_DAY, days, series_of, truth_of
@@ -79,6 +79,18 @@ def test_random_permutations_come_near_all_of_them():
     assert part.smallest == 1 / 1001
     np.testing.assert_allclose(part.p, whole.p, atol=4 * np.sqrt(0.25 / 1000))
     np.testing.assert_array_equal(part.z, whole.z)
+
+
+def test_labels_are_drawn_inside_of_strata_and_no_p_value_is_zero():
+    done, bounds = np.array([1, 0, 0, 1, 1, 0, 0, 0], bool), [(0, 3), (3, 8)]
+    (labels,) = separation._drawn(done, bounds, 500, np.random.default_rng(0))
+    assert set(labels[:, :3].sum(axis=1)) == {1}
+    assert set(labels[:, 3:].sum(axis=1)) == {2}
+    np.testing.assert_allclose(labels.mean(axis=0), [1 / 3] * 3 + [2 / 5] * 5, atol=0.1)
+    values, stratum = np.tile([9.0, 1, 2, 3, 4, 5], 8), np.repeat(np.arange(8), 6)
+    answer = of_one_column(values, np.arange(48) % 6 == 0, stratum, permutations=199)
+    assert answer.auc[0] == 1
+    assert answer.p[0] == answer.p_max[0] == answer.smallest == 1 / 200
 
 
 @settings(deadline=None)
@@ -347,6 +359,16 @@ def test_unknown_parcels_and_small_numbers_are_noted():
     assert "the smallest p-value possible is" in said
 
 
+def test_rows_that_say_not_done_are_no_events_and_repeated_ones_count_once():
+    truth, series = season()
+    best = crops.signals(truth, series=series)
+    flagged = truth.append_column("done", pa.array([True] * truth.num_rows))
+    others = pa.table({"pid": ["p0"], "date": [START + timedelta(100)], "done": [False]})
+    again = crops.signals(pa.concat_tables([flagged, flagged.slice(0, 2), others]), series=series)
+    assert again.equals(best)
+    assert "2 rows of truth say again what another says" in notes(again)
+
+
 def test_the_figure_is_written_and_shows_each_week(tmp_path):
     truth, series = season()
     table = crops.signals(truth, series=series, figure=tmp_path / "map.png")
@@ -362,8 +384,9 @@ def test_signals_of_a_lake_tell_when_the_crop_was_green(lake):
     labels = pa.table({"pid": [crops_lake.pid(n) for n in range(16)], "done": [n % 2 == 0 for n in range(16)]})
     table = crops.signals(labels, "ms", 2024, lake=lake)
     rows = table.to_pylist()
-    assert {"ndvi", "B04"} <= {row["signal"] for row in rows}
+    assert {"ndvi", "B04", "coherence_vv", "backscatter_vh"} <= {row["signal"] for row in rows}
     assert {"mean", "p50", "std"} <= {row["statistic"] for row in rows if row["signal"] == "B04"}
+    assert notes(table)[0] == "8 parcels done and 8 not; random permutations"
     best = next(row for row in rows if row["signal"] == "ndvi")
     assert best["auc"] in (0, 1)
     assert best["q"] < 0.05
@@ -372,16 +395,16 @@ def test_signals_of_a_lake_tell_when_the_crop_was_green(lake):
 
 
 def test_of_many_parcels_some_are_drawn_and_the_number_is_said(lake, monkeypatch):
-    from cbm_lake.crops import signalsearch
+    from cbm_lake.crops import signalsearch, signalsources
 
-    monkeypatch.setattr(signalsearch, "_MOST", 10)
+    monkeypatch.setattr(signalsources, "_MOST", 10)
     crops_lake.fill(lake, 16, radar=False)
     mown = [crops_lake.moment(scene).date() for scene in (8, 12)]
     truth = pa.table({"pid": [crops_lake.pid(number) for number in (0, 3)], "date": mown})
     table = crops.signals(truth, "ms", 2024, lake=lake)
     assert "of 14 parcels without an event 8 are looked at, drawn at random" in notes(table)
     monkeypatch.setattr(signalsearch, "_CELLS", 1000)
-    with pytest.raises(InvalidInputError, match=r"with all combinations take 0.0 GB; say fewer by statistics="):
+    with pytest.raises(InvalidInputError, match=r"with all combinations take 0\.0 GB; say fewer by statistics="):
         crops.signals(truth, "ms", 2024, lake=lake)
     with pytest.raises(InvalidInputError, match="no parcel of truth is among the 16 of the set: x"):
         crops.signals(pa.table({"pid": ["x"], "date": mown[:1]}), "ms", 2024, lake=lake)
