@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 import pyproj
 
 from cbm_lake.crops import Season, Settings, judge
-from cbm_lake.crops.evidence import gather
+from cbm_lake.crops.evidence import Evidence, gather
 from cbm_lake.crops.features import features
 from cbm_lake.crops.folds import folds_of, training
 from cbm_lake.crops.verdicts import verdicts
@@ -88,9 +88,9 @@ def measure(season: Season, draws: int, fewest: int) -> None:
     season = season.at(np.argsort(np.array(season.pids.to_pylist(), object)))
     found, promised = [], []
     for draw in range(draws):
-        codes, planted = made_up.plant(season.codes, 0.05, draw)
+        evidence, planted = planted_evidence(season, draw)
+        codes = np.array(evidence.crops, object)[evidence.crop]
         one = replace(season, codes=codes)
-        evidence = gather(one, Settings(seed=draw))
         score = evidence.scores[np.arange(len(codes)), evidence.crop]
         right = np.array(evidence.crops)[evidence.predicted.together.argmax(axis=1)] == season.codes
         group_of = evidence.cells.group_of
@@ -104,6 +104,12 @@ def measure(season: Season, draws: int, fewest: int) -> None:
         print(f"  {name:45} {mean:.3f} ± {spread:.3f}")
     for number, (alpha, promise) in enumerate((alpha, promise) for alpha in ALPHAS for promise in PROMISES):
         print(f"  {alpha:4} {promise:12} {promise_line(np.sum([one[number] for one in promised], axis=0), draws)}")
+
+
+def planted_evidence(season: Season, draw: int) -> tuple[Evidence, np.ndarray]:
+    """Evidence of a season, sorted by parcel, in which wrong declarations are planted; and which."""
+    codes, planted = made_up.plant(season.codes, 0.05, draw)
+    return gather(replace(season, codes=codes), Settings(seed=draw)), planted
 
 
 PROMISES = ("parcels", "accusations")
@@ -140,9 +146,9 @@ def forest(season: Season, planted: np.ndarray, seed: int, models: int | None = 
     return [right.mean(), *found_in(probability[np.arange(len(crop)), crop], planted)]
 
 
-def counts(evidence: object, alpha: float, promise: str, planted: np.ndarray) -> list[float]:
+def counts(evidence: Evidence, alpha: float, promise: str, planted: np.ndarray) -> list[float]:
     """Accused, wrongly accused, correct declarations, confirmed of the planted, planted, undecided, parcels."""
-    verdict, _ = verdicts(evidence, Settings(alpha=alpha, promise=promise))  # type: ignore[arg-type]
+    verdict, _ = verdicts(evidence, Settings(alpha=alpha, promise=promise))
     accused = verdict == "disagrees"
     confirmed = (verdict == "agrees") & planted
     undecided = verdict == "cannot say"

@@ -29,7 +29,7 @@ SHARES: Final = np.concatenate([[0.0], np.geomspace(0.001, 0.5, 40)])
 DROP: Final = 1.3528
 """By which the log likelihood may fall inside a one-sided interval of 95 %: half of the 0.9 quantile of chi-squared."""
 STEPS: Final = 40
-MOST: Final = 100_000
+MOST: Final = 20_000
 """Planted declarations from which the mixture is estimated."""
 
 

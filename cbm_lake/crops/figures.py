@@ -115,7 +115,7 @@ def _warnings(evidence: Evidence, settings: Settings, against: str | None, disag
     """What a user must know before he reads a verdict."""
     if against is not None:
         return [f"no parcel is judged: {against}"]
-    found = []
+    warnings = []
     percent = f"{settings.alpha * 100:g} %"
     few = [
         name
@@ -123,9 +123,10 @@ def _warnings(evidence: Evidence, settings: Settings, against: str | None, disag
         if evidence.calibrating[number].max(initial=0) + 1 < 1 / settings.alpha
     ]
     if few:
-        found.append(f"too few parcels for {percent}: {', '.join(few)}; these are not judged")
+        warnings.append(f"too few parcels for {percent}: {', '.join(few)}; these are not judged")
     if evidence.folds.side_m < settings.block_m:
-        found.append(f"blocks of {evidence.folds.side_m:,.0f} m, because the parcels lie close together")
+        warnings.append(f"blocks of {evidence.folds.side_m:,.0f} m, because the parcels lie close together")
     if not disagrees:
-        found.append(f"none disagrees: too few parcels, or too much alike, for a promise of {percent}; see the ranking")
-    return found
+        why = "too few parcels, or crops too much alike"
+        warnings.append(f"none disagrees: {why}, for a promise of {percent}; see the ranking")
+    return warnings
