@@ -193,6 +193,56 @@ def draw(
     _draw(file, aoi, year, ptype)
 
 
+@app.command("signals")
+def separating(
+    truth: Annotated[str, typer.Argument(help="CSV or Parquet: pid and date of what was done, or pid and label.")],
+    *,
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Area in the lake.")] = None,
+    year: Annotated[int | None, typer.Option("--year", help="Year of the parcels.")] = None,
+    ptype: Ptype = None,
+    series: Annotated[
+        str | None, typer.Option("--series", help="File or folder of pid, date, signal, statistics; else the lake.")
+    ] = None,
+    event: Annotated[str | None, typer.Option("--event", help="Type of event, where truth has several.")] = None,
+    statistics: Annotated[str | None, typer.Option("--statistics", help="Only these: mean,std.")] = None,
+    against: Annotated[
+        str, typer.Option("--against", help="parcels: others on the same day; dates: other days of the parcel.")
+    ] = "parcels",
+    weeks: Annotated[int, typer.Option("--weeks", min=3, help="So many before and after an event.")] = 7,
+    permutations: Annotated[int, typer.Option("--permutations", min=99, help="How many are drawn.")] = 9999,
+    fdr: Annotated[str, typer.Option("--fdr", help="bh, or by: under any dependence.")] = "bh",
+    seed: Seed = 0,
+    top: Annotated[int, typer.Option("--top", min=1, help="So many of the best are shown.")] = 20,
+    to: Annotated[Path | None, typer.Option("--to", help="Write all combinations there, as CSV.")] = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Draw a heat map: .png, .svg or .pdf.")] = None,
+    output: Shown = Format.table,
+) -> None:
+    """Rank bands, indices, statistics and weeks by how well they tell what was done from what was not."""
+    import json
+
+    from cbm_lake import crops
+
+    options: dict[str, Any] = {"statistics": statistics, "against": against, "weeks": weeks, "fdr": fdr, "seed": seed}
+    rows = crops.signals(
+        truth, aoi, year, ptype, series=series, event=event, permutations=permutations, figure=figure, **options
+    )
+    show(rows.slice(0, top), output)
+    say(json.loads(rows.schema.metadata[b"notes"])[0])
+    if to is not None:
+        _write(rows, to)
+
+
+def _write(rows: pa.Table, to: Path) -> None:
+    """Write rows as CSV, which appears whole or not at all."""
+    import pyarrow.csv
+
+    from cbm_lake.files.durable import replacing
+
+    with replacing(to) as file:
+        pyarrow.csv.write_csv(rows, file)
+    say(f"{counted(rows.num_rows, 'combination')} written to {to}")
+
+
 def _brief(rows: pa.Table, names: tuple[str, ...]) -> pa.Table:
     """Some columns, lists as texts."""
     import pyarrow as pa

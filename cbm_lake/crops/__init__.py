@@ -4,6 +4,7 @@
 
     checked = cbm.crops.check("aoi", 2024, alpha=0.05)        # verdicts of every parcel, in the lake
     judged = cbm.crops.judge(season, cbm.crops.Settings())    # the same on arrays of any source
+    ranked = cbm.crops.signals("mown.csv", "aoi", 2024)       # which band, index and week tells what was done
 
 What needs heavier libraries is imported when it is first used.
 """
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from cbm_lake.crops.model import Judged, judge, judge_by_day
     from cbm_lake.crops.picture import show
     from cbm_lake.crops.settings import Settings
+    from cbm_lake.crops.signalfigure import show_signals
+    from cbm_lake.crops.signalsearch import signals
 
 __all__ = [
     "Judged",
@@ -32,6 +35,8 @@ __all__ = [
     "ranked",
     "runs",
     "show",
+    "show_signals",
+    "signals",
 ]
 
 _LATER = {
@@ -41,6 +46,8 @@ _LATER = {
     "Season": "features",
     "show": "picture",
     "Settings": "settings",
+    "show_signals": "signalfigure",
+    "signals": "signalsearch",
 }
 
 

@@ -80,6 +80,8 @@ def _by_evidence(
     keys = _keys(attributes["crop:code"], hcat.normalised)
     if not len(keys.dictionary):
         return Classes(None)
+    if croptables.covered(Choice("HCAT", of_names=False, codes=hcat.names()), keys) >= croptables.COVERED:
+        return _of_columns(source, columns["crop:code"], None, "; another by hcat=")
     choice, why = croptables.by_evidence(source.columns, columns["crop:code"], keys, degrees)
     if choice is None:
         return Classes(None, notes=(f"{why}; hcat is empty: a table, a file of codes or a column by hcat=",))
@@ -99,9 +101,10 @@ def _as_said(source: Features, attributes: Mapping[str, pa.Array], option: str) 
             raise InvalidInputError(f"{source.name}: {classes.notes[0]}; name another by hcat=, or say hcat=none")
         return classes
     if table is None and not Path(option).is_file():
-        known = [*hcat.tables(), *names]
+        candidates = [*hcat.tables(), *names]
         raise InvalidInputError(
-            f"hcat={option!r} is no column of {source.name}, no table of crop codes and no file; {meant(option, known)}"
+            f"hcat={option!r} is no column of {source.name}, no table of crop codes and no file; "
+            f"{meant(option, candidates)}"
         )
     choice = croptables.of_file(Path(option), attributes) if table is None else croptables.shipped(table)
     ours = "crop:name" if choice.of_names else "crop:code"

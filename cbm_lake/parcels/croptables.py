@@ -128,8 +128,8 @@ def _only(path: Path, key: str, several: set[str]) -> str:
 def covered(choice: Choice, keys: pa.DictionaryArray) -> float:
     """The share of those parcels that have a key whose key a table has; 0 where none has one."""
     counts = np.bincount(np.asarray(keys.indices.drop_null()), minlength=len(keys.dictionary))
-    known = np.array([key in choice.codes for key in keys.dictionary.to_pylist()], bool)
-    return float(counts[known].sum() / counts.sum()) if counts.sum() else 0.0
+    is_in = np.array([key in choice.codes for key in keys.dictionary.to_pylist()], bool)
+    return float(counts[is_in].sum() / counts.sum()) if counts.sum() else 0.0
 
 
 def by_evidence(

@@ -207,6 +207,12 @@ def test_a_column_of_hcat_is_taken_before_any_table(loaded, name):
     assert notes == [f"column {name} is taken for HCAT; another by hcat="]
 
 
+def test_codes_of_hcat_are_known_in_a_column_of_any_name(loaded):
+    codes, _, notes = loaded(crop_code=[WHEAT, MAIZE])
+    assert codes == [WHEAT, MAIZE]
+    assert notes == ["column crop_code is taken for HCAT; another by hcat="]
+
+
 def test_a_column_with_names_alone_is_taken_too(loaded):
     codes, _, _ = loaded(EC_hcat_n=["Winter common soft wheat", "not of hcat", None])
     assert codes == [WHEAT, None, None]
