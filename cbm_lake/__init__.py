@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         season,
         show,
         weather,
+        years,
         zonal,
     )
     from cbm_lake.config import Workspace
@@ -87,6 +88,7 @@ _PUBLIC: Final = {
     "set_api_account": "parcel.sources",
     "show": "",
     "weather": "",
+    "years": "",
     "zonal": "",
 }
 """The public names, and the module that has each, or of which each is a submodule; "" is this package.
@@ -128,6 +130,7 @@ __all__ = [
     "set_api_account",
     "show",
     "weather",
+    "years",
     "zonal",
 ]
 

@@ -12,6 +12,8 @@ import shapely
 from cbm_lake.geo.reprojection import Shapes, reprojected
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.parcels.geometry import repair
+from cbm_lake.zonal.overlaps import overlaps
 
 _HALF: Final = 0.5
 """Share of a parcel, within that of a case, from which it is its successor: whole or divided, larger or smaller."""
@@ -57,10 +59,10 @@ def _successors(cases: Sequence[Row], declared: pa.Table) -> list[list[str]]:
     if not declared.num_rows:
         return [[] for _ in cases]
     epsg = declared["epsg"][0].as_py()
-    shapes = shapely.make_valid(shapely.from_wkb(declared["geometry"].to_numpy(zero_copy_only=False)))
+    shapes, _ = repair(np.asarray(shapely.from_wkb(declared["geometry"].to_numpy(zero_copy_only=False))))
     of_cases = _shapes(cases, epsg)
-    number, position = shapely.STRtree(shapes).query(of_cases, predicate="intersects")
-    share = shapely.area(shapely.intersection(of_cases[number], shapes[position])) / shapely.area(of_cases[number])
+    number, position, shared = overlaps(of_cases, shapes)
+    share = shared / shapely.area(of_cases[number])
     pids = declared["pid"].to_pylist()
     result: list[list[str]] = [[] for _ in cases]
     for index in np.lexsort((-share, number)):
@@ -75,11 +77,10 @@ def _covered(parcels: Sequence[Row], cases: Sequence[Row]) -> list[bool]:
         return [False] * len(parcels)
     epsg = parcels[0]["epsg"]
     shapes, of_cases = _shapes(parcels, epsg), _shapes(cases, epsg)
-    number, position = shapely.STRtree(of_cases).query(shapes, predicate="intersects")
-    shared = shapely.area(shapely.intersection(shapes[number], of_cases[position]))
+    number, position, shared = overlaps(shapes, of_cases)
     areas, of_case = shapely.area(shapes)[number], shapely.area(of_cases)[position]
     same = np.array([parcels[n]["pid"] == cases[p]["pid"] for n, p in zip(number, position, strict=True)], bool)
-    is_successor = (shared > 0) & (shared >= (_HALF - _ROUNDING) * areas)
+    is_successor = shared >= (_HALF - _ROUNDING) * areas
     is_redrawn = same & (shared > _SLIVER * np.minimum(areas, of_case))
     covered = np.zeros(len(parcels), bool)
     covered[number[is_successor | is_redrawn]] = True
@@ -89,5 +90,5 @@ def _covered(parcels: Sequence[Row], cases: Sequence[Row]) -> list[bool]:
 def _shapes(rows: Sequence[Row], epsg: int) -> Shapes:
     """The geometries of rows in one coordinate system, repaired where they are invalid."""
     shapes = np.empty(len(rows), object)
-    shapes[:] = [shapely.make_valid(reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], epsg)) for row in rows]
-    return shapes
+    shapes[:] = [reprojected(shapely.from_wkb(row["geometry"]), row["epsg"], epsg) for row in rows]
+    return repair(shapes)[0]

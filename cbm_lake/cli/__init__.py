@@ -35,6 +35,7 @@ from cbm_lake.cli import (
     show,
     user,
     weather,
+    years,
 )
 from cbm_lake.cli.shared import as_options, err, out
 from cbm_lake.errors import INTERRUPTED, LakeError
@@ -169,6 +170,7 @@ app.add_typer(report.app, name="report")
 app.add_typer(scenes.app, name="scenes")
 app.add_typer(show.app, name="show")
 app.add_typer(user.app, name="user")
+app.add_typer(years.app, name="years")
 app.add_typer(lake.app)
 app.add_typer(estimate.app)
 app.add_typer(check.app)

@@ -1,27 +1,39 @@
-"""cbm-lake parcels: load what was declared, and describe it by rasters."""
+"""cbm-lake parcels: load what was declared, describe it by rasters, and relate it to another year."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, as_options, err, out, show
+from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, as_options, bar, err, out
+from cbm_lake.cli.shared import show as show_rows
 from cbm_lake.errors import InvalidInputError, SourceError
 
-_ARGUMENTS: Final = ("pid", "crop_name", "crop_code", "layer", "crs", "encoding", "hcat", "as_of")
-_OPTIONS: Final = {name: f"--{name.replace('_', '-')}" for name in _ARGUMENTS}
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ARGUMENTS: Final = (
+    *("pid", "crop_name", "crop_code", "layer", "crs", "encoding", "hcat", "as_of"),
+    *("pids", "ptype", "ptype_before", "least_share"),
+)
+_OPTIONS: Final = {name: f"--{name.replace('_', '-')}" for name in _ARGUMENTS} | {"pids": "--pid"}
 """How Python calls what is an option here."""
 
-app = typer.Typer(no_args_is_help=True, help="Load declared parcels, and join rasters to them.")
+_OF_MAPS: Final = frozenset({".gpkg", ".fgb", ".geojson"})
+"""Formats of which each row has a geometry."""
+_HELP: Final = "Load declared parcels, join rasters to them, and relate those of two years."
+
+app = typer.Typer(no_args_is_help=True, help=_HELP)
 
 
-@app.callback()
+@app.callback(help=_HELP)
 def parcels() -> None:
-    """Load declared parcels, and join rasters to them."""
+    """Load declared parcels, join rasters to them, and relate those of two years."""
 
 
 @app.command("load")
@@ -87,9 +99,9 @@ def parcels_codes(
     from cbm_lake import parcels
 
     if table is None:
-        show(parcels.crop_tables(), output)
+        show_rows(parcels.crop_tables(), output)
     else:
-        show(parcels.crop_codes(None if table.lower() == "hcat" else table), output)
+        show_rows(parcels.crop_codes(None if table.lower() == "hcat" else table), output)
 
 
 @app.command("describe")
@@ -134,6 +146,74 @@ def parcels_describe(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@app.command("lineage")
+def parcels_lineage(
+    aoi: Annotated[str, typer.Argument(help="Area, for instance ms.")],
+    year_a: Annotated[int, typer.Argument(help="A year.")],
+    year_b: Annotated[int, typer.Argument(help="The other year; which is the later does not matter.")],
+    ptype: Ptype = None,
+    ptype_before: Annotated[
+        str | None, typer.Option("--ptype-before", help="Parcel set of the earlier year, where it is another one.")
+    ] = None,
+    least_share: Annotated[
+        float, typer.Option("--least-share", help="Share of a parcel below which an overlap is a sliver.")
+    ] = 0.05,
+    pid: Annotated[
+        list[str] | None, typer.Option("--pid", help="Show only rows of this parcel of either year; may be repeated.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Also write the rows there: .csv, .parquet; with outlines .gpkg, ….")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Draw a map of both years, coloured by relation: .png, .svg, .pdf.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="As the lake was at that moment; then nothing is written to it.")
+    ] = None,
+    output: Shown = Format.table,
+) -> None:
+    """Tell what the parcels of an earlier year became in a later one, and write it into the lake."""
+    from cbm_lake import parcels, show
+    from cbm_lake.lake import open_lake
+    from cbm_lake.parcels.lineage import in_words, rows_of_parcels
+
+    lake, pids = open_lake(as_of=as_of), sorted(set(pid or ())) or None
+    if as_of is not None and (to is not None or figure is not None):
+        raise InvalidInputError("--to and --figure are of the lineage in the lake, which --as-of does not write")
+    with bar("parcels") as progress, _in_options():
+        rows = parcels.lineage(
+            aoi,
+            year_a,
+            year_b,
+            ptype,
+            ptype_before=ptype_before,
+            least_share=least_share,
+            progress=progress,
+            lake=lake,
+        )
+    if to is not None:
+        out.print(f"{_written(rows, to):,} rows written to {to}", highlight=False, soft_wrap=True)
+    if figure is not None:
+        with _in_options():
+            show.lineage.by_relation(aoi, year_a, year_b, ptype, ptype_before=ptype_before, pids=pids, file=figure)
+        out.print(str(figure), highlight=False, soft_wrap=True)
+    listed = rows_of_parcels(rows, pids, changed=output is Format.table)
+    show_rows(listed.drop_columns(["version", "version_before"]), output, f"lineage of {aoi} {max(year_a, year_b)}")
+    if output is Format.table:
+        out.print(in_words(rows), highlight=False, soft_wrap=True)
+
+
+def _written(rows: pa.Table, to: Path) -> int:
+    """Export a lineage that is in the lake; with outlines where the format has geometries."""
+    from cbm_lake.lake import open_lake
+
+    names = ("aoi", "year", "ptype", "year_before", "ptype_before")
+    of = {name: rows[name][0].as_py() for name in names}
+    if to.suffix.lower() in _OF_MAPS:
+        return open_lake().export("lineage.outlines", to, **of)
+    return open_lake().export("lineage.of", to, **of, pids=None)
 
 
 def _categories(text: str | None) -> dict[int, str] | bool:

@@ -112,12 +112,15 @@ def report_verify(
     ] = None,
     url: Annotated[str | None, typer.Option("--url", help="Of the lake; else the workspace's.")] = None,
     redraw: Annotated[bool, typer.Option("--redraw/--no-redraw", help="Whether pictures are drawn again.")] = True,
+    recheck: Annotated[
+        bool, typer.Option("--recheck/--no-recheck", help="Whether the crop check is repeated from what it read.")
+    ] = True,
 ) -> None:
     """Set the pages anew, check the signature, ask the lake; exit 0 equal, 1 different, 2 it cannot be verified."""
     from cbm_lake import report
 
     with _exit_2():
-        verdict = report.verify(file, key=key, lake=lake, url=url, redraw=redraw)
+        verdict = report.verify(file, key=key, lake=lake, url=url, redraw=redraw, recheck=recheck)
     out.print(str(verdict), markup=False, soft_wrap=True)
     raise typer.Exit(verdict.status)
 

@@ -16,6 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Draw figures of parcels: .png, .sv
 Pids = Annotated[list[str] | None, typer.Option("--pid", help="Identifier of a parcel; several times for several.")]
 Out = Annotated[Path, typer.Option("--out", help="File: .png, .svg, .pdf, or .html, which is interactive.")]
 _VIEWS = f'{", ".join(INDICES)}, "true colour", SCL, three bands (B08_B04_B03), one, or of radar "bs VV", "c6 VH"'
+_CURVES: Final = f'{", ".join(INDICES)}, a band, or "bs VV", "c6 VV".'
 Bands = Annotated[str, typer.Option("--bands", help=f"{_VIEWS}.")]
 Size = Annotated[int | None, typer.Option("--chipsize", help="Metres a side; without it the parcel's surroundings.")]
 Lon = Annotated[float | None, typer.Option("--lon", help="Or a place: degrees east …")]
@@ -39,9 +40,10 @@ def show_time_series(
     ptype: Ptype = None,
     screen: Screen = _SCREEN,
     markers: Annotated[bool, typer.Option("--markers", help="With an index also what was found to be done.")] = False,
-    crop: Annotated[
-        bool, typer.Option("--crop", help="Also the mean and standard deviation of the crop's other parcels.")
-    ] = False,
+    peers: Annotated[
+        bool | None,
+        typer.Option("--peers/--no-peers", "--crop", help="The band of the other parcels of the crop; of one parcel."),
+    ] = None,
     no_bands: Annotated[
         bool, typer.Option("--no-bands", help="Of indices and s1: without the bands of quartiles.")
     ] = False,
@@ -62,20 +64,52 @@ def show_time_series(
     if (optical or kind == "weather") and (no_bands or error_bars or lines):
         raise InvalidInputError(f"--no-bands, --error-bars and --lines are not for --kind {kind}; leave them out")
     if optical:
-        how = {"screen": scene_classes(screen), "crop": crop, "card": kind}
+        how = {"screen": scene_classes(screen), "peers": peers, "card": kind}
         time_series.s2(*asked, bands.split(","), **how, **_into(file))
     elif kind in CARDS or kind == "s1":
         radar = tuple(card.name for card in CARDS.values() if not card.is_optical)
-        time_series.s1(*asked[:3], radar if kind == "s1" else kind, ptype, crop=crop, **looks, **_into(file))
+        time_series.s1(*asked[:3], radar if kind == "s1" else kind, ptype, peers=peers, **looks, **_into(file))
     elif kind in INDICES:
-        looks |= {"screen": scene_classes(screen), "markers": markers, "crop": crop, "card": card}
+        looks |= {"screen": scene_classes(screen), "markers": markers, "peers": peers, "card": card}
         time_series.index(*asked[:3], kind, ptype, **looks, **_into(file))
-    elif kind == "weather" and not crop:
+    elif kind == "weather" and not peers:
         time_series.weather(*asked[:3], "tp", ptype, **_into(file))
     elif kind == "weather":
-        raise InvalidInputError("weather is the same for every crop; leave --crop out")
+        raise InvalidInputError("weather is the same for every crop; leave --peers out")
     else:
         raise InvalidInputError(f"--kind {kind} is not known; choose {_KINDS}")
+    _print_path(file)
+
+
+@app.command("years")
+def show_years(
+    aoi: Aoi,
+    year: Year,
+    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel in that year.")],
+    file: Annotated[Path, typer.Option("--out", help="File: .png, .svg, .pdf, .html, or .csv for a table.")],
+    years: Annotated[
+        str | None, typer.Option("--years", help="Years that are compared: 2021,2022,2023; without it all.")
+    ] = None,
+    ptype: Ptype = None,
+    bands: Annotated[str, typer.Option("--bands", help=_CURVES)] = "ndvi",
+    start: Annotated[
+        int, typer.Option("--start", min=1, max=12, help="Month in which seasons begin; from 7 on of the year before.")
+    ] = 1,
+    weather: Annotated[
+        bool, typer.Option("--weather/--no-weather", help="With the sums of temperature and rain.")
+    ] = True,
+    base: Annotated[float, typer.Option("--base", help="Degrees Celsius above which temperatures sum up.")] = 0.0,
+    screen: Screen = _SCREEN,
+) -> None:
+    """Draw several years of a parcel over one another, or write them as a table."""
+    from cbm_lake.show import years as verbs
+
+    looks = {"start": start, "weather": weather, "base": base, "screen": scene_classes(screen)}
+    asked = aoi, year, pid, _years(years), ptype, bands
+    if file.suffix.lower() == ".csv":
+        verbs.table(*asked, **looks, file=file)
+    else:
+        verbs.by_pid(*asked, **looks, **_into(file))
     _print_path(file)
 
 
@@ -211,10 +245,34 @@ def show_parcel_info(
     _print_path(file)
 
 
+@app.command("crop-check")
+def show_crop_check(
+    aoi: Aoi,
+    year: Year,
+    file: Out,
+    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
+    ptype: Ptype = None,
+) -> None:
+    """Draw the NDVI of a parcel before the bands of its declared and of its likely crop, as the crop check has them."""
+    from cbm_lake.show import crop_check
+
+    crop_check.by_pid(aoi, year, pid, ptype, file=file)
+    _print_path(file)
+
+
 def _several(pid: list[str] | None) -> list[str]:
     if not pid:
         raise InvalidInputError("which parcel? give --pid")
     return pid
+
+
+def _years(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InvalidInputError(f"--years {text} is no list of years; write 2021,2022,2023") from None
 
 
 def _into(file: Path) -> dict[str, Any]:

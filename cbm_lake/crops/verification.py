@@ -51,7 +51,7 @@ def _differences(lake: Lake, row: Row, *, since: bool) -> Iterator[str]:
     asked = asked_by(row, parcels)
     asked = asked if since else replace(asked, since=False)
     yield from _of_versions(row, snapshot, then, parcels)
-    yield from _of_libraries(json.loads(row["libraries"]))
+    yield from other_libraries(json.loads(row["libraries"]))
     answer, _ = checking.answered(then, asked)
     if recording.digest_of_season(answer.observed.season) != snapshot["features"]:
         yield "what was seen of the parcels is not what the check saw"
@@ -78,7 +78,7 @@ def _of_versions(row: Row, snapshot: Row, then: Lake, parcels: ParcelSet) -> Ite
         yield f"the parcels are of version {parcels.version}, the check was of {row['version']}"
 
 
-def _of_libraries(recorded: dict[str, str]) -> Iterator[str]:
+def other_libraries(recorded: dict[str, str]) -> Iterator[str]:
     """Which libraries are of other versions now."""
     for name, version in recorded.items():
         now = importlib.metadata.version(name)

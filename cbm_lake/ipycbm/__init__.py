@@ -9,6 +9,7 @@
     ipycbm.view()        # look at what was got
     ipycbm.foi()         # feature of interest
     ipycbm.qa()          # quality assessment
+    ipycbm.crops()       # crop checks: the ranked list of doubtful declarations
     ipycbm.bg_grid(aoi, year, pid)    # orthophotos of a parcel side by side
     ipycbm.bg_slider(aoi, year, pid)  # or one at a time
 
@@ -30,7 +31,7 @@ from cbm_lake.errors import of_extra
 if TYPE_CHECKING:
     from cbm_lake.lake import Lake
 
-__all__ = ["bg_grid", "bg_slider", "card2db", "config", "extract", "foi", "get", "qa", "view"]
+__all__ = ["bg_grid", "bg_slider", "card2db", "config", "crops", "extract", "foi", "get", "qa", "view"]
 
 
 if Path.cwd() == Path(__file__).parent:
@@ -52,8 +53,8 @@ def _widget(name: str) -> Callable[..., Any]:
     return build
 
 
-card2db, config, extract, foi, get, qa, view = map(
-    _widget, ("card2db", "config", "extract", "foi", "get", "qa", "view")
+card2db, config, crops, extract, foi, get, qa, view = map(
+    _widget, ("card2db", "config", "crops", "extract", "foi", "get", "qa", "view")
 )
 
 

@@ -22,6 +22,7 @@ TABS: Final = {
     "view": "view_panel",
     "FOI": "foi_panel",
     "QA": "qa_panel",
+    "crops": "crops_panel",
 }
 """Titles and the modules whose `panel()` they show, in the order of the work."""
 

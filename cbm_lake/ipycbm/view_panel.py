@@ -1,7 +1,8 @@
-"""Widget to view parcels: information, time series, chips, calendar, map, backgrounds, notes."""
+"""Widget to view parcels: information, time series, years, chips, calendar, map, backgrounds, notes."""
 
 from __future__ import annotations
 
+import calendar
 import html
 import json
 from collections.abc import Callable
@@ -41,6 +42,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     tabs = {
         "information": _simple("show", parcels, show.parcel_info.by_pid),
         "time series": _series(parcels),
+        "years": _years(parcels),
         "chips": _chips(parcels),
         "calendar": _calendar(parcels),
         "map": _map(parcels),
@@ -130,8 +132,8 @@ def _series(parcels: Kept) -> Panel:
         "weather": show.time_series.weather,
     }
 
-    def draw(parcel: Parcel, kind: str, crop: bool, zoomable: bool) -> object:
-        behind = {"crop": True} if crop and kind != "weather" else {}
+    def draw(parcel: Parcel, kind: str, peers: bool, zoomable: bool) -> object:
+        behind = {} if peers or kind == "weather" else {"peers": False}
         return kinds[kind](*parcel, interactive=zoomable, **behind, **parcels.of)
 
     return Panel(
@@ -139,7 +141,31 @@ def _series(parcels: Kept) -> Panel:
         draw,
         context={"parcel": parcels},
         kind=ipywidgets.Dropdown(options=list(kinds), description="what", style=STYLE),
-        crop=ipywidgets.Checkbox(description="the crop's other parcels behind", style=STYLE),
+        peers=ipywidgets.Checkbox(value=True, description="the crop's other parcels behind", style=STYLE),
+        zoomable=ipywidgets.Checkbox(value=True, description="zoomable", style=STYLE),
+    )
+
+
+def _years(parcels: Kept) -> Panel:
+    """Years of a parcel over one another."""
+    names = [*INDICES, *(band for band in _BANDS if band != "SCL")]
+
+    def draw(parcel: Parcel, view: str, years: str, start: int, zoomable: bool) -> object:
+        words = years.replace(",", " ").split()
+        unknown = [word for word in words if not word.isdecimal()]
+        if unknown:
+            raise InvalidInputError(f"{unknown[0]} is no year; write 2022, 2023, or nothing for all")
+        numbers = [int(word) for word in words] or None
+        return show.years.by_pid(*parcel, numbers, bands=view, start=start, interactive=zoomable, **parcels.of)
+
+    months = [(name, number) for number, name in enumerate(calendar.month_name) if name]
+    return Panel(
+        "show",
+        draw,
+        context={"parcel": parcels},
+        view=ipywidgets.Dropdown(options=names, value="ndvi", description="what", style=STYLE),
+        years=ipywidgets.Text(description="years", placeholder="all, or 2022, 2023", style=STYLE),
+        start=ipywidgets.Dropdown(options=months, description="seasons begin in", style=STYLE),
         zoomable=ipywidgets.Checkbox(value=True, description="zoomable", style=STYLE),
     )
 

@@ -165,6 +165,25 @@ _OF_PARTS: Final = {
     "reason": Column("why the parcel has no parts"),
 }
 """Columns of the view parts."""
+_OF_LINEAGE: Final = {
+    "year": Column("year of the later parcels"),
+    "ptype": Column("parcel set of the later year; empty is the main one"),
+    "year_before": Column("year of the earlier parcels"),
+    "ptype_before": Column("parcel set of the earlier year; empty is the main one"),
+    "pid": Column("identifier of the later parcel; null where the earlier one is gone"),
+    "pid_before": Column("identifier of the earlier parcel; null where the later one is new"),
+    "relation": Column("what the earlier parcel became: same, moved, split, merged, part of, new, gone; or a sliver"),
+    "area_m2": Column("area of the later parcel, measured in EPSG:3035", "m2"),
+    "area_before_m2": Column("area of the earlier parcel, measured in EPSG:3035", "m2"),
+    "shared_m2": Column("area that both share: share times area_m2", "m2"),
+    "share": Column("shared area divided by that of the later parcel", "1"),
+    "share_before": Column("shared area divided by that of the earlier parcel", "1"),
+    "least_share": Column("share of either parcel below which an overlap is a sliver", "1"),
+    "version": Column("version of the parcel set of the later year"),
+    "version_before": Column("version of the parcel set of the earlier year"),
+    "geometry": Column("outline of the later parcel, or of the earlier one where that is gone, as WKB"),
+}
+"""Columns of the view lineage."""
 _OF_CROP_CHECKS: Final = {
     "day": Column("last day of which anything was used"),
     "hcat": Column("HCAT code of the declared crop"),
@@ -197,21 +216,6 @@ _OF_CROP_RUNS: Final = {
     "verdicts": Column("verdicts of the check that are in force"),
 }
 """Columns of the view crop_runs."""
-_OF_LINEAGE: Final = {
-    "year": Column("the later year"),
-    "year_before": Column("the earlier year"),
-    "pid": Column("identifier of the later parcel; null where the earlier one is gone"),
-    "pid_before": Column("identifier of the earlier parcel; null where the later one is new"),
-    "relation": Column("same, moved, split, merged, part of, new or gone"),
-    "area_m2": Column("area of the later parcel", "m2"),
-    "area_before_m2": Column("area of the earlier parcel", "m2"),
-    "shared_m2": Column("area that both have", "m2"),
-    "share": Column("area that both have divided by that of the later parcel", "1"),
-    "share_before": Column("area that both have divided by that of the earlier parcel", "1"),
-    "version": Column("version of the later parcel set"),
-    "version_before": Column("version of the earlier parcel set"),
-}
-"""Columns of the view lineage."""
 _MARKS: Final = {
     "area_std_m2": _OF_PARTS,
     "crop_group": _OF_CROP_CHECKS,

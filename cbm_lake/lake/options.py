@@ -274,7 +274,7 @@ CHECKS: Final = MappingProxyType(
         **dict.fromkeys(
             (
                 *("geom", "wgs84", "only_ids", "debug", "axis", "std", "errorbar"),
-                *("markers", "crop", "show_parcel", "clean_history", "interactive", "clear"),
+                *("markers", "peers", "show_parcel", "clean_history", "interactive", "clear"),
             ),
             _flag,
         ),

@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 from cbm_lake.errors import InvalidInputError, NotFoundError, counted
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import comparison, history, partial, rules
+from cbm_lake.markers import comparison, cropchecks, history, partial, rules
 from cbm_lake.markers.applying import applies
 from cbm_lake.markers.claims import NEVER, Claims
 from cbm_lake.markers.claimvalues import Texts
+from cbm_lake.markers.cropchecks import Checks
 from cbm_lake.markers.detectors import claimed_by
 from cbm_lake.markers.finding import dates, part_of
-from cbm_lake.markers.groups import PARTIAL
+from cbm_lake.markers.groups import CROP_CHECK, PARTIAL
 from cbm_lake.markers.judging import PEERS, Case, marker_names, settled
 from cbm_lake.markers.lastday import last_day
 from cbm_lake.markers.parameters import EPOCH, Parameters, Scenario
@@ -50,6 +51,19 @@ class Judgement:
     """The parcels that cannot be judged for what they claim, beside `parcels`."""
     problems: Texts
     """Why each of these cannot."""
+    waiting: Waiting
+    """The parcels that wait for a crop check, beside `parcels`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """Parcels of a scenario on which no crop check counts yet."""
+
+    parcels: Ints
+    due: Ints
+    """When each is judged, or was to be."""
+    reasons: Texts
+    """For what each waits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +79,8 @@ class Court:
     """The last day that the comparison with other parcels may rest on."""
     docket: Docket | None = None
     """The verdicts that are remembered; None where they are not asked for."""
+    checks: Checks | None = None
+    """The last crop check of the parcel set; None where there is none."""
 
     @property
     def parameters(self) -> Parameters:
@@ -85,6 +101,7 @@ class Court:
             count = (asked & ~days.complete).sum()
             log.info("scenario %r does not judge %s without a claim (null)", name, counted(int(count), "parcel"))
         parcels = np.flatnonzero(asked & days.complete)
+        parcels, waiting = self._checked(scenario, parcels, days.due[parcels])
         days = days.take(parcels)
         last = self._last(name, scenario, days)
         earlier = self.docket.earlier(name, scenario, parcels, days) if self.docket else None
@@ -98,7 +115,30 @@ class Court:
         rule = np.array(
             [number if one is None else one.rule for one, number in zip(said, verdicts.rule, strict=True)], np.int64
         )
-        return Judgement(parcels, days, rule, cut, firm, evidence, said, unclear, problems[unclear])
+        return Judgement(parcels, days, rule, cut, firm, evidence, said, unclear, problems[unclear], waiting)
+
+    def _checked(self, scenario: Scenario, parcels: Ints, due: Ints) -> tuple[Ints, Waiting]:
+        """Those of some parcels that can be judged, and those that wait for a crop check; neither without any check."""
+        nothing = Waiting(parcels[:0], due[:0], np.zeros(0, object))
+        if CROP_CHECK not in rules.markers_of(scenario):
+            return parcels, nothing
+        if self.checks is None:
+            return parcels[:0], nothing
+        reasons = self.checks.waiting(parcels, due, self.day)
+        waits = reasons != ""
+        return parcels[~waits], Waiting(parcels[waits], due[waits], reasons[waits])
+
+    def require_checks(self, name: str) -> None:
+        """Refuse a scenario that counts the verdicts of a crop check where there is none.
+
+        Raises:
+            NotCheckedError: the declared crops were not checked yet.
+        """
+        if self.checks is None and CROP_CHECK in rules.markers_of(self.parameters.scenarios[name]):
+            raise cropchecks.NotCheckedError(
+                f"scenario {name!r} asks for a crop check, and none was made yet; "
+                "make it first (`cbm-lake crops check`)"
+            )
 
     def _last(self, name: str, scenario: Scenario, days: Windows) -> int:
         """The day as of whose end a scenario is judged: none on which it is due where the comparison is older."""
@@ -120,10 +160,12 @@ class Court:
         rows = [one for one in said if one is not None]
         colour = [one.colour for one in rows]
         reason = _with_areas(judged, scenario, [one.reason for one in rows], there)
+        reason = self._with_verdicts(judged, scenario, reason, there)
         details = _details(judged, scenario, np.isin(colour, (NOT_YET_DUE, CANNOT_BE_SEEN)), there)
         details["due"] = dates(np.array([one.due for one in rows], np.float64))
         details["turned"] = dates(np.array([np.nan if one.turned == NEVER else one.turned for one in rows], np.float64))
         lights = self._lights(name, judged.parcels[there], colour, reason, details)
+        lights = pa.concat_tables([lights, self._waiting(name, judged.waiting, lights.schema, list(details))])
         if not len(judged.unclear):
             return lights
         self.claims.warn(name, np.isin(np.arange(len(self.claims)), judged.unclear))
@@ -131,6 +173,25 @@ class Court:
         nothing = {field: pa.nulls(count, lights.schema.field(field).type) for field in details}
         yellow = self._lights(name, judged.unclear, ["yellow"] * count, judged.problems, nothing)
         return pa.concat_tables([lights, yellow])
+
+    def _waiting(self, name: str, waiting: Waiting, schema: pa.Schema, details: Sequence[str]) -> pa.Table:
+        """Lights of the parcels that wait for a crop check."""
+        count, due = len(waiting.parcels), waiting.due.astype(np.float64)
+        columns = {field: pa.nulls(count, schema.field(field).type) for field in details}
+        columns["due"] = dates(due)
+        columns["turned"] = dates(np.where(waiting.due <= self.day, due, np.nan))
+        return self._lights(name, waiting.parcels, [NOT_YET_DUE] * count, waiting.reasons, columns)
+
+    def _with_verdicts(self, judged: Judgement, scenario: Scenario, reasons: Sequence[str], there: Ints) -> list[str]:
+        """The reasons of the parcels `there`, with what the crop check says where a rule over it decided."""
+        counts = {rule.reason for rule in scenario.rules if rule.marker == CROP_CHECK}
+        if self.checks is None or not counts:
+            return list(reasons)
+        says = self.checks.says[judged.parcels[there]]
+        return [
+            f"{reason}: {words}" if words and reason in counts else reason
+            for reason, words in zip(reasons, says, strict=True)
+        ]
 
     def _lights(
         self,
@@ -247,8 +308,11 @@ def court_of(
     attributes = lake.query("markers.attributes", **key)
     attributes = attributes.take(pc.index_in(seen.pids, attributes["pid"].combine_chunks()))
     compared = comparison.compared(rows, seen)
-    case = Case(seen, comparison.markers_of(rows, seen.pids), partial.read(lake, parcels, seen.pids, pids))
-    return Court(case, attributes, Claims(lake, parcels, seen.pids), judged, compared)
+    counted = cropchecks.counting(parameters, scenarios)
+    checks = cropchecks.read(lake, parcels, seen.pids, pids) if counted else None
+    peers, parts = comparison.markers_of(rows, seen.pids), partial.read(lake, parcels, seen.pids, pids)
+    case = Case(seen, peers, parts, [checks.events] if checks else ())
+    return Court(case, attributes, Claims(lake, parcels, seen.pids), judged, compared, checks=checks)
 
 
 def _as_day(day: date | str) -> date:

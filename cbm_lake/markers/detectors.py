@@ -26,7 +26,7 @@ from cbm_lake.markers.kinds import (
 )
 from cbm_lake.markers.signals import COHERENCE, NDVI, Signal, signal
 
-_RESERVED: Final = re.compile(r"observed.*|similarity|distance_rank|homogeneity")
+_RESERVED: Final = re.compile(r"observed.*|similarity|distance_rank|homogeneity|crop_check")
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _PARAMETER: Final = re.compile(r"[a-z_0-9]+(?:\.[a-z_0-9]+)+")
 KINDS: Final = ("state", "peak", "drop", "threshold", "gap", "combination", "rise", "dip", "end", "tillage", "unseen")

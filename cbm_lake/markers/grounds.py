@@ -30,9 +30,9 @@ _SINGLE: Final = "a single value unlike those around it, as of a cloud that was 
 def rows_of(lake: Lake, parcels: ParcelSet, court: Court, name: str) -> pa.Table:
     """The evidence of the only parcel of a court in a scenario; no rows where the scenario does not apply to it."""
     judged = court.judge(name)
-    if not len(judged.parcels) and not len(judged.unclear):
+    some = next((one for one in (judged.parcels, judged.unclear, judged.waiting.parcels) if len(one)), None)
+    if some is None:
         return _table(np.zeros((0, len(FIELDS))), [], [], [])
-    some = judged.parcels if len(judged.parcels) else judged.unclear
     cut = judged.cut if len(judged.parcels) else np.array([court.day])
     counts = _counts(court, name, judged)
     markers = judged.evidence.fields[counts]

@@ -13,6 +13,8 @@ Days = Annotated[int, Field(ge=0)]
 EPOCH: Final = date(1970, 1, 1)
 PARTIAL: Final = ("mown_part", "ploughed_part", "harvested_part")
 """Markers of work on a part of a parcel only: of the table `parts`, not of a detector."""
+CROP_CHECK: Final = "crop_check"
+"""Marker of the verdict on the declared crop: of the view `crop_checks`, not of a detector."""
 
 
 class Group(BaseModel):

@@ -17,7 +17,7 @@ import numpy as np
 from cbm_lake.markers import partial
 from cbm_lake.markers.claims import NEVER
 from cbm_lake.markers.events import Events, of_parcels
-from cbm_lake.markers.groups import PARTIAL
+from cbm_lake.markers.groups import CROP_CHECK, PARTIAL
 from cbm_lake.markers.history import History, empty, gaps
 from cbm_lake.markers.parameters import EPOCH, Parameters, Scenario
 from cbm_lake.markers.rules import Evidence, Flags, Ints, Windows, first_rule
@@ -57,6 +57,8 @@ class Case:
     """Markers of the comparison with other parcels, which nothing later than `peers.until` changes."""
     parts: Sequence[Events] = ()
     """Work on parts of parcels; each counts from the first clear look after it on."""
+    checks: Sequence[Events] = ()
+    """Verdicts of the crop check; who judges asks nothing of parcels on which they do not count."""
 
     def evidence(self, some: Ints, last: Ints, due: Ints, future: Future | None = None) -> Evidence:
         """The evidence about some parcels as of the end of a day of each, or with what may be seen after it.
@@ -73,7 +75,8 @@ class Case:
         peers = [_of_some(events, index) for events in self.peers]
         parts = [partial.seen_by(_of_some(events, index), last) for events in self.parts]
         markers = _of_groups(assumed, self.history.silent(last), year, parameters)
-        return Evidence.of([*markers, *peers, *parts], ~seen.observable, gap)
+        checks = [_of_some(events, index) for events in self.checks]
+        return Evidence.of([*markers, *peers, *parts, *checks], ~seen.observable, gap)
 
 
 def _of_groups(
@@ -107,10 +110,9 @@ def _of_blocks(observations: Observations, year: int, parameters: Parameters) ->
 
 
 def marker_names(parameters: Parameters) -> frozenset[str]:
-    """The names of all markers that a search with these parameters can give, or one of parts of parcels."""
-    return frozenset(
-        (*PEERS, *PARTIAL, *(events.marker for events in of_parcels(empty(parameters), EPOCH.year, parameters)))
-    )
+    """The names of all markers that a search with these parameters can give, a search for parts, or a crop check."""
+    detected = of_parcels(empty(parameters), EPOCH.year, parameters)
+    return frozenset((*PEERS, *PARTIAL, CROP_CHECK, *(events.marker for events in detected)))
 
 
 def _of_some(events: Events, index_of: Ints) -> Events:

@@ -19,6 +19,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import grounds, remembered
 from cbm_lake.markers.claims import ColumnError
 from cbm_lake.markers.court import Court, court_of
+from cbm_lake.markers.cropchecks import NotCheckedError
 from cbm_lake.markers.parameters import Parameters, read
 
 log = logging.getLogger(__name__)
@@ -67,14 +68,15 @@ def traffic_light(
 
     Raises:
         NotFoundError: no such parcels were loaded, one of `pids` is not among them, or no markers were found yet; or a
-            scenario asks for an attribute that no raster gave, see `cbm_lake.parcels.describe`.
+            scenario asks for an attribute that no raster gave, see `cbm_lake.parcels.describe`, or is named and asks
+            for a crop check where none was made.
         InvalidInputError: there is no such scenario, a parameter is unknown or out of range, a scenario counts a marker
             that no detector gives, or each asks for a claim that is no column of the parcel file or of the wrong type.
     """
     lake = lake_or_default(lake)
     parcels, resolved = lake.parcel_set(aoi, year, ptype), read(parameters)
     names = scenario_names(scenarios, resolved)
-    lights = _colours(court_of(lake, parcels, resolved, names, pids, day), names)
+    lights = _colours(court_of(lake, parcels, resolved, names, pids, day), names, named=scenarios is not None)
     for reason in refusals(lights).values():
         log.warning("%s", reason)
     return lights.drop_columns("turned")
@@ -96,14 +98,14 @@ def nightly(
     names = scenario_names(scenarios, parameters)
     court = court_of(lake, parcels, parameters, names, None, day)
     docket = remembered.docket(lake, parcels, court.case)
-    lights = _colours(replace(court, docket=docket), names)
+    lights = _colours(replace(court, docket=docket), names, named=scenarios is not None)
     remembered.save(lake, parcels, docket.now)
     return lights
 
 
-def _colours(court: Court, scenarios: Sequence[str]) -> pa.Table:
-    """The lights of the scenarios, parcel by parcel; see `refusals`."""
-    parts, refused = _judged(court, scenarios)
+def _colours(court: Court, scenarios: Sequence[str], *, named: bool) -> pa.Table:
+    """The lights of the scenarios, whether or not they were asked for by name, parcel by parcel; see `refusals`."""
+    parts, refused = _judged(court, scenarios, named=named)
     lights = pa.concat_tables(parts).sort_by([("pid", "ascending")]) if parts else _empty()
     return lights.replace_schema_metadata({REFUSED: json.dumps(refused)} if refused else None)
 
@@ -136,7 +138,9 @@ def evidence(
     resolved = read(parameters)
     (name,) = scenario_names([scenario], resolved)
     parcels = lake.parcel_set(aoi, year, ptype)
-    return grounds.rows_of(lake, parcels, court_of(lake, parcels, resolved, [name], [pid], day), name)
+    court = court_of(lake, parcels, resolved, [name], [pid], day)
+    court.require_checks(name)
+    return grounds.rows_of(lake, parcels, court, name)
 
 
 def refusals(table: pa.Table) -> dict[str, str]:
@@ -145,18 +149,21 @@ def refusals(table: pa.Table) -> dict[str, str]:
     return reasons
 
 
-def _judged(court: Court, names: Sequence[str]) -> tuple[list[pa.Table], dict[str, str]]:
+def _judged(court: Court, names: Sequence[str], *, named: bool) -> tuple[list[pa.Table], dict[str, str]]:
     """The lights of scenarios, and why some cannot be judged: the others go on.
 
     Raises:
         ColumnError: none of them can be judged.
+        NotCheckedError: none of them can, and they were asked for by name.
     """
     parts: list[pa.Table] = []
     refused: dict[str, str] = {}
     for name in names:
         try:
+            if named:
+                court.require_checks(name)
             parts.append(court.colours(name))
-        except ColumnError as error:
+        except (ColumnError, NotCheckedError) as error:
             if len(refused) + 1 == len(names):
                 raise
             refused[name] = f"{error}; it is not judged"

@@ -18,7 +18,7 @@ from cbm_lake.files import validation
 from cbm_lake.files.documents import parse_yaml, read_yaml
 from cbm_lake.files.validation import Problem, ProblemsError
 from cbm_lake.markers.detectors import KINDS, DetectorModel, checked, with_values
-from cbm_lake.markers.groups import EPOCH, PARTIAL, Days, MonthDay, Positive, Season, Share
+from cbm_lake.markers.groups import CROP_CHECK, EPOCH, PARTIAL, Days, MonthDay, Positive, Season, Share
 from cbm_lake.markers.groups import Group as _Group
 from cbm_lake.markers.kinds import CLAIM
 
@@ -267,6 +267,17 @@ class Scenario(_Group):
             raise ValueError("a scenario whose rules are due says itself when the last of them is: due")
         if self.claimed is not None and not self.claimed.startswith(CLAIM):
             raise ValueError(f"claimed names a column of the parcel file: {CLAIM}COLUMN")
+        return self
+
+    @model_validator(mode="after")
+    def _waits_for_checks(self) -> Scenario:
+        if not any(rule.marker == CROP_CHECK for rule in self.rules):
+            return self
+        if self.due is None or any(rule.early or rule.due is not None for rule in self.rules):
+            raise ValueError(
+                f"a scenario that counts {CROP_CHECK} is due on one day for all of its rules, and none is early: "
+                "before that day a check may still say another thing"
+            )
         return self
 
 

@@ -3,7 +3,8 @@
 A verdict that is settled on a day rests on what was seen of the parcel up to it. So it stays as long as that stays, and
 days that settled nothing need not be looked at again. Whether it stays is decided by what was read, whatever the reason
 may be that it is another: beside the verdicts there is a fingerprint of the observations of each parcel in every ten
-days, and of the work on its parts. What is compared with all parcels of a crop is judged anew each time.
+days, and of the work on its parts. What is compared with all parcels of a crop, or said by a crop check, is
+judged anew each time.
 
 The file can be lost: then everything is weighed. It is used only by those who record lights night by night.
 """
@@ -28,6 +29,7 @@ from cbm_lake.markers import memory, partial
 from cbm_lake.markers.claims import NEVER
 from cbm_lake.markers.events import Events
 from cbm_lake.markers.finding import part_of
+from cbm_lake.markers.groups import CROP_CHECK
 from cbm_lake.markers.history import Images
 from cbm_lake.markers.judging import PEERS, Case, Remembered, Verdicts
 from cbm_lake.markers.parameters import Parameters, Scenario
@@ -117,7 +119,7 @@ class Docket:
     def earlier(self, name: str, scenario: Scenario, parcels: Ints, days: Windows) -> Remembered | None:
         """What is settled already about some parcels of a scenario; None where nothing is."""
         then = self.former.scenarios.get(name) if self.former else None
-        if then is None or markers_of(scenario) & set(PEERS):
+        if then is None or markers_of(scenario) & {*PEERS, CROP_CHECK}:
             return None
         since = np.minimum(self._changed[parcels], then.last + 1)
         same = then.asked[parcels] & (then.windows[parcels] == _of_windows(days))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.markers.claims import NEVER, Claims, day_number
 from cbm_lake.markers.events import Events
+from cbm_lake.markers.groups import CROP_CHECK
 from cbm_lake.markers.parameters import Parameters, Rule, Scenario, When
 
 Flags = npt.NDArray[np.bool_]
@@ -88,8 +89,14 @@ def windows(name: str, scenario: Scenario, claims: Claims, year: int, parameters
     for number, rule in enumerate(scenario.rules):
         _check_order(name, rule, claims, first[number], last[number], dues[number])
     if scenario.due is not None:
-        last = np.where(last == NEVER, NEVER, np.minimum(last, dues))
+        last = np.where(last == NEVER, NEVER, np.minimum(last, _ends(scenario, dues)))
     return Windows(due, dues, first, last)
+
+
+def _ends(scenario: Scenario, dues: Ints) -> Ints:
+    """The last day whose markers each rule may count: its due date; of crop checks, which become clear later, any."""
+    checks = np.array([[rule.marker == CROP_CHECK] for rule in scenario.rules])
+    return np.where(checks & (dues != NEVER), NEVER - 1, dues)
 
 
 def _check_season(

@@ -1,4 +1,4 @@
-"""Declared parcels: `load` imports them from vector files, `describe` adds attributes from rasters."""
+"""Declared parcels: `load` imports them from vector files, `describe` adds rasters, `lineage` relates two years."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from cbm_lake.parcels.describing import Described, describe
 from cbm_lake.parcels.geometry import EQUAL_AREA, bounds_of, geometries_in, own_epsg, source_crs
 from cbm_lake.parcels.hcat import crop_codes, crop_tables
 from cbm_lake.parcels.identity import TOLERANCE, tolerance, with_stored_bytes
+from cbm_lake.parcels.lineage import lineage, outdated
 from cbm_lake.parcels.tables import in_order, measured, own_columns, version_of
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "crop_codes",
     "crop_tables",
     "describe",
+    "lineage",
     "load",
     "misnamed",
 ]
@@ -140,8 +142,7 @@ def load(
     selection = take_columns(source, pid, crop_name, crop_code)
     columns = selection.columns
     ids = identifiers(source, columns["id"])
-    bounds = bounds_of(source, ids)
-    stated_crs = source_crs(source, bounds, crs)
+    stated_crs = source_crs(source, bounds_of(source, ids), crs)
     epsg = lake.epsg(aoi) or own_epsg(stated_crs) or EQUAL_AREA
     chunks, source = source.chunks(), source.without_geometries()
     geometries, repaired = geometries_in(source, chunks, ids, stated_crs, CRS.from_epsg(epsg))
@@ -159,6 +160,7 @@ def load(
     new = lake.add_parcels(aoi, year, ptype, version, in_order(table, measures))
     guessed = (*selection.notes, *classes.notes)
     notes = (*source.notes, *guessed, *_of_changes(changes, len(ids), columns), *_of_types(lake, table))
+    notes += tuple(outdated(lake, lake.parcel_set(aoi, year, ptype))) if new else ()
     for note in notes:
         log.log(logging.INFO if note in guessed else logging.WARNING, "%s: %s", path, note)
     area = float(measures.area.sum())

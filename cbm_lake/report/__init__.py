@@ -115,7 +115,9 @@ def parcel(
     source = LakeSource(lake)
     values = facts.gather(source, key, with_peers=notice is None)
     with tempfile.TemporaryDirectory() as scratch:
-        pictures, missing, background = figures.draw(Reading(source), key, Path(scratch), tms)
+        pictures, missing, background = figures.draw(
+            Reading(source), key, Path(scratch), tms, with_peers=notice is None, is_checked="crop_check" in values
+        )
     noted = get.notes.read(aoi, year, str(pid)) if notes is None else notes
     others = {"foi": facts.foi_results(lake, key), "notes": noted, "background": background}
     others |= {"notice": facts.plain(asdict(notice))} if notice else {}

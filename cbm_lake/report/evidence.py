@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
+from cbm_lake import show
 from cbm_lake.errors import InvalidInputError, SourceError, of_extra
 from cbm_lake.files.documents import read_json
 from cbm_lake.report import facts, images
@@ -46,7 +47,7 @@ _SHAPE: Final[dict[str, type]] = {
 }
 _KEY: Final[dict[str, type]] = {"aoi": str, "year": int, "ptype": str, "pid": str}
 _PAGE: Final[dict[str, type]] = {"maker": str, "missing": dict, "tms": str, "signer": str}
-FIGURES: Final = ("place", "ndvi", "bands", "radar", "calendar")
+FIGURES: Final = ("place", "ndvi", "bands", "radar", "calendar", "crop")
 """The figures of a report by their names."""
 _YEARS: Final = range(1, 10_000)
 
@@ -96,7 +97,7 @@ def seal(
 
 
 def tools() -> dict[str, str]:
-    """Versions of the libraries that render pages and figures; other versions may render differently."""
+    """Versions of what renders pages and figures (libraries, templates, code); others may render differently."""
     versions = {"machine": platform.machine()}
     for name in _TOOLS:
         try:
@@ -104,7 +105,18 @@ def tools() -> dict[str, str]:
         except PackageNotFoundError:
             versions[name] = ""
     templates = b"".join(files(__package__).joinpath(name).read_bytes() for name in TEMPLATES)
-    return {**versions, "templates": hashlib.sha256(templates).hexdigest()[:12]}
+    code = (file for file in files(show).iterdir() if file.name.endswith(".py"))
+    drawing = b"".join(file.read_bytes() for file in sorted(code, key=lambda file: file.name))
+    return {**versions, "templates": _short(templates), "drawing": _short(drawing)}
+
+
+def of_pages(tools: dict[str, str]) -> dict[str, str]:
+    """Those that pages are set with: figures come to pages as they were drawn."""
+    return {name: version for name, version in tools.items() if name != "drawing"}
+
+
+def _short(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def without_seal(document: Facts) -> Facts:

@@ -17,6 +17,7 @@ from cbm_lake.foi import result as foi
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.keys import ParcelKey
+from cbm_lake.markers import cropchecks
 from cbm_lake.parcel.sources import LakeSource, Peers
 
 FORMAT: Final = 2
@@ -49,6 +50,7 @@ def gather(source: LakeSource, key: Key, *, with_peers: bool = True) -> Facts:
         "scenes": _rows(lake, "report.scenes", key),
         "markers": _rows(lake, "report.markers", key),
         "lights": _lights(lake, key),
+        **({"crop_check": checked} if (checked := crop_check(lake, key)) else {}),
         **({"peers": _peers(source, key)} if with_peers else {}),
         "mask": list(CLOUD_CLASSES),
     }
@@ -132,6 +134,12 @@ def _lights(lake: Lake, key: Key) -> list[Facts]:
     except NotFoundError:  # no markers were found yet
         return []
     return list(lights.drop_columns(["pid", "crop_name"]).to_pylist())
+
+
+def crop_check(lake: Lake, key: Key) -> Facts | None:
+    """What the last crop check says of the parcel, and what it promised; None where the parcel was not checked."""
+    rows = _rows(lake, "crops.verdict_of", key) if cropchecks.has_any(lake) else []
+    return rows[0] if rows else None
 
 
 def _peers(source: LakeSource, key: Key) -> Facts:

@@ -13,7 +13,7 @@ from cbm_lake.errors import InvalidInputError, LakeError, of_extra
 from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel, degrees, hectares
-from cbm_lake.show import crops
+from cbm_lake.show import peers
 from cbm_lake.show.reading import Reading
 from cbm_lake.show.style import Figure, page_of
 
@@ -29,9 +29,9 @@ _AND_CROP: Final = ", and that of its crop"
 """How the title of a figure ends that draws the crop's other parcels too, where they are known."""
 FIGURES: Final[dict[str, Draw]] = {
     "Where it is": partial(show.background.by_pid, tms="sentinel"),
-    f"NDVI{_AND_CROP}": partial(show.time_series.ndvi, markers=True, crop=True),
+    f"NDVI{_AND_CROP}": partial(show.time_series.ndvi, markers=True, peers=True),
     "Reflectance": partial(show.time_series.s2, bands=("B02", "B04", "B08", "B11")),
-    f"Sentinel-1{_AND_CROP}": partial(show.time_series.s1, crop=True),
+    f"Sentinel-1{_AND_CROP}": partial(show.time_series.s1, peers=True),
     "True colour": show.calendar.by_pid,
     "NDVI by day": partial(show.calendar.by_pid, bands="ndvi"),
     "NDMI by day": partial(show.calendar.by_pid, bands="ndmi"),
@@ -104,10 +104,10 @@ def slides(
 
 def _figures(reading: Reading, parcel: Parcel) -> Iterator[tuple[str, Draw]]:
     """Figures by title; crop references only where other parcels of the crop are known."""
-    alone = not crops.has_others(reading.source, parcel)
+    alone = bool(peers.obstacle(reading.source, parcel))
     for title, draw in FIGURES.items():
         if alone and title.endswith(_AND_CROP):
-            yield title.removesuffix(_AND_CROP), partial(draw, crop=False, lake=reading)
+            yield title.removesuffix(_AND_CROP), partial(draw, peers=False, lake=reading)
         else:
             yield title, partial(draw, lake=reading)
 

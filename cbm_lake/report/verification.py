@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import jinja2
 import numpy as np
@@ -15,7 +14,8 @@ import numpy as np
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError, some
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcel.sources import LakeSource
-from cbm_lake.report import evidence, facts, figures, htmlpages, images, keys, pages, pdfpages, seals, words
+from cbm_lake.report import evidence, facts, figures, htmlpages, images, keys, pages, pdfpages, rechecking, seals, words
+from cbm_lake.report.comparing import count, differences
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.keys import PublicKey
 from cbm_lake.show.reading import Reading
@@ -105,6 +105,7 @@ def verify(
     url: str | None = None,
     key: Known | None = None,
     redraw: bool = True,
+    recheck: bool = True,
     lake: Lake | bool | None = None,
 ) -> Verdict:
     """Verify a report against its evidence, its signature, and the lake as of that timestamp.
@@ -118,6 +119,7 @@ def verify(
         key: files of the public keys, by one of which it must be signed; None takes those of the workspace, if it is
             signed at all.
         redraw: whether figures are redrawn too, which takes seconds.
+        recheck: whether the crop check is repeated from what it read, which takes as long as that did.
         lake: the lake that is asked, or whether that of the url is; None asks it unless a key is given and no url.
 
     Raises:
@@ -143,6 +145,10 @@ def verify(
         findings.notes += [] if findings.trusted else [_UNSAID]
         if redraw and document["format"] != evidence.OLD:
             _drawn_again(document, url, findings)
+        if recheck:
+            repeated = rechecking.repeat(document, url)
+            findings.differences += repeated.differences
+            findings.notes += repeated.notes
     elif not findings.trusted:
         findings.doubts.append(
             "without a lake and without a signature by a known key nothing says that its values are right"
@@ -239,10 +245,10 @@ def _page(path: Path, content: bytes, document: Facts, findings: _Findings) -> N
         findings.notes.append("the page is the one that its evidence makes")
     elif findings.trusted and _is_signed(form, content, document):
         findings.notes.append(f"the page is the one that was signed, set with {_tools(document['tools'])}")
-    elif findings.trusted or document["tools"] == evidence.tools():
+    elif findings.trusted or evidence.of_pages(document["tools"]) == evidence.of_pages(evidence.tools()):
         findings.differences += changes
     else:
-        here, there = _tools(evidence.tools()), _tools(document["tools"])
+        here, there = (_tools(evidence.of_pages(tools)) for tools in (evidence.tools(), document["tools"]))
         findings.doubts.append(
             f"the page was set with {there}, and looks otherwise when set here with {here}: {changes[0]}"
         )
@@ -299,7 +305,7 @@ def _pdf(content: bytes, document: Facts, texts: Facts) -> list[str]:
 
 def _is_signed(form: str, content: bytes, document: Facts) -> bool:
     """Whether a page that renders differently here is the signed one: other versions, or saved again."""
-    may_differ = form == "pdf" or document["tools"] != evidence.tools()
+    may_differ = form == "pdf" or evidence.of_pages(document["tools"]) != evidence.of_pages(evidence.tools())
     signed = document[evidence.SEAL]["rendered"].get(form)
     return may_differ and bool(signed) and signed == _digest(form, content)
 
@@ -331,7 +337,7 @@ def _values(document: Facts, url: str | None, findings: _Findings) -> None:
         findings.differences.append(f"the lake cannot say it again: {error}")
         return
     findings.differences += differences(document["facts"], again)
-    findings.numbers = _count(again)
+    findings.numbers = count(again)
 
 
 def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
@@ -340,7 +346,8 @@ def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
     try:
         lake = facts.open_at(document["as_of"], url)
         with tempfile.TemporaryDirectory() as scratch:
-            pictures, missing, _ = figures.draw(Reading.of(lake), document["key"], Path(scratch), tms)
+            how = {"with_peers": "notice" not in document["others"], "is_checked": "crop_check" in document["facts"]}
+            pictures, missing, _ = figures.draw(Reading.of(lake), document["key"], Path(scratch), tms, **how)
     except LakeError as error:
         findings.notes.append(f"pictures were compared with their digests, as the lake cannot draw them again: {error}")
         return
@@ -362,35 +369,3 @@ def _drawn_again(document: Facts, url: str | None, findings: _Findings) -> None:
 
 def _by_digest(names: Sequence[str]) -> str:
     return f"the pictures {some(names)} were compared with the digests in the evidence, the others drawn anew"
-
-
-def differences(old: Any, new: Any, where: str = "") -> list[str]:
-    """Paths at which two JSON values differ, with both values."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        names = dict.fromkeys([*old, *new])
-        return [
-            findings
-            for name in names
-            for findings in differences(old.get(name), new.get(name), f"{where}.{name}".lstrip("."))
-        ]
-    if isinstance(old, list) and isinstance(new, list):
-        longer = range(max(len(old), len(new)))
-        inner = [(_at(old, n), _at(new, n), f"{where}[{n}]") for n in longer]
-        return [findings for pair in inner for findings in differences(*pair)]
-    return [] if old == new and type(old) is type(new) else [f"{where} was {_excerpt(old)}, is {_excerpt(new)}"]
-
-
-def _at(values: list[Any], number: int) -> Any:
-    return values[number] if number < len(values) else None
-
-
-def _excerpt(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _count(value: Any) -> int:
-    """Number of leaf values."""
-    if isinstance(value, dict):
-        return sum(map(_count, value.values()))
-    return sum(map(_count, value)) if isinstance(value, list) else 1

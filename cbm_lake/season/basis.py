@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from cbm_lake.files import installed
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.markers import memory
+from cbm_lake.markers import cropchecks, memory
 from cbm_lake.markers.finding import part_of
 from cbm_lake.markers.parameters import CLAIM, Parameters
 
@@ -43,6 +43,8 @@ class NightBasis:
     """By which parameters, rules and version it searched; None where nobody remembers."""
     parts: int | None = None
     """How often parts of parcels were written."""
+    checks: tuple[str, ...] | None = None
+    """The runs of which the verdicts on the declared crops are; none where there is no crop check."""
 
     @classmethod
     def now(
@@ -69,6 +71,7 @@ class NightBasis:
             None if searched == present else searched,
             how,
             lake.puts("divided", part_of(parcels)),
+            tuple(run["run"] for run in cropchecks.runs_of(lake, parcels)),
         )
 
     @property
@@ -86,8 +89,8 @@ class NightBasis:
         """What `text` says."""
         facts: dict[str, Any] = json.loads(text)
         facts.pop("runs", None)
-        search = facts.get("search")
-        return cls(**{**facts, "search": tuple(search) if search else None})
+        lists = {name: tuple(facts[name]) for name in ("search", "checks") if facts.get(name) is not None}
+        return cls(**{**facts, **lists})
 
     def noted(self, lake: Lake) -> str:
         """As JSON, and how often runs had been noted by then: which run came before a night, whatever clocks say."""

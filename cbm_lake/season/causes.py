@@ -17,7 +17,7 @@ from cbm_lake.markers.memory import COHERENCE, OPTICAL
 from cbm_lake.markers.rules import markers_of
 from cbm_lake.season.basis import NightBasis, asked_attributes
 from cbm_lake.season.differences import compared
-from cbm_lake.season.redeclared import PARCELS, Asked, compared_scenarios, redeclared
+from cbm_lake.season.redeclared import PARCELS, Asked, checked_scenarios, compared_scenarios, redeclared
 from cbm_lake.season.scenehistory import DONE, OVER, Count, Scenehistory
 
 FIRST: Final = "first night that is recorded"
@@ -56,6 +56,7 @@ class Present:
         done, over = DONE.empty_table(), OVER.empty_table()
         if former is not None:
             declared, general = self._declared(former)
+            declared = pa.concat_tables([declared, self._checked(former.basis)])
             done, over = self._scenes(former)
         tables = {
             "changes": changes,
@@ -67,6 +68,7 @@ class Present:
             "decided": self.lake.query("changes.decided"),
         }
         words = {"peers": list(PEERS), "compared": compared_scenarios(self.asked), "listed": _LISTED}
+        words |= {"checked": checked_scenarios(self.asked)}
         return compared("caused", tables, **words, day=self.day, before=former.day if former else None)
 
     def _scenes(self, former: Former) -> tuple[pa.Table, pa.Table]:
@@ -101,6 +103,18 @@ class Present:
             general += [{"kind": "light", "scenario": name, "what": what} for name in compared_scenarios(self.asked)]
         return rows, general
 
+    def _checked(self, former: NightBasis) -> pa.Table:
+        """What a crop check that was made since the night before says of each parcel."""
+        rows: list[Row] = []
+        if former.checks is not None and former.checks != self.basis.checks:
+            says = self.lake.query("markers.crop_checks", **self.parcels.params, pids=None)
+            rows = [
+                {"kind": "light", "scenario": name, "pid": one["pid"], "what": _of_check(one)}
+                for name in checked_scenarios(self.asked)
+                for one in says.select(["pid", "marker_type", "date_end"]).to_pylist()
+            ]
+        return pa.Table.from_pylist(rows, schema=PARCELS)
+
     def _rules(self, former: NightBasis) -> list[Row]:
         """What differs of parameters, scenarios, attributes, and this package."""
         now, rows = self.basis, []
@@ -131,6 +145,10 @@ class Present:
             what = f"described anew: {', '.join(other)}"
             rows += [{"kind": "light", "scenario": name, "what": what}] if other and name in former.rules else []
         return rows
+
+
+def _of_check(row: Row) -> str:
+    return f"crop check of {row['date_end']} says {row['marker_type']}"
 
 
 def _of_rules(scenario: str, former: NightBasis, now: NightBasis) -> str:

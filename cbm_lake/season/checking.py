@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import pyarrow.compute as pc
 
 from cbm_lake import crops
 from cbm_lake.errors import counted
+from cbm_lake.markers import cropchecks
 from cbm_lake.markers.finding import part_of
+from cbm_lake.markers.lastday import last_day
+from cbm_lake.markers.lights import scenario_names
+from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.season.file import Area
 from cbm_lake.season.step import Context, Done, Progress, digest
 
@@ -36,6 +41,17 @@ class Checking:
         """How often verdicts were written."""
         return self.steps.lake.puts("checked_crops", part_of(self.steps.parcels(self.area)))
 
+    def _day(self) -> date | None:
+        """The due date of the lights that rest on the check, once it has come: what is seen later turns none of them.
+
+        None is the last day with a scene: before that date, and where each parcel claims a date of its own.
+        """
+        parameters, markers = read_parameters(self.steps.season.parameters), self.steps.season.markers
+        names = scenario_names(markers.scenarios if markers else None, parameters)
+        parcels = self.steps.parcels(self.area)
+        due, last = cropchecks.last_due(parameters, names, parcels.year), last_day(self.steps.lake, parcels)
+        return due if due is not None and last is not None and last >= due else None
+
     def check(self, progress: Progress) -> Done:
         """Check the crops, where anything was seen."""
         options = self.steps.season.crops
@@ -44,6 +60,7 @@ class Checking:
         rows = crops.check(
             *self.area.key,
             alpha=options.alpha,
+            day=self._day(),
             by=options.by,
             groups=self.steps.season.groups,
             seed=options.seed,

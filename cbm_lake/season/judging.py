@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cbm_lake import markers
 from cbm_lake.errors import NotFoundError, some
-from cbm_lake.markers import lastday
+from cbm_lake.markers import cropchecks, lastday
 from cbm_lake.markers.finding import part_of
 from cbm_lake.markers.lights import refusals, scenario_names
 from cbm_lake.markers.parameters import read as read_parameters
@@ -38,19 +38,8 @@ class Judging:
         scenes = digest(lake.query("changes.scenes", **self.steps.parcels(self.area).params).to_pylist())
         scenarios = options.scenarios if options else None
         later = sorted(row["scene"] for row in self._later())  # which count when their day has come
-        divided, crops = (
-            lake.puts(name, part_of(self.steps.parcels(self.area))) for name in ("divided", "checked_crops")
-        )
-        return [
-            self.observed(),
-            self.written(),
-            divided,
-            crops,
-            lake.appended().get("attributes"),
-            scenarios,
-            scenes,
-            later,
-        ]
+        others = [lake.puts(name, part_of(self.steps.parcels(self.area))) for name in ("divided", "checked_crops")]
+        return [self.observed(), self.written(), others, lake.appended().get("attributes"), scenarios, scenes, later]
 
     def recorded(self) -> object:
         """Which changes are recorded."""
@@ -97,7 +86,10 @@ class Judging:
     def _unasked(self, refused: Collection[str]) -> str | None:
         """The scenarios that no parcel of the area has a crop for, but for those that cannot be judged."""
         options = self.steps.season.markers
-        asked = scenario_names(options.scenarios if options else None, read_parameters(self.steps.season.parameters))
+        parameters, named = read_parameters(self.steps.season.parameters), options.scenarios if options else None
+        asked = scenario_names(named, parameters)
+        if named is None and not cropchecks.runs_of(self.steps.lake, self.steps.parcels(self.area)):
+            asked = [name for name in asked if name not in cropchecks.counting(parameters, asked)]
         aoi, year, ptype = self.area.key
         judged = self.steps.lake.query("season.scenarios", aoi=aoi, year=year, ptype=ptype)["scenario"].to_pylist()
         missing = [name for name in asked if name not in judged and name not in refused]

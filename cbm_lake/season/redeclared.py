@@ -11,6 +11,7 @@ import pyarrow as pa
 from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers import cropchecks
 from cbm_lake.markers.detectors import claims
 from cbm_lake.markers.judging import PEERS
 from cbm_lake.markers.parameters import CLAIM, Parameters, Scenario
@@ -48,7 +49,8 @@ class Asked:
             yield from ({"kind": "marker", "marker": marker} for marker in PEERS)
         for name in self.scenarios:
             scenario = self.parameters.scenarios[name]
-            by_crop = scenario.crops or scenario.codes or name in compared_scenarios(self)
+            rests_on_crops = name in (*compared_scenarios(self), *checked_scenarios(self))
+            by_crop = scenario.crops or scenario.codes or rests_on_crops
             if by_crop if column in _CROPS else column in claims_of(scenario):
                 yield {"kind": "light", "scenario": name}
 
@@ -56,6 +58,11 @@ class Asked:
 def compared_scenarios(asked: Asked) -> list[str]:
     """The scenarios that compare parcels with others."""
     return [name for name in asked.scenarios if markers_of(asked.parameters.scenarios[name]) & set(PEERS)]
+
+
+def checked_scenarios(asked: Asked) -> list[str]:
+    """The scenarios that count the verdicts of a crop check."""
+    return cropchecks.counting(asked.parameters, asked.scenarios)
 
 
 def claims_of(scenario: Scenario) -> set[str]:

@@ -37,7 +37,7 @@ Aois = tuple[str, ...] | None
 """Areas that may be read; None is all."""
 _BY_SCENE: Final = ("stac_scenes", "obsids", "exclusions", "suspects")
 """Tables of which rows of some scenes are given."""
-_BY_AREA: Final = ("ledger", "measured_shifts", "runs", "weather_boxes")
+_BY_AREA: Final = ("ledger", "measured_shifts", "runs", "weather_boxes", "checks_of_crops")
 """Tables that are not in partitions, of which rows of some areas are given."""
 _ROOM: Final = (-0.01, -0.01, 0.01, 0.01)
 """Degrees that a place is wider on each side: between its corners the edge of a scene bends away from its footprint."""

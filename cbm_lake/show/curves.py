@@ -35,6 +35,8 @@ class Line:
     dash: style.Dash = "-"
     background: bool = False
     """Only its band is drawn, behind the others."""
+    tag: str = ""
+    """Stands beside the end of the line, in the margin."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,13 @@ class Panel:
     """Bands are drawn, unless there are so many parcels that they would hide each other."""
     error_bars: bool = False
     """Each cloud-free observation has a bar from low to high."""
-    crops: tuple[Line, ...] = ()
+    peers: tuple[Line, ...] = ()
     """How other parcels of the crop are; drawn behind, in pale colours."""
+    notes: tuple[str, ...] = ()
+    """What is not drawn, and why; below the panels."""
+
+    by_year: bool = False
+    """Each line is another year; times are those of a common one, the column date says which they are."""
 
     @property
     def empty(self) -> bool:
@@ -83,7 +90,7 @@ _BANDS: Final = 4
 """The greatest number of parcels whose bands are drawn together."""
 _EDGE: Final = 0.05
 """Share of the days that is shown before and after them."""
-CROP_OPACITY: Final = 0.13
+PEERS_OPACITY: Final = 0.13
 """Of the band of a crop's other parcels."""
 _LABEL_WIDTH, _LABEL_HEIGHT = 0.03, 0.35
 """Shares of a panel that the name of an event takes, with half a marker."""
@@ -93,6 +100,8 @@ _CORNERS: Final = (
     (0.02, "bottom", "left"),
     (0.98, "top", "left"),
 )
+_TAG_HEIGHT: Final = 0.085
+"""Share of a panel that a line of small text takes."""
 NONE_CLEAR: Final = "no cloud-free observation"
 _MONTH: Final = 30.0
 """Days that are shown at least."""
@@ -110,7 +119,10 @@ def draw(panels: Sequence[Panel], heading: str, spread: str) -> Page:
     for axes, panel in zip(rows, panels, strict=True):
         draw_panel(axes, panel)
     rows[-1].set_xlim(*span(panels))
-    style.date_axis(rows[-1])
+    if panels[0].by_year:
+        style.month_axis(rows[-1])
+    else:
+        style.date_axis(rows[-1])
     title = style.fitted(heading, style.WIDTH - 0.3)
     figure.suptitle(title, x=0.012, ha="left", size=style.TITLE, color=palette.INK, weight="bold")
     _key(figure, panels, names, spread)
@@ -126,8 +138,8 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
         style.say(axes, panel.missing)
         return
     limits = limits_of(panel)
-    for line in panel.crops:
-        _crop(axes, line)
+    for line in panel.peers:
+        _peers(axes, line)
     for line in panel.lines:
         if panel.bars:
             axes.bar(line.rows["time"], line.rows["value"], width=0.9, color=line.colour)
@@ -135,6 +147,7 @@ def draw_panel(axes: Axes, panel: Panel) -> None:
             _curve(axes, line, limits, panel)
     axes.set_ylim(limits)
     _events(axes, panel, limits)
+    _tags(axes, panel, limits)
     if panel.all_hidden:
         look: style.Look = {"size": style.TEXT, "color": palette.PALE, "backgroundcolor": "white"}
         axes.text(0.5, 0.94, NONE_CLEAR, transform=axes.transAxes, ha="center", va="top", **look)
@@ -176,13 +189,13 @@ def errors(rows: pd.DataFrame) -> NDArray[np.float64]:
     return np.maximum(np.array([below, above], np.float64), 0)
 
 
-def _crop(axes: Axes, line: Line) -> None:
-    """Draw the mean of a crop's other parcels (dotted) and one standard deviation to either side."""
+def _peers(axes: Axes, line: Line) -> None:
+    """Draw the median of the other parcels of the crop (dotted) and the band of most of them."""
     rows = line.rows
     axes.fill_between(
-        rows["time"], rows["low"], rows["high"], color=line.colour, alpha=CROP_OPACITY, linewidth=0, zorder=0.5
+        rows["time"], rows["low"], rows["high"], color=line.colour, alpha=PEERS_OPACITY, linewidth=0, zorder=0.5
     )
-    look: style.Look = {"color": line.colour, "linewidth": 1.2, "alpha": 0.8, "zorder": 0.6, "label": "_crop"}
+    look: style.Look = {"color": line.colour, "linewidth": 1.2, "alpha": 0.8, "zorder": 0.6, "label": "_peers"}
     axes.plot(rows["time"], rows["value"], line.dash, **look)
 
 
@@ -194,6 +207,39 @@ def _events(axes: Axes, panel: Panel, limits: tuple[float, float]) -> None:
         height, vertical, side = label_position(panel, limits, event)
         look: style.Look = {"rotation": 90, "va": vertical, "ha": side, "transform": axes.get_xaxis_transform()}
         axes.text(event.day, height, f" {event.name}", size=style.SMALL, color=palette.INK, **look)
+
+
+def _tags(axes: Axes, panel: Panel, limits: tuple[float, float]) -> None:
+    """Write what lines are called into the right margin, each tied to the end of its line and clear of the others."""
+    lines = [line for line in panel.lines if line.tag and computing.clear(line.rows).any()]
+    ends = [line.rows[computing.clear(line.rows)].iloc[-1] for line in lines]
+    shares = [(end["value"] - limits[0]) / (limits[1] - limits[0]) for end in ends]
+    for line, end, height in zip(lines, ends, apart(shares, _TAG_HEIGHT), strict=True):
+        tie: style.Look = {"arrowstyle": "-", "color": line.colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 2}
+        look: style.Look = {"size": style.SMALL, "color": palette.INK, "va": "center", "annotation_clip": False}
+        where: style.Look = {"xytext": (1.015, height), "textcoords": "axes fraction", "arrowprops": tie}
+        axes.annotate(line.tag, (end["time"], end["value"]), **where, **look)
+
+
+def apart(positions: Sequence[float], least: float) -> list[float]:
+    """Positions from 0 to 1 moved as little as need be so that neighbours are `least` apart, in the same order.
+
+    Where they do not fit they are spread evenly.
+    """
+    order = np.argsort(np.asarray(positions, np.float64), kind="stable")
+    least = min(least, 1 / max(len(order) - 1, 1))
+    steps = least * np.arange(len(order))
+    # what is to be spread is non-decreasing without the steps: groups that collide share their mean
+    groups: list[tuple[float, int]] = []
+    for value in np.asarray(positions, np.float64)[order] - steps:
+        groups.append((float(value), 1))
+        while len(groups) > 1 and groups[-2][0] > groups[-1][0]:
+            (last, one), (before, other) = groups.pop(), groups.pop()
+            groups.append(((last * one + before * other) / (one + other), one + other))
+    placed = np.repeat([mean for mean, _ in groups], [size for _, size in groups])
+    moved = np.empty(len(order))
+    moved[order] = np.clip(placed, 0, 1 - steps[-1] if len(steps) else 1) + steps
+    return [float(value) for value in moved]
 
 
 def label_position(panel: Panel, limits: tuple[float, float], event: Event) -> tuple[float, str, str]:
@@ -237,7 +283,7 @@ def limits_of(panel: Panel) -> tuple[float, float]:
     """Axis limits of a panel, extended to clear values and bands; to clouded ones only if there are no others."""
     clear = [line.rows[computing.clear(line.rows)] for line in panel.lines]
     rows = clear if any(len(part) for part in clear) else [line.rows for line in panel.lines]
-    rows += [line.rows for line in panel.crops]
+    rows += [line.rows for line in panel.peers]
     joined = np.concatenate([np.asarray(part[["value", "low", "high"]], np.float64).ravel() for part in rows])
     joined = joined[np.isfinite(joined)]
     low, high = float(joined.min(initial=np.inf)), float(joined.max(initial=-np.inf))
@@ -263,7 +309,7 @@ def span(panels: Sequence[Panel]) -> tuple[float, float]:
 
     The minimum keeps a single observation readable.
     """
-    lines = [line for panel in panels for line in (*panel.lines, *panel.crops)]
+    lines = [line for panel in panels for line in (*panel.lines, *panel.peers)]
     times = [np.asarray(line.rows["time"], "datetime64[s]") for line in lines]
     events = [moment for panel in panels for event in panel.events for moment in (event.first, event.last)]
     days = np.concatenate([*times, np.asarray(events, "datetime64[s]")]).astype(float) / 86400
@@ -281,12 +327,12 @@ def _names(panels: Sequence[Panel]) -> dict[str, Line]:
 class Entry:
     """One entry of the legend."""
 
-    kind: Literal["line", "hollow", "band", "behind", "crop", "work"]
+    kind: Literal["line", "hollow", "band", "behind", "peers", "work"]
     label: str
     colour: str
     dash: style.Dash = "-"
     name: str = ""
-    """Of a line or crop: its whole label."""
+    """Of a line or of peers: its whole label."""
 
 
 def entries(panels: Sequence[Panel], spread: str) -> list[Entry]:
@@ -294,10 +340,9 @@ def entries(panels: Sequence[Panel], spread: str) -> list[Entry]:
     names = _names(panels)
     drawable = {line.label for panel in panels for line in panel.lines if not line.rows.empty}
     keys = []
+    width = 2.8 if len(names) > 2 and not panels[0].by_year else 5.5 if not panels[0].by_year else style.WIDTH - 0.8
     for name, line in names.items():
-        text = style.fitted(name, 5.5 if len(names) < 3 else 2.8, style.SMALL, 1) + " (no data)" * (
-            name not in drawable
-        )
+        text = style.fitted(name, width, style.SMALL, 1) + " (no data)" * (name not in drawable)
         keys.append(Entry("line", text, line.colour, line.dash, name))
     marked = [line for panel in panels if panel.marks for line in panel.lines if not line.background]
     if any(not computing.clear(line.rows).all() for line in marked):
@@ -308,22 +353,28 @@ def entries(panels: Sequence[Panel], spread: str) -> list[Entry]:
     behind = len({line.label for panel in panels for line in panel.lines if line.background})
     if behind and panels[0].has_bands:
         keys.append(Entry("behind", f"bands of {behind} more parcel{'s' * (behind > 1)}", palette.PALE))
-    crops = {line.label: line for panel in panels for line in panel.crops if not line.rows.empty}
-    keys += [
-        Entry("crop", style.fitted(name, 5.5, style.SMALL, 1), palette.PALE, line.dash, name)
-        for name, line in crops.items()
-    ]
+    peers = {line.label: line for panel in panels for line in panel.peers if not line.rows.empty}
+    keys += [Entry("peers", name, palette.PALE, line.dash, name) for name, line in peers.items()]
     if any(panel.events and not panel.empty for panel in panels):
         keys.append(Entry("work", "work found, in its days", palette.INK, ":"))
     return keys
 
 
+def notes(panels: Sequence[Panel]) -> list[str]:
+    """What is not drawn, and why; each once."""
+    return list(dict.fromkeys(note for panel in panels for note in panel.notes))
+
+
 def _key(figure: Page, panels: Sequence[Panel], names: dict[str, Line], spread: str) -> None:
-    """Draw the legend below the panels."""
-    handles = [_handle(entry) for entry in entries(panels, spread)]
-    columns = 3 if len(names) > 2 else 4
+    """Draw the legend below the panels, under the notes."""
+    keys = entries(panels, spread)
+    columns = style.columns([entry.label for entry in keys], 3 if len(names) > 2 else 4)
     look: style.Look = {"fontsize": style.SMALL, "labelcolor": palette.INK, "handlelength": 1.6, "frameon": False}
-    figure.legend(handles=handles, loc="outside lower left", ncols=min(len(handles), columns), **look)
+    if missing := notes(panels):
+        words = "\n".join(style.fitted(note, style.WIDTH - 0.3, style.SMALL) for note in missing)
+        look |= {"title": words, "title_fontsize": style.SMALL, "alignment": "left"}
+    legend = figure.legend(handles=[_handle(entry) for entry in keys], loc="outside lower left", ncols=columns, **look)
+    legend.get_title().set_color(palette.PALE)
 
 
 def _handle(entry: Entry) -> Artist:
@@ -337,5 +388,5 @@ def _handle(entry: Entry) -> Artist:
     if entry.kind == "hollow":
         look: style.Look = {"marker": "o", "markersize": 5, "markerfacecolor": "white"}
         return Line2D([], [], linestyle="", label=entry.label, markeredgecolor=entry.colour, **look)
-    width = {"line": 2.0, "crop": 1.2, "work": 1.0}[entry.kind]
+    width = {"line": 2.0, "peers": 1.2, "work": 1.0}[entry.kind]
     return Line2D([], [], color=entry.colour, linestyle=entry.dash, linewidth=width, label=entry.label)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cbm_lake import cards
 from cbm_lake.cards import Index, palette
 from cbm_lake.parcel.declaration import Parcel
-from cbm_lake.show import computing, crops, style
+from cbm_lake.show import computing, peers, style
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import Reading
 
@@ -33,7 +33,7 @@ def precipitation(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Pa
     return Panel("precipitation (mm a day)", bars, (0, 5), bars=True, marks=False)
 
 
-def radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | None, *, crop: bool) -> list[Panel]:
+def radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | None, *, with_peers: bool) -> list[Panel]:
     """The panels of a Sentinel-1 card: both polarisations in one for a single parcel, else one per polarisation."""
     card = cards.get(kind)
     decibel, limits = card.quantity.decibels, card.quantity.axis
@@ -42,8 +42,9 @@ def radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | No
     rows = {band: [computing.radar_curve(one, band, decibel=decibel) for one in series] for band in ("VV", "VH")}
     if len(parcels) == 1:
         lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
-        others = tuple(crops.of_radar(reading.lake, parcels[0], kind).values()) if crop else ()
-        return [Panel(unit, lines, limits, missing(kind), crops=others)]
+        panel = Panel(unit, lines, limits, missing(kind))
+        drawn = with_peers and not panel.empty
+        return [behind(panel, peers.of_radar(reading, parcels[0], kind)) if drawn else panel]
     return [
         Panel(
             f"{unit}, {band}",
@@ -63,8 +64,8 @@ class Screening:
     card: cards.Card
     screened: tuple[int, ...]
     """Its classes that count as clouds."""
-    crop: bool = False
-    """With the mean of other parcels of the crop behind."""
+    with_peers: bool = False
+    """A single parcel before the band of the other parcels of its crop."""
 
 
 def measured(words: Sequence[str], card: cards.Card) -> tuple[tuple[str, ...], tuple[Index, ...]]:
@@ -86,8 +87,8 @@ def reflectance(reading: Reading, parcels: Sequence[Parcel], bands: Sequence[str
     rows = {band: [computing.band_curve(one, band, screening.screened) for one in series] for band in bands}
     if len(parcels) == 1:
         lines = tuple(Line(band, palette.BANDS[band], curve) for band, [curve] in rows.items())
-        others = crops.of_bands(reading.lake, parcels[0], bands, screening.screened, card) if screening.crop else {}
-        return [Panel("reflectance", lines, (0, 0.1), missing(card), crops=tuple(others.values()))]
+        panel = Panel("reflectance", lines, (0, 0.1), missing(card))
+        return [_before_peers(panel, reading, parcels[0], bands, screening)]
     absent = "this band was not extracted"
     return [
         Panel(f"reflectance, {band}", by_parcel(parcels, curves_of), (0, 0.1), absent, compared=True)
@@ -102,10 +103,20 @@ def of_pixels(reading: Reading, parcels: Sequence[Parcel], index: Index, screeni
     unit, absent = f"{index.label} of pixels", f"cbm-lake extract {card} --indices {index.name} makes it"
     if len(parcels) > 1:
         return Panel(unit, by_parcel(parcels, rows), index.axis, absent, compared=True)
-    others = (
-        crops.of_bands(reading.lake, parcels[0], [index.column], screening.screened, card) if screening.crop else {}
-    )
-    return Panel(unit, (Line(unit, palette.NDVI, rows[0]),), index.axis, absent, crops=tuple(others.values()))
+    panel = Panel(unit, (Line(unit, palette.NDVI, rows[0]),), index.axis, absent)
+    return _before_peers(panel, reading, parcels[0], [index.column], screening)
+
+
+def _before_peers(panel: Panel, reading: Reading, parcel: Parcel, bands: Sequence[str], screening: Screening) -> Panel:
+    """The panel of a single parcel before the bands of its peers, if these are drawn."""
+    if panel.empty or not screening.with_peers:
+        return panel
+    return behind(panel, peers.of_bands(reading, parcel, bands, screening.screened, screening.card.name))
+
+
+def behind(panel: Panel, others: peers.Peers) -> Panel:
+    """The panel before the band of the parcel's peers, or with the reason why there is none."""
+    return replace(panel, peers=others.lines, notes=(others.note,) if others.note else ())
 
 
 def _weather_rows(rows: pd.DataFrame, value: str, low: str = "", high: str = "") -> pd.DataFrame:

@@ -6,9 +6,11 @@ import io
 import logging
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypeVar
 
+import numpy as np
 from matplotlib.figure import Figure as MatplotlibFigure
 
 from cbm_lake.cards import palette
@@ -32,6 +34,8 @@ WIDTH: Final = 9.0
 DPI: Final = 150
 _WIDE: Final = 0.66
 """Mean width of a letter of the title's typeface, as a share of its height."""
+_NARROW: Final = 0.54
+"""The same of a typical letter of a legend."""
 _OFFSETS: Final = ["", "%Y", "%B %Y", "%-d %B %Y", "%-d %B %Y", "%-d %B %Y"]
 _FORMATS: Final = (".png", ".svg", ".pdf", ".html")
 
@@ -50,6 +54,17 @@ def fitted(text: str, inches: float, points: float = TITLE, lines: int = 2) -> s
     """Wrap text to at most that many lines; the rest is cut with an ellipsis."""
     letters = max(int(inches * 72 / (points * _WIDE)), 12)
     return "\n".join(textwrap.wrap(text, letters, max_lines=lines, placeholder=" …", break_on_hyphens=False))
+
+
+def columns(labels: Sequence[str], most: int, inches: float = WIDTH - 0.3) -> int:
+    """Number of columns of a legend, at most that many, in which its labels (filled downwards) fit side by side."""
+    widths = [SMALL * _NARROW / 72 * len(label) + 0.45 for label in labels]  # with the handle
+    for number in range(min(most, len(labels)), 1, -1):
+        rows, longer = divmod(len(labels), number)  # matplotlib gives the rest to the first columns
+        ends = np.cumsum([rows + (column < longer) for column in range(number)])
+        if sum(max(part) for part in np.split(widths, ends[:-1])) <= inches:
+            return number
+    return 1
 
 
 class Interactive(Protocol):
@@ -102,6 +117,14 @@ def date_axis(axes: Axes, *, year: bool = True) -> None:
     formatter = dates.ConciseDateFormatter(locator, offset_formats=_OFFSETS, show_offset=year)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)
     axes.xaxis.get_offset_text().set(size=TEXT, color=palette.PALE)
+
+
+def month_axis(axes: Axes) -> None:
+    """Label a time axis by months, without a year."""
+    from matplotlib import dates
+
+    axes.xaxis.set_major_locator(dates.MonthLocator())  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(dates.DateFormatter("%b"))  # type: ignore[no-untyped-call]
 
 
 def say(axes: Axes, words: str) -> None:

@@ -14,7 +14,8 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.arguments import Args, Kwargs, Order, also, ptype_stood_at
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
-from cbm_lake.show import computing, crops, curves, series_panels, style, views, zooming
+from cbm_lake.show import computing, curves, series_panels, style, views, zooming
+from cbm_lake.show import peers as others
 from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.reading import LakeLike, Reading, heading
 from cbm_lake.show.style import Figure
@@ -41,7 +42,7 @@ def _cloud_free_stood_at(position: int) -> Order:
     return order
 
 
-@also(_cloud_free_stood_at(4), pids="pid", scl="screen")
+@also(_cloud_free_stood_at(4), pids="pid", scl="screen", crop="peers")
 @checked_options
 def ndvi(
     aoi: str,
@@ -56,7 +57,7 @@ def ndvi(
     debug: bool = False,
     *,
     markers: bool = False,
-    crop: bool = False,
+    peers: bool | None = None,
     file: str | Path | None = None,
     interactive: bool = False,
     lake: LakeLike = None,
@@ -78,23 +79,25 @@ def ndvi(
         view: True shows the figure in the notebook and gives nothing back.
         debug: log the steps at level DEBUG.
         markers: also what `cbm.markers.find` found to be done on a single parcel: mowing, ploughing, sowing, harvest.
-        crop: behind the curve of a single parcel also the mean of its crop's other parcels, day by day, and one
-            standard deviation to either side; of clear observations of observable parcels.
+        peers: behind the curve of a single parcel also the median of the other parcels of its crop in the set, by ten
+            days, and the band from the 10th to the 90th percentile; of usable looks; of the 1,000 nearest where there
+            are more. None draws it of a single parcel, and says below why not where it cannot be; True raises there.
+            Also by the name of earlier versions, crop.
         file: also write it there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews for notebooks instead of a matplotlib figure.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
 
     Raises:
         NotFoundError: no such parcel, or nothing was extracted for any of them.
-        InvalidInputError: scene classes, a number of lines or a file that cannot be, or other parcels of the crop where
-            several or no crop is given.
+        InvalidInputError: scene classes, a number of lines or a file that cannot be, or peers=True of several parcels,
+            of one without a crop, or from a server.
     """
-    request = _Curves(aoi, year, pid, ptype, screen, std, max_line_plots, errorbar, markers, crop)
+    request = _Curves(aoi, year, pid, ptype, screen, std, max_line_plots, errorbar, markers, peers)
     figure = _index(Reading.of(lake), INDICES["ndvi"], request, file, interactive=interactive, debug=debug)
     return style.displayed(figure, view)
 
 
-@also(pids="pid", scl="screen")
+@also(pids="pid", scl="screen", crop="peers")
 @checked_options
 def index(
     aoi: str,
@@ -108,7 +111,7 @@ def index(
     max_line_plots: int | None = None,
     errorbar: bool = False,
     markers: bool = False,
-    crop: bool = False,
+    peers: bool | None = None,
     card: str = "s2",
     file: str | Path | None = None,
     interactive: bool = False,
@@ -122,7 +125,7 @@ def index(
     formula = views.view(index).index
     if formula is None:
         raise InvalidInputError(f"{index!r} is no index; choose from {', '.join(INDICES)}")
-    request = _Curves(aoi, year, pid, ptype, screen, std, max_line_plots, errorbar, markers, crop, kind)
+    request = _Curves(aoi, year, pid, ptype, screen, std, max_line_plots, errorbar, markers, peers, kind)
     return _index(Reading.of(lake), formula, request, file, interactive=interactive, debug=False)
 
 
@@ -138,7 +141,7 @@ class _Curves(NamedTuple):
     most: int | None
     error_bars: bool
     markers: bool
-    crop: bool
+    peers: bool | None
     card: cards.Card = cards.S2
 
 
@@ -161,9 +164,8 @@ def _index(
     style.suffix(file, interactive=interactive)
     _check_lines(request.most)
     card, screened = request.card, cards.screened(request.screen, request.card)
-    if request.crop and card is not cards.S2:
-        raise InvalidInputError(f"other parcels of the crop are drawn of Sentinel-2 only, not of card {card.name}")
-    parcels = _parcels(reading, request.aoi, request.year, request.pid, request.ptype, crop=request.crop)
+    parcels = reading.parcels(request.aoi, request.year, request.pid, request.ptype)
+    with_peers = _with_peers(reading, parcels, request.peers)
     rows = [computing.index_curve(reading.series(parcel, card.name), index, screened) for parcel in parcels]
     label = "cloud-free" if rows[0]["cloud"].notna().any() else "clouds not known"
     single = len(parcels) == 1
@@ -174,16 +176,17 @@ def _index(
         series_panels.missing(card.name),
         compared=not single,
         events=reading.work(parcels[0]) if request.markers and single else (),
-        crops=(crops.of_index(reading.lake, parcels[0], index, screened),) if request.crop else (),
         shaded=request.shaded,
         error_bars=request.error_bars,
     )
+    if with_peers and not panel.empty:
+        panel = series_panels.behind(panel, others.of_index(reading, parcels[0], index, screened, card.name))
     bands = list(reversed(index.bands_of(card)))
     subject = _Subject(parcels, card.name, f"between the quartiles of {', '.join(bands[:-1])} and {bands[-1]}")
     return _finish([panel], subject, file, interactive=interactive, debug=debug)
 
 
-@also(_cloud_free_stood_at(5), pids="pid", scl="screen")
+@also(_cloud_free_stood_at(5), pids="pid", scl="screen", crop="peers")
 @checked_options
 def s2(
     aoi: str,
@@ -195,7 +198,7 @@ def s2(
     view: bool | None = None,
     debug: bool = False,
     *,
-    crop: bool = False,
+    peers: bool | None = None,
     card: str = "s2",
     file: str | Path | None = None,
     interactive: bool = False,
@@ -215,8 +218,8 @@ def s2(
         words = ["red", "nir"]
     bands_of, indices = series_panels.measured(words, kind)
     names = (*bands_of, *(formula.column for formula in indices))
-    parcels = _parcels(reading, aoi, year, pid, ptype, crop=crop)
-    screening = series_panels.Screening(kind, screened, crop=crop)
+    parcels = reading.parcels(aoi, year, pid, ptype)
+    screening = series_panels.Screening(kind, screened, with_peers=_with_peers(reading, parcels, peers))
     panels = series_panels.reflectance(reading, parcels, bands_of, screening) if bands_of else []
     panels += [series_panels.of_pixels(reading, parcels, formula, screening) for formula in indices]
     subject = _Subject(parcels, f"{card} statistics of {', '.join(names)}")
@@ -229,7 +232,7 @@ def _is_radar(value: object) -> bool:
     return value in _RADAR or not (value is None or isinstance(value, str))
 
 
-@also(ptype_stood_at(3, _is_radar), pids="pid")
+@also(ptype_stood_at(3, _is_radar), pids="pid", crop="peers")
 @checked_options
 def s1(
     aoi: str,
@@ -243,7 +246,7 @@ def s1(
     view: bool | None = None,
     debug: bool = False,
     *,
-    crop: bool = False,
+    peers: bool | None = None,
     file: str | Path | None = None,
     interactive: bool = False,
     lake: LakeLike = None,
@@ -258,11 +261,12 @@ def s1(
     if not kinds or not set(kinds) <= set(_RADAR):
         raise InvalidInputError(f"tstype {tstype!r} is not of Sentinel-1; choose bs or c6 or both")
     reading = Reading.of(lake)
-    parcels = _parcels(reading, aoi, year, pid, ptype, crop=crop)
+    parcels = reading.parcels(aoi, year, pid, ptype)
+    with_peers = _with_peers(reading, parcels, peers)
     panels = [
         replace(panel, shaded=std, error_bars=errorbar)
         for kind in kinds
-        for panel in series_panels.radar(reading, parcels, kind, max_line_plots, crop=crop)
+        for panel in series_panels.radar(reading, parcels, kind, max_line_plots, with_peers=with_peers)
     ]
     subject = _Subject(parcels, " or ".join(kinds))
     figure = _finish(panels, subject, file, interactive=interactive, debug=debug)
@@ -308,14 +312,11 @@ def weather(
     return style.displayed(figure, view)
 
 
-def _parcels(
-    reading: Reading, aoi: str, year: int, pid: str | Sequence[str], ptype: str | None, *, crop: bool
-) -> list[Parcel]:
-    """Read the parcels; only one is allowed when the other parcels of its crop are drawn."""
-    parcels = reading.parcels(aoi, year, pid, ptype)
-    if crop and len(parcels) > 1:
-        raise InvalidInputError("other parcels of the crop are drawn behind one parcel, not behind several; give one")
-    return parcels
+def _with_peers(reading: Reading, parcels: Sequence[Parcel], asked: bool | None) -> bool:
+    """Whether the band of peers is drawn: of a single parcel unless it is left out; one that is required is checked."""
+    if asked:
+        others.required(reading.source, parcels)
+    return asked is not False and len(parcels) == 1
 
 
 def _check_lines(most: int | None) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cbm_lake.cards import palette
-from cbm_lake.show import computing, curves
+from cbm_lake.show import computing, curves, style
 from cbm_lake.show.curves import Entry, Line, Panel
 from cbm_lake.show.style import Interactive
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cbm_lake.show.reading import Event
 
 _DASHES: Final = {"-": "solid", "--": "dashed", ":": "dotted", "-.": "dashdot"}
+_LONG: Final = 36
+"""Letters of a label beside the panels."""
 _VALUES: Final = ("value", "low", "high", "position", "below", "above")
 """Columns in the unit of a panel."""
 
@@ -88,6 +90,7 @@ def interactive(
 
     hv.extension("bokeh", logo=False)
     unnamed = curves.entries(panels, spread)
+    legend = _Legend.of([entry.label for entry in unnamed])
     span = tuple(datetime(1970, 1, 1) + timedelta(days=day) for day in days or curves.span(panels))
     elements = []
     for number, panel in enumerate(panels):
@@ -99,26 +102,64 @@ def interactive(
                 ylim=(0, 1) if panel.empty else curves.limits_of(panel),
                 title=_title(panel, "" if number else heading),
                 width=900,
-                height=380 if len(panels) == 1 else 260,
+                height=_height(panel, len(panels), 0 if number else legend.height),
+                **legend.options,
                 show_grid=True,
-                legend_position="right",
                 active_tools=[],
+                **_axis(panel),
             )
         )
     figure: Interactive = elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1)
     return figure
 
 
+class _Legend(NamedTuple):
+    """Where the legend stands: beside the panels, or below the first where it would take half of their width."""
+
+    options: dict[str, Any]
+    height: int = 0
+    """Pixels that it takes of the first panel."""
+
+    @classmethod
+    def of(cls, labels: Sequence[str]) -> _Legend:
+        if max(map(len, labels), default=0) <= _LONG:
+            return cls({"legend_position": "right"})
+        columns = style.columns(labels, 4, 7.0)
+        return cls({"legend_position": "bottom", "legend_cols": columns}, 20 + 26 * -(-len(labels) // columns))
+
+
+def _height(panel: Panel, panels: int, legend: int) -> int:
+    """Pixels of one of several panels; notes stand above."""
+    return (380 if panels == 1 else 260) + 20 * len(panel.notes) + legend
+
+
+def _axis(panel: Panel) -> dict[str, Any]:
+    """Options of the time axis, which has no years where these are compared."""
+    if not panel.by_year:
+        return {}
+    from bokeh.models import DatetimeTickFormatter
+
+    formatter = DatetimeTickFormatter(years="%b", months="%b", days="%-d %b", hours="%-d %b")
+    return {"xformatter": formatter}
+
+
+def _hover(panel: Panel, key: _Key) -> dict[str, Any]:
+    """Options of a tooltip: of years that are compared with the true date."""
+    if not panel.by_year:
+        return {"tools": ["hover"]}
+    return {"tools": ["hover"], "hover_tooltips": [("date", "@date"), (panel.unit, f"@{key.column('value').name}")]}
+
+
 def _title(panel: Panel, heading: str) -> str:
-    """The heading, with the reason where there is nothing to draw."""
+    """The heading, with what is not drawn and why."""
     words = panel.missing if panel.empty else curves.NONE_CLEAR if panel.all_hidden else ""
-    return " · ".join(filter(None, [heading, words]))
+    return "\n".join([*filter(None, [" · ".join(filter(None, [heading, words]))]), *panel.notes])
 
 
 def _panel(panel: Panel, key: _Key) -> Iterator[Interactive]:
     """The layers of a panel, from bottom to top."""
-    for line in panel.crops:
-        yield from _crop(line, key)
+    for line in panel.peers:
+        yield from _peers(line, key)
     for line in panel.lines:
         yield from _line(line, panel, key)
     for event in panel.events if not panel.empty else ():
@@ -138,13 +179,13 @@ def _event(event: Event, panel: Panel, key: _Key) -> Iterator[Interactive]:
     yield text.opts(**look, text_color=palette.INK)
 
 
-def _crop(line: Line, key: _Key) -> Iterator[Interactive]:
-    """Mean of the crop's other parcels (dotted), and one standard deviation to either side."""
+def _peers(line: Line, key: _Key) -> Iterator[Interactive]:
+    """Median of the other parcels of the crop (dotted), and the band of most of them."""
     if line.rows.empty:
         return
-    yield key.band(line.rows, "", fill_color=line.colour, fill_alpha=curves.CROP_OPACITY)
+    yield key.band(line.rows, "", fill_color=line.colour, fill_alpha=curves.PEERS_OPACITY)
     look = {"color": line.colour, "line_dash": _DASHES[line.dash], "line_width": 1.2, "line_alpha": 0.8}
-    yield key.curve(line.rows, key("crop", line.label), **look)
+    yield key.curve(line.rows, key("peers", line.label), **look)
 
 
 def _line(line: Line, panel: Panel, key: _Key) -> Iterator[Interactive]:
@@ -178,7 +219,11 @@ def _marks(line: Line, panel: Panel, key: _Key, usable: pd.DataFrame, hidden: pd
     import holoviews as hv
 
     fields = [key.column(name) for name in ("value", "low", "high", "cloud", "count")]
-    yield hv.Scatter(key.table(usable), "time", fields).opts(color=line.colour, size=6, tools=["hover"])
+    true = ["date"] if panel.by_year else []
+    points = key.table(usable, **{name: usable[name] for name in true}).rename(
+        columns={key.column("date").name: "date"}
+    )
+    yield hv.Scatter(points, "time", [*fields, *true]).opts(color=line.colour, size=6, **_hover(panel, key))
     if hidden.empty:
         return
     rows = key.table(hidden, position=hidden["value"].clip(*curves.limits_of(panel)))

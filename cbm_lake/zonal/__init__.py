@@ -18,7 +18,7 @@ from affine import Affine
 
 from cbm_lake.cards.statistics import STORED
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.zonal import centre, masks, values
+from cbm_lake.zonal import centre, masks, overlaps, values
 from cbm_lake.zonal.centre import SCL_CLASSES, histogram, pool_histogram, pool_of, pool_statistics, statistics
 from cbm_lake.zonal.columns import Columns
 from cbm_lake.zonal.coverage import coverage_statistics
@@ -101,4 +101,6 @@ def warm_up(dtypes: Sequence[npt.DTypeLike] = tuple(values.KINDS)) -> float:
         if array.dtype.kind != "f":
             pool_histogram(pool, plan.offsets)
             masks.warm_up(index)
+    square = np.array([shapely.box(0, 0, 1, 1)], object)
+    overlaps.overlaps(square, square)
     return time.perf_counter() - began

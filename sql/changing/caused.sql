@@ -1,7 +1,7 @@
 -- The changes (table changes) with their causes, in this order: what was declared otherwise of the parcel (table declared: kind, scenario,
 -- marker, pid, what); what happened to scenes (table done: kind, card, scene, what, extraction) that have rows over it (table over: card,
 -- scene, extraction, pid), at most $listed of them by name; of what is compared with other parcels (markers $peers, scenarios $compared)
--- what happened over those alone; what is other for all (table general: kind, scenario, marker, what); and the day that had to come for a
+-- what happened over those alone; of scenarios over crop checks ($checked) no scene; what is other for all (table general: kind, scenario, marker, what); and the day that had to come for a
 -- light (table turns: pid, scenario, turned), where it came after $before and by $day: its due date, or the end of the time in which clear
 -- looks were waited for. Scenes are no cause of a light that only waits, or has waited, for clear looks, nor of one that has come or is gone
 -- by the declaration or by what is other for all. Of a parcel that is new, or declared no more, that alone. Of a light without any of this, whose parcel and rules
@@ -29,6 +29,7 @@ of_scenes as (
     select noted.id, worded.card, worded.what, worded.words, worded.scenes
     from noted
     join worded on worded.pid = noted.pid and (worded.kind = noted.kind or noted.kind = 'light' and list_contains($compared::varchar[], noted.scenario))
+    where not list_contains($checked::varchar[], coalesce(noted.scenario, ''))
 ),
 events as (
     select

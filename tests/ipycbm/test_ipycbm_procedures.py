@@ -221,8 +221,8 @@ def test_a_map_of_nothing_says_so_and_a_click_chooses():
 
 def test_the_page_has_a_tab_for_every_task_each_made_when_it_is_opened(workspace):
     tabs = all_of(page.page(), page.ipywidgets.Tab)[0]
-    assert list(tabs.titles) == ["settings", "catalogue", "extract", "get", "view", "FOI", "QA"]
-    assert [bool(child.children) for child in tabs.children] == [False, False, False, True, False, False, False]
+    assert list(tabs.titles) == ["settings", "catalogue", "extract", "get", "view", "FOI", "QA", "crops"]
+    assert [bool(child.children) for child in tabs.children] == [False, False, False, True, False, False, False, False]
     for number in range(len(tabs.children)):
         tabs.selected_index = number
         assert all_of(tabs.children[number], page.ipywidgets.Button)

@@ -14,6 +14,7 @@ from cbm_lake.get import parcel_info
 from cbm_lake.ipycbm import (
     card2db_panel,
     config_panel,
+    crops_panel,
     extract_panel,
     files,
     foi_panel,
@@ -25,7 +26,17 @@ from cbm_lake.ipycbm import (
 )
 from cbm_lake.ipycbm.panel import Panel, rendered
 
-MODULES = (card2db_panel, config_panel, extract_panel, foi_panel, get_panel, overview, qa_panel, view_panel)
+MODULES = (
+    card2db_panel,
+    config_panel,
+    crops_panel,
+    extract_panel,
+    foi_panel,
+    get_panel,
+    overview,
+    qa_panel,
+    view_panel,
+)
 SQUARE = {"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 0]]]}
 
 

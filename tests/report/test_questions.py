@@ -52,9 +52,9 @@ def counted(demo, monkeypatch):
 @pytest.mark.parametrize(
     ("draw", "most"),
     [
-        (lambda pid: show.time_series.ndvi("demo", 2024, pid), 3),
-        (lambda pid: show.time_series.s2("demo", 2024, pid, bands=["B02", "B04", "B08", "B11"]), 3),
-        (lambda pid: show.time_series.s1("demo", 2024, pid), 3),
+        (lambda pid: show.time_series.ndvi("demo", 2024, pid), 4),
+        (lambda pid: show.time_series.s2("demo", 2024, pid, bands=["B02", "B04", "B08", "B11"]), 4),
+        (lambda pid: show.time_series.s1("demo", 2024, pid), 5),
         (lambda pid: show.calendar.by_pid("demo", 2024, pid), 5),
         (lambda pid: show.background.by_pid("demo", 2024, pid, tms="sentinel"), 3),
         (lambda pid: show.parcel_info.by_pid("demo", 2024, pid), 1),
@@ -68,12 +68,12 @@ def test_a_figure_asks_once_for_what_it_draws_and_writes_no_files(demo, counted,
     assert (lakes, files) == ([], [])
 
 
-def test_a_report_opens_one_lake_and_asks_twenty_questions_at_most(demo, counted, tmp_path):
+def test_a_report_opens_one_lake_and_asks_twenty_one_questions_at_most(demo, counted, tmp_path):
     questions, lakes, files = counted
     made = report.parcel("demo", 2024, demo[2], folder=tmp_path, formats=("html",))
     assert not made.missing
     assert len(lakes) == 1
-    assert sum(questions.values()) <= 20, questions
+    assert sum(questions.values()) <= 21, questions
     assert files == [made.files["html"].name]
 
 
@@ -82,9 +82,11 @@ def test_figures_that_share_a_reading_ask_nothing_twice(demo, counted):
     reading = Reading.of(demo[1])
     show.time_series.ndvi("demo", 2024, demo[2], lake=reading)
     before = Counter(questions)
-    show.time_series.index("demo", 2024, demo[2], "ndmi", lake=reading)
-    show.time_series.s2("demo", 2024, demo[2], lake=reading)
+    show.time_series.index("demo", 2024, demo[2], "ndmi", peers=False, lake=reading)
+    show.time_series.s2("demo", 2024, demo[2], peers=False, lake=reading)
     assert questions == before
+    show.time_series.s2("demo", 2024, demo[2], lake=reading)
+    assert questions - before == Counter({"time_series.peers_s2": 1})
 
 
 def functions(module):

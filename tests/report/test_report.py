@@ -31,7 +31,7 @@ def lake(workspace):
 @pytest.fixture
 def plain(monkeypatch):
     """Without figures, which take long."""
-    monkeypatch.setattr(figures, "draw", lambda *_: ({}, dict.fromkeys(FIGURES, "left out"), ""))
+    monkeypatch.setattr(figures, "draw", lambda *_, **__: ({}, dict.fromkeys(FIGURES, "left out"), ""))
 
 
 def test_a_report_says_what_the_lake_says_with_figures_and_evidence(lake, tmp_path):

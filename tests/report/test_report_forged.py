@@ -43,7 +43,7 @@ def home(tmp_path_factory):
     folder = tmp_path_factory.mktemp("forged")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CBM_LAKE_HOME", str(folder))
-        patch.setattr(figures, "draw", lambda *_: (PICTURES, MISSING, "Sentinel-2 of the lake"))
+        patch.setattr(figures, "draw", lambda *_, **__: (PICTURES, MISSING, "Sentinel-2 of the lake"))
         Workspace.here().create()
         fill(open_lake())
         report.parcel("ms", 2024, "12", folder=folder / "plain", formats=("pdf", "html", "json"))
@@ -57,7 +57,7 @@ def home(tmp_path_factory):
 def made(home, monkeypatch):
     """That workspace in force, with pictures that take no time."""
     monkeypatch.setenv("CBM_LAKE_HOME", str(home))
-    monkeypatch.setattr(figures, "draw", lambda *_: (PICTURES, MISSING, "Sentinel-2 of the lake"))
+    monkeypatch.setattr(figures, "draw", lambda *_, **__: (PICTURES, MISSING, "Sentinel-2 of the lake"))
     return home
 
 
@@ -469,14 +469,24 @@ def test_pictures_that_the_lake_draws_otherwise_are_told_and_those_of_other_vers
 ):
     file = made / "plain/report_ms_2024_12.html"
     assert "pictures are equal to those drawn anew" in report.verify(file).notes
-    monkeypatch.setattr(figures, "draw", lambda *_: ({**PICTURES, "ndvi": picture(7)}, MISSING, ""))
+    monkeypatch.setattr(figures, "draw", lambda *_, **__: ({**PICTURES, "ndvi": picture(7)}, MISSING, ""))
     assert report.verify(file).differences == ("the figure ndvi is not the one that the lake draws",)
     assert report.verify(file, redraw=False).equal
-    tools = {**evidence.tools(), "matplotlib": "1.0"}
-    monkeypatch.setattr(evidence, "tools", lambda: tools)
-    verdict = report.verify(file)
-    assert verdict.equal
-    assert "the pictures ndvi were compared with the digests" in str(verdict)
+    here = evidence.tools()
+    for other in ({"matplotlib": "1.0"}, {"drawing": "earlier code"}):
+        monkeypatch.setattr(evidence, "tools", lambda other=other: here | other)
+        verdict = report.verify(file)
+        assert verdict.equal
+        assert "the pictures ndvi were compared with the digests" in str(verdict)
+
+
+def test_a_changed_page_is_told_also_where_figures_are_drawn_by_other_code(made, tmp_path, monkeypatch):
+    page = (made / "plain/report_ms_2024_12.html").read_text("utf-8")
+    file = tmp_path / "report.html"
+    file.write_text(page.replace("<h2>Radar", "<h2>By radar"), "utf-8")
+    here = evidence.tools()
+    monkeypatch.setattr(evidence, "tools", lambda: here | {"drawing": "later code"})
+    assert report.verify(file, redraw=False).status == 1
 
 
 def test_a_page_that_other_versions_set_otherwise_is_compared_with_the_one_that_was_signed(made, monkeypatch):
@@ -508,7 +518,7 @@ def test_evidence_of_the_earlier_form_is_compared_but_its_page_cannot_be(made, t
 
 
 def test_keys_are_made_once_private_and_old_ones_stay_known(workspace, tmp_path, monkeypatch):
-    monkeypatch.setattr(figures, "draw", lambda *_: (PICTURES, MISSING, "Sentinel-2 of the lake"))
+    monkeypatch.setattr(figures, "draw", lambda *_, **__: (PICTURES, MISSING, "Sentinel-2 of the lake"))
     fill(open_lake())
     assert runner.invoke(app, ["report", "keys", "list"]).output.startswith("no keys")
     assert runner.invoke(app, ["report", "keys", "show"]).exit_code == 1
@@ -561,7 +571,7 @@ def test_what_is_no_key_is_refused(made, tmp_path, text, told):
 @pytest.fixture
 def chain(workspace, tmp_path, monkeypatch):
     """Five signed reports."""
-    monkeypatch.setattr(figures, "draw", lambda *_: ({}, dict.fromkeys(evidence.FIGURES, "left out"), ""))
+    monkeypatch.setattr(figures, "draw", lambda *_, **__: ({}, dict.fromkeys(evidence.FIGURES, "left out"), ""))
     fill(open_lake())
     keys.make()
     return [

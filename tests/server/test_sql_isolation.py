@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+import json
 import os
 import re
 from datetime import UTC, date, datetime
@@ -43,10 +44,20 @@ def put(lake, aoi, mark):
         described = {**key, "pid": pid, "version": "v1", "attribute": "slope", "kind": "number", "value": 3.5}
         described |= {"rule": "centre", "raster": f"/data/{mark}dem.tif", "described": NOW, "pixels": 9.0, "part": part}
         lake.put("attributes", table(schemas.ATTRIBUTES, described), part)
+        judged = {**key, "pid": pid, "version": "v1", "run": f"{mark}1", "day": date(2024, 5, 1), "p_value": 0.5}
+        judged |= {"verdict": "agrees", "reason": f"{mark}alone", "likely": [f"{mark}crop"], "part": part}
+        lake.put("checked_crops", table(schemas.CROP_CHECKS, judged), part)
+        related = {**key, "pid": pid, "pid_before": f"{mark}before", "relation": "same", "shared_m2": 1.5}
+        related |= {"year_before": 2023, "ptype_before": "", "version": "v1", "version_before": "v0", "part": part}
+        lake.put("related_parcels", table(schemas.LINEAGE, related), part)
         light = {"aoi": aoi, "year": 2024, "ptype": "", "kind": "light", "pid": pid, "scenario": "mown"}
         light |= {"after": f"{mark}green", "reason": f"{mark}mown", "cause": f"{mark}scene", "confidence": 0.5}
         light |= {"day": date(2024, 5, 1), "recorded": NOW, "version": "x"}
         lake.record_changes(parcel_set(aoi), lambda light=light: table(schemas.CHANGES, light))
+    run = {"run": f"{mark}1", "aoi": aoi, "year": 2024, "ptype": "", "version": "v1", "day": date(2024, 5, 1)}
+    run |= {name: json.dumps({"mark": mark}) for name in ("settings", "snapshot", "libraries", "figures")}
+    run |= {"alpha": 0.05, "checked": NOW, "cbm_lake": "x"}
+    lake.add_crop_runs(table(schemas.CROP_RUNS, run))
     of_cell = {"aoi": aoi, "cell": f"{mark}cell", "part": 1, "loaded": NOW}
     lake.put(
         "weather_days", table(schemas.WEATHER, {**of_cell, "meteo_date": date(2024, 5, 1), "tmin": 1.5}), key["part"]
@@ -170,6 +181,9 @@ TEXTS = {
     "weather_cells": "cell",
     "parcel_attributes": "pid",
     "parcel_attributes_long": "raster",
+    "crop_checks": "reason",
+    "crop_runs": "run",
+    "lineage": "pid_before",
 }
 NUMBERS = {
     "scenes": "obsid",
@@ -194,6 +208,9 @@ NUMBERS = {
     "weather_cells": "west",
     "parcel_attributes": "year",
     "parcel_attributes_long": "value",
+    "crop_checks": "p_value",
+    "crop_runs": "alpha",
+    "lineage": "shared_m2",
 }
 OTHERS = {"scenes": "v.id <> 'A'"}
 """What tells rows of other areas; where there is no aoi, another column."""
@@ -296,11 +313,15 @@ def test_what_was_planted_is_there_for_who_may_read_it(asked):
         assert SECRET.encode() in reader.ask(f"from {view}", aois=("be",))[0], view
 
 
+HIDDEN = {"runs": "select * replace ('' as who, '' as file)", "crop_runs": "select * replace ('{}' as snapshot)"}
+"""What of people, machines and the other areas' writing is told with all areas only."""
+
+
 def test_every_view_is_that_of_the_whole_lake_for_the_granted_area(asked):
     _, alone, reader = asked
     for view in sorted(statements.VIEWS - {"scenes"}):
         for aoi in ("ms", "be"):
-            names = "select * replace ('' as who, '' as file)" if view == "runs" else ""  # of people and of machines
+            names = HIDDEN.get(view, "")
             whole = reader.lake.sql(f"{names} from {view} where aoi = $aoi order by all", aoi=aoi)
             part = reader.rows(f"from {view} order by all", (aoi,))
             same = part.select(whole.column_names)  # an attribute that no parcel of the area has is no column there

@@ -331,9 +331,10 @@ def test_what_a_server_gave_is_not_asked_for_again(server):
 
 def test_a_server_and_its_lake_draw_the_same_figures(server, monkeypatch):
     draw = [
-        lambda: show.time_series.ndvi("ms", 2024, "0012"),
+        lambda: show.time_series.ndvi("ms", 2024, "0012", peers=False),
         lambda: show.time_series.s2("ms", 2024, ["0012", "12"]),
-        lambda: show.time_series.s1("ms", 2024, "0012"),
+        lambda: show.time_series.s1("ms", 2024, "0012", peers=False),
+        lambda: show.years.by_pid("ms", 2024, "0012", [2024]),
         lambda: show.chip_images.by_pid("ms", 2024, "0012", "2024-03-01", "2024-05-30", "true colour"),
         lambda: show.calendar.by_pid("ms", 2024, "0012", bands="ndvi"),
     ]
@@ -341,6 +342,19 @@ def test_a_server_and_its_lake_draw_the_same_figures(server, monkeypatch):
     monkeypatch.delenv("CBM_LAKE_SET__DATA_SOURCE")
     for one, figure in zip(by_server, draw, strict=True):
         assert np.array_equal(drawn_pixels(one), drawn_pixels(figure()))
+
+
+def test_a_server_tells_no_peers_and_the_figure_says_so(server):
+    figure = show.time_series.ndvi("ms", 2024, "0012")
+    note = figure.legends[0].get_title().get_text()
+    assert note == "no band of peers: a server does not tell how other parcels are; read from a lake"
+    with pytest.raises(InvalidInputError, match="there is no band of peers: a server does not tell"):
+        show.time_series.ndvi("ms", 2024, "0012", peers=True)
+
+
+def test_a_server_knows_no_lineage_so_that_other_years_are_named_as_missing(server):
+    figure = show.years.by_pid("ms", 2024, "0012", [2023, 2024])
+    assert "2023: missing; " in figure.legends[0].get_title().get_text()
 
 
 def drawn_pixels(figure):

@@ -1,5 +1,7 @@
 """Calendars of indices, radar and pixels, the crop behind a curve, slides: their numbers are those of the lake."""
 
+import re
+import shutil
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,16 +13,17 @@ import pytest
 import rasterio
 import small_demo
 from matplotlib.colors import to_rgb
+from pyproj import Geod
 from typer.testing import CliRunner
 
-from cbm_lake import get, report, show
+from cbm_lake import extract, get, report, show
 from cbm_lake.cards import S2
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import view_panel
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcel.sources import wire
-from cbm_lake.show import computing, crops, curves, distributions, rendering, views
+from cbm_lake.show import computing, curves, distributions, peers, rendering, views
 from cbm_lake.show.reading import Reading, Season
 
 CLOUDS = [3, 8, 9, 10, 11]
@@ -119,7 +122,7 @@ def test_the_curve_of_an_index_needs_all_its_bands_and_its_spread_is_of_opposite
     assert (row["count"], row["cloud"]) == (8, 0)
 
 
-# -- the crop behind a curve ---------------------------------------------------------------------------------------
+# -- the peers behind a curve ---------------------------------------------------------------------------------------
 
 
 def clear_means(lake, parcel):
@@ -136,24 +139,67 @@ def clear_means(lake, parcel):
     return rows.assign(day=rows["obstime"].dt.tz_convert("UTC").dt.date)
 
 
-def test_the_crop_is_the_mean_and_deviation_of_its_other_parcels_on_clear_days(lake, parcel):
+def deciles(values, days, pids, year=2024):
+    """Median, tenth and ninetieth percentile over parcels of their means in steps of ten days, by numpy."""
+    step = (pd.to_datetime(days) - pd.Timestamp(year, 1, 1)).dt.days // 10
+    means = values.astype(float).groupby([step, pids]).mean()
+    return {
+        number: (*np.quantile(parcels, [0.5, 0.1, 0.9]), len(parcels))
+        for number, parcels in means.groupby(level=0)
+        if len(parcels) >= peers.FEWEST
+    }
+
+
+def assert_band(line, expected, scale=lambda values: values, rtol=1e-6):
+    steps = (line.rows["time"] - pd.Timestamp(2024, 1, 1)).dt.days // 10
+    assert steps.tolist() == list(expected)
+    assert len(expected) > 2
+    median, low, high, count = zip(*expected.values(), strict=True)
+    for column, values in {"value": median, "low": low, "high": high}.items():
+        assert np.allclose(line.rows[column], scale(np.array(values)), rtol=rtol), column
+    assert line.rows["count"].tolist() == list(count)
+
+
+def test_the_band_is_the_median_and_outer_deciles_of_the_other_parcels_by_ten_days(lake, parcel):
     rows = clear_means(lake, parcel)
     rows = rows[rows["observable"]]
     ndvi = (rows["B08_mean"] - rows["B04_mean"]) / (rows["B08_mean"] + rows["B04_mean"])
-    days = ndvi.astype(float).groupby(rows["day"])
-    mean, std = days.mean(), days.std(ddof=0)
-    line = crops.of_index(lake, parcel, views.INDICES["ndvi"], CLOUDS)
-    assert line.rows["time"].dt.date.tolist() == mean.index.tolist()
-    assert len(mean) > 2
-    assert np.allclose(line.rows["value"], mean, rtol=1e-5)
-    many = (days.count() >= crops.FEWEST).to_numpy()
-    assert many.any()
-    spread = (line.rows["high"] - line.rows["low"]).to_numpy()
-    assert np.allclose(spread[many], 2 * std[many], atol=1e-6)
-    assert np.isnan(spread[~many]).all()
-    assert f"{parcel.crop}, mean ± std of {days.count().max()} other parcels" == line.label
-    bands = crops.of_bands(lake, parcel, ["B04", "B08"], CLOUDS)
-    assert np.allclose(bands["B04"].rows["value"], rows["B04_mean"].astype(float).groupby(rows["day"]).mean() / 10_000)
+    [line] = peers.of_index(Reading.of(lake), parcel, views.INDICES["ndvi"], CLOUDS).lines
+    assert_band(line, deciles(ndvi, rows["day"], rows["pid"]))
+    others = lake.sql("select count(*) as n from parcels where crop_name = $crop", crop=parcel.crop)["n"][0].as_py() - 1
+    assert line.label == f"median and 10 to 90 % of {others} other parcels of {parcel.crop}, by 10 days"
+    red, _ = peers.of_bands(Reading.of(lake), parcel, ["B04", "B08"], CLOUDS).lines
+    assert_band(red, deciles(rows["B04_mean"], rows["day"], rows["pid"]), lambda values: values / 10_000)
+
+
+def test_a_band_lies_at_the_mean_time_of_the_looks_of_its_parcels(lake, parcel):
+    rows = clear_means(lake, parcel)
+    rows = rows[rows["observable"]]
+    time = rows["obstime"].dt.tz_convert("UTC").dt.tz_localize(None)
+    step = (time - pd.Timestamp(2024, 1, 1)).dt.days // 10
+    seconds = (time - pd.Timestamp(1970, 1, 1)).dt.total_seconds().groupby([step, rows["pid"]]).mean()
+    mean = seconds.groupby(level=0).mean()[seconds.groupby(level=0).size() >= peers.FEWEST]
+    [line] = peers.of_index(Reading.of(lake), parcel, views.INDICES["ndvi"], CLOUDS).lines
+    drawn = (line.rows["time"] - pd.Timestamp(1970, 1, 1)).dt.total_seconds()
+    assert np.allclose(drawn, mean, atol=1)
+
+
+def test_the_nearest_peers_are_asked_where_there_are_more(lake, parcel, monkeypatch):
+    monkeypatch.setattr(peers, "MOST", 12)
+    places = lake.sql(
+        "select pid, centroid_lon as lon, centroid_lat as lat from parcels where crop_name = $crop and pid <> $pid",
+        crop=parcel.crop,
+        pid=parcel.pid,
+    ).to_pandas()
+    here = np.full(len(places), parcel.lon), np.full(len(places), parcel.lat)
+    metres = Geod(ellps="WGS84").inv(*here, places["lon"], places["lat"])[2]
+    nearest = set(places["pid"].to_numpy()[np.argsort(metres)[:12]])
+    rows = clear_means(lake, parcel)
+    rows = rows[rows["observable"] & rows["pid"].isin(nearest)]
+    ndvi = (rows["B08_mean"] - rows["B04_mean"]) / (rows["B08_mean"] + rows["B04_mean"])
+    [line] = peers.of_index(Reading.of(lake), parcel, views.INDICES["ndvi"], CLOUDS).lines
+    assert_band(line, deciles(ndvi, rows["day"], rows["pid"]))
+    assert f"of the 12 nearest of {len(places)} other parcels of {parcel.crop}" in line.label
 
 
 def test_the_band_of_a_single_curve_has_its_colour_in_the_legend_and_is_not_taken_for_the_crops(parcel):
@@ -164,31 +210,79 @@ def test_the_band_of_a_single_curve_has_its_colour_in_the_legend_and_is_not_take
     assert key.get_facecolor()[:3] == to_rgb(curve.get_color())
 
 
-def test_the_crop_in_decibel_is_of_linear_power(lake, parcel):
+def test_the_band_in_decibel_is_of_linear_power(lake, parcel):
     rows = lake.sql(
-        "select obstime::date as day, avg(VV_mean::double) as mean, stddev_pop(VV_mean::double) as std from bs "
-        "join parcels using (aoi, year, ptype, pid) where crop_name = $crop and pid <> $pid and VV_count >= 8 "
-        "group by day order by day",
+        "select pid, obstime::date as day, VV_mean as power from bs "
+        "join parcels using (aoi, year, ptype, pid) where crop_name = $crop and pid <> $pid and VV_count >= 8",
         crop=parcel.crop,
         pid=parcel.pid,
     ).to_pandas()
-    line = crops.of_radar(lake, parcel, "bs")["VV"]
-    assert np.allclose(line.rows["value"], 10 * np.log10(rows["mean"]))
-    assert np.allclose(line.rows["high"], 10 * np.log10(rows["mean"] + rows["std"]))
+    line, _ = peers.of_radar(Reading.of(lake), parcel, "bs").lines
+    assert_band(line, deciles(rows["power"], rows["day"], rows["pid"]), lambda power: 10 * np.log10(power))
 
 
-def test_the_crop_is_of_all_files_also_after_they_were_merged_by_parcel(lake, parcel):
-    before = crops.of_index(lake, parcel, views.INDICES["ndvi"], CLOUDS).rows
+def test_indices_of_pixels_have_a_band_too(home, parcel, tmp_path):
+    copied = Lake(str(shutil.copytree(home / "data/lake", tmp_path / "lake")))
+    extract.s2("2024-03-01", "2024-10-31", aoi="demo", year=2024, indices="ndvi", workers=0, lake=copied)
+    rows = copied.sql(
+        "select pid, obstime, NDVI_mean from observed_s2([3, 8, 9, 10, 11]) join parcels using (aoi, year, ptype, pid) "
+        "where crop_name = $crop and pid <> $pid and is_usable(observable, unknown, clouded)",
+        crop=parcel.crop,
+        pid=parcel.pid,
+    ).to_pandas()
+    [line] = peers.of_bands(Reading.of(copied), parcel, ["NDVI"], CLOUDS).lines
+    assert_band(line, deciles(rows["NDVI_mean"], rows["obstime"].dt.tz_convert("UTC").dt.date, rows["pid"]))
+
+
+def test_the_band_is_of_all_files_also_after_they_were_merged_by_parcel(lake, parcel):
+    [before] = peers.of_index(Reading.of(lake), parcel, views.INDICES["ndvi"], CLOUDS).lines
     lake.compact()
-    pd.testing.assert_frame_equal(crops.of_index(lake, parcel, views.INDICES["ndvi"], CLOUDS).rows, before)
+    [after] = peers.of_index(Reading.of(lake), parcel, views.INDICES["ndvi"], CLOUDS).lines
+    pd.testing.assert_frame_equal(after.rows, before.rows)
 
 
-def test_the_crop_is_drawn_behind_one_parcel_only(lake, parcel):
-    figure = show.time_series.ndvi("demo", 2024, parcel.pid, crop=True)
-    assert "_crop" in [line.get_label() for line in figure.axes[0].lines]
+@pytest.mark.parametrize("draw", [show.time_series.ndvi, show.time_series.s2, show.time_series.s1])
+def test_a_parcel_has_the_band_of_its_peers_unless_it_is_left_out(parcel, draw):
+    def bands(**options):
+        figure = draw("demo", 2024, parcel.pid, **options)
+        return [line.get_label() for axes in figure.axes for line in axes.lines].count("_peers")
+
+    assert bands() > 0
+    assert bands(peers=False) == bands(crop=False) == 0
+    assert bands(peers=True) == bands(crop=True) == bands()
+
+
+def test_the_band_is_drawn_behind_one_parcel_only(lake, parcel):
     others = lake.sql("select pid from parcels limit 2")["pid"].to_pylist()
+    figure = show.time_series.ndvi("demo", 2024, others)
+    assert "_peers" not in [line.get_label() for line in figure.axes[0].lines]
     with pytest.raises(InvalidInputError, match="behind one parcel"):
         show.time_series.s2("demo", 2024, others, crop=True)
+
+
+def test_too_few_peers_are_no_band_and_the_figure_says_so(parcel, monkeypatch):
+    monkeypatch.setattr(peers, "FEWEST", 1000)
+    figure = show.time_series.ndvi("demo", 2024, parcel.pid)
+    note = figure.legends[0].get_title().get_text()
+    assert re.fullmatch(rf"no band of peers: \d+ other parcels of {parcel.crop}, 1000 are needed", note)
+    assert "_peers" not in [line.get_label() for line in figure.axes[0].lines]
+
+
+def test_enough_peers_that_were_never_seen_clear_together_are_no_band(lake, parcel):
+    others = lake.sql("select count(*) as n from parcels where crop_name = $crop", crop=parcel.crop)["n"][0].as_py() - 1
+    assert others >= peers.FEWEST
+    note = peers.of_index(Reading.of(lake), parcel, views.INDICES["ndvi"], list(range(1, 12))).note
+    assert f"0 of the {others} of {parcel.crop} at most were seen clear within 10 days, 10 are needed" in note
+
+
+def test_a_parcel_that_is_alone_with_its_crop_has_no_band(lake, parcel):
+    alone = peers.of_index(Reading.of(lake), replace(parcel, crop="quinoa"), views.INDICES["ndvi"], CLOUDS)
+    assert alone == ((), "no band of peers: no other parcel of quinoa, 10 are needed")
+
+
+def test_a_parcel_without_a_crop_has_no_peers(lake, parcel):
+    alone = peers.of_index(Reading.of(lake), replace(parcel, crop=None, code=None), views.INDICES["ndvi"], CLOUDS)
+    assert alone == ((), f"no band of peers: no crop is declared of parcel {parcel.pid}")
 
 
 # -- calendars -----------------------------------------------------------------------------------------------------
@@ -382,6 +476,6 @@ def test_the_widget_shows_histograms_scatter_plots_and_the_crop(parcel):
         forms["calendar"].submit().result(120)
         assert not forms["calendar"].message.value
     series = forms["time series"]
-    series.inputs["crop"].value, series.inputs["zoomable"].value = True, False
+    series.inputs["peers"].value, series.inputs["zoomable"].value = True, False
     series.submit().result(120)
     assert not series.message.value

@@ -58,7 +58,7 @@ def check(static, interactive):
         plot = panels[axes.get_title(loc="left")]
         ends = pd.to_datetime([plot.x_range.start, plot.x_range.end])
         assert days(ends) == pytest.approx(axes.get_xlim(), abs=1e-3)
-        curve = static_points(axes, lambda label: label[0] != "_" or label == "_crop", lambda line: line.get_color())
+        curve = static_points(axes, lambda label: label[0] != "_" or label == "_peers", lambda line: line.get_color())
         work = [each for each in interactive_points(plot, Drawn, "line_color") if each[0] != palette.INK]
         assert work == curve
         if axes.lines or axes.patches:
@@ -125,7 +125,7 @@ FIGURES = {
             (Line("clear", palette.NDVI, rows([0.1, 0.4])),),
             (0, 1),
             events=WORK,
-            crops=(Line("wheat, 12 others", palette.PALE, rows([0.2, 0.9], first=datetime(2024, 1, 5)), ":"),),
+            peers=(Line("wheat, 12 others", palette.PALE, rows([0.2, 0.9], first=datetime(2024, 1, 5)), ":"),),
         )
     ],
     "many parcels": [Panel("NDVI", MANY, (0, 1), compared=True)],

@@ -24,7 +24,9 @@ KEY_FILE: Final = "config/pseudonyms.key"
 """The file of the key in a workspace."""
 _SHORTEST: Final = 16
 """Bytes of a key."""
-_IDENTIFIERS: Final = frozenset({"pid", "gsa_par_id", "gsa_hol_id", "holding_id", "foi_id", "ogc_fid", "fid"})
+_IDENTIFIERS: Final = frozenset(
+    {"pid", "pid_before", "gsa_par_id", "gsa_hol_id", "holding_id", "foi_id", "ogc_fid", "fid"}
+)
 """Columns of the lake that say which parcel or holding a row is about, in lower case."""
 _LOCATIONS: Final = frozenset({"geometry", "geom", "bbox", "centroid_lon", "centroid_lat", "clon", "clat"})
 

@@ -60,16 +60,18 @@ LINEAGE: Final = pa.schema(
         pa.field("year", pa.int32(), nullable=False),  # the later one
         pa.field("ptype", pa.string(), nullable=False),
         pa.field("year_before", pa.int32(), nullable=False),
+        pa.field("ptype_before", pa.string(), nullable=False),
         pa.field("version", pa.string(), nullable=False),  # of the parcel set of the later year
         pa.field("version_before", pa.string(), nullable=False),
         pa.field("pid", pa.string()),  # null: gone
         pa.field("pid_before", pa.string()),  # null: new
-        pa.field("relation", pa.string(), nullable=False),  # same, moved, split, merged, part of, new or gone
+        pa.field("relation", pa.string(), nullable=False),  # same, moved, split, merged, part of, new, gone or sliver
         pa.field("area_m2", pa.float64()),
         pa.field("area_before_m2", pa.float64()),
         pa.field("shared_m2", pa.float64(), nullable=False),
         pa.field("share", pa.float64()),  # of the later parcel's area
         pa.field("share_before", pa.float64()),  # of the earlier parcel's area
+        pa.field("least_share", pa.float64(), nullable=False),  # below which an overlap is a sliver
         pa.field("part", pa.int64(), nullable=False),
         SEQUENCE,
     ]

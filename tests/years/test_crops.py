@@ -1,0 +1,107 @@
+"""When two declared crops are the same, and which are of a list: truth tables of the macros."""
+
+import pytest
+
+from cbm_lake.errors import InvalidInputError
+from cbm_lake.years.classes import FALLOW, GRASS, ROTATION_FREE, crops
+
+WINTER_WHEAT, SPRING_WHEAT, ANY_WHEAT, WHEAT = "3301010101", "3301010102", "3301010199", "3301010100"
+BARLEY, CEREALS, OTHER_CEREALS, MAIZE = "3301010401", "3301010000", "3301019900", "3301010600"
+MEADOW, TEMPORARY_GRASS, FALLOW_LAND, POTATOES, UNKNOWN = (
+    "3302000000",
+    "3301090100",
+    "3301110000",
+    "3301030000",
+    "3399000000",
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "digits", "same"),
+    [
+        (WINTER_WHEAT, WINTER_WHEAT, 10, True),
+        (WINTER_WHEAT, SPRING_WHEAT, 10, False),
+        (WINTER_WHEAT, SPRING_WHEAT, 8, True),
+        (WINTER_WHEAT, BARLEY, 8, False),
+        (WINTER_WHEAT, BARLEY, 6, True),
+        (WINTER_WHEAT, POTATOES, 6, False),
+        (WINTER_WHEAT, WHEAT, 10, None),  # wheat of no season may be winter wheat
+        (WINTER_WHEAT, ANY_WHEAT, 10, None),
+        (ANY_WHEAT, ANY_WHEAT, 10, None),
+        (WINTER_WHEAT, ANY_WHEAT, 8, True),
+        (WINTER_WHEAT, CEREALS, 8, None),
+        (CEREALS, CEREALS, 8, None),  # two different ones may be meant
+        (CEREALS, CEREALS, 6, True),
+        (OTHER_CEREALS, OTHER_CEREALS, 8, None),
+        (POTATOES, POTATOES, 8, True),
+        (MEADOW, MEADOW, 8, True),
+        (MEADOW, TEMPORARY_GRASS, 8, False),
+        ("3301000000", "3301000000", 6, None),
+        ("3303000000", "3303060000", 8, None),
+        (UNKNOWN, UNKNOWN, 8, None),
+        (None, WHEAT, 8, None),
+    ],
+)
+def test_codes_of_hcat_are_the_same_crop_or_not_or_that_cannot_be_said(one, other, digits, same, lake):
+    statement = "select same_hcat($one, $other, $digits) as a, same_hcat($other, $one, $digits) as b"
+    (row,) = lake.sql(statement, one=one, other=other, digits=digits).to_pylist()
+    assert row == {"a": same, "b": same}
+
+
+@pytest.mark.parametrize(
+    ("listed", "hcat", "name", "code", "expected"),
+    [
+        (GRASS, MEADOW, "anything", None, True),
+        (GRASS, TEMPORARY_GRASS, None, None, True),
+        (GRASS, MAIZE, "maize after grass", None, False),  # HCAT decides over names
+        (GRASS, UNKNOWN, "old meadow", None, True),
+        (GRASS, None, "Dauergrünland", None, True),
+        (GRASS, None, "maize", "411", False),
+        (GRASS, None, None, "PPH", None),  # a code alone is no word
+        (("=pph",), None, None, "PPH", True),
+        (("=pph",), None, None, "BTH", False),
+        (("=pph", "meadow"), None, "Meadow", "X", True),
+        (GRASS, None, None, None, None),
+        (FALLOW, FALLOW_LAND, None, None, True),
+        (FALLOW, None, "Jachère de 6 ans", None, True),
+        (ROTATION_FREE, "3303060000", None, None, True),
+        (ROTATION_FREE, "3301010700", None, None, True),
+        (ROTATION_FREE, "3301090400", "green maize", None, False),
+        (ROTATION_FREE, WINTER_WHEAT, None, None, False),
+        (("3302",), None, "wheat", None, None),  # nothing in the list could name it
+    ],
+)
+def test_a_crop_is_of_a_list_or_not_or_that_cannot_be_said(listed, hcat, name, code, expected, lake):
+    statement = "select is_listed_crop($listed::varchar[], $hcat, $name, $code) as a"
+    (row,) = lake.sql(statement, listed=crops(listed, (), "grass"), hcat=hcat, name=name, code=code).to_pylist()
+    assert row["a"] is expected
+
+
+@pytest.mark.parametrize(
+    ("by_hcat", "by_name", "by_code", "same"),
+    [
+        (True, False, False, True),
+        (False, True, True, False),
+        (None, True, True, True),
+        (None, True, None, True),
+        (None, None, False, False),
+        (None, True, False, None),
+        (None, False, True, None),
+        (None, None, None, None),
+    ],
+)
+def test_hcat_decides_before_texts_and_texts_that_contradict_each_other_decide_nothing(
+    by_hcat, by_name, by_code, same, lake
+):
+    (row,) = lake.sql(
+        "select same_crop($a::boolean, $b::boolean, $c::boolean) as a", a=by_hcat, b=by_name, c=by_code
+    ).to_pylist()
+    assert row["a"] is same
+
+
+def test_lists_are_texts_in_small_letters_without_doubles():
+    assert crops(["= PPH", "Meadow ", "meadow", "3302"], GRASS, "grass") == ["=pph", "meadow", "3302"]
+    assert crops("Weide", GRASS, "grass") == ["weide"]
+    assert crops(None, GRASS, "grass")[0] == "3302"
+    with pytest.raises(InvalidInputError, match="write =2"):
+        crops(["2"], GRASS, "grass")
