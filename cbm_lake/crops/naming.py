@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -17,7 +16,6 @@ from cbm_lake.parcels import hcat
 _CODE: Final = re.compile(r"(?<!\d)3\d{9}(?!\d)")
 
 
-@lru_cache(100_000)
 def in_words(text: str) -> str:
     """A text with the names of HCAT's crops instead of their codes; codes that HCAT does not have stay."""
     return _CODE.sub(lambda match: hcat.names().get(match[0], match[0]).replace("_", " "), text)
@@ -27,10 +25,11 @@ def named(judged: Judged) -> Judged:
     """Verdicts with groups of crops in words; crops themselves stay codes."""
     figures = _translated(judged.figures)
     assert isinstance(figures, dict)  # noqa: S101 - as it was given
+    groups = {name: in_words(name) for name in {name for names in judged.likely for name in names}}
     return replace(
         judged,
         groups=_texts(judged.groups),
-        likely=[[in_words(name) for name in names] for names in judged.likely],
+        likely=[[groups[name] for name in names] for names in judged.likely],
         reason=_texts(judged.reason),
         group_of={crop: in_words(group) for crop, group in judged.group_of.items()},
         figures=figures,
@@ -38,7 +37,8 @@ def named(judged: Judged) -> Judged:
 
 
 def _texts(values: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
-    return np.array([None if text is None else in_words(str(text)) for text in values], object)
+    words = {text: None if text is None else in_words(str(text)) for text in set(values)}
+    return np.array([words[text] for text in values], object)
 
 
 def _translated(value: object) -> object:

@@ -22,6 +22,7 @@ from cbm_lake.crops import asking, checking, clearing, naming, recording
 from cbm_lake.crops.verification import recompute
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake, open_lake, schemas
+from cbm_lake.lake.snapshots import Snapshots
 from cbm_lake.parcels import hcat
 
 WRONG = (4, 9)
@@ -429,3 +430,16 @@ def test_the_list_is_written_for_other_tools(filled, tmp_path, ending):
     path = tmp_path / f"list.{ending}"
     assert filled.export("crops.ranked", path, **key, verdict=None, crop_group=None) == PARCELS
     assert path.stat().st_size
+
+
+def test_verdicts_are_read_before_the_checks_that_they_name(filled):
+    crops.check("ms", 2024, since=False, lake=filled)
+    renew, order = Snapshots._renew, []
+
+    def noted(snapshots, name):
+        order.append(name)
+        renew(snapshots, name)
+
+    with mock.patch.object(Snapshots, "_renew", noted):
+        Lake(filled.url).snapshot()
+    assert order.index("checked_crops") < order.index("checks_of_crops")

@@ -48,7 +48,14 @@ def put(lake, aoi, mark):
         judged |= {"verdict": "agrees", "reason": f"{mark}alone", "likely": [f"{mark}crop"], "part": part}
         lake.put("checked_crops", table(schemas.CROP_CHECKS, judged), part)
         related = {**key, "pid": pid, "pid_before": f"{mark}before", "relation": "same", "shared_m2": 1.5}
-        related |= {"year_before": 2023, "ptype_before": "", "version": "v1", "version_before": "v0", "part": part}
+        related |= {
+            "year_before": 2023,
+            "ptype_before": "",
+            "version": "v1",
+            "version_before": "v0",
+            "least_share": 0.0,
+            "part": part,
+        }
         lake.put("related_parcels", table(schemas.LINEAGE, related), part)
         light = {"aoi": aoi, "year": 2024, "ptype": "", "kind": "light", "pid": pid, "scenario": "mown"}
         light |= {"after": f"{mark}green", "reason": f"{mark}mown", "cause": f"{mark}scene", "confidence": 0.5}
