@@ -27,7 +27,7 @@ BUFFER: Final = 1.25
 38(4) of Regulation (EU) 809/2014 set to measurements of parcels; they remain common practice."""
 MOST: Final = 10_000.0
 _UNIT: Final = 5.0
-"""How many times more or less than the area of its outline a usual parcel's claim is at most: other units differ more."""
+"""How many times more or less than its outline's area a usual parcel's claim is at most: other units differ more."""
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "1", "x", "ja", "j", "oui", "o", "si", "sí", "s", "tak"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "0", "", "nein", "non", "nee", "nie"})
 

@@ -78,24 +78,18 @@ def test_a_crop_is_of_a_list_or_not_or_that_cannot_be_said(listed, hcat, name, c
 
 
 @pytest.mark.parametrize(
-    ("by_hcat", "by_name", "by_code", "same"),
+    ("by_name", "by_code", "same"),
     [
-        (True, False, False, True),
-        (False, True, True, False),
-        (None, True, True, True),
-        (None, True, None, True),
-        (None, None, False, False),
-        (None, True, False, None),
-        (None, False, True, None),
-        (None, None, None, None),
+        (True, True, True),
+        (True, None, True),
+        (None, False, False),
+        (True, False, None),
+        (False, True, None),
+        (None, None, None),
     ],
 )
-def test_hcat_decides_before_texts_and_texts_that_contradict_each_other_decide_nothing(
-    by_hcat, by_name, by_code, same, lake
-):
-    (row,) = lake.sql(
-        "select same_crop($a::boolean, $b::boolean, $c::boolean) as a", a=by_hcat, b=by_name, c=by_code
-    ).to_pylist()
+def test_a_name_and_a_code_that_contradict_each_other_decide_nothing(by_name, by_code, same, lake):
+    (row,) = lake.sql("select same_crop($a::boolean, $b::boolean) as a", a=by_name, b=by_code).to_pylist()
     assert row["a"] is same
 
 
