@@ -72,6 +72,8 @@ def measure(lake: Lake, size: season.Season) -> None:
         first = rows.slice(0, int(share * rows.num_rows))["pid"].to_pylist()
         print(f"{len(wrong & set(first)) / len(wrong):.2f} of the exchanged declarations in the first {share:.0%}")
     print(pc.value_counts(rows["verdict"]).to_pylist())
+    accused = rows.filter(pc.equal(rows["verdict"], "disagrees"))["pid"].to_pylist()
+    print(f"{len(set(accused) - wrong) / max(len(accused), 1):.3f} of the accused were declared correctly")
 
 
 def fill(lake: Lake, size: season.Season, looks: int) -> None:

@@ -211,7 +211,7 @@ def test_modules_go_by_the_names_that_they_had_in_version_0_1():
     assert callable(chips.covering)
 
 
-@pytest.mark.parametrize("name", ["cbm_lake.foi", "cbm_lake.qa", "cbm_lake.season"])
+@pytest.mark.parametrize("name", ["cbm_lake.crops", "cbm_lake.foi", "cbm_lake.qa", "cbm_lake.season"])
 def test_no_module_hides_a_public_name_that_is_imported_when_it_is_first_used(name):
     package = importlib.import_module(name)
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)}

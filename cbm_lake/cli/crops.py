@@ -165,6 +165,9 @@ def verify(
     year: Year,
     ptype: Ptype = None,
     run: Annotated[str | None, typer.Option("--run", help="Which check; else the one in force.")] = None,
+    since: Annotated[
+        bool, typer.Option("--since", help="Also from when on verdicts were the same: takes longer.")
+    ] = False,
 ) -> None:
     """Repeat a check by the lake as it was then, and compare the verdicts; exit 1 where something differs."""
     from cbm_lake.crops.listing import last_run
@@ -173,7 +176,7 @@ def verify(
 
     lake = open_lake()
     which = run or str(last_run(lake, lake.parcel_set(aoi, year, ptype))["run"])
-    differences = recompute(lake, aoi, year, ptype, which)
+    differences = recompute(lake, aoi, year, ptype, which, since=since)
     say(f"check {which}: {'; '.join(differences) or 'the same verdicts'}")
     if differences:
         raise typer.Exit(1)

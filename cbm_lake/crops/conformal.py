@@ -17,7 +17,7 @@ FEWEST: Final = 100
 """Parcels of other groups that a size class needs to calibrate agreement by itself."""
 
 
-def cells_of(groups: Ints, sizes: Ints, usable: Bools, fewest: int) -> tuple[Ints, Ints]:
+def cells_of(groups: Ints, sizes: Ints, usable: Bools, fewest: int, count: int) -> tuple[Ints, Ints]:
     """The cell of each parcel by group and size class; small cells of a group are joined to one.
 
     Args:
@@ -25,17 +25,18 @@ def cells_of(groups: Ints, sizes: Ints, usable: Bools, fewest: int) -> tuple[Int
         sizes: (n,) number of the size class.
         usable: (n,) parcels that calibrate.
         fewest: parcels that a cell needs.
+        count: of the groups.
 
     Returns:
         (groups, sizes) the size class of the cell by which a parcel of a group and a size is calibrated: -1 is all
         sizes of the group; and (groups, sizes) how many parcels calibrate it.
     """
-    count = np.zeros((groups.max(initial=-1) + 1, sizes.max(initial=0) + 1), np.int64)
-    np.add.at(count, (groups[usable], sizes[usable]), 1)
-    enough = (count >= fewest) | (count == 0)
-    own = np.broadcast_to(np.arange(count.shape[1]), count.shape)
-    cell = np.where(enough.all(axis=1, keepdims=True) & (count > 0), own, -1)
-    return cell, np.where(cell >= 0, count, count.sum(axis=1, keepdims=True))
+    parcels = np.zeros((count, sizes.max(initial=0) + 1), np.int64)
+    np.add.at(parcels, (groups[usable], sizes[usable]), 1)
+    enough = (parcels >= fewest) | (parcels == 0)
+    own = np.broadcast_to(np.arange(parcels.shape[1]), parcels.shape)
+    cell = np.where(enough.all(axis=1, keepdims=True) & (parcels > 0), own, -1)
+    return cell, np.where(cell >= 0, parcels, parcels.sum(axis=1, keepdims=True))
 
 
 def p_values(scores: Floats, groups: Ints, sizes: Ints, usable: Bools, predicted: Bools, cell: Ints) -> Floats:

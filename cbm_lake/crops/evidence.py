@@ -89,7 +89,7 @@ def gather(season: Season, settings: Settings) -> Evidence:
     by_group = _by_group(scores, cells.members, np.max)
     fewest = int(np.ceil(1 / settings.alpha))
     usable = predicted.done & (cells.group >= 0)
-    cell, calibrating = conformal.cells_of(cells.group, cells.size, usable, fewest)
+    cell, calibrating = conformal.cells_of(cells.group, cells.size, usable, fewest, len(cells.names))
     p_value = conformal.p_values(by_group, cells.group, cells.size, usable, predicted.done, cell)
     agreement = conformal.agreement(by_group, cells.group, cells.size, usable)
     mixture, wrong = _wrong(by_group, cells.group, usable, settings)

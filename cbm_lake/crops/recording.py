@@ -28,8 +28,9 @@ from cbm_lake.markers.finding import part_of
 _LIBRARIES: Final = ("duckdb", "numpy", "pyarrow", "scikit-learn", "scipy")
 _READ: Final = ("ledger", "suspects", "exclusions", "attributes")
 """Tables that decide what counts, beside those of signatures."""
-JUDGED: Final = ("pid", "verdict", "crop_group", "size_class", "likely", "rank", "since")
-"""Columns of verdicts by which two checks are compared."""
+_COMPARED: Final = ("pid", "verdict", "reason", "crop_group", "size_class", "likely", "rank", "fold")
+_ROUNDED: Final = 6
+"""Decimals to which numbers are compared: other processors round otherwise."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,15 @@ def digest_of_season(season: Season) -> str:
     return hasher.hexdigest()
 
 
+def compared(row: Mapping[str, Any], *, since: bool = False) -> tuple[object, ...]:
+    """What of a verdict is compared between two checks: all that was judged, numbers rounded; with `since` that too."""
+    numbers = [None if value is None else round(value, _ROUNDED) for value in (row["p_value"], *row["probability"])]
+    return (*(row[name] for name in _COMPARED), *numbers, *([row["since"]] if since else []))
+
+
 def digest_of_verdicts(rows: pa.Table) -> str:
-    """The SHA-256 of the verdicts, by pid."""
-    return digest(map(str, rows.sort_by("pid").select(JUDGED).to_pylist()))
+    """The SHA-256 of the verdicts, by pid; it says nothing of the days from which on they were the same."""
+    return digest(str(compared(row)) for row in rows.sort_by("pid").to_pylist())
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ Row = dict[str, Any]
 """A row of the query crops.runs."""
 
 
-def recompute(lake: Lake, aoi: str, year: int, ptype: str | None, run: str) -> list[str]:
+def recompute(lake: Lake, aoi: str, year: int, ptype: str | None, run: str, *, since: bool = False) -> list[str]:
     """Repeat a recorded check by the lake as it was then; what differs, in words; nothing where all is the same.
 
     Args:
@@ -29,6 +30,8 @@ def recompute(lake: Lake, aoi: str, year: int, ptype: str | None, run: str) -> l
         year: year of the declaration.
         ptype: which parcel set; None is the main one.
         run: identifier of the check.
+        since: whether the days from which on verdicts were the same are worked out again, too: that is a check for
+            each month.
 
     Raises:
         NotFoundError: there is no such check.
@@ -38,14 +41,15 @@ def recompute(lake: Lake, aoi: str, year: int, ptype: str | None, run: str) -> l
     rows: list[Row] = lake.query("crops.runs", **parcels.params, run=run).to_pylist()
     if not rows:
         raise NotFoundError(f"there is no crop check {run} of {parcels.name} in this lake")
-    return list(_differences(lake, rows[0]))
+    return list(_differences(lake, rows[0], since=since))
 
 
-def _differences(lake: Lake, row: Row) -> Iterator[str]:
+def _differences(lake: Lake, row: Row, *, since: bool) -> Iterator[str]:
     snapshot = json.loads(row["snapshot"])
     then = lake.at(snapshot["read"])
     parcels = then.parcel_set(row["aoi"], row["year"], row["ptype"])
     asked = asked_by(row, parcels)
+    asked = asked if since else replace(asked, since=False)
     yield from _of_versions(row, snapshot, then, parcels)
     yield from other_libraries(json.loads(row["libraries"]))
     answer, _ = checking.answered(then, asked)
@@ -90,18 +94,20 @@ def _of_verdicts(lake: Lake, row: Row, snapshot: Row, answer: Answer, asked: Ask
         yield "the verdicts are not those that the check recorded"
     if row["verdicts"]:
         stored = lake.query("crops.stored", run=row["run"])
-        if recording.digest_of_verdicts(stored) != repeated:
-            yield f"the verdicts in the lake differ: {_named(rows.to_pylist(), stored.to_pylist())}"
+        with_days = answer.cleared is not None
+        different = _named(rows.to_pylist(), stored.to_pylist(), since=with_days)
+        if different:
+            yield f"the verdicts in the lake differ: {some(different, 3)}"
 
 
-def _named(repeated: list[Row], stored: list[Row]) -> str:
-    """The parcels whose verdicts differ."""
-    by_pid = {each["pid"]: each for each in stored}
+def _named(repeated: Sequence[Row], stored: Sequence[Row], *, since: bool) -> list[str]:
+    """The parcels whose verdicts differ, with both."""
+    others = {row["pid"]: row for row in stored}
     texts = []
-    for each in repeated:
-        other = by_pid.get(each["pid"])
+    for row in repeated:
+        other = others.pop(row["pid"], None)
         if other is None:
-            texts.append(f"{each['pid']} has none")
-        elif any(each[name] != other[name] for name in recording.JUDGED):
-            texts.append(f"{each['pid']} {other['verdict']}, repeated: {each['verdict']}")
-    return some(texts, 3) if texts else "there are parcels that were not checked"
+            texts.append(f"{row['pid']} has none, repeated: {row['verdict']}")
+        elif recording.compared(row, since=since) != recording.compared(other, since=since):
+            texts.append(f"{row['pid']} {other['verdict']}, repeated: {row['verdict']}")
+    return [*texts, *(f"{pid} was not checked" for pid in others)]

@@ -350,7 +350,7 @@ def test_who_goes_on_writing_is_waited_for_in_vain(filled):
 
 def test_a_check_is_repeated_by_the_lake_as_it_was_then(filled):
     run = crops.check("ms", 2024, alpha=0.1, seed=3, lake=filled)["run"][0].as_py()
-    assert recompute(filled, "ms", 2024, None, run) == []
+    assert recompute(filled, "ms", 2024, None, run, since=True) == []
     factories.write(filled, crops_lake.by_pid([crops_lake.optical(1, 0)]), None, "S0", attempt=1)
     assert recompute(filled, "ms", 2024, None, run) == []
     crops.check("ms", 2024, seed=4, lake=filled)
@@ -364,6 +364,11 @@ def test_a_check_is_repeated_by_the_lake_as_it_was_then(filled):
         ("rank", 24, "the verdicts in the lake differ"),
         ("likely", ["9"], "the verdicts in the lake differ"),
         ("crop_group", "9", "the verdicts in the lake differ"),
+        ("p_value", 0.5, "the verdicts in the lake differ"),
+        ("probability", [0.1], "the verdicts in the lake differ"),
+        ("reason", "by sight", "the verdicts in the lake differ"),
+        ("since", date(2024, 4, 1), "the verdicts in the lake differ"),
+        ("pid", "x", r"the verdicts in the lake differ: \S+ has none, repeated: disagrees, x was not checked"),
     ],
 )
 def test_a_forged_verdict_is_detected(filled, column, value, message):
@@ -373,7 +378,7 @@ def test_a_forged_verdict_is_detected(filled, column, value, message):
     schema = pa.schema([field for field in schemas.CROP_CHECKS if field.name not in ("part", "sequence")])
     part = recording.part_of(filled.parcel_set("ms", 2024))
     filled.put("checked_crops", recording.numbered(pa.Table.from_pylist(forged, schema=schema), part), part)
-    (difference,) = recompute(filled, "ms", 2024, None, rows["run"][0].as_py())
+    (difference,) = recompute(filled, "ms", 2024, None, rows["run"][0].as_py(), since=column == "since")
     assert pc.match_substring_regex(pa.array([difference]), message)[0].as_py()
 
 
