@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, params, say, show
+from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, params, picture_file, say, show, table_file
 from cbm_lake.errors import counted
 
 if TYPE_CHECKING:
@@ -31,9 +31,15 @@ Setting = Annotated[
 ]
 Verdict = Annotated[str | None, typer.Option("--verdict", help="Only these: disagrees, agrees or 'cannot say'.")]
 Group = Annotated[str | None, typer.Option("--group", help="Only declarations of this group of crops.")]
-To = Annotated[Path | None, typer.Option("--to", help="Write the ranked list there: .gpkg, .parquet, .csv, .xlsx, …")]
+To = Annotated[
+    Path | None,
+    typer.Option("--to", callback=table_file, help="Write the ranked list there: .gpkg, .parquet, .csv, .xlsx, …"),
+]
 Top = Annotated[int, typer.Option("--top", min=0, help="So many of the least likely declarations are shown.")]
-Picture = Annotated[Path | None, typer.Option("--picture", help="Draw how good the check is, and a map; .png, .pdf, …")]
+Picture = Annotated[
+    Path | None,
+    typer.Option("--picture", callback=picture_file, help="Draw how good the check is, and a map; .png, .pdf, …"),
+]
 _BRIEF = ("rank", "pid", "verdict", "crop_group", "likely", "since", "reason")
 _LISTED = ("rank", "pid", "crop_name", "crop_code", "verdict", "likely", "since", "reason")
 
@@ -214,7 +220,9 @@ def separating(
     seed: Seed = 0,
     top: Annotated[int, typer.Option("--top", min=1, help="So many of the best are shown.")] = 20,
     to: Annotated[Path | None, typer.Option("--to", help="Write all combinations there, as CSV.")] = None,
-    figure: Annotated[Path | None, typer.Option("--figure", help="Draw a heat map: .png, .svg or .pdf.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", callback=picture_file, help="Draw a heat map: .png, .svg or .pdf.")
+    ] = None,
     output: Shown = Format.table,
 ) -> None:
     """Rank bands, indices, statistics and weeks by how well they tell what was done from what was not."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, as_options, bar, err, out
+from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, as_options, bar, err, out, picture_file, table_file
 from cbm_lake.cli.shared import show as show_rows
 from cbm_lake.errors import InvalidInputError, SourceError
 
@@ -166,10 +166,16 @@ def parcels_lineage(
         list[str] | None, typer.Option("--pid", help="Show only rows of this parcel of either year; may be repeated.")
     ] = None,
     to: Annotated[
-        Path | None, typer.Option("--to", help="Also write the rows there: .csv, .parquet; with outlines .gpkg, ….")
+        Path | None,
+        typer.Option(
+            "--to", callback=table_file, help="Also write the rows there: .csv, .parquet; with outlines .gpkg, …."
+        ),
     ] = None,
     figure: Annotated[
-        Path | None, typer.Option("--figure", help="Draw a map of both years, coloured by relation: .png, .svg, .pdf.")
+        Path | None,
+        typer.Option(
+            "--figure", callback=picture_file, help="Draw a map of both years, coloured by relation: .png, .svg, .pdf."
+        ),
     ] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="As the lake was at that moment; then nothing is written to it.")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -133,6 +134,31 @@ def show(
 def say(text: str) -> None:
     """Print a sentence, folded between words where a terminal, or COLUMNS, says how wide lines are; else one line."""
     out.print(Text(" ".join(text.split())), soft_wrap=not _is_narrow())
+
+
+def table_file(file: Path | None) -> Path | None:
+    """Refuse a name of which rows cannot be written, before any work is done; a callback of options.
+
+    Raises:
+        InvalidInputError: its extension is of no format.
+    """
+    from cbm_lake.lake.export import EXTENSIONS
+
+    if file is not None and file.suffix.lower() not in EXTENSIONS:
+        raise InvalidInputError(f"{file} cannot be written; rows are written as {', '.join(EXTENSIONS)}")
+    return file
+
+
+def picture_file(file: Path | None) -> Path | None:
+    """Refuse a name of which a picture cannot be written, before any work is done; a callback of options.
+
+    Raises:
+        InvalidInputError: its extension is of no picture.
+    """
+    from cbm_lake.show import style
+
+    style.suffix(file, interactive=False)
+    return file
 
 
 def _is_narrow() -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cbm_lake.cli.shared import Format, Ptype, Shown, err, out, say, show
+from cbm_lake.cli.shared import Format, Ptype, Shown, err, out, picture_file, say, show, table_file
 from cbm_lake.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ class Holds(StrEnum):
 Aoi = Annotated[str, typer.Argument(metavar="AOI", help="Area, for instance ms.")]
 Year = Annotated[int, typer.Argument(metavar="YEAR", help="Year of the declaration.")]
 To = Annotated[
-    Path | None, typer.Option("--to", help="Also write the rows there: .csv, .xlsx, .parquet, .gpkg, .geojson.")
+    Path | None,
+    typer.Option(
+        "--to", callback=table_file, help="Also write the rows there: .csv, .xlsx, .parquet, .gpkg, .geojson."
+    ),
 ]
 Only = Annotated[Holds | None, typer.Option("--only", help="Only the parcels of which the rule says that.")]
 Slivers = Annotated[float, typer.Option("--slivers", help="Share of a parcel that is left out of account, 0 to 1.")]
@@ -177,9 +180,14 @@ def landuse(
     ptype: Ptype = None,
     most: Annotated[int | None, typer.Option("--most", help="Only the first so many candidates.")] = None,
     before: Annotated[bool, typer.Option("--before/--no-before", help="Compare with the year before.")] = True,
-    picture: Annotated[Path | None, typer.Option("--map", help="Draw them on a map: .png, .svg or .pdf.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--map", callback=picture_file, help="Draw them on a map: .png, .svg or .pdf.")
+    ] = None,
     to: Annotated[
-        Path | None, typer.Option("--to", help="Also write the candidates there: .gpkg, .geojson, .parquet, .csv.")
+        Path | None,
+        typer.Option(
+            "--to", callback=table_file, help="Also write the candidates there: .gpkg, .geojson, .parquet, .csv."
+        ),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Also show and write the parcels that are no candidates.")
@@ -188,10 +196,8 @@ def landuse(
 ) -> None:
     """Rank parcels whose season resembles no crop: water, sealed ground, forest."""
     from cbm_lake import years as rules
-    from cbm_lake.show import style
     from cbm_lake.years.changed import candidates
 
-    style.suffix(picture, interactive=False)
     with _working():
         seasons = rules.land_use(aoi, year, ptype, before=before)
         ranked = candidates(seasons, most)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from cbm_lake.crops.settings import Settings, settings_of
-from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
+from cbm_lake.errors import InvalidInputError, NotFoundError, quoted, some
 from cbm_lake.files import clock
 from cbm_lake.files.dates import day_of
 from cbm_lake.files.documents import read_yaml
@@ -31,8 +31,12 @@ def settings(alpha: float | str, groups: Groups, others: Mapping[str, object]) -
         others: further settings by name.
 
     Raises:
-        InvalidInputError: one is outside what is accepted, or the file is no mapping of crops.
+        InvalidInputError: one is outside what is accepted or said twice, or the file is no mapping of crops.
     """
+    if twice := {"alpha", "groups"} & others.keys():
+        raise InvalidInputError(
+            f"{some(sorted(twice))} is said by an option of its own, not among the further settings"
+        )
     return settings_of(alpha=share_of(alpha), groups=groups_of(groups), **others)
 
 

@@ -56,4 +56,8 @@ def settings_of(**options: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InvalidInputError(
+                f"there is no setting {name}; there are: {', '.join(Settings.model_fields)}"
+            ) from error
         raise InvalidInputError(f"{NOUNS.get(name, name)}: {first['msg'].lower()}, not {first['input']!r}") from error

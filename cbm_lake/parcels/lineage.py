@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.geo.reprojection import Shapes, reprojected
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
@@ -132,6 +132,9 @@ def outdated(lake: Lake, parcels: ParcelSet) -> Iterator[str]:
 def rows_of_parcels(rows: pa.Table, pids: list[str] | None, *, changed: bool) -> pa.Table:
     """The rows of these parcels of either year, or all; where `changed`, without slivers and what is the same."""
     if pids is not None:
+        either = {*rows["pid"].to_pylist(), *rows["pid_before"].to_pylist()}
+        if absent := [pid for pid in pids if pid not in either]:
+            raise NotFoundError(f"no parcel of either year has the identifier {some(absent)}")
         selected = pa.array(pids, pa.string())
         return rows.filter(pc.or_(pc.is_in(rows["pid"], selected), pc.is_in(rows["pid_before"], selected)))
     return rows.filter(pc.invert(pc.is_in(rows["relation"], pa.array([SAME, SLIVER])))) if changed else rows
@@ -149,7 +152,7 @@ def _sets(
     """The later and the earlier parcel set."""
     before = ptype if ptype_before is None else ptype_before
     if years[0] == years[1] and (ptype or "") == (before or ""):
-        raise InvalidInputError(f"year_a and year_b are both {years[0]}; give two years, or another ptype_before=")
+        raise InvalidInputError(f"both years are {years[0]}; give two years, or another ptype_before=")
     return lake.parcel_set(aoi, max(years), ptype), lake.parcel_set(aoi, min(years), before)
 
 

@@ -126,3 +126,25 @@ def test_what_cannot_be_done_is_one_plain_line(monkeypatch, capsys, words, messa
     said = refused(monkeypatch, capsys, *words)
     assert message in said
     assert len(said.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("option", "file"), [("--to", "list.doc"), ("--to", "list"), ("--picture", "check.gif")])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_judged(
+    monkeypatch, capsys, lake, tmp_path, option, file
+):
+    monkeypatch.setattr(checking, "judge", None)
+    said = refused(monkeypatch, capsys, "check", *KEY, option, str(tmp_path / file))
+    assert said.count("\n") == 1
+    assert f"{file} cannot be written" in said
+    assert lake.sql("select * from crop_runs").num_rows == 0
+
+
+@pytest.mark.parametrize("name", ["alpha", "groups"])
+def test_a_setting_with_an_option_of_its_own_is_refused_among_the_further_ones(monkeypatch, capsys, name):
+    said = refused(monkeypatch, capsys, "check", *KEY, "--setting", f"{name}=0.1")
+    assert f"error: {name} is said by an option of its own" in said
+
+
+def test_an_unknown_setting_is_refused_with_the_names_of_those_that_there_are(monkeypatch, capsys):
+    said = refused(monkeypatch, capsys, "check", *KEY, "--setting", "fold=3")
+    assert "error: there is no setting fold; there are: alpha, promise," in said

@@ -11,7 +11,7 @@ import shapely
 from shapely import box
 from typer.testing import CliRunner
 
-from cbm_lake import parcels, show
+from cbm_lake import cli, parcels, show
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import open_lake, schemas
@@ -121,7 +121,7 @@ def test_lineages_of_other_years_and_parcel_sets_stay(two_years, tmp_path):
 @pytest.mark.parametrize(
     ("years", "options", "error", "words"),
     [
-        ((2024, 2024), {}, InvalidInputError, "year_a and year_b are both 2024; give two years"),
+        ((2024, 2024), {}, InvalidInputError, "both years are 2024; give two years"),
         ((2024, 2024), {"ptype_before": ""}, InvalidInputError, "give two years"),
         ((2019, 2024), {}, NotFoundError, "no parcels of aa 2019 in this lake; there are: aa 2023, aa 2024"),
         ((2023, 2024), {"ptype": "m"}, NotFoundError, "no parcels of aa 2024 m"),
@@ -401,3 +401,21 @@ def test_the_sql_of_the_documentation_runs(two_years):
         "new": 1,
         "gone": 1,
     }
+
+
+def test_an_identifier_of_neither_year_is_refused_by_name(two_years, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["cbm-lake", "parcels", "lineage", "aa", "2023", "2024", "--pid", "nobody"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "error: no parcel of either year has the identifier nobody" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "file"), [("--to", "rows.doc"), ("--figure", "map.gif")])
+def test_a_file_that_cannot_be_written_is_refused_before_parcels_are_related(
+    two_years, monkeypatch, capsys, option, file
+):
+    monkeypatch.setattr("sys.argv", ["cbm-lake", "parcels", "lineage", "aa", "2023", "2024", option, file])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert f"error: {file} cannot be written" in capsys.readouterr().err
+    assert two_years.sql("from lineage").num_rows == 0
