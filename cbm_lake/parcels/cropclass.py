@@ -110,8 +110,13 @@ def _as_said(source: Features, attributes: Mapping[str, pa.Array], option: str) 
     ours = "crop:name" if choice.of_names else "crop:code"
     if ours not in attributes:
         raise InvalidInputError(f"{source.name} has no column of crop codes; say which by crop_code=")
-    normalise = croptables.key_of_name if choice.of_names else hcat.normalised
-    return _of_table(choice, _keys(attributes[ours], normalise), attributes.get("crop:name"), choice.label)
+    keys = _keys(attributes[ours], croptables.key_of_name if choice.of_names else hcat.normalised)
+    if len(keys.dictionary) and not croptables.covered(choice, keys):
+        raise InvalidInputError(
+            f"{source.name}: {choice.label} has none of the crops, such as {some(keys.dictionary.to_pylist())}; name "
+            "another by hcat=, or say hcat=none"
+        )
+    return _of_table(choice, keys, attributes.get("crop:name"), choice.label)
 
 
 def _hcat_columns(source: Features) -> tuple[str, str | None] | None:

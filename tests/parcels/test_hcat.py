@@ -301,6 +301,8 @@ def test_an_option_that_is_nothing_names_what_may_be_meant(loaded):
         loaded(hcat="be_vgl", crop_code=["60"])
     with pytest.raises(InvalidInputError, match="has no HCAT codes of ten digits or names of HCAT, but '60'"):
         loaded(hcat="crop_code", crop_code=["60"])
+    with pytest.raises(InvalidInputError, match=r"table fr .* has none of the crops, such as 60, 61; name another"):
+        loaded(hcat="fr", crop_code=["60", "61"])
     with pytest.raises(InvalidInputError, match="has no column of crop codes; say which by crop_code="):
         loaded(hcat="fr", crop_name=["Blé"])
 
