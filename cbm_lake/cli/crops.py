@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cbm_lake.cli.markers import Parameters
 from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, params, say, show
 from cbm_lake.errors import counted
 
@@ -48,6 +49,7 @@ def check(
     aoi: Aoi,
     year: Year,
     ptype: Ptype = None,
+    *,
     alpha: Alpha = "5%",
     until: Until = None,
     by: By = None,
@@ -57,6 +59,7 @@ def check(
         bool | None, typer.Option(help="Work out from when on each verdict was the same; else up to 20,000 parcels.")
     ] = None,
     setting: Setting = None,
+    parameters: Parameters = None,
     top: Top = 10,
     to: To = None,
     picture: Picture = None,
@@ -77,6 +80,7 @@ def check(
             seed=seed,
             since=since,
             settings=params(setting),
+            parameters=parameters,
             progress=progress,
         )
     if output is Format.table:
@@ -127,12 +131,14 @@ def days(
     aoi: Aoi,
     year: Year,
     ptype: Ptype = None,
+    *,
     alpha: Alpha = "5%",
     until: Until = None,
     by: By = None,
     groups: Groups = None,
     seed: Seed = 0,
     setting: Setting = None,
+    parameters: Parameters = None,
     output: Shown = Format.table,
 ) -> None:
     """Show how good a check by each day of the season would have been; nothing is written."""
@@ -149,6 +155,7 @@ def days(
             groups=groups,
             seed=seed,
             settings=params(setting),
+            parameters=parameters,
             progress=progress,
         )
     show(

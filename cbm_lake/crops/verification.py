@@ -16,6 +16,7 @@ from cbm_lake.crops.settings import settings_of
 from cbm_lake.errors import NotFoundError, some
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.parameters import read as read_parameters
 
 Row = dict[str, Any]
 """A row of the query crops.runs."""
@@ -61,8 +62,8 @@ def _differences(lake: Lake, row: Row, *, since: bool) -> Iterator[str]:
 def asked_by(row: Row, parcels: ParcelSet) -> Asked:
     """What a recorded check asked for."""
     settings = json.loads(row["settings"])
-    by, since = settings.pop("by"), settings.pop("since")
-    return Asked(parcels, row["day"], by, settings_of(**settings), since)
+    by, since, clear = (settings.pop(name) for name in ("by", "since", "clear"))
+    return Asked(parcels, row["day"], by, settings_of(**settings), since, read_parameters({"clear": clear}).clear)
 
 
 def _of_versions(row: Row, snapshot: Row, then: Lake, parcels: ParcelSet) -> Iterator[str]:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from unittest import mock
 
@@ -118,6 +118,7 @@ def test_since_is_the_first_tried_day_from_which_the_verdict_was_the_same(filled
         filled.parcel_set("ms", 2024),
         checking.declarations.read(filled, filled.parcel_set("ms", 2024)),
         checking.Calendar.until(2024, LAST),
+        checking.read_parameters(None).clear,
     ).season
     days = clearing.tried(season, int(season.days[-1]) + 4)
     verdicts = {
@@ -160,6 +161,36 @@ def test_the_days_of_the_season_say_how_good_a_check_would_have_been(filled):
     assert rows["accuracy"][1].as_py() == pytest.approx((PARCELS - 2) / PARCELS)
     assert rows["undecided"].to_pylist() == [0, 0]
     assert not filled.sql("from crop_runs").num_rows
+
+
+def test_a_day_in_the_middle_of_a_step_is_told_nothing_that_was_seen_after_it(filled, monkeypatch):
+    lasts = []
+
+    def looked(season, settings, days):
+        for day in days:
+            lasts.append(int(season.until(day).days[-1]))
+            yield day, stand_in.judge(season.until(day), settings)
+
+    monkeypatch.setattr(clearing, "judge_by_day", looked)
+    days = [date(2024, 5, 28), date(2024, 5, 29), date(2024, 6, 6), LAST]  # a step is from 28 May to 6 June
+    assert crops.by_day("ms", 2024, days=days, lake=filled)["day"].to_pylist() == days
+    lasts = [date(1970, 1, 1) + timedelta(last) for last in lasts]
+    assert lasts[:3] == [date(2024, 5, 23), date(2024, 5, 23), date(2024, 6, 2)]  # middles of steps that have ended
+    assert lasts[3] == LAST
+
+
+def test_each_day_has_to_be_in_the_season(filled):
+    with pytest.raises(InvalidInputError, match="the season of 2024 begins on 2023-10-01"):
+        crops.by_day("ms", 2024, days=["2022-05-01", "2024-06-30"], lake=filled)
+
+
+def test_what_counts_as_seen_is_as_the_parameters_of_markers_say_and_is_repeated_so(filled):
+    crops.check("ms", 2024, since=False, lake=filled)
+    crops.check("ms", 2024, since=False, parameters={"clear": {"brightest": 900}}, lake=filled)  # bare soil is brighter
+    own, default = crops.runs("ms", 2024, lake=filled).to_pylist()
+    assert [json.loads(run["settings"])["clear"]["brightest"] for run in (own, default)] == [900, 3500]
+    assert json.loads(own["snapshot"])["features"] != json.loads(default["snapshot"])["features"]
+    assert recompute(filled, "ms", 2024, None, own["run"]) == []
 
 
 def test_the_days_are_months_where_none_are_named(filled):
