@@ -129,7 +129,7 @@ def check(
         SourceError: the lake cannot be read or written, or others went on writing.
     """
     lake = lake_or_default(lake)
-    resolved = asking.settings(alpha, groups, {"seed": seed, **(settings or {})})
+    resolved = asking.settings(alpha, groups, seed, settings)
     parcels = lake.parcel_set(aoi, year, ptype)
     clear = read_parameters(parameters).clear
     asked = Asked(parcels, asking.last_day(lake, parcels, day), by, resolved, since, clear)
@@ -184,7 +184,7 @@ def by_day(
         InvalidInputError: a day is none, is before the season, or has not come yet; and as of `check`.
     """
     lake = lake_or_default(lake)
-    resolved = asking.settings(alpha, groups, {"seed": seed, **(settings or {})})
+    resolved = asking.settings(alpha, groups, seed, settings)
     parcels = lake.parcel_set(aoi, year, ptype)
     listed = sorted({asking.last_day(lake, parcels, day) for day in days or ()})
     last = listed[-1] if listed else asking.last_day(lake, parcels, until)

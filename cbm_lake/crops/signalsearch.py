@@ -22,6 +22,7 @@ from cbm_lake.errors import InvalidInputError, counted, some
 from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
+from cbm_lake.show import style
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ def signals(
         NotFoundError: there is no such parcel set.
         SourceError: a file cannot be read.
     """
+    style.suffix(figure, interactive=False)
     facts = truth_of(_arrow(truth), event)
     notes: list[str] = []
     if series is None:

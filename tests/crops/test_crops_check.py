@@ -221,10 +221,11 @@ def test_a_bare_five_is_asked_whether_it_is_percent():
 def test_groups_are_read_from_a_file_as_texts(tmp_path):
     file = tmp_path / "groups.yaml"
     file.write_text("0115: cereals\n411: maize\n")
-    assert asking.settings(0.05, file, {}).groups == {"0115": "cereals", "411": "maize"}
+    assert asking.settings(0.05, file, 0, {"size_limits_m2": "5000,20000"}).size_limits_m2 == (5000, 20000)
+    assert asking.settings(0.05, file, 0, None).groups == {"0115": "cereals", "411": "maize"}
     file.write_text("- a\n")
     with pytest.raises(InvalidInputError, match="groups are pairs of texts"):
-        asking.settings(0.05, file, {})
+        asking.settings(0.05, file, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,11 @@ def test_groups_are_read_from_a_file_as_texts(tmp_path):
         ({"day": "2024-01-15"}, "nothing was extracted over ms 2024 from 2023-10-01 to 2024-01-15"),
         ({"alpha": "5"}, "write 5%"),
         ({"by": "colour"}, "no column of crops"),
-        ({"settings": {"fold": 3}}, "fold"),
+        ({"settings": {"fold": 3}}, "there is no setting 'fold' of a crop check; did you mean 'folds'"),
+        ({"settings": {"alpha": 0.1}}, "alpha is no further setting"),
+        ({"settings": {"seed": 3}}, "seed is no further setting"),
+        ({"settings": {"size_limits_m2": "a,b"}}, "size_limits_m2"),
+        ({"groups": "nowhere.yaml"}, "there is no file nowhere.yaml of groups of crops"),
         ({"seed": -1}, "seed"),
     ],
 )
