@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from cbm_lake.crops import checking, recording
 from cbm_lake.crops.checking import Answer, Asked
@@ -20,6 +20,8 @@ from cbm_lake.markers.parameters import read as read_parameters
 
 Row = dict[str, Any]
 """A row of the query crops.runs."""
+CHANGED: Final = "the verdicts in the lake are not those that the check recorded"
+"""The difference that is seen without repeating the check: no other library explains it."""
 
 
 def recompute(lake: Lake, aoi: str, year: int, ptype: str | None, run: str, *, since: bool = False) -> list[str]:
@@ -95,6 +97,8 @@ def _of_verdicts(lake: Lake, row: Row, snapshot: Row, answer: Answer, asked: Ask
         yield "the verdicts are not those that the check recorded"
     if row["verdicts"]:
         stored = lake.query("crops.stored", run=row["run"])
+        if recording.digest_of_verdicts(stored) != snapshot["verdicts"]:
+            yield CHANGED
         with_days = answer.cleared is not None
         different = _named(rows.to_pylist(), stored.to_pylist(), since=with_days)
         if different:

@@ -49,7 +49,7 @@ def test_a_check_shows_the_least_likely_and_what_the_promise_cost(tmp_path):
     done = run("check", *KEY, "--alpha", "10%", "--top", 2, "--picture", picture, "--to", table)
     assert done.exit_code == 0, done.output
     assert "24 parcels by what was seen until 2024-07-12: 2 disagrees, 22 agrees, 0 cannot say" in done.output
-    assert "promised error 0.1: undecided are 0.0% of the parcels" in done.output
+    assert "promised: at most 10 % of the accused are accused wrongly; undecided are 0.0% of the parcels" in done.output
     assert all(crops_lake.pid(number) in done.output for number in WRONG)
     assert picture.stat().st_size > 50_000
     with sqlite3.connect(table) as file:

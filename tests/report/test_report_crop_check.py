@@ -235,7 +235,11 @@ def test_verification_repeats_the_check_from_what_it_read(judged, tmp_path, plai
     assert "its crop check, repeated, says the same" in verdict.notes
 
 
-def test_verdicts_that_somebody_wrote_into_the_lake_are_found_by_repeating_the_check(judged, tmp_path, plain):
+@pytest.mark.parametrize("others", [[], ["numpy is of version 9, the check was made by 1"]])
+def test_verdicts_that_somebody_wrote_into_the_lake_are_found_whatever_libraries(
+    judged, tmp_path, plain, monkeypatch, others
+):
+    monkeypatch.setattr(verification, "other_libraries", lambda _: others)
     rows = judged.sql("select * exclude (version), version from crop_checks").to_pylist()
     for row in rows:
         row["verdict"] = "agrees"
