@@ -221,7 +221,7 @@ def separating(
     fdr: Annotated[str, typer.Option("--fdr", help="bh, or by: under any dependence.")] = "bh",
     seed: Seed = 0,
     top: Annotated[int, typer.Option("--top", min=1, help="So many of the best are shown.")] = 20,
-    to: Annotated[Path | None, typer.Option("--to", help="Write all combinations there, as CSV.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Write all combinations there: .csv, .xlsx, …")] = None,
     figure: Annotated[Path | None, typer.Option("--figure", help="Draw a heat map: .png, .svg or .pdf.")] = None,
     output: Shown = Format.table,
 ) -> None:
@@ -230,6 +230,7 @@ def separating(
 
     from cbm_lake import crops
 
+    _refuse_unwritable(to, figure)
     options: dict[str, Any] = {"statistics": statistics, "against": against, "weeks": weeks, "fdr": fdr, "seed": seed}
     rows = crops.signals(
         truth, aoi, year, ptype, series=series, event=event, permutations=permutations, figure=figure, **options
@@ -241,14 +242,13 @@ def separating(
 
 
 def _write(rows: pa.Table, to: Path) -> None:
-    """Write rows as CSV, which appears whole or not at all."""
-    import pyarrow.csv
+    """Write rows to a file, in the format that its name says."""
+    import duckdb
 
-    from cbm_lake.files.durable import replacing
+    from cbm_lake.lake import export
 
-    with replacing(to) as file:
-        pyarrow.csv.write_csv(rows, file)
-    say(f"{counted(rows.num_rows, 'combination')} written to {to}")
+    count = export.write(duckdb.from_arrow(rows.replace_schema_metadata()), to)
+    say(f"{counted(count, 'combination')} written to {to}")
 
 
 def _brief(rows: pa.Table, names: tuple[str, ...]) -> pa.Table:
