@@ -30,6 +30,7 @@ from benchmarks.markers import peak, timed, watch
 from cbm_lake.crops import checking, declarations, reading
 from cbm_lake.crops.calendar import Calendar
 from cbm_lake.lake import Lake, schemas
+from cbm_lake.markers import parameters
 
 WRONG = 0.05
 """Share of the declarations that are exchanged."""
@@ -66,7 +67,9 @@ def measure(lake: Lake, size: season.Season) -> None:
     parcels = lake.parcel_set(season.AOI, season.YEAR)
     declared = declarations.read(lake, parcels)
     calendar = Calendar.until(season.YEAR, datetime(season.YEAR, 12, 31).date())
-    timed("  of it reading the lake", lambda: reading.read(lake, parcels, declared, calendar))
+    timed(
+        "  of it reading the lake", lambda: reading.read(lake, parcels, declared, calendar, parameters.read(None).clear)
+    )
     wrong = {size.pid(number) for number in np.flatnonzero(_exchanged(size))}
     for share in (0.05, 0.1):
         first = rows.slice(0, int(share * rows.num_rows))["pid"].to_pylist()

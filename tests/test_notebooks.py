@@ -50,6 +50,7 @@ EXPECTED = (
     "is judged without",  # the crop check names what the sample lacks
     "these are not judged",  # crops of too few parcels
     "blocks of",
+    "none disagrees",
     "lie where parcels of",  # parcels of the sample overlap each other
 )
 """What lines of the standard error output say that are no complaints."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cbm_lake.cli.markers import Parameters
 from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, params, picture_file, say, show, table_file
-from cbm_lake.errors import counted
+from cbm_lake.errors import InvalidInputError, counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,6 +55,7 @@ def check(
     aoi: Aoi,
     year: Year,
     ptype: Ptype = None,
+    *,
     alpha: Alpha = "5%",
     until: Until = None,
     by: By = None,
@@ -63,6 +65,7 @@ def check(
         bool | None, typer.Option(help="Work out from when on each verdict was the same; else up to 20,000 parcels.")
     ] = None,
     setting: Setting = None,
+    parameters: Parameters = None,
     top: Top = 10,
     to: To = None,
     picture: Picture = None,
@@ -71,6 +74,7 @@ def check(
     """Judge every declared crop by models that did not see the parcel, and write the verdicts into the lake."""
     from cbm_lake.crops.checking import check as verb
 
+    _refuse_unwritable(to, picture)
     with bar("checking crops") as progress:
         rows = verb(
             aoi,
@@ -82,7 +86,8 @@ def check(
             groups=groups,
             seed=seed,
             since=since,
-            settings=params(setting),
+            settings=params(setting, "--setting"),
+            parameters=parameters,
             progress=progress,
         )
     if output is Format.table:
@@ -133,12 +138,14 @@ def days(
     aoi: Aoi,
     year: Year,
     ptype: Ptype = None,
+    *,
     alpha: Alpha = "5%",
     until: Until = None,
     by: By = None,
     groups: Groups = None,
     seed: Seed = 0,
     setting: Setting = None,
+    parameters: Parameters = None,
     output: Shown = Format.table,
 ) -> None:
     """Show how good a check by each day of the season would have been; nothing is written."""
@@ -154,7 +161,8 @@ def days(
             by=by,
             groups=groups,
             seed=seed,
-            settings=params(setting),
+            settings=params(setting, "--setting"),
+            parameters=parameters,
             progress=progress,
         )
     show(
@@ -219,7 +227,9 @@ def separating(
     fdr: Annotated[str, typer.Option("--fdr", help="bh, or by: under any dependence.")] = "bh",
     seed: Seed = 0,
     top: Annotated[int, typer.Option("--top", min=1, help="So many of the best are shown.")] = 20,
-    to: Annotated[Path | None, typer.Option("--to", help="Write all combinations there, as CSV.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", callback=table_file, help="Write all combinations there: .csv, .xlsx, …")
+    ] = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", callback=picture_file, help="Draw a heat map: .png, .svg or .pdf.")
     ] = None,
@@ -230,6 +240,7 @@ def separating(
 
     from cbm_lake import crops
 
+    _refuse_unwritable(to, figure)
     options: dict[str, Any] = {"statistics": statistics, "against": against, "weeks": weeks, "fdr": fdr, "seed": seed}
     rows = crops.signals(
         truth, aoi, year, ptype, series=series, event=event, permutations=permutations, figure=figure, **options
@@ -241,14 +252,13 @@ def separating(
 
 
 def _write(rows: pa.Table, to: Path) -> None:
-    """Write rows as CSV, which appears whole or not at all."""
-    import pyarrow.csv
+    """Write rows to a file, in the format that its name says."""
+    import duckdb
 
-    from cbm_lake.files.durable import replacing
+    from cbm_lake.lake import export
 
-    with replacing(to) as file:
-        pyarrow.csv.write_csv(rows, file)
-    say(f"{counted(rows.num_rows, 'combination')} written to {to}")
+    count = export.write(duckdb.from_arrow(rows.replace_schema_metadata()), to)
+    say(f"{counted(count, 'combination')} written to {to}")
 
 
 def _brief(rows: pa.Table, names: tuple[str, ...]) -> pa.Table:
@@ -278,6 +288,16 @@ def _export(to: Path, aoi: str, year: int, ptype: str | None, verdict: str | Non
     narrowed: dict[str, Any] = {"verdict": verdict, "crop_group": group}
     count = lake.export("crops.ranked", to, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, **narrowed)
     say(f"{counted(count, 'verdict')} written to {to}")
+
+
+def _refuse_unwritable(to: Path | None, picture: Path | None) -> None:
+    """Refuse files that cannot be written, before any work is done."""
+    from cbm_lake.lake.export import EXTENSIONS
+    from cbm_lake.show import style
+
+    style.suffix(picture, interactive=False)
+    if to is not None and to.suffix.lower() not in EXTENSIONS:
+        raise InvalidInputError(f"cannot export to {to.name!r}: its name ends in {', '.join(EXTENSIONS)}")
 
 
 def _draw(file: Path, aoi: str, year: int, ptype: str | None) -> None:

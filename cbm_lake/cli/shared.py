@@ -65,7 +65,7 @@ class Format(StrEnum):
 Shown = Annotated[Format, typer.Option("--format", help="How rows are shown.")]
 
 
-def params(pairs: list[str] | None) -> dict[str, Any]:
+def params(pairs: list[str] | None, option: str = "--param") -> dict[str, Any]:
     """name=value options; null, true, false, lists and quoted text are read as JSON.
 
     Everything else is text, which SQL takes as a number where it wants one: a pid 0012 or 1200 stays as written.
@@ -74,7 +74,7 @@ def params(pairs: list[str] | None) -> dict[str, Any]:
     for pair in pairs or []:
         name, sign, text = pair.partition("=")
         if not sign:
-            raise InvalidInputError(f"--param {pair!r} is not of the form name=value")
+            raise InvalidInputError(f"{option} {pair!r} is not of the form name=value")
         try:
             value = json.loads(text)
         except ValueError:

@@ -9,35 +9,55 @@ from pathlib import Path
 from typing import Final
 
 from cbm_lake.crops.settings import Settings, settings_of
-from cbm_lake.errors import InvalidInputError, NotFoundError, quoted, some
+from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
 from cbm_lake.files import clock
 from cbm_lake.files.dates import day_of
 from cbm_lake.files.documents import read_yaml
+from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers import lastday
 
 _PERCENT: Final = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*(%?)\s*")
+_APART: Final = ("alpha", "groups", "seed")
+"""Settings that are arguments of their own."""
+_SEVERAL: Final = ("size_limits_m2",)
+"""Settings that are several numbers."""
 Groups = Mapping[str, str] | str | Path | None
 """Group by crop, or a YAML file of it (crop: group)."""
 
 
-def settings(alpha: float | str, groups: Groups, others: Mapping[str, object]) -> Settings:
+def settings(alpha: float | str, groups: Groups, seed: int, others: Mapping[str, object] | None) -> Settings:
     """The settings of a check.
 
     Args:
         alpha: the promised error: a share, or a text such as "5%".
         groups: of crops.
+        seed: of all random choices.
         others: further settings by name.
 
     Raises:
         InvalidInputError: one is outside what is accepted or said twice, or the file is no mapping of crops.
     """
-    if twice := {"alpha", "groups"} & others.keys():
-        raise InvalidInputError(
-            f"{some(sorted(twice))} is said by an option of its own, not among the further settings"
-        )
-    return settings_of(alpha=share_of(alpha), groups=groups_of(groups), **others)
+    return settings_of(alpha=share_of(alpha), groups=groups_of(groups), seed=seed, **further(others or {}))
+
+
+def further(others: Mapping[str, object]) -> dict[str, object]:
+    """Further settings by name; numbers with commas between them are several.
+
+    Raises:
+        InvalidInputError: there is no such setting, or it is given by itself: alpha, groups, seed.
+    """
+    names = [name for name in Settings.model_fields if name not in _APART]
+    for name in others:
+        if name in _APART:
+            raise InvalidInputError(f"{name} is no further setting, but is given by itself; give it there alone")
+        if name not in names:
+            raise InvalidInputError(f"there is no setting {name!r} of a crop check; {meant(name, names)}")
+    return {
+        name: tuple(value.split(",")) if name in _SEVERAL and isinstance(value, str) else value
+        for name, value in others.items()
+    }
 
 
 def share_of(alpha: float | str) -> float:
@@ -63,14 +83,22 @@ def groups_of(groups: Groups) -> dict[str, str] | None:
     """
     if groups is None:
         return None
-    document = groups if isinstance(groups, Mapping) else read_yaml(Path(groups), texts=True)
+    document = groups if isinstance(groups, Mapping) else _document(Path(groups))
     if not isinstance(document, Mapping) or not all(
         isinstance(text, str) for pair in document.items() for text in pair
     ):
+        said = str(groups) if isinstance(groups, Path) else groups
         raise InvalidInputError(
-            f"groups are pairs of texts, of each crop the group (crop: group), which {quoted(groups)} are not"
+            f"groups are pairs of texts, of each crop the group (crop: group), which {quoted(said)} are not"
         )
     return dict(document)
+
+
+def _document(file: Path) -> object:
+    """What a file of groups says."""
+    if not file.is_file():
+        raise InvalidInputError(f"there is no file {file} of groups of crops; check the path")
+    return read_yaml(file, texts=True)
 
 
 def last_day(lake: Lake, parcels: ParcelSet, day: date | str | None) -> date:

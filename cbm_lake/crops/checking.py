@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +29,8 @@ from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.groups import EPOCH
+from cbm_lake.markers.parameters import Clear
+from cbm_lake.markers.parameters import read as read_parameters
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +58,14 @@ class Asked:
     by: str | None
     settings: Settings
     since: bool | None
+    clear: Clear
+    """What counts as seen."""
 
     @property
     def document(self) -> dict[str, Any]:
         """As JSON has it, but for the set and the day."""
-        return {"by": self.by, "since": self.since, **self.settings.model_dump(mode="json")}
+        how = {"by": self.by, "since": self.since, "clear": self.clear.model_dump(mode="json")}
+        return {**how, **self.settings.model_dump(mode="json")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +91,7 @@ def check(
     seed: int = 0,
     since: bool | None = None,
     settings: Mapping[str, object] | None = None,
+    parameters: Mapping[str, Any] | str | Path | None = None,
     progress: Progress | None = None,
     lake: Lake | None = None,
 ) -> pa.Table:
@@ -106,6 +113,7 @@ def check(
         since: whether it is worked out from when on each verdict was the same, which takes a check for each month;
             None does so for sets of up to 20,000 parcels.
         settings: further ones by name, see `cbm_lake.crops.Settings`.
+        parameters: those of markers, of which the group `clear` says what counts as seen; None is the defaults.
         progress: called with the hundredths done, and 100.
         lake: the lake; None is the workspace's.
 
@@ -121,9 +129,10 @@ def check(
         SourceError: the lake cannot be read or written, or others went on writing.
     """
     lake = lake_or_default(lake)
-    resolved = asking.settings(alpha, groups, {"seed": seed, **(settings or {})})
+    resolved = asking.settings(alpha, groups, seed, settings)
     parcels = lake.parcel_set(aoi, year, ptype)
-    asked = Asked(parcels, asking.last_day(lake, parcels, day), by, resolved, since)
+    clear = read_parameters(parameters).clear
+    asked = Asked(parcels, asking.last_day(lake, parcels, day), by, resolved, since, clear)
     answer, versions = answered(lake, asked, progress)
     run = recording.new_run()
     rows = table(answer, asked, run)
@@ -153,12 +162,14 @@ def by_day(
     groups: Groups = None,
     seed: int = 0,
     settings: Mapping[str, object] | None = None,
+    parameters: Mapping[str, Any] | str | Path | None = None,
     progress: Progress | None = None,
     lake: Lake | None = None,
 ) -> pa.Table:
     """How good a check by each of several days of the season is; nothing is written.
 
-    Each orbit of Sentinel-1 is levelled by all that was seen until the last of the days.
+    Of each day the steps of ten days count that have ended by then, of the last one all. Each orbit of Sentinel-1 is
+    levelled by all that was seen until the last of the days.
 
     Args:
         days: ascending (dates, or ISO texts); None is one a month, and the last one.
@@ -173,11 +184,13 @@ def by_day(
         InvalidInputError: a day is none, is before the season, or has not come yet; and as of `check`.
     """
     lake = lake_or_default(lake)
-    resolved = asking.settings(alpha, groups, {"seed": seed, **(settings or {})})
+    resolved = asking.settings(alpha, groups, seed, settings)
     parcels = lake.parcel_set(aoi, year, ptype)
     listed = sorted({asking.last_day(lake, parcels, day) for day in days or ()})
     last = listed[-1] if listed else asking.last_day(lake, parcels, until)
-    asked = Asked(parcels, last, by, resolved, since=False)
+    for day in listed:
+        Calendar.until(year, day)
+    asked = Asked(parcels, last, by, resolved, since=False, clear=read_parameters(parameters).clear)
     _, observed, _ = _read(lake, asked, progress)
     numbers = [(day - EPOCH).days for day in listed] or clearing.tried(observed.season, (last - EPOCH).days)
     cleared = clearing.by_day(observed.season, resolved, numbers, None, _part("days", progress))
@@ -203,7 +216,7 @@ def _read(lake: Lake, asked: Asked, progress: Progress | None) -> tuple[Declared
     for _ in range(_TRIES):
         versions = Versions.of(lake)
         declared = declarations.read(lake, asked.parcels, asked.by)
-        observed = reading.read(lake, asked.parcels, declared, calendar, _part("reading", progress))
+        observed = reading.read(lake, asked.parcels, declared, calendar, asked.clear, _part("reading", progress))
         if versions.is_same(Versions.of(lake)):
             _tell_missing(asked.parcels, observed)
             return declared, observed, versions

@@ -23,6 +23,8 @@ _EVERY: Final = 3
 """Steps from one tried day to the next: a month."""
 _LEAST: Final = 3
 """Steps of the calendar before the first tried day."""
+_AFTER: Final = STEP - STEP // 2 - 1
+"""Days of a step after its middle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,7 @@ class Cleared:
 
 def tried(season: Season, last: int) -> list[int]:
     """The days by which a season is judged: the end of every third step, and the last day."""
-    ends = (season.days + (STEP - STEP // 2 - 1))[_LEAST - 1 :: _EVERY]
+    ends = (season.days + _AFTER)[_LEAST - 1 :: _EVERY]
     return [*map(int, ends[ends < last]), last]
 
 
@@ -50,6 +52,8 @@ def by_day(
 ) -> Cleared:
     """Judge a season by several days, all in the groups of crops of the last one.
 
+    Before the last day a step counts from its end on: it is the mean of all its looks.
+
     Args:
         season: up to the last day.
         settings: of all checks.
@@ -60,7 +64,8 @@ def by_day(
     by_days: list[tuple[int, Judged]] = []
     if final is not None and settings.groups is None:
         settings = settings.model_copy(update={"groups": final.group_of})
-    for day, judged in judge_by_day(season, settings, days if final is None else days[:-1]):
+    ended = [*(day - _AFTER for day in days[:-1]), *(days[-1:] if final is None else [])]
+    for day, (_, judged) in zip(days, judge_by_day(season, settings, ended), strict=False):
         by_days.append((day, judged))
         if progress is not None:
             progress(len(by_days), len(days))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,10 +11,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
+from cbm_lake.errors import InvalidInputError, NotFoundError, counted, quoted, some
 from cbm_lake.geo.reprojection import transformer
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
+
+log = logging.getLogger(__name__)
 
 Reals = npt.NDArray[np.float64]
 
@@ -61,6 +64,7 @@ def read(lake: Lake, parcels: ParcelSet, by: str | None = None) -> Declared:
     if not rows.num_rows:
         raise NotFoundError(f"{parcels.name} has no parcels")
     column = _column(rows, parcels, by)
+    _tell_unknown(rows, parcels, column)
     lon, lat = (rows[name].to_numpy() for name in ("centroid_lon", "centroid_lat"))
     x, y = transformer(4326, _EQUAL_AREA).transform(lon, lat)
     hcat = rows["hcat"] if "hcat" in rows.column_names else pa.nulls(rows.num_rows, pa.string())
@@ -90,6 +94,21 @@ def _column(rows: pa.Table, parcels: ParcelSet, by: str | None) -> str:
     raise InvalidInputError(
         f"no parcel of {parcels.name} has a declared crop; load the parcels again and name the column of the crop"
     )
+
+
+def _tell_unknown(rows: pa.Table, parcels: ParcelSet, column: str) -> None:
+    """Warn of parcels whose crop another column says alone: without a code of this one they cannot be judged."""
+    others = [_texts(rows[name]) for name in COLUMNS[1:] if name in rows.column_names and name != column]
+    said = pc.coalesce(*others, pa.nulls(rows.num_rows, pa.string())).filter(pc.is_null(_texts(rows[column])))
+    crops = said.drop_null()
+    if len(crops):
+        log.warning(
+            "%s of %s declare a crop that has no %s, and cannot be judged: %s",
+            counted(len(crops), "parcel"),
+            parcels.name,
+            column,
+            some(sorted(crops.unique().to_pylist())),
+        )
 
 
 def _are_names(rows: pa.Table) -> bool:

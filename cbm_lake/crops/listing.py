@@ -15,6 +15,7 @@ from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.cropchecks import promise
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +90,10 @@ def in_words(run: Mapping[str, object]) -> list[str]:
     counts, parcels = figures["verdicts"], figures["parcels"]
     verdicts = ", ".join(f"{counts.get(verdict, 0):,} {verdict}" for verdict in VERDICTS)
     undecided = counts.get(CANNOT_SAY, 0) / parcels
+    promised = promise(float(str(run["alpha"])), str(run["settings"]))
     lines = [
         f"{parcels:,} parcels by what was seen until {run['day']}: {verdicts}",
-        f"promised error {run['alpha']:.3g}: undecided are {undecided:.1%} of the parcels",
+        f"promised: {promised}; undecided are {undecided:.1%} of the parcels",
     ]
     if figures.get("accuracy") is not None:
         of_groups = (

@@ -59,8 +59,8 @@ def show(
         NotFoundError: no such parcels were loaded, or they were never checked.
         InvalidInputError: a file that cannot be written.
     """
-    style.suffix(file, interactive=False)
     lake = lake_or_default(lake)
+    style.suffix(file, interactive=False)
     parcels = lake.parcel_set(aoi, year, ptype)
     run = last_run(lake, parcels)
     rows = ranked(aoi, year, ptype, lake=lake)

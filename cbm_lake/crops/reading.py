@@ -22,7 +22,7 @@ from cbm_lake.lake import Lake
 from cbm_lake.lake.looks import count, in_words
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.groups import EPOCH
-from cbm_lake.markers.parameters import read as read_parameters
+from cbm_lake.markers.parameters import Clear
 
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -47,7 +47,12 @@ class Observed:
 
 
 def read(
-    lake: Lake, parcels: ParcelSet, declared: Declared, calendar: Calendar, progress: Progress | None = None
+    lake: Lake,
+    parcels: ParcelSet,
+    declared: Declared,
+    calendar: Calendar,
+    clear: Clear,
+    progress: Progress | None = None,
 ) -> Observed:
     """Read the season of a parcel set; nothing that was seen after the calendar's last day is part of it.
 
@@ -56,6 +61,7 @@ def read(
         parcels: the set.
         declared: its declarations.
         calendar: the days.
+        clear: what counts as seen, as the search for markers has it.
         progress: called as parcels are read.
 
     Raises:
@@ -65,9 +71,10 @@ def read(
     quantities: dict[str, Floats] = {}
     for number, card in enumerate(_CARDS):
         part = _Part(number, len(_CARDS), progress or (lambda _done, _total: None))
-        quantities |= _of_card(card, _gathered(lake, parcels, declared, calendar, card, part))
+        how = {**parcels.params, "first": calendar.first, "last": calendar.last, "step": STEP, **_seen(card, clear)}
+        quantities |= _of_card(card, _gathered(lake, declared, (len(declared), calendar.steps), card, how, part))
     if not quantities:
-        raise NotFoundError(_why_nothing(lake, parcels, calendar))
+        raise NotFoundError(_why_nothing(lake, parcels, calendar, clear))
     seen = np.any([np.isfinite(values).any(axis=0) for values in quantities.values()], axis=0)
     begin, end = np.flatnonzero(seen)[[0, -1]]
     within = slice(begin, end + 1)
@@ -97,15 +104,12 @@ class _Part:
 
 
 def _gathered(
-    lake: Lake, parcels: ParcelSet, declared: Declared, calendar: Calendar, card: Card, progress: Progress
+    lake: Lake, declared: Declared, shape: tuple[int, int], card: Card, how: Mapping[str, Any], progress: Progress
 ) -> dict[str, Floats]:
     """The means of each band of a card: (parcels, steps), NaN where nothing was seen; none of bands without any."""
-    shape = len(declared), calendar.steps
     bands = {band: np.full(shape, np.nan, np.float32) for band in cards.CARD_BANDS[card.name]}
-    how = _how(card)
-    key = {**parcels.params, "first": calendar.first, "last": calendar.last, "step": STEP}
     for least, greatest, done in _blocks(declared.pids):
-        rows = lake.query(f"crops.steps_{card.name}", **key, **how, least=least, greatest=greatest)
+        rows = lake.query(f"crops.steps_{card.name}", **how, least=least, greatest=greatest)
         index = rows["place"].to_numpy(), rows["number"].to_numpy()
         for band, values in bands.items():
             values[index] = rows[f"{band}_mean"].to_numpy()
@@ -113,9 +117,8 @@ def _gathered(
     return {band: values for band, values in bands.items() if np.isfinite(values).any()}
 
 
-def _how(card: Card) -> dict[str, Any]:
-    """Parameters of a card's statement: what counts as seen, as the search for markers has it."""
-    clear = read_parameters(None).clear
+def _seen(card: Card, clear: Clear) -> dict[str, Any]:
+    """Parameters of a card's statement: what counts as seen."""
     if card.is_optical:
         return {**clear.seen, **clear.sky}
     return {**clear.seen, "decibels": card.quantity.decibels}
@@ -175,9 +178,8 @@ def _missing(quantities: Mapping[str, Floats]) -> Iterator[str]:
         yield C6.title
 
 
-def _why_nothing(lake: Lake, parcels: ParcelSet, calendar: Calendar) -> str:
+def _why_nothing(lake: Lake, parcels: ParcelSet, calendar: Calendar, clear: Clear) -> str:
     """Why nothing was seen: nothing extracted, or what became of all looks."""
-    clear = read_parameters(None).clear
     days = {"first": calendar.first, "last": calendar.last}
     counts = count(lake, "markers.looks", **parcels.params, **days, pids=None, **clear.seen, **clear.sky)
     if counts.get("looks"):

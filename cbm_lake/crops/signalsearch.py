@@ -22,6 +22,7 @@ from cbm_lake.errors import InvalidInputError, counted, some
 from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
+from cbm_lake.show import style
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +94,12 @@ def signals(
         NotFoundError: there is no such parcel set.
         SourceError: a file cannot be read.
     """
+    lake = lake_or_default(lake)
+    style.suffix(figure, interactive=False)
     facts = truth_of(_arrow(truth), event)
     notes: list[str] = []
     if series is None:
-        pids, parts = of_lake(facts, lake_or_default(lake), (aoi, year, ptype), weeks, seed, notes)
+        pids, parts = of_lake(facts, lake, (aoi, year, ptype), weeks, seed, notes)
     else:
         pids, parts = of_rows(series_of(_arrow(series)), notes)
     parts = _narrowed(parts, statistics)

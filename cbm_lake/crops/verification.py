@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from cbm_lake.crops import checking, recording
 from cbm_lake.crops.checking import Answer, Asked
@@ -16,9 +16,12 @@ from cbm_lake.crops.settings import settings_of
 from cbm_lake.errors import NotFoundError, some
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.markers.parameters import read as read_parameters
 
 Row = dict[str, Any]
 """A row of the query crops.runs."""
+CHANGED: Final = "the verdicts in the lake are not those that the check recorded"
+"""The difference that is seen without repeating the check: no other library explains it."""
 
 
 def recompute(lake: Lake, aoi: str, year: int, ptype: str | None, run: str, *, since: bool = False) -> list[str]:
@@ -61,8 +64,8 @@ def _differences(lake: Lake, row: Row, *, since: bool) -> Iterator[str]:
 def asked_by(row: Row, parcels: ParcelSet) -> Asked:
     """What a recorded check asked for."""
     settings = json.loads(row["settings"])
-    by, since = settings.pop("by"), settings.pop("since")
-    return Asked(parcels, row["day"], by, settings_of(**settings), since)
+    by, since, clear = (settings.pop(name) for name in ("by", "since", "clear"))
+    return Asked(parcels, row["day"], by, settings_of(**settings), since, read_parameters({"clear": clear}).clear)
 
 
 def _of_versions(row: Row, snapshot: Row, then: Lake, parcels: ParcelSet) -> Iterator[str]:
@@ -94,6 +97,8 @@ def _of_verdicts(lake: Lake, row: Row, snapshot: Row, answer: Answer, asked: Ask
         yield "the verdicts are not those that the check recorded"
     if row["verdicts"]:
         stored = lake.query("crops.stored", run=row["run"])
+        if recording.digest_of_verdicts(stored) != snapshot["verdicts"]:
+            yield CHANGED
         with_days = answer.cleared is not None
         different = _named(rows.to_pylist(), stored.to_pylist(), since=with_days)
         if different:

@@ -17,7 +17,7 @@ from cbm_lake.ipycbm.choice import STYLE, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.ipycbm.parcel_map import parcel_map
 from cbm_lake.lake import Lake, open_lake
-from cbm_lake.markers.cropchecks import promise
+from cbm_lake.markers.cropchecks import likely_in_words, promise
 
 VERDICTS: Final = {"disagrees": palette.BAD, "cannot say": palette.DOUBTFUL, "agrees": palette.GOOD}
 """The verdicts, and their colours."""
@@ -98,8 +98,7 @@ def _line(row: Row, choose: Callable[[str], None]) -> ipywidgets.Widget:
 
 def likely(row: Row) -> str:
     """The likely groups of crops with their probabilities: maize (0.90), sunflower (0.06)."""
-    pairs = zip(row["likely"] or (), row["probability"] or (), strict=False)
-    return ", ".join(f"{group} ({share:.2f})" for group, share in pairs)
+    return ", ".join(likely_in_words(row["likely"], row["probability"]))
 
 
 def _cells(texts: Mapping[str, object]) -> ipywidgets.HTML:

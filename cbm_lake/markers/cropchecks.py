@@ -133,13 +133,17 @@ def in_words(row: dict[str, Any], promised: str) -> str:
     """A verdict in words: the likely crops with their probabilities, what was promised, and since when it is so."""
     if row["marker_type"] == "cannot say":
         return str(row["reason"])
-    pairs = zip(row["likely"] or (), row["probabilities"] or (), strict=False)
-    likely = " or ".join(f"{name} ({share:.2f})" for name, share in list(pairs)[:_NAMED])
+    likely = " or ".join(likely_in_words(row["likely"], row["probabilities"])[:_NAMED])
     parts = [f"likely {likely}" if likely and row["marker_type"] == "disagrees" else likely]
     if row["marker_type"] == "disagrees":
         parts.append(promised)
     parts.append(f"since {row['since']}" if row["since"] else f"as of {row['date_end']}")
     return "; ".join(filter(None, parts))
+
+
+def likely_in_words(groups: Sequence[str] | None, probabilities: Sequence[float] | None) -> list[str]:
+    """The likely groups of crops with their probabilities: ["maize (0.90)", "sunflower (0.06)"]."""
+    return [f"{group} ({share:.2f})" for group, share in zip(groups or (), probabilities or (), strict=False)]
 
 
 def promise(alpha: float | None, settings: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cbm_lake.markers.cropchecks import promise
+from cbm_lake.markers.cropchecks import likely_in_words, promise
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.pages import NOTHING
 
@@ -38,8 +38,7 @@ def _declared(checked: Facts) -> str:
 
 
 def _likely(checked: Facts) -> str:
-    pairs = zip(checked["likely"] or (), checked["probability"] or (), strict=False)
-    return ", ".join(f"{group} ({share:.2f})" for group, share in pairs) or NOTHING
+    return ", ".join(likely_in_words(checked["likely"], checked["probability"])) or NOTHING
 
 
 def _number(value: float | None) -> str:

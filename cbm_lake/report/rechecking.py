@@ -55,8 +55,11 @@ def _alone(error: LakeError) -> str:
 
 
 def _outcome(different: Sequence[str], libraries: Sequence[str]) -> Repeated:
-    """What is said of the differences of a repetition by libraries of other versions, or by the same."""
-    if different and libraries:
+    """What is said of the differences of a repetition by libraries of other versions, or by the same.
+
+    Other libraries may judge otherwise, which is a note; verdicts that were changed since are a difference.
+    """
+    if different and libraries and verification.CHANGED not in different:
         return Repeated(
             (), (f"its crop check, repeated with other libraries ({some(libraries)}), differs: {different[0]}",)
         )

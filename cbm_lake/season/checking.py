@@ -14,6 +14,7 @@ from cbm_lake.markers import cropchecks
 from cbm_lake.markers.finding import part_of
 from cbm_lake.markers.lastday import last_day
 from cbm_lake.markers.lights import scenario_names
+from cbm_lake.markers.parameters import Parameters
 from cbm_lake.markers.parameters import read as read_parameters
 from cbm_lake.season.file import Area
 from cbm_lake.season.step import Context, Done, Progress, digest
@@ -35,6 +36,8 @@ class Checking:
             self.steps.lake.appended().get("attributes"),
             digest(options.model_dump() if options else None),
             digest(groups.read_text("utf-8") if isinstance(groups, Path) else groups),
+            self._parameters().clear.model_dump(mode="json"),
+            self._day(),
         ]
 
     def written(self) -> object:
@@ -46,11 +49,14 @@ class Checking:
 
         None is the last day with a scene: before that date, and where each parcel claims a date of its own.
         """
-        parameters, markers = read_parameters(self.steps.season.parameters), self.steps.season.markers
+        parameters, markers = self._parameters(), self.steps.season.markers
         names = scenario_names(markers.scenarios if markers else None, parameters)
         parcels = self.steps.parcels(self.area)
         due, last = cropchecks.last_due(parameters, names, parcels.year), last_day(self.steps.lake, parcels)
         return due if due is not None and last is not None and last >= due else None
+
+    def _parameters(self) -> Parameters:
+        return read_parameters(self.steps.season.parameters)
 
     def check(self, progress: Progress) -> Done:
         """Check the crops, where anything was seen."""
@@ -66,6 +72,7 @@ class Checking:
             seed=options.seed,
             since=options.since,
             settings=options.settings,
+            parameters=self.steps.season.parameters,
             progress=progress,
             lake=self.steps.lake,
         )

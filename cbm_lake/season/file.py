@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, get_type_hints
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool, create_model, model_validator
 
 from cbm_lake import extract
-from cbm_lake.crops.asking import share_of
+from cbm_lake.crops.asking import further, share_of
 from cbm_lake.crops.settings import settings_of
 from cbm_lake.files.validation import noun
 from cbm_lake.lake.export import EXTENSIONS
@@ -100,7 +100,7 @@ def _not_empty(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 def _settings(values: dict[str, Any]) -> dict[str, Any]:
-    settings_of(**values)
+    settings_of(**further(values))
     return values
 
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from cbm_lake.cards import CLOUD_CLASSES, INDICES, palette, scene_classes
-from cbm_lake.errors import NotFoundError, counted
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, palette
+from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
-from cbm_lake.show import computing, curves, style
+from cbm_lake.show import computing, curves, peers, style
 from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show.peers import Peers
 from cbm_lake.show.reading import Event, LakeLike, Reading, heading
 from cbm_lake.show.style import Page
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_FEWEST: Final = 5
-"""Parcels of a day from which their standard deviation is drawn."""
 _HEIGHT: Final = 4.9
+_LABEL: Final = 6.5
+"""Width of a line of the legend, in inches."""
 _DECLARED, _LIKELY = palette.BLUE, palette.DOUBTFUL
 """Colours of the two bands."""
 
@@ -40,9 +40,9 @@ def by_pid(
 ) -> Page:
     """Plot the NDVI of a parcel, and what parcels of its declared and of its likely crop look like.
 
-    Behind the curve are the mean of the other parcels that declare a crop of the group, day by day, and one standard
-    deviation to either side; of clear observations of parcels that the check does not accuse. The likely group is the
-    first of the prediction set that is not the declared one; without such a group there is one band.
+    Behind the curve are bands as behind every parcel: median and outer deciles, by steps of ten days, of the nearest
+    other parcels that declare a crop of the group and that the check does not accuse. The likely group is the first of
+    the prediction set that is not the declared one; without such a group there is one band.
 
     Args:
         aoi: area.
@@ -63,7 +63,7 @@ def by_pid(
     series = computing.index_curve(reading.series(parcel, "s2"), INDICES["ndvi"], CLOUD_CLASSES)
     if series.empty:
         raise NotFoundError(f"no s2 statistics of parcel {pid} of {aoi} {year}; make them with cbm-lake extract s2")
-    return style.save(_figure(reading.lake, parcel, verdict, series), file)
+    return style.save(_figure(reading, parcel, verdict, series), file)
 
 
 def _verdict(lake: Lake, parcel: Parcel) -> Mapping[str, Any]:
@@ -74,17 +74,17 @@ def _verdict(lake: Lake, parcel: Parcel) -> Mapping[str, Any]:
     return row
 
 
-def _figure(lake: Lake, parcel: Parcel, verdict: Mapping[str, Any], series: pd.DataFrame) -> Page:
+def _figure(reading: Reading, parcel: Parcel, verdict: Mapping[str, Any], series: pd.DataFrame) -> Page:
     declared = verdict["crop_group"]
     likely = next((group for group in verdict["likely"] or () if group != declared), None)
     groups = {group: colour for group, colour in ((declared, _DECLARED), (likely, _LIKELY)) if group}
-    bands = tuple(_band(lake, parcel, group, colour, declared=group == declared) for group, colour in groups.items())
+    bands = [_band(reading, parcel, group, colour, declared=group == declared) for group, colour in groups.items()]
     panel = Panel(
         "NDVI",
         (Line(f"parcel {parcel.pid}", palette.INK, series),),
         INDICES["ndvi"].axis,
         events=_since(verdict),
-        peers=tuple(band for band in bands if not band.rows.empty),
+        peers=tuple(line for band in bands for line in band.lines),
         shaded=False,
     )
     figure = style.figure(style.WIDTH, _HEIGHT)
@@ -96,7 +96,7 @@ def _figure(lake: Lake, parcel: Parcel, verdict: Mapping[str, Any], series: pd.D
     figure.suptitle(
         style.fitted(words, style.WIDTH - 0.3), x=0.012, ha="left", size=style.TITLE, color=palette.INK, weight="bold"
     )
-    _key(figure, panel, bands)
+    _key(figure, panel, [band.note for band in bands if band.note])
     return figure
 
 
@@ -110,36 +110,22 @@ def _since(verdict: Mapping[str, Any]) -> tuple[Event, ...]:
     return (Event("the same from here on", day, day, day),)
 
 
-def _band(lake: Lake, parcel: Parcel, group: str, colour: str, *, declared: bool) -> Line:
-    """Daily mean of the other parcels of a group, with low and high one standard deviation off."""
-    import pandas as pd
-
-    key = {name: value for name, value in parcel.key.params.items() if name != "pid"}
-    how = {"index": "ndvi", "screen": list(scene_classes(CLOUD_CLASSES))}
-    rows = lake.query("time_series.crop_group", **key, without=parcel.pid, group=group, **how).to_pandas()
-    few = rows["parcels"] < _FEWEST
-    curve = pd.DataFrame(
-        {
-            "time": pd.to_datetime(rows["day"]) + pd.Timedelta(hours=12),
-            "value": rows["mean"],
-            "low": (rows["mean"] - rows["std"]).mask(few),
-            "high": (rows["mean"] + rows["std"]).mask(few),
-            "cloud": np.zeros(len(rows)),
-            "count": rows["parcels"],
-        }
-    )
-    count = int(rows["parcels"].max()) if len(rows) else 0
+def _band(reading: Reading, parcel: Parcel, group: str, colour: str, *, declared: bool) -> Peers:
+    """The band of the other parcels of a group, and what it is of in words."""
     what = "declared" if declared else "likely"
-    return Line(f"{what}: {group}, mean ± std of {counted(count, 'parcel')}", colour, curve, ":" if declared else "--")
+    band = peers.of_group(reading, parcel, group, INDICES["ndvi"], CLOUD_CLASSES, colour)
+    lines = [replace(line, label=f"{what}: {line.label}", dash=":" if declared else "--") for line in band.lines]
+    return Peers(tuple(lines), band.note and f"{what}: {band.note}")
 
 
-def _key(figure: Page, panel: Panel, bands: tuple[Line, ...]) -> None:
-    """Draw the legend: the parcel, and each band in its colour."""
+def _key(figure: Page, panel: Panel, notes: Sequence[str]) -> None:
+    """Draw the legend: the parcel, each band in its colour, and why there is none."""
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=line.colour, marker="o", label=line.label) for line in panel.lines]
-    for band in bands:
-        text = style.fitted(f"{band.label}{' (no data)' * band.rows.empty}", 5.5, style.SMALL, 1)
+    for band in panel.peers:
+        text = style.fitted(band.label, _LABEL, style.SMALL, 1)
         handles.append(Line2D([], [], color=band.colour, linestyle=band.dash, linewidth=2, label=text))
+    handles += [Line2D([], [], linestyle="", label=style.fitted(note, _LABEL, style.SMALL, 1)) for note in notes]
     look: style.Look = {"fontsize": style.SMALL, "labelcolor": palette.INK, "frameon": False}
     figure.legend(handles=handles, loc="outside lower left", ncols=1, **look)

@@ -50,21 +50,29 @@ def obstacle(source: Source, parcel: Parcel) -> str:
 def of_index(reading: Reading, parcel: Parcel, index: Index, screen: Classes, card: str = "s2") -> Peers:
     """The band of an index of the bands' means, on usable looks."""
     how = {"index": index.name, "screen": list(scene_classes(screen))}
-    rows = _asked(reading, parcel, f"peers_index_{card}", how)
-    return _bands(parcel, rows, {index.name: palette.GREY}, cards.get(card))
+    rows = _asked(reading, parcel, f"peers_index_{card}", {**how, "group": None})
+    return _bands(_crop(parcel), rows, {index.name: palette.GREY}, cards.get(card))
+
+
+def of_group(reading: Reading, parcel: Parcel, group: str, index: Index, screen: Classes, colour: str) -> Peers:
+    """The band of an index of the other parcels that declare a group of crops, but for those that a check accuses."""
+    how = {"index": index.name, "screen": list(scene_classes(screen)), "group": group}
+    rows = reading.lake.query("time_series.peers_index_s2", **_scope(parcel), **how).to_pandas()
+    return _bands(group, rows, {index.name: colour}, cards.get("s2"))
 
 
 def of_bands(reading: Reading, parcel: Parcel, bands: Sequence[str], screen: Classes, card: str = "s2") -> Peers:
     """The bands of reflectance, or of indices of pixels, on usable looks."""
     how = {"bands": list(bands), "screen": list(scene_classes(screen))}
     colours = {band: palette.BANDS.get(band, palette.GREY) for band in bands}
-    return _bands(parcel, _asked(reading, parcel, f"peers_{card}", how), colours, cards.get(card))
+    return _bands(_crop(parcel), _asked(reading, parcel, f"peers_{card}", how), colours, cards.get(card))
 
 
 def of_radar(reading: Reading, parcel: Parcel, card: str) -> Peers:
     """The bands of backscatter (dB) or coherence, by polarisation."""
     colours = {band: palette.BANDS[band] for band in ("VV", "VH")}
-    return _bands(parcel, _asked(reading, parcel, f"peers_{card}", {"bands": [*colours]}), colours, cards.get(card))
+    rows = _asked(reading, parcel, f"peers_{card}", {"bands": [*colours]})
+    return _bands(_crop(parcel), rows, colours, cards.get(card))
 
 
 def _asked(reading: Reading, parcel: Parcel, question: str, how: Mapping[str, object]) -> pd.DataFrame | str:
@@ -73,15 +81,15 @@ def _asked(reading: Reading, parcel: Parcel, question: str, how: Mapping[str, ob
     return reason or reading.lake.query(f"time_series.{question}", **_scope(parcel), **how).to_pandas()
 
 
-def _bands(parcel: Parcel, rows: pd.DataFrame | str, colours: Mapping[str, str], card: cards.Card) -> Peers:
+def _bands(crop: str, rows: pd.DataFrame | str, colours: Mapping[str, str], card: cards.Card) -> Peers:
     """A line with its band for each quantity in `colours`, or a note where there are too few peers."""
     if isinstance(rows, str):
         return Peers(note=f"no band of peers: {rows}")
     asked, others = (int(rows[name].max()) if len(rows) else 0 for name in ("peers", "others"))
     counted = rows[rows["parcels"] >= FEWEST]
     if counted.empty:
-        return Peers(note=_too_few(rows, others, _crop(parcel)))
-    label = _label(asked, others, _crop(parcel))
+        return Peers(note=_too_few(rows, others, crop))
+    label = _label(asked, others, crop)
     curves = {band: _curve(counted[counted["band"] == band], band, card) for band in colours}
     return Peers(tuple(Line(label, colours[band], rows, ":") for band, rows in curves.items() if len(rows)))
 

@@ -60,14 +60,15 @@ def write(rows: pa.Table, path: str | Path, *, lake: Lake | None = None) -> int:
         InvalidInputError: the table is not of this room, or the extension is unknown.
         SourceError: the file cannot be written.
     """
-    import duckdb
+    from duckdb import from_arrow
 
     from cbm_lake.lake import export
 
+    lake = lake_or_default(lake)
     target = Path(path)
     if target.suffix.lower() not in (".csv", ".xlsx", ".arrow", ".feather"):
-        rows = _with_geometries(rows, lake_or_default(lake))
-    return export.write(duckdb.from_arrow(rows.replace_schema_metadata()), target)
+        rows = _with_geometries(rows, lake)
+    return export.write(from_arrow(rows.replace_schema_metadata()), target)
 
 
 def _with_geometries(rows: pa.Table, lake: Lake) -> pa.Table:

@@ -1,10 +1,14 @@
--- How the index $index (ndvi, ndwi, …) of the parcels of $crop (name, or code where there is none) of $aoi, $year and $ptype lies in each
--- step of $step days from 1 January on: median, low and high (the quantiles $low and $high, linear between values) over parcels, each with
--- the mean of its usable looks when the scene classes $screen are screened. Of all but parcel $without the $most that are nearest to $lon,
--- $lat (degrees). parcels: how many have a usable look in the step; at: the mean time of these; peers: how many were asked, of how many
--- others. A row without a step where no parcel has any, and none where there are no others.
+-- How the index $index (ndvi, ndwi, …) of the parcels of $crop (name, or code where there is none) of $aoi, $year and $ptype, or where $group
+-- is given of those that the last crop check has in this group of crops and does not accuse, lies in each step of $step days from 1 January
+-- on: median, low and high (the quantiles $low and $high, linear between values) over parcels, each with the mean of its usable looks when
+-- the scene classes $screen are screened. Of all but parcel $without the $most that are nearest to $lon, $lat (degrees). parcels: how many
+-- have a usable look in the step; at: the mean time of these; peers: how many were asked, of how many others. A row without a step where no
+-- parcel has any, and none where there are no others.
 with peers as materialized (
     select * from peers_of($aoi, $year::integer, $ptype, $crop, $without, $lon::double, $lat::double, $most::bigint)
+    where $group::varchar is null
+    union all
+    select * from peers_in_group($aoi, $year::integer, $ptype, $group::varchar, $without, $lon::double, $lat::double, $most::bigint)
 ),
 -- of this name, so that observations_{card}() works out these rows alone; the condition on pid below is what counts
 {card}_rows as materialized (

@@ -49,7 +49,7 @@ def test_a_check_shows_the_least_likely_and_what_the_promise_cost(tmp_path):
     done = run("check", *KEY, "--alpha", "10%", "--top", 2, "--picture", picture, "--to", table)
     assert done.exit_code == 0, done.output
     assert "24 parcels by what was seen until 2024-07-12: 2 disagrees, 22 agrees, 0 cannot say" in done.output
-    assert "promised error 0.1: undecided are 0.0% of the parcels" in done.output
+    assert "promised: at most 10 % of the accused are accused wrongly; undecided are 0.0% of the parcels" in done.output
     assert all(crops_lake.pid(number) in done.output for number in WRONG)
     assert picture.stat().st_size > 50_000
     with sqlite3.connect(table) as file:
@@ -113,7 +113,12 @@ def test_a_picture_of_the_last_check(tmp_path):
         (("check", *KEY, "--until", "2199-01-01"), "has not come yet"),
         (("check", *KEY, "--by", "colour"), "--by 'colour' is no column of crops"),
         (("check", *KEY, "--setting", "fold=3"), "fold"),
-        (("check", *KEY, "--setting", "folds"), "not of the form name=value"),
+        (("check", *KEY, "--setting", "folds"), "--setting 'folds' is not of the form name=value"),
+        (("check", *KEY, "--setting", "alpha=10%"), "alpha is no further setting"),
+        (("check", *KEY, "--parameters", "none.yaml"), "none.yaml"),
+        (("check", *KEY, "--to", "list.abc"), "cannot export to 'list.abc'"),
+        (("check", *KEY, "--picture", "check.doc"), "check.doc cannot be written"),
+        (("days", *KEY, "--until", "2023-10-03"), "the season of 2024 begins on 2023-10-01"),
         (("check", *KEY, "--groups", "none.yaml"), "none.yaml"),
         (("check", "--aoi", "x", "--year", "2024"), "no parcels of x 2024"),
         (("list", *KEY), "the crops of ms 2024 were never checked"),

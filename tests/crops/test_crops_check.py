@@ -5,7 +5,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from itertools import pairwise
 from unittest import mock
 
@@ -18,7 +18,7 @@ import pytest
 import stand_in
 
 from cbm_lake import crops
-from cbm_lake.crops import asking, checking, clearing, naming, recording
+from cbm_lake.crops import asking, checking, clearing, naming, recording, verification
 from cbm_lake.crops.verification import recompute
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake, open_lake, schemas
@@ -118,6 +118,7 @@ def test_since_is_the_first_tried_day_from_which_the_verdict_was_the_same(filled
         filled.parcel_set("ms", 2024),
         checking.declarations.read(filled, filled.parcel_set("ms", 2024)),
         checking.Calendar.until(2024, LAST),
+        checking.read_parameters(None).clear,
     ).season
     days = clearing.tried(season, int(season.days[-1]) + 4)
     verdicts = {
@@ -162,6 +163,36 @@ def test_the_days_of_the_season_say_how_good_a_check_would_have_been(filled):
     assert not filled.sql("from crop_runs").num_rows
 
 
+def test_a_day_in_the_middle_of_a_step_is_told_nothing_that_was_seen_after_it(filled, monkeypatch):
+    lasts = []
+
+    def looked(season, settings, days):
+        for day in days:
+            lasts.append(int(season.until(day).days[-1]))
+            yield day, stand_in.judge(season.until(day), settings)
+
+    monkeypatch.setattr(clearing, "judge_by_day", looked)
+    days = [date(2024, 5, 28), date(2024, 5, 29), date(2024, 6, 6), LAST]  # a step is from 28 May to 6 June
+    assert crops.by_day("ms", 2024, days=days, lake=filled)["day"].to_pylist() == days
+    lasts = [date(1970, 1, 1) + timedelta(last) for last in lasts]
+    assert lasts[:3] == [date(2024, 5, 23), date(2024, 5, 23), date(2024, 6, 2)]  # middles of steps that have ended
+    assert lasts[3] == LAST
+
+
+def test_each_day_has_to_be_in_the_season(filled):
+    with pytest.raises(InvalidInputError, match="the season of 2024 begins on 2023-10-01"):
+        crops.by_day("ms", 2024, days=["2022-05-01", "2024-06-30"], lake=filled)
+
+
+def test_what_counts_as_seen_is_as_the_parameters_of_markers_say_and_is_repeated_so(filled):
+    crops.check("ms", 2024, since=False, lake=filled)
+    crops.check("ms", 2024, since=False, parameters={"clear": {"brightest": 900}}, lake=filled)  # bare soil is brighter
+    own, default = crops.runs("ms", 2024, lake=filled).to_pylist()
+    assert [json.loads(run["settings"])["clear"]["brightest"] for run in (own, default)] == [900, 3500]
+    assert json.loads(own["snapshot"])["features"] != json.loads(default["snapshot"])["features"]
+    assert recompute(filled, "ms", 2024, None, own["run"]) == []
+
+
 def test_the_days_are_months_where_none_are_named(filled):
     days = crops.by_day("ms", 2024, lake=filled)["day"].to_pylist()
     assert days[-1] == LAST
@@ -190,10 +221,11 @@ def test_a_bare_five_is_asked_whether_it_is_percent():
 def test_groups_are_read_from_a_file_as_texts(tmp_path):
     file = tmp_path / "groups.yaml"
     file.write_text("0115: cereals\n411: maize\n")
-    assert asking.settings(0.05, file, {}).groups == {"0115": "cereals", "411": "maize"}
+    assert asking.settings(0.05, file, 0, {"size_limits_m2": "5000,20000"}).size_limits_m2 == (5000, 20000)
+    assert asking.settings(0.05, file, 0, None).groups == {"0115": "cereals", "411": "maize"}
     file.write_text("- a\n")
     with pytest.raises(InvalidInputError, match="groups are pairs of texts"):
-        asking.settings(0.05, file, {})
+        asking.settings(0.05, file, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +239,11 @@ def test_groups_are_read_from_a_file_as_texts(tmp_path):
         ({"day": "2024-01-15"}, "nothing was extracted over ms 2024 from 2023-10-01 to 2024-01-15"),
         ({"alpha": "5"}, "write 5%"),
         ({"by": "colour"}, "no column of crops"),
-        ({"settings": {"fold": 3}}, "fold"),
+        ({"settings": {"fold": 3}}, "there is no setting 'fold' of a crop check; did you mean 'folds'"),
+        ({"settings": {"alpha": 0.1}}, "alpha is no further setting"),
+        ({"settings": {"seed": 3}}, "seed is no further setting"),
+        ({"settings": {"size_limits_m2": "a,b"}}, "size_limits_m2"),
+        ({"groups": "nowhere.yaml"}, "there is no file nowhere.yaml of groups of crops"),
         ({"seed": -1}, "seed"),
     ],
 )
@@ -379,7 +415,8 @@ def test_a_forged_verdict_is_detected(filled, column, value, message):
     schema = pa.schema([field for field in schemas.CROP_CHECKS if field.name not in ("part", "sequence")])
     part = recording.part_of(filled.parcel_set("ms", 2024))
     filled.put("checked_crops", recording.numbered(pa.Table.from_pylist(forged, schema=schema), part), part)
-    (difference,) = recompute(filled, "ms", 2024, None, rows["run"][0].as_py(), since=column == "since")
+    *others, difference = recompute(filled, "ms", 2024, None, rows["run"][0].as_py(), since=column == "since")
+    assert others == ([] if column == "since" else [verification.CHANGED])
     assert pc.match_substring_regex(pa.array([difference]), message)[0].as_py()
 
 

@@ -12,8 +12,10 @@ from cbm_lake.crops import declarations, reading, recording
 from cbm_lake.crops.calendar import STEP, Calendar
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake
+from cbm_lake.markers import parameters
 
 END = date(2024, 12, 31)
+CLEAR = parameters.read(None).clear
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def filled(tmp_path_factory):
 def read(lake, day=END, by=None):
     parcels = lake.parcel_set("ms", 2024)
     declared = declarations.read(lake, parcels, by)
-    return reading.read(lake, parcels, declared, Calendar.until(2024, day))
+    return reading.read(lake, parcels, declared, Calendar.until(2024, day), CLEAR)
 
 
 def steps(frame, first=date(2023, 10, 1)):
@@ -134,6 +136,17 @@ def test_parcels_without_any_crop_are_refused(lake):
     lake.add_parcels("ms", 2024, "", "v1", factories.parcels(crops=[(None, " "), (None, None), (None, "")]))
     with pytest.raises(InvalidInputError, match="no parcel of ms 2024 has a declared crop"):
         read(lake)
+
+
+def test_crops_that_another_column_alone_says_are_told(lake, caplog):
+    crops = [("wheat", "1"), (None, "2"), ("  ", "3"), (None, None)]
+    lake.add_parcels("ms", 2024, "", "v1", factories.parcels(["a", "b", "c", "d"], crops))
+    declared = declarations.read(lake, lake.parcel_set("ms", 2024), by="crop_name")
+    assert declared.codes.tolist() == ["wheat", None, None, None]
+    assert "2 parcels of ms 2024 declare a crop that has no crop_name, and cannot be judged: 2, 3" in caplog.text
+    caplog.clear()
+    declarations.read(lake, lake.parcel_set("ms", 2024), by="crop_code")
+    assert not caplog.text
 
 
 def test_the_column_of_the_crop_can_be_chosen_but_must_have_some(lake):

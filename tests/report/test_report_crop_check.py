@@ -16,6 +16,7 @@ from test_markers import fill, seen
 from typer.testing import CliRunner
 
 from cbm_lake import crops, markers, report, show
+from cbm_lake.cards import CLOUD_CLASSES, INDICES
 from cbm_lake.cli import app
 from cbm_lake.crops import checking, clearing, verification
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
@@ -23,6 +24,8 @@ from cbm_lake.lake import Lake, open_lake, schemas
 from cbm_lake.markers.finding import part_of
 from cbm_lake.report import evidence, facts, figures, rechecking, words
 from cbm_lake.report.notice import Notice
+from cbm_lake.show import computing, peers
+from cbm_lake.show.reading import Reading
 
 RECOMPUTE = verification.recompute
 NOTICE = Notice("case-1", "the declared crop grows", "red", "another crop", date(2024, 11, 1), None)
@@ -232,7 +235,11 @@ def test_verification_repeats_the_check_from_what_it_read(judged, tmp_path, plai
     assert "its crop check, repeated, says the same" in verdict.notes
 
 
-def test_verdicts_that_somebody_wrote_into_the_lake_are_found_by_repeating_the_check(judged, tmp_path, plain):
+@pytest.mark.parametrize("others", [[], ["numpy is of version 9, the check was made by 1"]])
+def test_verdicts_that_somebody_wrote_into_the_lake_are_found_whatever_libraries(
+    judged, tmp_path, plain, monkeypatch, others
+):
+    monkeypatch.setattr(verification, "other_libraries", lambda _: others)
     rows = judged.sql("select * exclude (version), version from crop_checks").to_pylist()
     for row in rows:
         row["verdict"] = "agrees"
@@ -248,16 +255,36 @@ def test_verdicts_that_somebody_wrote_into_the_lake_are_found_by_repeating_the_c
 # -- the figure --------------------------------------------------------------------------------------------------------
 
 
-def test_the_figure_has_the_bands_of_the_declared_and_of_the_likely_crop(lake, tmp_path):
+def test_the_figure_has_the_bands_of_the_declared_and_of_the_likely_crop(lake, tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "FEWEST", 1)
     page = show.crop_check.by_pid("ms", 2024, "a", file=tmp_path / "a.png", lake=lake)
     texts = [text.get_text() for text in page.legends[0].get_texts()]
     assert texts[0] == "parcel a"
-    assert texts[1] == "declared: grassland, mean ± std of 1 parcel"
-    assert texts[2] == "likely: maize, mean ± std of 1 parcel"
+    assert texts[1] == "declared: median and 10 to 90 % of 1 other parcels of grassland, by 10 days"
+    assert texts[2] == "likely: median and 10 to 90 % of 1 other parcels of maize, by 10 days"
     assert (tmp_path / "a.png").stat().st_size > 10_000
     agrees = show.crop_check.by_pid("ms", 2024, "b", lake=lake)
     assert [text.get_text() for text in agrees.legends[0].get_texts()][1:] == [
-        "declared: grassland, mean ± std of 0 parcels (no data)"  # the only other one is accused
+        "declared: no band of peers: no other parcel of grassland, 1 are needed"  # the only other one is accused
+    ]
+
+
+def test_a_band_of_a_group_is_of_its_other_parcels_that_are_not_accused(lake, monkeypatch):
+    monkeypatch.setattr(peers, "FEWEST", 1)
+    reading = Reading.of(lake)
+    (parcel, other) = (reading.parcels("ms", 2024, pid, None)[0] for pid in ("a", "b"))
+    (line,) = peers.of_group(reading, parcel, "grassland", INDICES["ndvi"], CLOUD_CLASSES, "#000000").lines
+    curve = computing.index_curve(reading.series(other, "s2"), INDICES["ndvi"], CLOUD_CLASSES)
+    steps = curve.groupby((curve["time"].dt.tz_localize(None).dt.dayofyear - 1) // peers.STEP)["value"].mean()
+    assert line.rows["value"].tolist() == pytest.approx(steps.tolist())
+    assert line.rows["count"].unique().tolist() == [1]
+
+
+def test_too_few_parcels_of_a_group_are_no_band_and_the_figure_says_so(lake):
+    page = show.crop_check.by_pid("ms", 2024, "a", lake=lake)
+    assert [text.get_text() for text in page.legends[0].get_texts()][1:] == [
+        "declared: no band of peers: 1 other parcel of grassland, 10 are needed",
+        "likely: no band of peers: 1 other parcel of maize, 10 are needed",
     ]
 
 

@@ -1,5 +1,6 @@
 """The check of declared crops in the night: before lights are judged, and after their due date as of that date."""
 
+import json
 from datetime import date
 
 import pytest
@@ -57,6 +58,21 @@ def test_lights_of_a_night_rest_on_its_check_which_in_autumn_is_of_the_due_date(
     assert day_of_check(lake) == [date(2024, 9, 22)]
     assert colours(lake) == settled
     assert season.run(file, lake=lake).changed == ()
+
+
+def test_another_due_date_makes_the_check_be_made_anew_by_it(begun):
+    file, lake = begun
+    small_season.scene(file.parent, AUTUMN)
+    season.run(file, lake=lake)
+    assert day_of_check(lake) == [date(2024, 9, 22)]
+    rule = {"colour": "yellow", "marker": "crop_check", "at_least": 1, "reason": "x"}
+    scenarios = {SCENARIO: None, "the crop": {"due": ["08-31"], "rules": [rule]}}
+    (file.parent / "own.yaml").write_text(json.dumps({"scenarios": scenarios}))
+    text = file.read_text()
+    file.write_text(f"{text}\nmarkers: {{parameters: own.yaml}}\n")
+    night = season.run(file, lake=lake)
+    assert not night.failed
+    assert day_of_check(lake) == [date(2024, 8, 31)]
 
 
 def test_the_due_date_of_a_check_is_the_last_one_that_is_the_same_for_all_parcels():

@@ -61,7 +61,12 @@ def test_a_file_says_all_and_relative_paths_are_in_its_folder(tmp_path):
         ("compact:", "crops: {alhpa: 5%}\ncompact:", "crops.alhpa: unknown key 'alhpa'; did you mean 'alpha'?"),
         ("compact:", "crops: often\ncompact:", "crops: 'often' is a text, where true, false or {alpha: 5%, …} is due"),
         ("compact:", "crops: {by: crop}\ncompact:", "crops.by"),
-        ("compact:", "crops: {settings: {fold: 3}}\ncompact:", "crops.settings: fold"),
+        (
+            "compact:",
+            "crops: {settings: {fold: 3}}\ncompact:",
+            "crops.settings: there is no setting 'fold' of",
+        ),
+        ("compact:", "crops: {settings: {alpha: 0.1}}\ncompact:", "crops.settings: alpha is no further setting"),
         ("compact:", "crops: {groups: none.yaml}\ncompact:", "crops.groups: "),
         ("compact: {files: 20}", "compact: {files: 0}", "compact.files: 0 is not right: at least 2 is due"),
         ("workers: 0", "workers: -1", "workers: -1 is not right: at least 0 is due"),
