@@ -116,7 +116,7 @@ def test_a_picture_of_the_last_check(tmp_path):
         (("check", *KEY, "--setting", "folds"), "--setting 'folds' is not of the form name=value"),
         (("check", *KEY, "--setting", "alpha=10%"), "alpha is no further setting"),
         (("check", *KEY, "--parameters", "none.yaml"), "none.yaml"),
-        (("check", *KEY, "--to", "list.abc"), "cannot export to 'list.abc'"),
+        (("check", *KEY, "--to", "list.abc"), "list.abc cannot be written"),
         (("check", *KEY, "--picture", "check.doc"), "check.doc cannot be written"),
         (("days", *KEY, "--until", "2023-10-03"), "the season of 2024 begins on 2023-10-01"),
         (("check", *KEY, "--groups", "none.yaml"), "none.yaml"),
