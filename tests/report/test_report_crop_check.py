@@ -236,7 +236,7 @@ def test_verification_repeats_the_check_from_what_it_read(judged, tmp_path, plai
 
 
 @pytest.mark.parametrize("others", [[], ["numpy is of version 9, the check was made by 1"]])
-def test_verdicts_that_somebody_wrote_into_the_lake_are_found_whatever_libraries(
+def test_verdicts_that_somebody_wrote_into_the_lake_are_found_by_repeating_the_check(
     judged, tmp_path, plain, monkeypatch, others
 ):
     monkeypatch.setattr(verification, "other_libraries", lambda _: others)
