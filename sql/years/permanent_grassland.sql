@@ -22,7 +22,7 @@ from (
         select pid, crop_name, is_spoken_crop($grass::varchar[], hcat, crop_name, crop_code, spoken) as is_grass
         from (
             select *, bool_or(is_listed_crop($grass::varchar[], null, crop_name, null)) over () as spoken
-            from (from parcels union all by name select null::varchar as hcat where false)
+            from parcels
             where aoi = $aoi and year = $year and ptype = $ptype
         )
     ) using (pid)

@@ -27,7 +27,7 @@ from (
     join (from parcels where aoi = $aoi and year = $year and ptype = $ptype) using (pid)
     join (
         select pid, is_listed_crop($grass::varchar[], hcat, crop_name, crop_code) as is_grass
-        from (from parcels union all by name select null::varchar as hcat where false)
+        from parcels
         where aoi = $aoi and year = $year and ptype = $ptype
     ) using (pid)
     left join ploughed_parcels($aoi, $ptype, $year::integer, $year::integer, $confidence::double) as events using (pid)
