@@ -148,7 +148,7 @@ def _sets(
     """The later and the earlier parcel set."""
     before = ptype if ptype_before is None else ptype_before
     if years[0] == years[1] and (ptype or "") == (before or ""):
-        raise InvalidInputError(f"year_a and year_b are both {years[0]}; give two years, or another ptype_before=")
+        raise InvalidInputError(f"both years are {years[0]}; give two years, or another ptype_before=")
     return lake.parcel_set(aoi, max(years), ptype), lake.parcel_set(aoi, min(years), before)
 
 

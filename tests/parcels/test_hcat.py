@@ -106,7 +106,9 @@ def test_the_corrections_that_the_readme_lists_are_those_of_the_table():
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
     listed = {(table, code): name for table, code, _, _, name in lines[1:]}
     names = {
-        (table, row["code"]): row["hcat_name"] for table in hcat.tables() for row in parcels.crop_codes(table).to_pylist()
+        (table, row["code"]): row["hcat_name"]
+        for table in hcat.tables()
+        for row in parcels.crop_codes(table).to_pylist()
     }
 
     assert len(listed) > 50

@@ -121,7 +121,7 @@ def test_lineages_of_other_years_and_parcel_sets_stay(two_years, tmp_path):
 @pytest.mark.parametrize(
     ("years", "options", "error", "words"),
     [
-        ((2024, 2024), {}, InvalidInputError, "year_a and year_b are both 2024; give two years"),
+        ((2024, 2024), {}, InvalidInputError, "both years are 2024; give two years"),
         ((2024, 2024), {"ptype_before": ""}, InvalidInputError, "give two years"),
         ((2019, 2024), {}, NotFoundError, "no parcels of aa 2019 in this lake; there are: aa 2023, aa 2024"),
         ((2023, 2024), {"ptype": "m"}, NotFoundError, "no parcels of aa 2024 m"),
