@@ -20,14 +20,8 @@ select
     parcel_m2, if(is_exempt, 0, least_m2) as area_m2, if(is_exempt, 0, most_m2) as most_m2, area_m2 / nullif(parcel_m2, 0) as share,
     null::date as day, list_prepend($year::integer, years) as years, pids_before, compared_by, evidence, coalesce(not is_exempt, false) and is_open as is_open
 from (
-    select
-        now.*, land.* exclude (pid, area_m2), land.area_m2 as parcel_m2,
-        is_spoken_crop($exempt::varchar[], hcat, crop_name, crop_code, spoken) as is_exempt
+    select now.* exclude (area_m2, is_listed), land.* exclude (pid, area_m2), land.area_m2 as parcel_m2, is_listed as is_exempt
     from land_in_succession($aoi, $year::integer, $ptype, $years::integer, null::varchar[], $digits::integer) as land
-    join (
-        select pid, crop_name, crop_code, hcat, bool_or(is_listed_crop($exempt::varchar[], null, crop_name, null)) over () as spoken
-        from parcels
-        where aoi = $aoi and year = $year and ptype = $ptype
-    ) as now using (pid)
+    join listed_parcels($aoi, $year::integer, $ptype, $exempt::varchar[]) as now using (pid)
 )
 order by holds = 'yes', holds, share desc, pid

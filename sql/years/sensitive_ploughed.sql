@@ -34,12 +34,7 @@ from (
             when is_grass and unlisted_share <= $slivers then true
         end as grass
     from (
-        select pid, crop_name, area_m2, is_spoken_crop($grass::varchar[], hcat, crop_name, crop_code, spoken) as is_grass
-        from (
-            select *, bool_or(is_listed_crop($grass::varchar[], null, crop_name, null)) over () as spoken
-            from parcels
-            where aoi = $aoi and year = $year and ptype = $ptype
-        )
+        select pid, crop_name, area_m2, is_listed as is_grass from listed_parcels($aoi, $year::integer, $ptype, $grass::varchar[])
     ) as land
     join (
         select one.pid, sum(one.area_m2) as inside_m2

@@ -77,6 +77,8 @@ def test_codes_of_hcat_are_the_same_crop_or_not_or_that_cannot_be_said(one, othe
         (GRASS, None, "maize", "411", False),
         (GRASS, None, None, "PPH", None),  # a code alone is no word
         (("=pph",), None, None, "PPH", True),
+        (("3302", "=luz"), "3301090301", None, "LUZ", True),  # whoever lists a code of the agency has a reason
+        (("3302", "=luz"), "3301090303", None, "TRE", False),
         (("=pph",), None, None, "BTH", False),
         (("=pph", "meadow"), None, "Meadow", "X", True),
         (GRASS, None, None, None, None),
