@@ -236,6 +236,14 @@ def test_a_crop_that_may_need_no_rotation_is_not_accused(crops, lake):
     assert holds(years.rotation("ms", 2024, exempt=["=xyz"]))["1"] == "no"
 
 
+def test_crops_in_words_of_a_known_language_are_judged_also_where_none_of_the_list_is_declared(lake):
+    now = [("1", 0, 100, "maize"), ("2", 100, 200, "winter wheat"), ("3", 200, 300, "carrots")]
+    declare(lake, {2023: now, 2024: now})
+
+    assert set(holds(years.rotation("ms", 2024)).values()) == {"no"}
+    assert holds(years.grassland("ms", 2024, years=2)) == {}
+
+
 def test_grass_in_unknown_words_is_not_said_to_be_none(lake):
     words = [("1", 0, 100, "rét"), ("2", 100, 200, "búza")]
     declare(lake, {2023: words, 2024: words})
