@@ -274,6 +274,18 @@ def repair(geometries: Geometries) -> tuple[Geometries, int]:
     return repaired, int(broken.sum())
 
 
+def comparable(wkb: pa.Array | pa.ChunkedArray, stored: int, epsg: int) -> tuple[Geometries, int]:
+    """Stored geometries as they are compared with those of other sets: reprojected and valid; and the repairs.
+
+    Args:
+        wkb: geometries.
+        stored: EPSG code of their coordinate system.
+        epsg: that in which they are compared.
+    """
+    shapes = np.asarray(shapely.from_wkb(wkb.to_numpy(zero_copy_only=False)), dtype=object)
+    return repair(np.asarray(reprojected(shapes, stored, epsg), dtype=object))
+
+
 def _polygonal(geometries: Geometries) -> Geometries:
     """The geometries with the polygonal parts only of those that are collections."""
     mixed = shapely.get_type_id(geometries) == _COLLECTION

@@ -12,15 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import shapely
 
 from cbm_lake.errors import InvalidInputError, NotFoundError, some
-from cbm_lake.geo.reprojection import Shapes, reprojected
+from cbm_lake.geo.reprojection import Shapes
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.displaced import displaced
-from cbm_lake.parcels.geometry import repair
+from cbm_lake.parcels.geometry import comparable
 from cbm_lake.parcels.identity import gather, tolerance
 from cbm_lake.parcels.relations import GONE, LEAST_SHARE, NEW, RELATIONS, SAME, SLIVER, Related, relate
 from cbm_lake.zonal.overlaps import Outlines, Overlaps, outlines, overlaps
@@ -195,16 +194,14 @@ def _displaced(lake: Lake, now: _Declared, before: _Declared, related: Related) 
 def _some_shapes(lake: Lake, parcels: _Declared, rows: Ints) -> Shapes:
     """Some geometries of a set."""
     table = lake.read_parcels(parcels.of, ["geometry"])
-    shapes = shapely.from_wkb(gather(table["geometry"], rows).to_numpy(zero_copy_only=False))
-    return repair(np.asarray(reprojected(shapes, parcels.stored, parcels.epsg)))[0]
+    return comparable(gather(table["geometry"], rows), parcels.stored, parcels.epsg)[0]
 
 
 def _shapes(lake: Lake, parcels: ParcelSet, stored: int, epsg: int) -> Iterator[Shapes]:
     """The geometries of a set, a batch at a time, repaired as they are when they are loaded."""
     repairs = 0
     for batch in lake.iter_parcels(parcels, ["geometry"]):
-        shapes = reprojected(shapely.from_wkb(batch["geometry"].to_numpy(zero_copy_only=False)), stored, epsg)
-        shapes, repaired = repair(shapes)
+        shapes, repaired = comparable(batch["geometry"], stored, epsg)
         repairs += repaired
         yield shapes
     if repairs:

@@ -44,8 +44,10 @@ ROTATION_FREE: Final = (
     *GRASS,
     *FALLOW,
     "33010903",  # legumes that are harvested green: herbaceous forage
+    *("33010203", "33010616"),  # sainfoin, which is one of these
     "33010602",  # hops
-    "33010830",  # miscanthus
+    "3301061219",  # lavender
+    *("33010830", "33010844"),  # miscanthus, cup plant
     "330113",  # strawberries
     "330120",  # asparagus
     "330123",  # rhubarb
@@ -69,8 +71,10 @@ ROTATION_FREE: Final = (
         "clover",
         "rice",
         "strawberr",
+        "sainfoin",
+        "lavender",
     ),
-    *("vigne", "verger", "olivier", "houblon", "asperge", "luzerne", "trèfle", "riz", "fraise"),
+    *("vigne", "verger", "olivier", "houblon", "asperge", "luzerne", "trèfle", "riz", "fraise", "lavande"),
     *(
         "rebe",
         "obst",

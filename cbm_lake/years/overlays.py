@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -14,6 +15,10 @@ import shapely
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.parcels.geometry import comparable
+from cbm_lake.years.sameland import coordinate_system
+
+log = logging.getLogger(__name__)
 
 Shapes: TypeAlias = npt.NDArray[np.object_]
 _METRES: Final = 3035
@@ -43,14 +48,18 @@ def inside(lake: Lake, parcels: ParcelSet, areas: ParcelSet) -> Iterator[Inside]
     Args:
         lake: the lake.
         parcels: the parcels.
-        areas: the set of areas, in the same coordinate system.
+        areas: the set of areas; it is reprojected where its coordinate system is another.
     """
-    names, others = _geometries(lake.read_parcels(areas, ["id", "geometry"]))
+    epsg = coordinate_system(lake, parcels)
+    of_areas = coordinate_system(lake, areas)
+    if of_areas != epsg:
+        log.warning("areas %s are in EPSG:%d; they are reprojected to EPSG:%d", areas.name, of_areas, epsg)
+    names, others = _geometries(lake.read_parcels(areas, ["id", "geometry", "epsg"]), epsg)
     tree = shapely.STRtree(others)
-    for batch in lake.iter_parcels(parcels, ["id", "geometry", "area", "epsg"]):
-        pids, shapes = _geometries(pa.Table.from_batches([batch]))
+    for batch in lake.iter_parcels(parcels, ["id", "geometry", "epsg", "area"]):
+        pids, shapes = _geometries(pa.Table.from_batches([batch]), epsg)
         areas_m2 = batch["area"].to_numpy() * 10_000
-        lengths = shapely.length(reprojected(shapes, int(batch["epsg"][0].as_py()), _METRES)) if len(shapes) else []
+        lengths = shapely.length(reprojected(shapes, epsg, _METRES)) if len(shapes) else []
         parcel, other = tree.query(shapes, predicate="intersects")
         order = np.argsort(parcel, kind="stable")
         for rows in np.split(order, np.flatnonzero(np.diff(parcel[order])) + 1) if len(order) else []:
@@ -61,8 +70,8 @@ def inside(lake: Lake, parcels: ParcelSet, areas: ParcelSet) -> Iterator[Inside]
             yield Inside(pids[number], float(shared * areas_m2[number]), float(lengths[number]), met)
 
 
-def _geometries(table: pa.Table) -> tuple[npt.NDArray[np.object_], Shapes]:
-    """Identifiers and geometries."""
-    wkb = table["geometry"].to_numpy(zero_copy_only=False)
+def _geometries(table: pa.Table, epsg: int) -> tuple[npt.NDArray[np.object_], Shapes]:
+    """Identifiers and geometries, in a coordinate system."""
     pids = table["id"].to_numpy(zero_copy_only=False).astype(object)
-    return pids, np.asarray(shapely.from_wkb(wkb), dtype=object)
+    stored = int(table["epsg"][0].as_py()) if table.num_rows else epsg
+    return pids, comparable(table["geometry"], stored, epsg)[0]

@@ -13,6 +13,7 @@ import shapely
 
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.parcels.geometry import comparable
 
 Shapes: TypeAlias = npt.NDArray[np.object_]
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -31,7 +32,8 @@ class Common:
 def settle(rows: pa.Table, lake: Lake, parcels: ParcelSet, years: int, listed: list[str] | None, digits: int) -> Common:
     """The shares of parcels on which the crops grew in every year, by the geometries of all years.
 
-    Land that was declared twice in a year, with and without such a crop, is possible and not certain.
+    Geometries of other coordinate systems are reprojected to that of the set, and invalid ones repaired. Land that was
+    declared twice in a year, with and without such a crop, is possible and not certain.
 
     Args:
         rows: pid of the parcels, n of them.
@@ -47,8 +49,9 @@ def settle(rows: pa.Table, lake: Lake, parcels: ParcelSet, years: int, listed: l
         land = lake.query(
             "years.land", **parcels.params, years=years, listed=listed, digits=digits, pids=pids.to_pylist()
         )
-        part = slice(start, start + len(pids))
-        least[part], most[part] = _shares(outlines(lake, parcels, pids), land, _before(lake, parcels, land), pids)
+        part, epsg = slice(start, start + len(pids)), coordinate_system(lake, parcels)
+        before = _before(lake, parcels, land, epsg)
+        least[part], most[part] = _shares(outlines(lake, parcels, pids, epsg), land, before, pids)
     return Common(least, most)
 
 
@@ -78,20 +81,26 @@ def _united(pieces: Shapes, parcel: npt.NDArray[np.int64], selected: npt.NDArray
     return united
 
 
-def _before(lake: Lake, parcels: ParcelSet, land: pa.Table) -> Shapes:
-    """The geometry of the earlier parcel of each row; None where there is none."""
+def _before(lake: Lake, parcels: ParcelSet, land: pa.Table, epsg: int) -> Shapes:
+    """The geometry of the earlier parcel of each row in a coordinate system; None where there is none."""
     shapes = np.full(land.num_rows, None, object)
     years = land["year_before"].to_numpy()
     for year in np.unique(years[land["pid_before"].is_valid().to_numpy()]):
         rows = np.flatnonzero((years == year) & land["pid_before"].is_valid().to_numpy())
         pids = land["pid_before"].combine_chunks().take(pa.array(rows))
-        shapes[rows] = outlines(lake, lake.parcel_set(parcels.aoi, int(year), parcels.ptype), pids)
+        shapes[rows] = outlines(lake, lake.parcel_set(parcels.aoi, int(year), parcels.ptype), pids, epsg)
     return shapes
 
 
-def outlines(lake: Lake, parcels: ParcelSet, pids: pa.Array) -> Shapes:
-    """Geometries of parcels of a set, in the order of `pids`."""
-    batches = lake.iter_parcels(parcels, ["id", "geometry"])
+def outlines(lake: Lake, parcels: ParcelSet, pids: pa.Array, epsg: int) -> Shapes:
+    """Geometries of parcels of a set in a coordinate system, in the order of `pids`."""
+    batches = lake.iter_parcels(parcels, ["id", "geometry", "epsg"])
     stored = pa.Table.from_batches([batch.filter(pc.is_in(batch["id"], pids)) for batch in batches])
     wkb = stored["geometry"].combine_chunks().take(pc.index_in(pids, stored["id"].combine_chunks()))
-    return np.asarray(shapely.from_wkb(wkb.to_numpy(zero_copy_only=False)), dtype=object)
+    return comparable(wkb, stored["epsg"][0].as_py() if stored.num_rows else epsg, epsg)[0]
+
+
+def coordinate_system(lake: Lake, parcels: ParcelSet) -> int:
+    """The EPSG code of a set; 0 of one without parcels."""
+    batch = next(lake.iter_parcels(parcels, ["epsg"]), None)
+    return int(batch["epsg"][0].as_py()) if batch else 0

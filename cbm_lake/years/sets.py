@@ -65,8 +65,9 @@ def sensitive(
 
     Returns:
         The columns of `findings.FINDINGS`, a row "ploughed for the first time" per parcel in a sensitive area. It
-        holds where there is a ploughing marker of `year`, the parcel is grass or was the year before, and on its land
-        ploughing was looked for in all earlier years and not detected. area_m2 is the part in the sensitive area.
+        holds where there is a ploughing marker of `year`, the land was grass the year before (or is grass now, where
+        nothing else is on record of then), and on it ploughing was looked for in all earlier years and not detected;
+        where one of these is true of part of the land, it cannot be said. area_m2 is the part in the sensitive area.
 
     Raises:
         NotFoundError: no such parcels or areas were loaded, or no such column is in the parcel file.

@@ -7,7 +7,7 @@ create macro land_before(the_aoi, this_year, the_ptype, span) as table
 with declarations as (
     select
         year as of_year, pid, version, area_m2, nullif(lower(trim(crop_name)), '') as name, nullif(lower(trim(crop_code)), '') as code, hcat
-    from (from parcels union all by name select null::varchar as hcat where false)
+    from parcels
     where aoi = the_aoi and ptype = the_ptype and year > this_year - span and year <= this_year
 ),
 sets as (

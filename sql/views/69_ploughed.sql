@@ -5,7 +5,7 @@ create macro ploughed_parcels(the_aoi, the_ptype, first_year, last_year, least) 
 select
     year as of_year, pid, coalesce(bool_or(observable) filter (marker = 'observed'), true) as observed,
     min(date_main) filter (marker = 'ploughing' and coalesce(confidence, 1) >= least) as ploughed,
-    arg_min(confidence, date_main) filter (marker = 'ploughing' and coalesce(confidence, 1) >= least) as sureness,
+    arg_min_null(confidence, date_main) filter (marker = 'ploughing' and coalesce(confidence, 1) >= least) as sureness,
     min(date_main) filter (marker = 'ploughing' and confidence < least) as perhaps,
     list_min(list_filter(list(date_main) filter (marker = 'sowing'), lambda one: one >= ploughed)) as sown
 from markers

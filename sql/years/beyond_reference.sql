@@ -7,7 +7,7 @@ select
         when area_m2 > tolerance_m2 and outside_m2 > tolerance_m2 then format('{:.0f} m² lie outside, {:.0f} are tolerated', area_m2, tolerance_m2)
         when area_m2 > tolerance_m2
             then format('{:.0f} m² more are claimed than lie within, {:.0f} are tolerated', area_m2, tolerance_m2)
-        when area_m2 > 0 then 'what lies outside is within the tolerance'
+        when area_m2 >= 0.5 then 'what lies outside is within the tolerance'
         else 'it lies within'
     end as reason,
     parcel_m2, area_m2, area_m2 as most_m2, area_m2 / nullif(parcel_m2, 0) as share, null::date as day, [$year::integer] as years,

@@ -19,12 +19,7 @@ from (
     select land.* exclude (area_m2), land.area_m2 as parcel_m2, crop_name, is_fallow
     from land_in_succession($aoi, $year::integer, $ptype, $years::integer, $fallow::varchar[], 10) as land
     join (
-        select pid, crop_name, is_spoken_crop($fallow::varchar[], hcat, crop_name, crop_code, spoken) as is_fallow
-        from (
-            select *, bool_or(is_listed_crop($fallow::varchar[], null, crop_name, null)) over () as spoken
-            from (from parcels union all by name select null::varchar as hcat where false)
-            where aoi = $aoi and year = $year and ptype = $ptype
-        )
+        select pid, crop_name, is_listed as is_fallow from listed_parcels($aoi, $year::integer, $ptype, $fallow::varchar[])
     ) using (pid)
     where coalesce(is_fallow, true)
 )

@@ -24,13 +24,8 @@ select
 from (
     select land.* exclude (area_m2), land.area_m2 as parcel_m2, crop_name, events.* exclude (pid, of_year)
     from land_in_succession($aoi, $year::integer, $ptype, $years::integer, $grass::varchar[], 10) as land
-    join (from parcels where aoi = $aoi and year = $year and ptype = $ptype) using (pid)
-    join (
-        select pid, is_listed_crop($grass::varchar[], hcat, crop_name, crop_code) as is_grass
-        from (from parcels union all by name select null::varchar as hcat where false)
-        where aoi = $aoi and year = $year and ptype = $ptype
-    ) using (pid)
+    join listed_parcels($aoi, $year::integer, $ptype, $grass::varchar[]) as now using (pid)
     left join ploughed_parcels($aoi, $ptype, $year::integer, $year::integer, $confidence::double) as events using (pid)
-    where is_grass and most_m2 > $slivers * land.area_m2
+    where is_listed and most_m2 > $slivers * land.area_m2
 )
 order by holds = 'no', holds = 'cannot say', day nulls last, pid

@@ -1,20 +1,23 @@
 -- Sensitive grassland ploughed for the first time (GAEC 9): of the parcels of $aoi, $year and $ptype in a sensitive area (list $sensitive of pid and
--- area_m2, the part that is inside), those that are grass (list $grass), or were the year before, with a ploughing marker of $year of at least the
--- confidence $confidence, and none in the other ones of $years years on the same land. area_m2: the part inside, if more than the share $slivers.
+-- area_m2, the part that is inside), those that were grass (list $grass) the year before, or are where nothing else grew then, with a ploughing marker of $year of at least the
+-- confidence $confidence, and none in the other ones of $years years on the same land; cannot say where part of the land had one. area_m2: the part inside, if more than the share $slivers.
 select
     pid, crop_name, 'ploughed for the first time' as rule, case
         when grass = false or observed and ploughed is null and perhaps is null then 'no'
-        when ploughed is not null and last is not null and grass then 'no'
-        when ploughed is not null and grass and before_perhaps is null and looked >= 0.95 then 'yes'
+        when ploughed is not null and last_share >= 1 - $slivers and grass then 'no'
+        when ploughed is not null and grass and last is null and before_perhaps is null and looked >= 0.95 then 'yes'
         else 'cannot say'
     end as holds, case
-        when grass = false then 'it is no grassland, and was none the year before'
+        when grass = false then 'it was no grassland the year before'
         when observed is null then 'there are no markers of ' || $year
         when ploughed is null and perhaps is not null then 'perhaps ploughed on ' || perhaps
         when ploughed is null and observed then 'no ploughing was seen'
         when ploughed is null then 'not seen on enough clear dates'
+        when grass is null and listed_share > $slivers and unlisted_share > $slivers
+            then 'ploughed on ' || ploughed || '; ' || format('{:.0f} % of it', 100 * least(listed_share, 1)) || ' was grassland the year before'
         when grass is null then 'ploughed on ' || ploughed || '; whether it was grassland cannot be said' || coalesce(': ' || unknown, '')
-        when last is not null then 'ploughed before, on ' || last
+        when last_share >= 1 - $slivers then 'ploughed before, on ' || last
+        when last is not null then 'ploughed on ' || ploughed || ', and ' || format('{:.0f} % of it', 100 * last_share) || ' before, on ' || last
         when before_perhaps is not null then 'ploughed on ' || ploughed || ', and perhaps before, on ' || before_perhaps
         when looked >= 0.95 then 'ploughed on ' || ploughed || ', and never in the ' || ($years - 1) || ' years before'
         else 'ploughed on ' || ploughed || '; whether for the first time cannot be said: ' || coalesce(unknown, 'part of the land is not on record')
@@ -26,16 +29,12 @@ from (
     select
         pid, crop_name, land.area_m2 as parcel_m2, inside.inside_m2, before.* exclude (pid, area_m2, perhaps), before.perhaps as before_perhaps,
         events.* exclude (pid, of_year), case
-            when is_grass or listed_share > $slivers then true
-            when unlisted_share >= 1 - $slivers and not is_grass then false
+            when listed_share >= 1 - $slivers then true
+            when unlisted_share >= 1 - $slivers then false
+            when is_grass and unlisted_share <= $slivers then true
         end as grass
     from (
-        select pid, crop_name, area_m2, is_spoken_crop($grass::varchar[], hcat, crop_name, crop_code, spoken) as is_grass
-        from (
-            select *, bool_or(is_listed_crop($grass::varchar[], null, crop_name, null)) over () as spoken
-            from (from parcels union all by name select null::varchar as hcat where false)
-            where aoi = $aoi and year = $year and ptype = $ptype
-        )
+        select pid, crop_name, area_m2, is_listed as is_grass from listed_parcels($aoi, $year::integer, $ptype, $grass::varchar[])
     ) as land
     join (
         select one.pid, sum(one.area_m2) as inside_m2

@@ -147,9 +147,9 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_judged(
 @pytest.mark.parametrize("name", ["alpha", "groups"])
 def test_a_setting_with_an_option_of_its_own_is_refused_among_the_further_ones(monkeypatch, capsys, name):
     said = refused(monkeypatch, capsys, "check", *KEY, "--setting", f"{name}=0.1")
-    assert f"error: {name} is said by an option of its own" in said
+    assert f"error: {name} is no further setting, but is given by itself" in said
 
 
-def test_an_unknown_setting_is_refused_with_the_names_of_those_that_there_are(monkeypatch, capsys):
+def test_an_unknown_setting_is_refused_with_the_name_that_may_be_meant(monkeypatch, capsys):
     said = refused(monkeypatch, capsys, "check", *KEY, "--setting", "fold=3")
-    assert "error: there is no setting fold; there are: alpha, promise," in said
+    assert "error: there is no setting 'fold' of a crop check; did you mean 'folds'?" in said

@@ -88,11 +88,31 @@ def test_no_column_is_of_two_countries():
         ("lv", "112", "winter_common_soft_wheat"),
         ("si", "005", "grain_maize_corn_popcorn"),
         ("se", "7", "winter_triticale"),
+        ("at", "634", "pasture_meadow_grassland_grass"),  # Kleegras
+        ("be_vlg", "700", "pasture_meadow_grassland_grass"),
+        ("dk", "256", "pasture_meadow_grassland_grass"),  # permanent kløvergræs
+        ("dk", "171", "alfalfa_lucerne"),
+        ("fr", "MLG", "temporary_grass"),
+        ("fr", "BRO", "poaceae_grasses"),
     ],
 )
 def test_codes_are_the_crops_that_the_agencies_call_so(table, code, name):
     rows = parcels.crop_codes(table).to_pylist()
     assert [row["hcat_name"] for row in rows if row["code"] == code] == [name]
+
+
+def test_the_corrections_that_the_readme_lists_are_those_of_the_table():
+    text = Path(hcat.__file__).with_name("eurocrops").joinpath("README.md").read_text(encoding="utf-8")
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    listed = {(table, code): name for table, code, _, _, name in lines[1:]}
+    names = {
+        (table, row["code"]): row["hcat_name"]
+        for table in hcat.tables()
+        for row in parcels.crop_codes(table).to_pylist()
+    }
+
+    assert len(listed) > 50
+    assert {key: names[key] for key in listed} == listed
 
 
 def test_an_unknown_table_is_named_with_those_there_are():

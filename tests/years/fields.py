@@ -10,6 +10,7 @@ import pyarrow as pa
 import shapely
 from pyproj import Transformer
 
+from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import schemas
 
 EPSG, X, Y, HEIGHT = 3035, 4_000_000, 3_000_000, 100
@@ -20,13 +21,14 @@ def box(start, end):
     return shapely.box(X + start, Y, X + end, Y + HEIGHT)
 
 
-def table(parcels, **others):
-    """The parcels of a year as rows of schemas.PARCELS; a crop is a name, or (name, code)."""
+def table(parcels, epsg=EPSG, **others):
+    """The parcels of a year as rows of schemas.PARCELS, in a coordinate system; a crop is a name, or (name, code)."""
     rows = []
     for pid, start, end, crop in parcels:
         name, code = crop if isinstance(crop, tuple) else (crop, None)
         shape = box(start, end)
         lon, lat = _TO_DEGREES.transform(shape.centroid.x, shape.centroid.y)
+        shape = reprojected(shapely.segmentize(shape, 10) if epsg != EPSG else shape, EPSG, epsg)
         rows.append(
             {
                 "id": pid,
@@ -35,7 +37,7 @@ def table(parcels, **others):
                 "area": (end - start) * HEIGHT / 10_000,
                 "crop:name": name,
                 "crop:code": code,
-                "epsg": EPSG,
+                "epsg": epsg,
                 "centroid_lon": lon,
                 "centroid_lat": lat,
             }

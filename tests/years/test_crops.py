@@ -38,6 +38,18 @@ MEADOW, TEMPORARY_GRASS, FALLOW_LAND, POTATOES, UNKNOWN = (
         (MEADOW, TEMPORARY_GRASS, 8, False),
         ("3301000000", "3301000000", 6, None),
         ("3303000000", "3303060000", 8, None),
+        ("3301061222", "3301061219", 8, False),  # mint and lavender: of herbs the last digits are crops
+        ("3301061222", "3301061222", 8, True),
+        ("3301061299", "3301061299", 8, None),
+        ("3301061200", "3301061222", 8, None),
+        ("3301061200", "3301061200", 8, None),
+        ("3301090301", "3301090303", 8, False),  # lucerne and clover
+        ("3301090301", "3301090303", 6, True),
+        ("3301011599", "3301011599", 8, None),  # mixtures of cereals
+        ("3301011501", "3301011501", 10, None),
+        ("3301011599", "3301011599", 6, True),
+        ("3303120000", "3303120000", 8, None),
+        ("3301060401", "3301060499", 8, True),  # rape of any season
         (UNKNOWN, UNKNOWN, 8, None),
         (None, WHEAT, 8, None),
     ],
@@ -55,10 +67,18 @@ def test_codes_of_hcat_are_the_same_crop_or_not_or_that_cannot_be_said(one, othe
         (GRASS, TEMPORARY_GRASS, None, None, True),
         (GRASS, MAIZE, "maize after grass", None, False),  # HCAT decides over names
         (GRASS, UNKNOWN, "old meadow", None, True),
+        (GRASS, "3301090000", None, None, None),  # plants harvested green: grass is among them
+        (GRASS, "3301000000", None, None, None),
+        (GRASS, "3301990000", "other arable land", None, None),
+        (GRASS, "3301090301", "lucerne", None, False),
+        (FALLOW, "3301990000", None, None, None),
+        (ROTATION_FREE, "3301061600", "sainfoin", None, True),
         (GRASS, None, "Dauergrünland", None, True),
         (GRASS, None, "maize", "411", False),
         (GRASS, None, None, "PPH", None),  # a code alone is no word
         (("=pph",), None, None, "PPH", True),
+        (("3302", "=luz"), "3301090301", None, "LUZ", True),  # whoever lists a code of the agency has a reason
+        (("3302", "=luz"), "3301090303", None, "TRE", False),
         (("=pph",), None, None, "BTH", False),
         (("=pph", "meadow"), None, "Meadow", "X", True),
         (GRASS, None, None, None, None),

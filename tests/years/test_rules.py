@@ -76,6 +76,41 @@ def test_outlines_decide_whether_the_shares_of_two_years_are_the_same_land(half,
     assert (found[0], found[3]) == (expected[0], pytest.approx(expected[1]))
 
 
+def test_years_in_different_coordinate_systems_are_compared_in_that_of_the_last(lake):
+    chain = {
+        2022: [("old", 25, 75, "maize"), ("x", 0, 25, "winter wheat"), ("y", 75, 100, "winter wheat"), *CROPS],
+        2023: [("a", 0, 50, "maize"), ("b", 50, 100, "winter wheat"), *CROPS],
+        2024: [("p", 0, 100, "maize"), *CROPS],
+    }
+    for year, epsg in ((2022, 4326), (2023, 32631), (2024, fields.EPSG)):
+        declare(lake, {year: chain[year]}, lineage=False, epsg=epsg)
+
+    found = said(years.rotation("ms", 2024, years=3))["p"]
+
+    assert (found[0], found[3]) == ("no", pytest.approx(0.25, abs=1e-4))
+
+
+# Earlier parcels that overlap each other: shares add up to more than the land that they cover.
+@pytest.mark.parametrize(
+    ("before", "holds", "area"),
+    [
+        ([("a", 0, 60, "maize"), ("b", 0, 60, "maize")], "no", 0.6),  # and 40 m are on no record
+        ([("a", 0, 100, "maize"), ("b", 0, 100, "maize")], "no", 1.0),
+        ([("a", 0, 60, "winter wheat"), ("b", 0, 60, "winter wheat")], "cannot say", 0.0),
+        ([("a", 0, 100, "winter wheat"), ("b", 0, 60, "winter wheat")], "yes", 0.0),
+        ([("a", 0, 60, "maize"), ("b", 40, 100, "winter wheat")], "no", 0.4),
+        ([("a", 0, 100, "maize"), ("b", 0, 100, "winter wheat")], "cannot say", 0.0),
+        ([("a", 0, 50, "maize"), ("b", 0, 50, "maize"), ("c", 50, 100, "winter wheat")], "no", 0.5),
+    ],
+)
+def test_land_that_is_declared_twice_counts_once(before, holds, area, lake):
+    declare(lake, {2023: [*before, *CROPS], 2024: [("p", 0, 100, "maize"), *CROPS]})
+
+    found = said(years.rotation("ms", 2024))["p"]
+
+    assert (found[0], found[3]) == (holds, pytest.approx(area))
+
+
 def test_the_worked_example_of_the_documentation(lake):
     chain = {
         2022: [("o", 0, 100, "maize"), ("r", 100, 200, "wheat"), *CROPS],
@@ -180,10 +215,33 @@ def test_codes_alone_are_compared_where_both_years_have_them(lake):
     now = [("1", 0, 100, (None, "115")), ("2", 100, 200, (None, "115"))]
     declare(lake, {2023: before, 2024: now})
 
-    found = years.rotation("ms", 2024)
+    found = years.rotation("ms", 2024, exempt=["=900"])
 
     assert holds(found) == {"1": "no", "2": "yes"}
     assert {row["compared_by"][0] for row in found.to_pylist()} == {"code"}
+
+
+@pytest.mark.parametrize("crops", [("rét", None), (None, "PPH")])
+def test_a_crop_that_may_need_no_rotation_is_not_accused(crops, lake):
+    now = [("1", 0, 100, crops), ("2", 100, 200, ("búza", "BTH")), ("3", 200, 300, (None, None))]
+    before = [("1", 0, 100, crops), ("2", 100, 200, ("kukorica", "MIS")), ("3", 200, 300, (None, None))]
+    declare(lake, {2023: before, 2024: now})
+
+    found = said(years.rotation("ms", 2024))
+
+    assert found["1"][:2] == ("cannot say", "whether the declared crop needs rotation cannot be judged")
+    assert found["3"][:2] == ("cannot say", "no crop is declared")
+    listed = ["=rét", "=pph"]
+    assert holds(years.rotation("ms", 2024, exempt=listed))["1"] == "yes"
+    assert holds(years.rotation("ms", 2024, exempt=["=xyz"]))["1"] == "no"
+
+
+def test_crops_in_words_of_a_known_language_are_judged_also_where_none_of_the_list_is_declared(lake):
+    now = [("1", 0, 100, "maize"), ("2", 100, 200, "winter wheat"), ("3", 200, 300, "carrots")]
+    declare(lake, {2023: now, 2024: now})
+
+    assert set(holds(years.rotation("ms", 2024)).values()) == {"no"}
+    assert holds(years.grassland("ms", 2024, years=2)) == {}
 
 
 def test_grass_in_unknown_words_is_not_said_to_be_none(lake):

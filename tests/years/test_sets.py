@@ -32,7 +32,7 @@ def test_grassland_that_was_never_ploughed_before_is_ploughed_for_the_first_time
 
     assert found["1"] == ("yes", "ploughed on 2024-04-10, and never in the 2 years before", 1.0, 1.0)
     assert found["2"] == ("yes", "ploughed on 2024-04-10, and never in the 2 years before", 0.25, 0.25)
-    assert found["3"][:2] == ("no", "it is no grassland, and was none the year before")
+    assert found["3"][:2] == ("no", "it was no grassland the year before")
     assert "far" not in found
 
 
@@ -46,6 +46,56 @@ def test_ploughing_of_an_earlier_year_on_the_same_land_makes_it_not_the_first(se
 
     assert found["1"][:2] == ("no", "ploughed before, on 2022-09-01")
     assert found["2"][:2] == ("cannot say", "ploughed on 2024-04-10, and perhaps before, on 2022-09-01")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "ploughed", "holds", "reason"),
+    [
+        # what was ploughed in 2022: 90 of the 100 metres of parcel 1; what of it was grass in 2023; what it is now
+        (100, "maize", 0, "yes", "ploughed on 2024-04-10, and never in the 2 years before"),
+        (100, "maize", 97, "no", "ploughed before, on 2022-09-01"),
+        (100, "maize", 30, "cannot say", "ploughed on 2024-04-10, and 30 % of it before, on 2022-09-01"),
+        (100, "maize", 4, "yes", "ploughed on 2024-04-10, and never in the 2 years before"),
+        (30, "maize", 0, "cannot say", "ploughed on 2024-04-10; 30 % of it was grassland the year before"),
+        (97, "maize", 0, "yes", "ploughed on 2024-04-10, and never in the 2 years before"),
+        (0, "grass", 0, "no", "it was no grassland the year before"),  # sown this spring, after a plough
+        (0, "maize", 0, "no", "it was no grassland the year before"),
+    ],
+)
+def test_grassland_and_first_ploughing_are_of_the_whole_land_or_cannot_be_said(
+    before, now, ploughed, holds, reason, lake
+):
+    def pieces(first, last, metres, one, other):
+        rows = [("x", first, first + metres, one), ("y", first + metres, last, other)]
+        return [row for row in rows if row[1] < row[2]]
+
+    rest = [("r", 100, 200, "grass"), ("s", 200, 300, "maize")]
+    chain = {
+        2022: [*pieces(0, 100, ploughed, "grass", "grass"), *rest],
+        2023: [*pieces(0, 100, before, "grass", "maize"), *rest],
+        2024: [("1", 0, 100, now), *rest],
+    }
+    declare(lake, chain)
+    declare(lake, {2024: [("n1", 0, 100, None)]}, ptype="natura", lineage=False)
+    fields.mark(lake, 2024, ("1", "ploughing", "2024-04-10", 0.9), pids=("1",))
+    fields.mark(lake, 2023, pids=("x", "y"))
+    fields.mark(lake, 2022, *([("x", "ploughing", "2022-09-01", 0.8)] if ploughed else []), pids=("x", "y"))
+
+    assert said(years.sensitive("ms", 2024, areas="natura", years=3))["1"][:2] == (holds, reason)
+
+
+def test_areas_in_another_coordinate_system_are_reprojected_and_said(lake, caplog):
+    declare(lake, {2024: NOW})
+    declare(lake, {2024: [("r", 0, 150, None)]}, ptype="reference", lineage=False, epsg=4326)
+
+    with caplog.at_level(logging.WARNING):
+        found = said(years.reference("ms", 2024))
+
+    assert found["1"][0] == "yes"
+    assert found["1"][2] == pytest.approx(0, abs=1e-4)
+    assert found["2"][0] == "no"
+    assert found["2"][3] == pytest.approx(0.5, abs=1e-4)
+    assert "EPSG:4326; they are reprojected to EPSG:3035" in caplog.text
 
 
 def test_whether_it_is_the_first_time_cannot_be_said_of_years_without_markers(sensitive):
