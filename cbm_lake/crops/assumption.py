@@ -76,7 +76,8 @@ def suspicion(
         usable: (n,) parcels that were predicted and have a declared crop.
         settings: seed, share of wrong declarations.
     """
-    doubtful, doubts = np.zeros(len(group), bool), []
+    doubts: list[str] = []
+    doubtful = np.zeros(len(group), bool)
     share = np.bincount(group[usable], minlength=by_group.shape[1])
     if (share > 0).sum() < 2:
         none = Mixture(0, 0, np.zeros(1), np.ones(1))
@@ -103,7 +104,8 @@ def _strata(season: Season, usable: Bools) -> Ints:
     """(n,) quantiles of how often a parcel is seen."""
     count = sum((np.isfinite(values).sum(axis=1) for values in season.values.values()), np.zeros(len(usable), np.int64))
     strata = int(np.clip(usable.sum() // STRATUM, 1, STRATA))
-    limits = np.unique(np.quantile(count[usable], np.arange(1, strata) / strata)) if strata > 1 else []
+    quantiles = np.arange(1, strata) / strata
+    limits = np.unique(np.quantile(count[usable], quantiles)) if usable.any() else quantiles
     return np.searchsorted(limits, count, side="right").astype(np.int64)
 
 
