@@ -32,6 +32,8 @@ from cbm_lake.crops.features import Floats, Ints
 
 SHARES: Final = np.concatenate([[0.0], np.geomspace(0.001, 0.5, 40)])
 """Shares of wrong declarations that are tried."""
+HALF_STEP: Final = float(np.sqrt(SHARES[2] / SHARES[1]))
+"""By which the true share may be larger than the likeliest of these."""
 DROP: Final = 1.3528
 """By which the log likelihood may fall inside a one-sided interval of 95 %: half of the 0.9 quantile of chi-squared."""
 STEPS: Final = 40

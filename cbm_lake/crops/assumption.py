@@ -160,7 +160,8 @@ def _excess(mixture: Mixture, sample: Sample, parts: Mapping[str, Ints]) -> dict
                 sample.planted if name == "of some declared groups" else part[sample.rows, None] + 0 * sample.planted
             )
             count = int(part.max()) + 1
-            expected = mixture.estimate / PLANTED * np.bincount(of_planted[among], minlength=count)
+            share = mixture.estimate * accusations.HALF_STEP
+            expected = share / PLANTED * np.bincount(of_planted[among], minlength=count)
             bad = accusations.excessive(np.bincount(part[sample.rows[accused]], minlength=count), expected, level)
             if bad.any():
                 more[name] = more.get(name, False) | (bad[part] & (part >= 0))

@@ -20,7 +20,7 @@ DEALINGS: Final = 3
 """How often the blocks of a set of at most `MANY` parcels are dealt to folds: what is said of a parcel is the mean of
 models of which none saw it."""
 MANY: Final = 4_000
-HIDDEN: Final = 20_000
+HIDDEN: Final = 8_000
 """Parcels that are learned from once more, as they would look through the gaps of others, at most."""
 SURE: Final = 4.0
 """Standard errors by which the accuracy must be above that of guessing."""

@@ -1,14 +1,14 @@
 """The promise of accusations: where its assumption holds, where it does not, and what little is seen does to it."""
 
-from dataclasses import replace
-
 import made_up
 import numpy as np
 import pytest
+from scipy.special import softmax
 from scipy.stats import poisson
 
-from cbm_lake.crops import Settings, accusations, judge
+from cbm_lake.crops import Settings, accusations
 from cbm_lake.crops.accusations import Declared
+from cbm_lake.crops.assumption import suspicion
 from cbm_lake.crops.features import features, through_gaps
 from cbm_lake.crops.folds import folds_of
 
@@ -60,15 +60,35 @@ def test_an_excess_is_what_chance_hardly_makes():
     assert poisson.sf(39, 10) < 0.01 / 3
 
 
-def test_where_a_region_has_more_odd_parcels_than_others_none_of_it_is_accused_and_a_warning_says_so():
-    season = made_up.season(1_200, 4, noise=0.2)
-    corner = (season.x < np.quantile(season.x, 0.25)) & (season.y < np.quantile(season.y, 0.3))
-    declared, _ = made_up.plant(season.codes[corner], 0.5, 1)
-    codes = season.codes.copy()
-    codes[corner] = declared
-    judged = judge(replace(season, codes=codes))
-    assert (judged.verdict == "disagrees")[corner].mean() < 0.02
-    assert any("in some regions" in warning for warning in judged.figures["warnings"])
+def scored(wrong):
+    """A suspicion of 4,000 parcels of three groups, of which those in `wrong` are declared as another."""
+    season = made_up.season(4_000, 3)
+    luck, each = np.random.default_rng(0), np.arange(4_000)
+    grown = luck.integers(3, size=4_000)
+    by_group = luck.normal(0, 1, (4_000, 3)).astype(np.float32)
+    by_group[each, grown] += 5
+    bad = wrong(season, luck)
+    group = np.where(bad, (grown + luck.integers(1, 3, 4_000)) % 3, grown)
+    found = suspicion(season, by_group, softmax(by_group, axis=1), group, np.ones(4_000, bool), Settings())
+    return season, bad, found
+
+
+def test_wrong_declarations_that_lie_anywhere_are_no_reason_for_doubt():
+    _, bad, found = scored(lambda _, luck: luck.random(4_000) < 0.05)
+    assert not found.doubtful.any()
+    assert found.wrong[bad].mean() > 0.6
+    assert found.wrong[~bad].mean() < 0.05
+
+
+def test_where_a_region_has_more_odd_parcels_than_others_it_is_doubtful_and_the_others_are_not():
+    def corner(season):
+        return (season.x < 3_050_000) & (season.y < 2_050_000)
+
+    season, _, found = scored(lambda season, luck: corner(season) & (luck.random(4_000) < 0.8))
+    assert "in some regions" in found.doubts
+    assert found.doubtful[corner(season)].all()
+    assert found.doubtful[~corner(season)].mean() < 0.1
+    assert found.mixture.wrong < 0.01
 
 
 def test_gaps_of_others_hide_what_was_seen_and_show_nothing_else():
