@@ -9,9 +9,15 @@ the density of plausibility s among the declarations is
     f(s) / f_wrong(s) = w + (1 - w) exp(a + b s)
 
 with f_wrong from planted declarations and w the share of wrong ones: a mixture of two components (Efron 2010,
-Large-scale inference, chapter 5; Scott 2015, A rate of convergence for mixture proportion estimation). The three
-numbers are estimated by maximum likelihood, and w is replaced by the lower end of its 95 % interval (one-sided, by the
+Large-scale inference, chapter 5; Scott 2015, A rate of convergence for mixture proportion estimation). a and b are
+those of parcels that are about as well seen: of parcels of which little is seen, correct declarations look implausible
+more often, and one curve for all would count them as wrong. The numbers are estimated by maximum likelihood, w for all
+at once, and w is replaced by the lower end of its 95 % interval (one-sided, by the
 profile of the likelihood), so that few parcels, or correct declarations of an odd look, accuse nobody.
+
+The assumption is tested: wrong declarations that are drawn by frequency are as frequent among the parcels of each
+region, each declared and each likeliest group, and however sure the models are. Where more are accused than that
+explains (Poisson), the excess may be correct declarations of an odd look, and `excessive` says where.
 """
 
 from __future__ import annotations
@@ -22,10 +28,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cbm_lake.crops.features import Floats
+from cbm_lake.crops.features import Floats, Ints
 
 SHARES: Final = np.concatenate([[0.0], np.geomspace(0.001, 0.5, 40)])
 """Shares of wrong declarations that are tried."""
+HALF_STEP: Final = float(np.sqrt(SHARES[2] / SHARES[1]))
+"""By which the true share may be larger than the likeliest of these."""
 DROP: Final = 1.3528
 """By which the log likelihood may fall inside a one-sided interval of 95 %: half of the 0.9 quantile of chi-squared."""
 STEPS: Final = 40
@@ -33,43 +41,84 @@ MOST: Final = 20_000
 """Planted declarations from which the mixture is estimated."""
 
 
-@dataclass(frozen=True)
+SURPRISE: Final = 0.01
+"""Probability of seeing an excess anywhere in a partition where there is none."""
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
 class Mixture:
-    """Density of the declarations' plausibility relative to that of planted wrong ones."""
+    """Density of the declarations' plausibility relative to that of planted wrong ones, by stratum."""
 
     wrong: float
     """Share of wrong declarations at the lower end of its interval: what is counted on."""
     estimate: float
     """The likeliest share."""
-    constant: float
-    slope: float
-    """a and b of the formula at `wrong`."""
+    constant: Doubles
+    """(strata,) a of the formula at `wrong`."""
+    slope: Doubles
+    """(strata,) b of the formula at `wrong`."""
 
-    def wrong_probability(self, scores: Floats) -> npt.NDArray[np.float64]:
-        """Probability that a declaration of that plausibility is wrong."""
-        exponent = np.clip(self.constant + self.slope * np.asarray(scores, np.float64), -60, 60)
-        correct = (1 - self.wrong) * np.exp(exponent)
-        return self.wrong / np.maximum(self.wrong + correct, 1e-300)
+    def wrong_probability(self, scores: Floats, stratum: Ints) -> Doubles:
+        """Probability that a declaration of that plausibility is wrong: (n,) of (n,) and (n,)."""
+        exponent = self.constant[stratum] + self.slope[stratum] * np.asarray(scores, np.float64)
+        correct = (1 - self.wrong) * np.exp(np.clip(exponent, -60, 60))
+        return np.asarray(self.wrong / np.maximum(self.wrong + correct, 1e-300))
 
 
-def fit(declared: Floats, planted: Floats, share: float | None) -> Mixture:
+@dataclass(frozen=True, eq=False)
+class Declared:
+    """Plausibility of declarations, or of planted ones."""
+
+    scores: Floats
+    """(n,)"""
+    stratum: Ints
+    """(n,) from 0 on: how well seen the parcel is."""
+
+    def of(self, stratum: int) -> Floats:
+        """The plausibility of those of a stratum."""
+        return np.asarray(self.scores[self.stratum == stratum])
+
+
+def fit(declared: Declared, planted: Declared, strata: int, share: float | None) -> Mixture:
     """Estimate the mixture from the plausibility of declarations and of planted ones.
 
     Args:
-        declared: (n,)
-        planted: (m,) plausibility of wrong declarations.
+        declared: declarations.
+        planted: wrong declarations of the same parcels.
+        strata: how many there are.
         share: of wrong declarations, where it is known.
     """
-    planted_weight = np.full(len(planted), len(declared) / max(len(planted), 1))
-    scale = max(float(np.std(declared)), 1e-6)
-    profile = []
-    start = np.array([0.0, 1.0])
-    for wrong in SHARES if share is None else [share]:
-        start, likelihood = _tilt(declared / scale, planted / scale, planted_weight, wrong, start)
-        profile.append((likelihood, wrong, start[0], start[1] / scale))
-    best = max(profile)
-    lower = next(one for one in profile if one[0] >= best[0] - DROP)
-    return Mixture(float(lower[1]), float(best[1]), float(lower[2]), float(lower[3]))
+    shares = SHARES if share is None else np.array([share])
+    likelihood, curves = np.zeros(len(shares)), np.zeros((strata, len(shares), 2))
+    scale = max(float(np.std(declared.scores)), 1e-6)
+    for stratum in range(strata):
+        own, wrong = declared.of(stratum) / scale, planted.of(stratum) / scale
+        if not len(own) or not len(wrong):
+            continue
+        weight, start = np.full(len(wrong), len(own) / len(wrong)), np.array([0.0, 1.0])
+        for number, each in enumerate(shares):
+            start, one = _tilt(own, wrong, weight, each, start)
+            likelihood[number] += one
+            curves[stratum, number] = start
+    best = int(np.argmax(likelihood))
+    lower = int(np.flatnonzero(likelihood >= likelihood[best] - DROP)[0])
+    return Mixture(float(shares[lower]), float(shares[best]), curves[:, lower, 0], curves[:, lower, 1] / scale)
+
+
+def excessive(accused: Ints, expected: Floats, share_of_correct: float) -> npt.NDArray[np.bool_]:
+    """Parts of a partition in which more are accused than wrong declarations explain.
+
+    Args:
+        accused: (parts,) how many are accused.
+        expected: (parts,) how many wrong declarations are expected among these.
+        share_of_correct: of the accused, that is expected.
+    """
+    from scipy.stats import poisson
+
+    mean = np.maximum(expected / (1 - share_of_correct), 0.1)
+    return np.asarray(poisson.sf(accused - 1, mean) < SURPRISE / max(len(accused), 1))
 
 
 def _tilt(

@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from cbm_lake.crops import accusations, conformal, groups
-from cbm_lake.crops.features import Bools, Floats, Ints, Season, features
+from cbm_lake.crops import conformal, groups
+from cbm_lake.crops.assumption import Suspicion, suspicion
+from cbm_lake.crops.features import Bools, Features, Floats, Ints, Season, features, through_gaps
 from cbm_lake.crops.folds import Folds, folds_of
-from cbm_lake.crops.learning import Matrix, Predicted, cross_predict
+from cbm_lake.crops.learning import Hidden, Matrix, Predicted, cross_predict
 from cbm_lake.crops.plausibility import plausibility
 from cbm_lake.crops.settings import Settings
 
-PLANTED: Final = 5
-"""Groups as which each parcel is planted, to learn what wrong declarations look like."""
+DEALINGS: Final = 3
+"""How often the blocks of a set of at most `MANY` parcels are dealt to folds: what is said of a parcel is the mean of
+models of which none saw it."""
+MANY: Final = 4_000
+HIDDEN: Final = 8_000
+"""Parcels that are learned from once more, as they would look through the gaps of others, at most."""
 SURE: Final = 4.0
 """Standard errors by which the accuracy must be above that of guessing."""
 
@@ -66,9 +70,7 @@ class Evidence:
     """(n,) p-value of the declared group against parcels of other groups."""
     calibrating: Ints
     """(groups, sizes) parcels by which a cell is calibrated."""
-    wrong: npt.NDArray[np.float64]
-    """(n,) probability that the declaration is wrong; NaN where nothing was predicted."""
-    mixture: accusations.Mixture
+    suspicion: Suspicion
     better_than_chance: bool
 
     @property
@@ -79,12 +81,10 @@ class Evidence:
 
 def gather(season: Season, settings: Settings) -> Evidence:
     """Predict, and compare with what is declared. Results depend on the order of the parcels: sort them first."""
-    numbers = features(season)
+    numbers, hidden = _numbers(season, settings)
     crops, crop = groups.texts(season.codes)
     folds = folds_of(season.x, season.y, settings)
-    predicted = cross_predict(numbers.matrix, crop, numbers.seen, folds, season.x, season.y, settings)
-    scores = plausibility(predicted, crop, crops, folds, settings.seed)
-    predicted.done[~np.isfinite(scores).all(axis=1)] = False
+    predicted, scores = _predicted(season, settings, numbers, hidden, crops, crop)
     cells = _cells(season, settings, crops, crop, predicted)
     by_group = _by_group(scores, cells.members, np.max)
     fewest = int(np.ceil(1 / settings.alpha))
@@ -92,8 +92,8 @@ def gather(season: Season, settings: Settings) -> Evidence:
     cell, calibrating = conformal.cells_of(cells.group, cells.size, usable, fewest, len(cells.names))
     p_value = conformal.p_values(by_group, cells.group, cells.size, usable, predicted.done, cell)
     agreement = conformal.agreement(by_group, cells.group, cells.size, usable)
-    mixture, wrong = _wrong(by_group, cells.group, usable, settings)
     probability = _by_group(predicted.together, cells.members, np.sum) if crops else predicted.together
+    suspected = suspicion(season, by_group, probability, cells.group, usable, settings)
     return Evidence(
         len(numbers.names),
         crops,
@@ -108,10 +108,34 @@ def gather(season: Season, settings: Settings) -> Evidence:
         p_value,
         agreement,
         calibrating,
-        wrong,
-        mixture,
+        suspected,
         _beats_chance(predicted.together, crop, usable),
     )
+
+
+def _numbers(season: Season, settings: Settings) -> tuple[Features, Hidden]:
+    """The numbers of the parcels, and of some as they would look through the gaps of others."""
+    count = len(season.pids)
+    luck = np.random.default_rng([settings.seed, 8])
+    rows, others = np.sort(luck.permutation(count)[:HIDDEN]), luck.integers(max(count, 1), size=min(count, HIDDEN))
+    both = features(season, through_gaps(season, rows, others))
+    enough = both.seen[count:]
+    hidden = Hidden(rows[enough], both.matrix[count:][enough])
+    return Features(both.matrix[:count], both.names, both.seen[:count]), hidden
+
+
+def _predicted(
+    season: Season, settings: Settings, numbers: Features, hidden: Hidden, crops: Sequence[str], crop: Ints
+) -> tuple[Predicted, Matrix]:
+    """Probabilities and plausibility, by models of several dealings of the blocks where there are few parcels."""
+    by_model, scores, done = [], [], numbers.seen.copy()
+    for dealing in range(DEALINGS if len(crop) <= MANY else 1):
+        folds = folds_of(season.x, season.y, settings, dealing)
+        one = cross_predict(numbers.matrix, hidden, crop, numbers.seen, folds, season.x, season.y, settings)
+        scores.append(plausibility(one, crop, crops, folds, settings.seed))
+        by_model += one.by_model
+        done &= one.done & np.isfinite(scores[-1]).all(axis=1)
+    return Predicted(by_model, done), np.asarray(sum(scores) / np.float32(len(scores)), np.float32)
 
 
 def _cells(season: Season, settings: Settings, crops: Sequence[str], crop: Ints, predicted: Predicted) -> Cells:
@@ -136,26 +160,6 @@ def _by_group(values: Matrix, members: Sequence[Ints], reduce: Callable[..., Mat
     """(n, crops) to (n, groups)."""
     columns = [reduce(values[:, crops], axis=1) for crops in members]
     return np.stack(columns, axis=1) if columns else np.zeros((len(values), 0), np.float32)
-
-
-def _wrong(
-    by_group: Matrix, group: Ints, usable: Bools, settings: Settings
-) -> tuple[accusations.Mixture, npt.NDArray[np.float64]]:
-    """The mixture of right and wrong declarations, and the probability that each is wrong."""
-    wrong = np.where(usable, 0.0, np.nan)
-    rows = np.flatnonzero(usable)
-    luck = np.random.default_rng([settings.seed, 5])
-    if len(rows) > accusations.MOST:
-        rows = np.sort(luck.choice(rows, accusations.MOST, replace=False))
-    share = np.bincount(group[usable], minlength=by_group.shape[1])
-    if not len(rows) or (share > 0).sum() < 2:
-        return accusations.Mixture(0, 0, 0, 1), wrong
-    planted = luck.choice(len(share), size=(len(rows), PLANTED), p=share / share.sum())
-    other = planted != group[rows, None]
-    declared = by_group[rows, group[rows]]
-    mixture = accusations.fit(declared, np.take_along_axis(by_group[rows], planted, 1)[other], settings.wrong_share)
-    wrong[usable] = mixture.wrong_probability(by_group[usable, group[usable]])
-    return mixture, wrong
 
 
 def _beats_chance(together: Matrix, crop: Ints, usable: Bools) -> bool:

@@ -103,6 +103,14 @@ def check(season: Season) -> None:
         raise InvalidInputError(f"{counted(len(pids), 'parcel')} without location: {some(pids)}")
 
 
+def through_gaps(season: Season, rows: Ints, others: Ints) -> Season:
+    """The parcels at some positions as they would look through the gaps of others: seen where both are seen."""
+    some = season.at(rows)
+    seen = {name: np.isfinite(values[others]) for name, values in season.values.items()}
+    values = {name: np.where(seen[name], each, np.float32(np.nan)) for name, each in some.values.items()}
+    return replace(some, values=values)
+
+
 @dataclass(frozen=True, eq=False)
 class Features:
     """The numbers of n parcels."""
@@ -115,12 +123,26 @@ class Features:
     """(n,) false for parcels of which too little is seen to be judged."""
 
 
-def features(season: Season) -> Features:
+def features(season: Season, again: Season | None = None) -> Features:
     """Smoothed curves sampled every 20 days, their extremes, and what does not change.
 
     A curve is the mean of its observations weighted by a Gaussian of their distance in time (kernel regression,
     Nadaraya 1964); where there are none near, those of a kernel four times wider count. Infinite values are missing.
+
+    Args:
+        season: the parcels.
+        again: of m parcels, whose numbers stand below those of the season's; what is missing is that of the season's.
     """
+    matrix, names, seen = _raw(season)
+    if again is None:
+        return _informative(_imputed(matrix, len(seen)), names, seen)
+    below, _, seen_again = _raw(again)
+    matrix = np.concatenate([matrix, below])
+    return _informative(_imputed(matrix, len(seen)), names, np.concatenate([seen, seen_again]))
+
+
+def _raw(season: Season) -> tuple[npt.NDArray[np.float32], list[str], Bools]:
+    """The numbers with what is missing, their names, and of which parcels enough is seen."""
     columns, names = [], []
     seen = np.zeros(len(season.pids), bool)
     for name, values in quantities(season):
@@ -136,7 +158,7 @@ def features(season: Season) -> Features:
         columns.append(np.asarray(values, np.float32)[:, None])
         names.append(name)
     matrix = np.concatenate(columns, axis=1) if columns else np.zeros((len(seen), 0), np.float32)
-    return _informative(_imputed(matrix), names, seen)
+    return matrix, names, seen
 
 
 def quantities(season: Season) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
@@ -177,11 +199,11 @@ def extremes(curve: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return both
 
 
-def _imputed(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Missing numbers replaced by the median of their column, 0 where all are missing."""
+def _imputed(matrix: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
+    """Missing numbers replaced by the median of the first `count` of their column, 0 where all are missing."""
     missing = ~np.isfinite(matrix)
     for column in np.flatnonzero(missing.any(axis=0)):
-        there = matrix[~missing[:, column], column]
+        there = matrix[:count, column][~missing[:count, column]]
         matrix[missing[:, column], column] = np.median(there) if there.size else 0
     return matrix
 

@@ -9,6 +9,7 @@ import numpy as np
 from cbm_lake.crops.evidence import Evidence
 from cbm_lake.crops.features import Objects
 from cbm_lake.crops.settings import Settings
+from cbm_lake.errors import counted
 
 BINS: Final = 10
 """Of the reliability curve, of equal width."""
@@ -36,8 +37,8 @@ def figures(evidence: Evidence, settings: Settings, verdict: Objects, against: s
         "accuracy_of_groups": _share(group == evidence.cells.group[rows]),
         "promise": settings.promise,
         "alpha": settings.alpha,
-        "wrong_share": round(evidence.mixture.estimate, 5),
-        "wrong_share_at_least": round(evidence.mixture.wrong, 5),
+        "wrong_share": round(evidence.suspicion.mixture.estimate, 5),
+        "wrong_share_at_least": round(evidence.suspicion.mixture.wrong, 5),
         "folds": evidence.folds.count,
         "blocks": evidence.folds.blocks,
         "block_m": evidence.folds.side_m,
@@ -93,7 +94,7 @@ def _cells(evidence: Evidence, settings: Settings, verdict: Objects) -> list[dic
         for size in np.unique(evidence.cells.size[evidence.cells.group == group]):
             rows = evidence.judged & (evidence.cells.group == group) & (evidence.cells.size == size)
             planted = others & (evidence.cells.size == size)
-            correct = 1 - evidence.wrong[rows]
+            correct = 1 - evidence.suspicion.wrong[rows]
             wrongly = correct[verdict[rows] == "disagrees"].sum()
             missed = evidence.p_value[planted, group] > settings.alpha
             cells.append(
@@ -126,6 +127,13 @@ def _warnings(evidence: Evidence, settings: Settings, against: str | None, disag
         warnings.append(f"too few parcels for {percent}: {', '.join(few)}; these are not judged")
     if evidence.folds.side_m < settings.block_m:
         warnings.append(f"blocks of {evidence.folds.side_m:,.0f} m, because the parcels lie close together")
+    doubtful = int(evidence.suspicion.doubtful.sum())
+    if doubtful and settings.promise == "accusations":
+        where = ", ".join(evidence.suspicion.doubts)
+        warnings.append(
+            f"{counted(doubtful, 'parcel')} {where}: more look wrong than wrong declarations explain, so that "
+            f"{percent} cannot be promised; none is accused, see the ranking"
+        )
     if not disagrees:
         why = "too few parcels, or crops too much alike"
         warnings.append(f"none disagrees: {why}, for a promise of {percent}; see the ranking")

@@ -28,7 +28,7 @@ class Folds:
     count: int
 
 
-def folds_of(x: Floats, y: Floats, settings: Settings) -> Folds:
+def folds_of(x: Floats, y: Floats, settings: Settings, dealing: int = 0) -> Folds:
     """Cut the plane into square blocks and deal them to folds, so that all have about as many parcels.
 
     Blocks are those of a grid through the origin of the coordinate system; halved up to six times until there are two
@@ -37,6 +37,7 @@ def folds_of(x: Floats, y: Floats, settings: Settings) -> Folds:
     Args:
         x, y: (n,) metres.
         settings: block_m, folds, seed.
+        dealing: number of the dealing; each deals the same blocks in another way.
     """
     side = settings.block_m
     for _ in range(HALVINGS + 1):
@@ -47,7 +48,8 @@ def folds_of(x: Floats, y: Floats, settings: Settings) -> Folds:
     else:
         side *= 2
     count = max(min(settings.folds, len(sizes)), 1)
-    return Folds(_dealt(sizes, count, settings.seed)[block], len(sizes), side, count)
+    seed = [settings.seed, 1, dealing] if dealing else [settings.seed, 1]
+    return Folds(_dealt(sizes, count, seed)[block], len(sizes), side, count)
 
 
 def _blocks(x: Floats, y: Floats, side: float) -> tuple[Ints, Ints]:
@@ -57,9 +59,9 @@ def _blocks(x: Floats, y: Floats, side: float) -> tuple[Ints, Ints]:
     return block.reshape(-1), sizes
 
 
-def _dealt(sizes: Ints, count: int, seed: int) -> Ints:
+def _dealt(sizes: Ints, count: int, seed: list[int]) -> Ints:
     """The fold of each block."""
-    luck = np.random.default_rng([seed, 1]).random(len(sizes))
+    luck = np.random.default_rng(seed).random(len(sizes))
     fold, load = np.zeros(len(sizes), np.int64), np.zeros(count, np.int64)
     for block in np.lexsort((luck, -sizes)):
         fold[block] = np.argmin(load)

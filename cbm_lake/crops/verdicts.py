@@ -77,9 +77,9 @@ def _decided(evidence: Evidence, settings: Settings) -> tuple[Bools, Bools, Bool
     alone = enough & ~unlikely & (evidence.agreement <= settings.alpha)
     if settings.promise == "parcels":
         return unlikely, alone, enough, unlikely
-    candidates = enough & (_share_of_correct(evidence, group) <= settings.alpha)
+    candidates = enough & ~evidence.suspicion.doubtful & (_share_of_correct(evidence, group) <= settings.alpha)
     wrong = np.zeros(len(rows), bool)
-    wrong[candidates] = accused(evidence.wrong[candidates], settings.alpha)
+    wrong[candidates] = accused(evidence.suspicion.wrong[candidates], settings.alpha)
     return wrong, alone & ~wrong, enough, unlikely
 
 
@@ -87,7 +87,7 @@ def _share_of_correct(evidence: Evidence, group: np.ndarray[tuple[int], np.dtype
     """(n,) of the parcels correctly declared as this group, the estimated share that looks as little like it."""
     share = np.full(len(group), np.nan)
     rows = np.flatnonzero(evidence.judged)
-    score, correct = evidence.by_group[rows, group[rows]], 1 - evidence.wrong[rows]
+    score, correct = evidence.by_group[rows, group[rows]], 1 - evidence.suspicion.wrong[rows]
     for number in np.unique(group[rows]):
         inside = np.flatnonzero(group[rows] == number)
         order = inside[np.argsort(score[inside], kind="stable")]
