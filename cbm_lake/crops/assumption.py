@@ -37,7 +37,7 @@ class Suspicion:
     doubtful: Bools
     """(n,) more of its like look wrong than wrong declarations explain: nobody is accused among them."""
     doubts: list[str]
-    """Where that is, in words."""
+    """By what these differ from others, in words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +132,11 @@ def _parts(season: Season, probability: Matrix, group: Ints, usable: Bools) -> M
     limits = np.quantile(likeliest[usable], [0.25, 0.5, 0.75])
     west, south = (np.minimum(_position(values) * SIDES, SIDES - 1).astype(np.int64) for values in (season.x, season.y))
     return {
-        "of some declared groups": group,
-        "that look like some groups": probability.argmax(axis=1).astype(np.int64),
-        "in some regions": west * SIDES + south,
-        "that are about as sure": np.searchsorted(limits, likeliest, side="right").astype(np.int64),
-        "that are as well seen": _strata(season, usable),
+        "declared crop": group,
+        "likeliest crop": probability.argmax(axis=1).astype(np.int64),
+        "region": west * SIDES + south,
+        "certainty": np.searchsorted(limits, likeliest, side="right").astype(np.int64),
+        "how often they were seen": _strata(season, usable),
     }
 
 
@@ -156,9 +156,7 @@ def _excess(mixture: Mixture, sample: Sample, parts: Mapping[str, Ints]) -> dict
             continue
         among = planted >= declared[accused].min()
         for name, part in parts.items():
-            of_planted = (
-                sample.planted if name == "of some declared groups" else part[sample.rows, None] + 0 * sample.planted
-            )
+            of_planted = sample.planted if name == "declared crop" else part[sample.rows, None] + 0 * sample.planted
             count = int(part.max()) + 1
             share = mixture.estimate * accusations.HALF_STEP
             expected = share / PLANTED * np.bincount(of_planted[among], minlength=count)
