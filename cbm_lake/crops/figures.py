@@ -131,8 +131,8 @@ def _warnings(evidence: Evidence, settings: Settings, against: str | None, disag
     if doubtful and settings.promise == "accusations":
         where = ", ".join(evidence.suspicion.doubts)
         warnings.append(
-            f"among {counted(doubtful, 'parcel')} (by {where}) more look wrong than wrong declarations explain, so that "
-            f"{percent} cannot be promised there; none of them is accused, see the ranking"
+            f"among {counted(doubtful, 'parcel')} (by {where}) more look wrong than wrong declarations explain, so "
+            f"that {percent} cannot be promised there; none of them is accused, see the ranking"
         )
     if not disagrees:
         why = "too few parcels, or crops too much alike"

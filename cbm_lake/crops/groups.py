@@ -11,7 +11,7 @@ import numpy as np
 
 from cbm_lake.crops.features import Bools, Floats, Ints, Objects
 
-OTHER: Final = "other crops"
+OTHER: Final = "rare crops"
 """Group of the crops that have few parcels and no related ones."""
 HCAT_DIGITS: Final = 10
 """Of a code of the hierarchical crop and agriculture taxonomy of EuroCrops; two digits per level, 00 is unspecific."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -128,19 +128,3 @@ def judge_by_day(season: Season, settings: Settings | None, days: Sequence[int])
         settings = settings.model_copy(update={"groups": judge(season, settings).group_of})
     for day in sorted(days):
         yield day, judge(season.until(day), settings)
-
-
-def since(by_day: Sequence[tuple[int, Judged]]) -> Ints:
-    """(n,) the first of the days from which on the verdict was that of the last day; the last day where it is new."""
-    days = np.array([day for day, _ in by_day], np.int64)
-    same = np.array([one.verdict == by_day[-1][1].verdict for _, one in by_day])
-    steady = np.flip(np.logical_and.accumulate(np.flip(same, axis=0), axis=0), axis=0)
-    return np.asarray(days[steady.argmax(axis=0)])
-
-
-def accuracy_by_day(by_day: Sequence[tuple[int, Judged]]) -> list[dict[str, object]]:
-    """Per day accuracy and share undecided: how early in the season how much is known."""
-    return [{"day": int(day), **{key: one.figures[key] for key in IN_SEASON}} for day, one in by_day]
-
-
-IN_SEASON: Final = ("accuracy", "accuracy_of_groups", "undecided")

@@ -128,7 +128,7 @@ def test_rare_crops_are_joined_to_the_nearest_parent_that_has_enough():
     joined = groups.join_rare(counts, 10)
     assert joined["1101010011"] == "1101010011"
     assert joined["1101010012"] == joined["1101010021"] == "1101010000 (few)"
-    assert joined["1102000020"] == joined["1103000010"] == joined["grass"] == "other crops"
+    assert joined["1102000020"] == joined["1103000010"] == joined["grass"] == "rare crops"
 
 
 def test_crops_that_no_model_tells_apart_are_one_group():
