@@ -4,7 +4,7 @@
 with recursive edges as (
     select year, pid, year_before, pid_before, version, version_before, relation = 'moved' as moved
     from lineage
-    where aoi = $aoi and ptype = $ptype and year_before < year and pid is not null and pid_before is not null
+    where aoi = $aoi and ptype = $ptype and ptype_before = $ptype and year_before < year and pid is not null and pid_before is not null
         and (greatest(share, share_before) >= $least or relation = 'moved')
 ),
 earlier as (

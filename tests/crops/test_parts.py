@@ -163,18 +163,23 @@ def test_size_classes_have_names_and_unknown_areas_one_of_their_own():
     ]
 
 
+def alike(scores):
+    """Declarations of parcels that are equally well seen."""
+    return accusations.Declared(scores, np.zeros(len(scores), int))
+
+
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.2])
 def test_the_share_of_wrong_declarations_is_recovered_from_a_mixture(share):
     luck = np.random.default_rng(5)
     count = 4_000
     wrong = luck.random(count) < share
     declared = np.where(wrong, luck.normal(-2, 1, count), luck.normal(2, 1, count))  # the ratio is exp(4 s)
-    mixture = accusations.fit(declared, luck.normal(-2, 1, 5 * count), None)
+    mixture = accusations.fit(alike(declared), alike(luck.normal(-2, 1, 5 * count)), 1, None)
     assert mixture.estimate == pytest.approx(share, abs=max(0.25 * share, 0.006))
     assert mixture.wrong <= mixture.estimate
     if share:
         truth = share / (share + (1 - share) * np.exp(4 * declared))
-        assert mixture.wrong_probability(declared) == pytest.approx(truth, abs=0.15)
+        assert mixture.wrong_probability(declared, np.zeros(count, int)) == pytest.approx(truth, abs=0.15)
 
 
 def test_the_accused_are_the_largest_set_with_the_promised_share_of_correct_ones():
@@ -192,8 +197,8 @@ def test_over_many_draws_no_more_accusations_are_wrong_than_promised(alpha):
         luck = np.random.default_rng([6, draw])
         wrong = luck.random(1_000) < 0.05
         declared = np.where(wrong, luck.normal(-1.5, 1, 1_000), luck.normal(1.5, 1, 1_000))
-        mixture = accusations.fit(declared, luck.normal(-1.5, 1, 5_000), None)
-        accused = accusations.accused(mixture.wrong_probability(declared), alpha)
+        mixture = accusations.fit(alike(declared), alike(luck.normal(-1.5, 1, 5_000)), 1, None)
+        accused = accusations.accused(mixture.wrong_probability(declared, np.zeros(1_000, int)), alpha)
         wrongly, total = wrongly + (accused & ~wrong).sum(), total + accused.sum()
     assert total > 100
     assert wrongly / total <= alpha + 1.96 * np.sqrt(alpha * (1 - alpha) / total)
