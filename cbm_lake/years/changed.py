@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
@@ -53,12 +53,14 @@ def land_use(
         it), uneven (std / mean of B08 in the parcel: only part of it may have changed), area_m2.
 
     Raises:
-        NotFoundError: no such parcels were loaded.
+        NotFoundError: no such parcels were loaded, or too little was seen of all of them.
     """
     lake = lake_or_default(lake)
     parcels = lake.parcel_set(aoi, year, ptype)
     declared, seen = seasons.read(lake, parcels)
     judged = resemblance.judge(seen)
+    if not judged.seen.any():
+        raise NotFoundError(f"too little was seen of every parcel of {parcels.name}; extract more of Sentinel-2 first")
     _tell(parcels, judged)
     earlier = _kinds_before(lake, parcels, declared["pid"].combine_chunks(), judged) if before else None
     return _table(declared, seen, judged, earlier).replace_schema_metadata({OF_SET: named(parcels)})
@@ -81,7 +83,7 @@ def _tell(parcels: ParcelSet, judged: Resembled) -> None:
     unseen = int((~judged.seen).sum())
     if unseen:
         log.warning("%s: of %d of %d parcels too little was seen", parcels.name, unseen, len(judged.seen))
-    if not judged.compared and judged.seen.any():
+    if not judged.compared:
         log.warning(
             "%s: no crop has %d parcels that were seen, so seasons are judged by signs alone",
             parcels.name,

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from cbm_lake import card2db, extract, parcels, years
 from cbm_lake.cli import app
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.years import changed, resemblance
 from cbm_lake.years.resemblance import Seasons, judge
@@ -166,6 +166,14 @@ def test_real_parcels_of_a_mediterranean_year_have_few_candidates(realdata, tmp_
     ranked = changed.candidates(found)
     assert ranked.num_rows <= 0.05 * found.num_rows
     assert set(ranked["kind"].to_pylist()) <= {"sealed or bare", "unlike any crop"}
+
+
+def test_a_set_of_which_nothing_was_seen_is_refused(lake):
+    declare(lake, {2024: [("a", 0, 100, "wheat"), ("b", 100, 200, "maize")]})
+    with pytest.raises(
+        NotFoundError, match="too little was seen of every parcel of ms 2024; extract more of Sentinel-2"
+    ):
+        years.land_use("ms", 2024, lake=lake)
 
 
 def test_what_the_land_of_candidates_was_the_year_before_is_said_where_it_is_known(lake, monkeypatch):
