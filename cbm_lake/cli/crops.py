@@ -9,7 +9,7 @@ import typer
 
 from cbm_lake.cli.markers import Parameters
 from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, params, picture_file, say, show, table_file
-from cbm_lake.errors import InvalidInputError, counted
+from cbm_lake.errors import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +74,6 @@ def check(
     """Judge every declared crop by models that did not see the parcel, and write the verdicts into the lake."""
     from cbm_lake.crops.checking import check as verb
 
-    _refuse_unwritable(to, picture)
     with bar("checking crops") as progress:
         rows = verb(
             aoi,
@@ -240,7 +239,6 @@ def separating(
 
     from cbm_lake import crops
 
-    _refuse_unwritable(to, figure)
     options: dict[str, Any] = {"statistics": statistics, "against": against, "weeks": weeks, "fdr": fdr, "seed": seed}
     rows = crops.signals(
         truth, aoi, year, ptype, series=series, event=event, permutations=permutations, figure=figure, **options
@@ -288,16 +286,6 @@ def _export(to: Path, aoi: str, year: int, ptype: str | None, verdict: str | Non
     narrowed: dict[str, Any] = {"verdict": verdict, "crop_group": group}
     count = lake.export("crops.ranked", to, aoi=parcels.aoi, year=parcels.year, ptype=parcels.ptype, **narrowed)
     say(f"{counted(count, 'verdict')} written to {to}")
-
-
-def _refuse_unwritable(to: Path | None, picture: Path | None) -> None:
-    """Refuse files that cannot be written, before any work is done."""
-    from cbm_lake.lake.export import EXTENSIONS
-    from cbm_lake.show import style
-
-    style.suffix(picture, interactive=False)
-    if to is not None and to.suffix.lower() not in EXTENSIONS:
-        raise InvalidInputError(f"cannot export to {to.name!r}: its name ends in {', '.join(EXTENSIONS)}")
 
 
 def _draw(file: Path, aoi: str, year: int, ptype: str | None) -> None:

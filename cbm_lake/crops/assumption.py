@@ -84,7 +84,7 @@ def suspicion(
         return Suspicion(none, np.where(usable, 0.0, np.nan), doubtful, doubts)
     stratum = _strata(season, usable)
     sample = _sample(by_group, group, stratum, usable, share / share.sum(), settings.seed)
-    parts = _parts(season, probability, group, usable)
+    parts = _parts(season, probability, group, usable) | {"how often they were seen": stratum}
     for attempt in range(ROUNDS + 1):
         left = sample.without(doubtful)
         if not len(left.rows) or attempt == ROUNDS:
@@ -126,7 +126,7 @@ def _sample(by_group: Matrix, group: Ints, stratum: Ints, usable: Bools, share: 
     )
 
 
-def _parts(season: Season, probability: Matrix, group: Ints, usable: Bools) -> Mapping[str, Ints]:
+def _parts(season: Season, probability: Matrix, group: Ints, usable: Bools) -> dict[str, Ints]:
     """Partitions of the parcels, by what they are named: the number of each parcel's part, (n,)."""
     likeliest = probability.max(axis=1)
     limits = np.quantile(likeliest[usable], [0.25, 0.5, 0.75])
@@ -136,7 +136,6 @@ def _parts(season: Season, probability: Matrix, group: Ints, usable: Bools) -> M
         "likeliest crop": probability.argmax(axis=1).astype(np.int64),
         "region": west * SIDES + south,
         "certainty": np.searchsorted(limits, likeliest, side="right").astype(np.int64),
-        "how often they were seen": _strata(season, usable),
     }
 
 

@@ -14,9 +14,9 @@ from cbm_lake.crops.calendar import STEP
 from cbm_lake.crops.features import Season
 from cbm_lake.crops.model import Judged, judge_by_day
 from cbm_lake.crops.settings import Settings
+from cbm_lake.crops.verdicts import CANNOT_SAY
 from cbm_lake.markers.groups import EPOCH
 
-CANNOT_SAY: Final = "cannot say"
 FIGURES: Final = ("accuracy", "accuracy_of_groups", "undecided")
 """What is said of each day, among the figures of its verdicts."""
 _EVERY: Final = 3

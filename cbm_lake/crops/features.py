@@ -28,12 +28,12 @@ FEWEST_STEPS: Final = 3
 """Steps of one quantity that a parcel needs to be judged."""
 NORMALISED: Final = {
     "NDVI": ("B08", "B04"),
-    "NDWI": ("B08", "B11"),
+    "NDMI": ("B08", "B11"),
     "NDTI": ("B11", "B12"),
     "NDRE": ("B08", "B05"),
     "GNDVI": ("B08", "B03"),
 }
-"""Normalised differences that are added where both bands are there: Tucker 1979 (NDVI), Gao 1996 (NDWI), van Deventer
+"""Normalised differences that are added where both bands are there: Tucker 1979 (NDVI), Gao 1996 (NDMI), van Deventer
 1997 (NDTI), Gitelson & Merzlyak 1994 (NDRE), Gitelson 1996 (GNDVI)."""
 UNSEEN: Final = "nothing is seen of it"
 

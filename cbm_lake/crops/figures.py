@@ -9,6 +9,7 @@ import numpy as np
 from cbm_lake.crops.evidence import Evidence
 from cbm_lake.crops.features import Objects
 from cbm_lake.crops.settings import Settings
+from cbm_lake.crops.verdicts import CANNOT_SAY, DISAGREES, VERDICTS
 from cbm_lake.errors import counted
 
 BINS: Final = 10
@@ -25,14 +26,14 @@ def figures(evidence: Evidence, settings: Settings, verdict: Objects, against: s
         against: why no parcel could be judged.
     """
     rows, total = np.flatnonzero(evidence.judged), max(len(verdict), 1)
-    counts = {name: int((verdict == name).sum()) for name in ("agrees", "disagrees", "cannot say")}
+    counts = {name: int((verdict == name).sum()) for name in VERDICTS}
     crop = evidence.predicted.together[rows].argmax(axis=1) if len(rows) else np.zeros(0, np.int64)
     group = evidence.probability[rows].argmax(axis=1) if len(rows) else np.zeros(0, np.int64)
     return {
         "parcels": len(verdict),
         "judged": len(rows),
         "verdicts": counts,
-        "undecided": counts["cannot say"] / total,
+        "undecided": counts[CANNOT_SAY] / total,
         "accuracy": _share(crop == evidence.crop[rows]),
         "accuracy_of_groups": _share(group == evidence.cells.group[rows]),
         "promise": settings.promise,
@@ -95,7 +96,7 @@ def _cells(evidence: Evidence, settings: Settings, verdict: Objects) -> list[dic
             rows = evidence.judged & (evidence.cells.group == group) & (evidence.cells.size == size)
             planted = others & (evidence.cells.size == size)
             correct = 1 - evidence.suspicion.wrong[rows]
-            wrongly = correct[verdict[rows] == "disagrees"].sum()
+            wrongly = correct[verdict[rows] == DISAGREES].sum()
             missed = evidence.p_value[planted, group] > settings.alpha
             cells.append(
                 {
@@ -103,8 +104,8 @@ def _cells(evidence: Evidence, settings: Settings, verdict: Objects) -> list[dic
                     "size_class": evidence.cells.size_names[size],
                     "parcels": int(rows.sum()),
                     "calibrating": int(evidence.calibrating[group, size]) if weight[group] else 0,
-                    "disagrees": int((verdict[rows] == "disagrees").sum()),
-                    "cannot say": int((verdict[rows] == "cannot say").sum()),
+                    DISAGREES: int((verdict[rows] == DISAGREES).sum()),
+                    CANNOT_SAY: int((verdict[rows] == CANNOT_SAY).sum()),
                     "alpha": round(float(wrongly / correct.sum()), 5) if correct.sum() else None,
                     "beta": _share(missed),
                 }

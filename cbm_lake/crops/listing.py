@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.crops.clearing import CANNOT_SAY
+from cbm_lake.crops.verdicts import CANNOT_SAY, VERDICTS
 from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
@@ -18,8 +17,6 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.cropchecks import promise
 
 log = logging.getLogger(__name__)
-
-VERDICTS: Final = ("disagrees", "agrees", CANNOT_SAY)
 
 
 @checked

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +16,6 @@ from cbm_lake.crops.settings import Settings
 from cbm_lake.crops.verdicts import reasons_against_all, verdicts
 
 log = logging.getLogger(__name__)
-
-Verdict = Literal["agrees", "disagrees", "cannot say"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,31 +11,24 @@ import numpy.typing as npt
 from cbm_lake.crops.model import Judged
 from cbm_lake.parcels import hcat
 
-_CODE: Final = re.compile(r"(?<!\d)3\d{9}(?!\d)")
-
-
-def in_words(text: str) -> str:
-    """A text with the names of HCAT's crops instead of their codes; codes that HCAT does not have stay."""
-    return _CODE.sub(lambda match: hcat.names().get(match[0], match[0]).replace("_", " "), text)
-
 
 def named(judged: Judged) -> Judged:
     """Verdicts with groups of crops in words; crops themselves stay codes."""
     figures = _translated(judged.figures)
     assert isinstance(figures, dict)  # noqa: S101 - as it was given
-    groups = {name: in_words(name) for name in {name for names in judged.likely for name in names}}
+    groups = {name: hcat.in_words(name) for name in {name for names in judged.likely for name in names}}
     return replace(
         judged,
         groups=_texts(judged.groups),
         likely=[[groups[name] for name in names] for names in judged.likely],
         reason=_texts(judged.reason),
-        group_of={crop: in_words(group) for crop, group in judged.group_of.items()},
+        group_of={crop: hcat.in_words(group) for crop, group in judged.group_of.items()},
         figures=figures,
     )
 
 
 def _texts(values: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
-    words = {text: None if text is None else in_words(str(text)) for text in set(values)}
+    words = {text: None if text is None else hcat.in_words(str(text)) for text in set(values)}
     return np.array([words[text] for text in values], object)
 
 
@@ -46,4 +37,4 @@ def _translated(value: object) -> object:
         return {key: _translated(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_translated(each) for each in value]
-    return in_words(value) if isinstance(value, str) else value
+    return hcat.in_words(value) if isinstance(value, str) else value

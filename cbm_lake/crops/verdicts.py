@@ -11,6 +11,8 @@ from cbm_lake.crops.evidence import Evidence
 from cbm_lake.crops.features import Bools, Floats, Objects
 from cbm_lake.crops.settings import Settings
 
+AGREES, DISAGREES, CANNOT_SAY = "agrees", "disagrees", "cannot say"
+VERDICTS: Final = (DISAGREES, AGREES, CANNOT_SAY)
 UNSEEN: Final = "too little is seen of it"
 UNDECLARED: Final = "no crop is declared"
 NO_MODEL: Final = "no model could be made from the parcels elsewhere"
@@ -37,7 +39,7 @@ def reasons_against_all(evidence: Evidence) -> str | None:
 
 def verdicts(evidence: Evidence, settings: Settings) -> tuple[Objects, Objects]:
     """The verdict of each parcel and its reason: (n,) and (n,)."""
-    verdict = np.full(len(evidence.crop), "cannot say", dtype=object)
+    verdict = np.full(len(evidence.crop), CANNOT_SAY, dtype=object)
     reason = np.full(len(evidence.crop), NO_MODEL, dtype=object)
     reason[evidence.crop < 0] = UNDECLARED
     reason[~evidence.seen] = UNSEEN
@@ -46,7 +48,7 @@ def verdicts(evidence: Evidence, settings: Settings) -> tuple[Objects, Objects]:
         reason[:] = np.where(reason == NO_MODEL, against, reason)
         return verdict, reason
     wrong, alone, enough, unlikely = _decided(evidence, settings)
-    verdict[wrong], verdict[alone] = "disagrees", "agrees"
+    verdict[wrong], verdict[alone] = DISAGREES, AGREES
     percent = f"{settings.alpha * 100:g} %"
     names = evidence.cells.names
     for row in np.flatnonzero(evidence.judged):

@@ -20,7 +20,7 @@ from cbm_lake.files.validation import meant
 
 VERSION: Final = "HCAT3"
 _FOLDER: Final = Path(__file__).with_name("eurocrops")
-_CODE: Final = re.compile(r"3\d{9}")
+_CODE: Final = re.compile(r"(?<!\d)3\d{9}(?!\d)")
 _COMMON: Final = "3300000000"
 """The root of all crops."""
 
@@ -70,6 +70,11 @@ def codes() -> Mapping[str, str]:
 def is_code(text: str) -> bool:
     """Whether a text has the form of an HCAT code: ten digits, the first of which is 3."""
     return _CODE.fullmatch(text) is not None
+
+
+def in_words(text: str) -> str:
+    """A text with the names of HCAT's crops instead of their codes; codes that HCAT does not have stay."""
+    return _CODE.sub(lambda match: names().get(match[0], match[0]).replace("_", " "), text)
 
 
 def code_of(text: str) -> str | None:

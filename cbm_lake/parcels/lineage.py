@@ -17,11 +17,12 @@ from cbm_lake.errors import InvalidInputError, NotFoundError, some
 from cbm_lake.geo.reprojection import Shapes
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
+from cbm_lake.lake.schemas.declared import GONE, NEW, RELATIONS, SAME, SLIVER
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.displaced import displaced
 from cbm_lake.parcels.geometry import comparable
 from cbm_lake.parcels.identity import gather, tolerance
-from cbm_lake.parcels.relations import GONE, LEAST_SHARE, NEW, RELATIONS, SAME, SLIVER, Related, relate
+from cbm_lake.parcels.relations import LEAST_SHARE, Related, relate
 from cbm_lake.zonal.overlaps import Outlines, Overlaps, outlines, overlaps
 
 log = logging.getLogger(__name__)

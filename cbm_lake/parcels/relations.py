@@ -11,32 +11,13 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cbm_lake.lake.schemas.declared import MERGED, MOVED, PART_OF, SAME, SLIVER, SPLIT
 from cbm_lake.zonal.overlaps import Overlaps
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-SAME: Final = "same"
-MOVED: Final = "moved"
-SPLIT: Final = "split"
-MERGED: Final = "merged"
-PART_OF: Final = "part of"
-NEW: Final = "new"
-GONE: Final = "gone"
-SLIVER: Final = "sliver"
-RELATIONS: Final = {
-    SAME: "the later and the earlier parcel cover each other, but for slivers",
-    MOVED: "one parcel with another outline: most of each lies in the other; or the same outline elsewhere",
-    SPLIT: "most of the later parcel was in the earlier one, and so was most of another later one",
-    MERGED: "most of the earlier parcel is in the later one, and so is most of another earlier one",
-    PART_OF: "a part of the later parcel was a part of the earlier one, and nothing of the above",
-    NEW: "the later parcel lies in none of the earlier year",
-    GONE: "the earlier parcel lies in none of the later year",
-    SLIVER: "they overlap by less than counts: boundaries that were drawn again",
-}
-"""The relations of a later parcel with an earlier one, the first that holds; two parcels of one year that overlap may
-both be the same as one of another."""
 LEAST_SHARE: Final = 0.05
 """Share of a parcel below which an overlap is a sliver: that of a margin of 1.25 m along a hectare's boundary of 400 m,
 the widest by which areas that are measured may differ (Regulation (EU) 809/2014, article 38)."""

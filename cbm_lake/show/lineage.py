@@ -17,8 +17,8 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.geo.reprojection import Shapes, reprojected
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
+from cbm_lake.lake.schemas.declared import GONE, MERGED, MOVED, NEW, PART_OF, RELATIONS, SAME, SLIVER, SPLIT
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.parcels.relations import GONE, MERGED, MOVED, NEW, PART_OF, RELATIONS, SAME, SLIVER, SPLIT
 from cbm_lake.show import style
 from cbm_lake.show.style import Page
 

@@ -12,7 +12,6 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.snapshots import ParcelSet
 
-HOLDS: Final = ("yes", "no", "cannot say")
 FINDINGS: Final = pa.schema(
     [
         pa.field("pid", pa.string()),

@@ -18,7 +18,7 @@ import pytest
 import stand_in
 
 from cbm_lake import crops
-from cbm_lake.crops import asking, checking, clearing, naming, recording, verification
+from cbm_lake.crops import asking, checking, clearing, recording, verification
 from cbm_lake.crops.verification import recompute
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake, open_lake, schemas
@@ -284,7 +284,7 @@ def test_crops_in_hcat_are_named_in_words(lake):
 
 
 def test_codes_in_sentences_become_words():
-    assert naming.in_words("like 3301010101, not 3399999999") == "like winter common soft wheat, not 3399999999"
+    assert hcat.in_words("like 3301010101, not 3399999999") == "like winter common soft wheat, not 3399999999"
 
 
 # -- records ----------------------------------------------------------------------------------------------------------

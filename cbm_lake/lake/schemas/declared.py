@@ -54,6 +54,27 @@ CROP_RUNS: Final = pa.schema(
 )
 """One row per crop check; earlier ones stay."""
 
+SAME: Final = "same"
+MOVED: Final = "moved"
+SPLIT: Final = "split"
+MERGED: Final = "merged"
+PART_OF: Final = "part of"
+NEW: Final = "new"
+GONE: Final = "gone"
+SLIVER: Final = "sliver"
+RELATIONS: Final = {
+    SAME: "the later and the earlier parcel cover each other, but for slivers",
+    MOVED: "one parcel with another outline: most of each lies in the other; or the same outline elsewhere",
+    SPLIT: "most of the later parcel was in the earlier one, and so was most of another later one",
+    MERGED: "most of the earlier parcel is in the later one, and so is most of another earlier one",
+    PART_OF: "a part of the later parcel was a part of the earlier one, and nothing of the above",
+    NEW: "the later parcel lies in none of the earlier year",
+    GONE: "the earlier parcel lies in none of the later year",
+    SLIVER: "they overlap by less than counts: boundaries that were drawn again",
+}
+"""The relations of a later parcel with an earlier one, the first that holds; two parcels of one year that overlap may
+both be the same as one of another."""
+
 LINEAGE: Final = pa.schema(
     [
         pa.field("aoi", pa.string(), nullable=False),
