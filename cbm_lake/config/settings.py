@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -48,6 +48,8 @@ class Set(_Section):
     plimit: int = Field(default=25, ge=1)
     """The greatest number of parcels that a widget fetches at once."""
     git_url: str = ""
+    language: Literal["en", "de", "fr", "es"] = "en"
+    """Of the workbench."""
 
 
 class Paths(_Section):
