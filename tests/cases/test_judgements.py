@@ -483,4 +483,4 @@ def test_judgements_on_the_command_line(lake):
     done = run("withdraw", "1", *key, "--scenario", MOWN, "--who", "ann", "--whose", "bob")
     assert done.output == "parcel 1: withdrawn; confirmed, by ann, stands again\n"
     assert run("withdraw", "a/b", *key).output == "parcel a/b: withdrawn; no judgement stands\n"
-    assert run("judge", "1", "photo", *key, "--expected", "0").exception
+    assert run("judge", "1", "photo", *key, "--scenario", MOWN, "--expected", "0").exception
