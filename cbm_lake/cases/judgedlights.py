@@ -15,7 +15,7 @@ from cbm_lake.markers.lastday import last_day
 
 _WORST_FIRST: Final = ("red", "yellow", "cannot be seen", "not yet due", "green")
 """Colours in the order in which they are worth a look."""
-_KEPT: Final = ("scenario", "colour", "reason", "due", "day")
+_COLUMNS: Final = ("scenario", "colour", "reason", "due", "day")
 
 
 def light_of(lake: Lake, key: ParcelKey, scenario: str, parameters: Mapping[str, Any] | None) -> Row:
@@ -69,4 +69,4 @@ def _judged(
             raise
         return []
     day = last_day(lake, lake.parcel_set(*of, ptype))
-    return [{name: row.get(name, day) for name in _KEPT} for row in table.to_pylist()]
+    return [{name: row.get(name, day) for name in _COLUMNS} for row in table.to_pylist()]

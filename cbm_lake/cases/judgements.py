@@ -141,7 +141,7 @@ def withdraw(
             raise InvalidInputError(f"no judgement of parcel {key} stands{_of(common)}; there is nothing to withdraw")
         if standing["who"] != owner:
             raise InvalidInputError(
-                f"{_told(standing)} stands on parcel {key}{_of(common)}, and is not {owner}'s; "
+                f"{_in_words(standing)} stands on parcel {key}{_of(common)}, and is not {owner}'s; "
                 f"to withdraw it all the same, say whose it is: {standing['who']}"
             )
         return {"withdraws": standing["number"]}
@@ -229,10 +229,10 @@ def _meanwhile(common: Row, standing: Row) -> str:
     which = f"parcel {common['pid']}{_of(common)}"
     if standing["number"] is None:
         return f"the judgement of {which} was withdrawn meanwhile; look at it, and again"
-    return f"{_told(standing)} stands on {which} by now; look at it, and again"
+    return f"{_in_words(standing)} stands on {which} by now; look at it, and again"
 
 
-def _told(standing: Row) -> str:
+def _in_words(standing: Row) -> str:
     """A judgement in words."""
     return f"{standing['decision']!r} by {standing['who']} on {standing['decided']:%Y-%m-%d %H:%M} UTC"
 

@@ -34,12 +34,12 @@ _PRESENT: Final = frozenset({"stands", "outdated"})
 
 def lines(history: Sequence[Facts]) -> list[list[str]]:
     """The judgements that stand, as pairs of what was judged and a text, and how many others there were."""
-    pairs = [[row["scenario"] or WHOLE, _told(row)] for row in history if row["stands"]]
+    pairs = [[row["scenario"] or WHOLE, _in_words(row)] for row in history if row["stands"]]
     others = len(history) - len(pairs)
     return [*pairs, ["before", f"{others} earlier entries are in the evidence"]] if others else pairs
 
 
-def _told(row: Facts) -> str:
+def _in_words(row: Facts) -> str:
     light = f"the light was {row['colour']}: {row['reason']}" if row["colour"] else "there was no light"
     due = f", final from {_day(row['due'])} on" if row["due"] else ""
     note = f"; note: {row['note']}" if row["note"] else ""
@@ -78,7 +78,7 @@ def altered(history: object, key: Facts, lake: Lake) -> list[str]:
     if not isinstance(history, list) or not history:
         return []
     try:
-        present = {(row["scenario"], row["number"]): _kept(row) for row in facts.judgements(lake, key)}
+        present = {(row["scenario"], row["number"]): _lasting(row) for row in facts.judgements(lake, key)}
     except LakeError as error:
         return [f"the lake cannot say again what was judged: {error}"]
     try:
@@ -98,10 +98,10 @@ def _missing(history: Sequence[Facts], present: Mapping[tuple[str, int], Facts])
         if number != numbers[scenario]:
             return [*findings, f"judgement {numbers[scenario]} of {scenario or WHOLE} is missing"]
         now = present.get((scenario, number))
-        findings += differences(_kept(row), now, where) if now else [f"{where} is in the lake no more"]
+        findings += differences(_lasting(row), now, where) if now else [f"{where} is in the lake no more"]
     return findings
 
 
-def _kept(row: Facts) -> Facts:
+def _lasting(row: Facts) -> Facts:
     """What of a judgement stays as it is for ever."""
     return {name: value for name, value in row.items() if name not in _PRESENT}
