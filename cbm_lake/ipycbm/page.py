@@ -41,6 +41,7 @@ def page(first: str = "workbench", lake: Lake | None = None) -> ipywidgets.Widge
 
     tabs.observe(lambda change: show(change["new"]), "selected_index")
     tabs.selected_index = list(TABS).index(first)
+    show(tabs.selected_index)  # the first one is selected from the beginning, which is no change
     opened.listen()
     url = html.escape(lake.url if lake else Workspace.here().lake_url)
     title = ipywidgets.HTML(f"<h1 style='margin: 0 12px 0 0; display: inline; font-size: 18px'>cbm-lake</h1>{url}")

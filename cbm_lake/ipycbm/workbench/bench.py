@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import ipywidgets
+import traitlets
 
 from cbm_lake.errors import LakeError
 from cbm_lake.files import clock
@@ -216,7 +217,15 @@ class Workbench(ipywidgets.Box):
 
     def _follow_theme(self) -> None:
         """Let the line above choose the colours, and the parts know them."""
-        ipywidgets.jslink((self.top.colours, "value"), (self.bar, "theme"))
+        traitlets.link((self.bar, "theme"), (self.top.colours, "value"))
+        self.bar.observe(lambda _: self._paint(), "dark")
+        self._paint()
+
+    def _paint(self) -> None:
+        """Tell the parts that draw with colours of their own which theme is on the screen."""
+        for part in (self.parts.map, self.parts.evidence, self.parts.strip, self.parts.worklist):
+            if part.has_trait("theme"):
+                part.theme = "dark" if self.bar.dark else "light"
 
 
 def workbench(

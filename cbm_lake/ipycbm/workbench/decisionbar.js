@@ -47,6 +47,46 @@ function save(content, buffers) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
+const SYSTEM = window.matchMedia("(prefers-color-scheme: dark)");
+const THEME = "cbm-lake-theme"; // of this browser
+
+function paint(model, el, own) {
+  const theme = model.get("theme");
+  const dark = theme === "dark" || (theme === "auto" && SYSTEM.matches);
+  const roots = own ? [document.documentElement] : [el.closest(".cbm-bench")];
+  for (const root of roots) if (root) root.dataset.cbmTheme = dark ? "dark" : "light";
+  if (model.get("dark") !== dark) {
+    model.set("dark", dark);
+    model.save_changes();
+  }
+}
+
+function remembered() {
+  try {
+    return window.localStorage.getItem(THEME);
+  } catch {
+    return null;
+  }
+}
+
+function remember(theme) {
+  try {
+    window.localStorage.setItem(THEME, theme);
+  } catch {
+    // a browser that keeps nothing
+  }
+}
+
+// The page fills the window; in a notebook it fits into the part of it that can be seen.
+function fit(el, own) {
+  const root = el.closest(".cbm-bench");
+  if (!root || root.offsetParent === null) return;
+  const seen = own ? window.innerHeight - root.getBoundingClientRect().top - window.scrollY - 6 : (root.closest(".jp-WindowedPanel-outer, .jp-Notebook")?.clientHeight ?? 860) - 60;
+  root.style.setProperty("--cbm-height", `${Math.max(560, Math.round(seen))}px`);
+  root.classList.toggle("cbm-narrow", root.clientWidth < 1360);
+  root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys
+}
+
 function isTyping(target) {
   return target instanceof Element && target.closest(FIELDS) !== null;
 }
@@ -173,7 +213,36 @@ export default {
       event.stopPropagation();
     };
     document.addEventListener("keydown", onKey);
+    const colour = () => paint(model, el, isOwn);
+    const chosen = () => {
+      remember(model.get("theme"));
+      colour();
+    };
+    const size = () => fit(el, isOwn);
+    const sizes = new ResizeObserver(size);
+    model.on("change:theme", chosen);
+    SYSTEM.addEventListener("change", colour);
+    window.addEventListener("resize", size);
     offer();
-    return () => document.removeEventListener("keydown", onKey);
+    requestAnimationFrame(() => {
+      const root = el.closest(".cbm-bench");
+      if (root) {
+        root.tabIndex = -1;
+        sizes.observe(root.parentElement);
+      }
+      const theme = remembered();
+      if (theme && theme !== model.get("theme")) {
+        model.set("theme", theme);
+        model.save_changes();
+      }
+      colour();
+      size();
+    });
+    return () => {
+      document.removeEventListener("keydown", onKey);
+      SYSTEM.removeEventListener("change", colour);
+      window.removeEventListener("resize", size);
+      sizes.disconnect();
+    };
   },
 };

@@ -52,6 +52,10 @@ class DecisionBar(anywidget.AnyWidget):
     standing = traitlets.Unicode("").tag(sync=True)
     progress = traitlets.Unicode("").tag(sync=True)
     said = traitlets.Unicode("").tag(sync=True)
+    theme = traitlets.Unicode("auto").tag(sync=True)
+    """auto, light or dark."""
+    dark = traitlets.Bool(False).tag(sync=True)
+    """Whether the colours on the screen are dark; the browser says it."""
     undoable = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, texts: Texts, hear: Heard) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import ipywidgets
-import traitlets
 
 from cbm_lake import cases
 from cbm_lake.ipycbm.choice import offer
@@ -28,8 +27,6 @@ class TopBar(ipywidgets.HBox):
         speak: called with the language that is chosen.
     """
 
-    theme = traitlets.Enum(THEMES, "auto")
-
     def __init__(self, state: State, lake: Lake, texts: Texts, speak: Callable[[str], None]) -> None:
         self._state, self._lake, self._texts = state, lake, texts
         sets = [(each.name, (each.aoi, each.year, each.ptype)) for each in lake.parcel_sets()]
@@ -45,7 +42,6 @@ class TopBar(ipywidgets.HBox):
         self.desk.observe(self._take_desk, "value")
         self.subject.observe(self._take_subject, "value")
         self.language.observe(lambda change: speak(change["new"]), "value")
-        traitlets.link((self.colours, "value"), (self, "theme"))
         self.offer_subjects()
 
     def offer_subjects(self) -> None:
