@@ -12,8 +12,16 @@ cbm.cases.answer("3f2a9c…", "mown on 3 July", files=["photo.jpg"])
 cbm.cases.close("3f2a9c…", "conforming")
 cbm.cases.listed("ms", 2024, statuses=["open", "answered"])
 cbm.cases.verify("3f2a9c…").equal
+
+Before a case there is a judgement: what an analyst decides of a parcel's light.
+
+cbm.cases.judge("ms", 2024, "000123", "photo", "mown or grazed?", scenario="grassland is mown")
+cbm.cases.judgements("ms", 2024, decisions="photo")
+cbm.cases.withdraw("ms", 2024, "000123", scenario="grassland is mown")
+cbm.cases.open_cases("ms", 2024, decisions="photo")
 """
 
+from cbm_lake.cases.judgements import DECISIONS, judge, judgements, withdraw
 from cbm_lake.cases.notices import Replay, notices, save_photo, verify
 from cbm_lake.cases.opening import open_cases
 from cbm_lake.cases.photos import Photo
@@ -21,12 +29,15 @@ from cbm_lake.cases.photos import read as read_photo
 from cbm_lake.cases.record import STATUSES, answer, close, history, listed, notify, reopen, reschedule
 
 __all__ = [
+    "DECISIONS",
     "STATUSES",
     "Photo",
     "Replay",
     "answer",
     "close",
     "history",
+    "judge",
+    "judgements",
     "listed",
     "notices",
     "notify",
@@ -36,4 +47,5 @@ __all__ = [
     "reschedule",
     "save_photo",
     "verify",
+    "withdraw",
 ]
