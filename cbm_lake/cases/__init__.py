@@ -14,19 +14,26 @@ cbm.cases.listed("ms", 2024, statuses=["open", "answered"])
 cbm.cases.verify("3f2a9c…").equal
 """
 
+from cbm_lake.cases.listing import WORST, case_worklist, last_visit, sample_worklist, worklist
 from cbm_lake.cases.notices import Replay, notices, save_photo, verify
 from cbm_lake.cases.opening import open_cases
 from cbm_lake.cases.photos import Photo
 from cbm_lake.cases.photos import read as read_photo
 from cbm_lake.cases.record import STATUSES, answer, close, history, listed, notify, reopen, reschedule
+from cbm_lake.cases.worklists import Count, Worklist
 
 __all__ = [
     "STATUSES",
+    "WORST",
+    "Count",
     "Photo",
     "Replay",
+    "Worklist",
     "answer",
+    "case_worklist",
     "close",
     "history",
+    "last_visit",
     "listed",
     "notices",
     "notify",
@@ -34,6 +41,8 @@ __all__ = [
     "read_photo",
     "reopen",
     "reschedule",
+    "sample_worklist",
     "save_photo",
     "verify",
+    "worklist",
 ]
