@@ -30,7 +30,11 @@ class Texts:
 
     def __call__(self, key: str, **values: object) -> str:
         """The text, filled in."""
-        return self._table[key][self.language].format(**values)
+        return self.template(key).format(**values)
+
+    def template(self, key: str) -> str:
+        """The text with its {names}, for what fills them in elsewhere."""
+        return self._table[key][self.language]
 
 
 def speak(language: str) -> None:
