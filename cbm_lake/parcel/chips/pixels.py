@@ -129,14 +129,27 @@ class Reader:
         corner, size = (int(rows[0]), int(columns[0])), (int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)
         return self.pixels(scene, band, Window(*corner, *size))[np.ix_(rows - rows[0], columns - columns[0])]
 
-    def mapped(self, scene: Scene, band: str, bounds: Sequence[float], size: int) -> Pixels:
-        """Reproject a band to a square of Web Mercator, `size` pixels a side; 0 is nodata."""
+    def mapped(
+        self, scene: Scene, band: str, bounds: Sequence[float], size: int | tuple[int, int], *, exact: bool = False
+    ) -> Pixels:
+        """Reproject a band to a rectangle of Web Mercator; 0 is nodata.
+
+        Args:
+            scene: of which scene.
+            band: its name.
+            bounds: west, south, east, north.
+            size: pixels a side of a square, or (rows, columns).
+            exact: where the band's pixels are larger than those of the rectangle, they are drawn as they are, with their
+                edges; otherwise values between their centres are interpolated.
+        """
         raster = self.raster(scene, band)
-        target = np.zeros((size, size), raster.pixel_dtype)
+        rows, columns = (size, size) if isinstance(size, int) else size
+        target = np.zeros((rows, columns), raster.pixel_dtype)
         window = _under(raster.grid, bounds)
         if window is None:
             return target
-        pixels = self._coarse(scene, band, raster, window, size)
+        pixels = self._coarse(scene, band, raster, window, max(rows, columns))
+        enlarged = window.width <= columns and window.height <= rows
         scale = Affine.scale(window.width / pixels.shape[1], window.height / pixels.shape[0])
         transform = raster.grid.transform * Affine.translation(window.col, window.row) * scale
         reproject(
@@ -146,9 +159,9 @@ class Reader:
             src_crs=f"EPSG:{raster.grid.epsg}",
             src_nodata=0,
             dst_nodata=0,
-            dst_transform=from_bounds(*bounds, size, size),
+            dst_transform=from_bounds(*bounds, columns, rows),
             dst_crs="EPSG:3857",
-            resampling=Resampling.nearest if band == _classes(scene) else Resampling.bilinear,
+            resampling=Resampling.nearest if band == _classes(scene) or (exact and enlarged) else Resampling.bilinear,
         )
         return target
 
