@@ -23,7 +23,7 @@ function help(model) {
   const words = model.get("words");
   const dialog = make("dialog", { className: "cbm-keys" });
   const fill = () => {
-    const rows = model.get("keys").map(([key, what]) => make("tr", {}, make("td", {}, make("kbd", { textContent: key })), make("td", { textContent: what })));
+    const rows = model.get("hints").map(([key, what]) => make("tr", {}, make("td", {}, make("kbd", { textContent: key })), make("td", { textContent: what })));
     const shut = make("button", { type: "button", textContent: words.close });
     shut.addEventListener("click", () => dialog.close());
     const title = make("h2", { id: "cbm-keys-title", textContent: words.keys });

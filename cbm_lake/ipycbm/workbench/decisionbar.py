@@ -43,7 +43,7 @@ class DecisionBar(anywidget.AnyWidget):
     words = traitlets.Dict().tag(sync=True)
     own = traitlets.Bool(False).tag(sync=True)
     choices = traitlets.List().tag(sync=True)
-    keys = traitlets.List().tag(sync=True)
+    hints = traitlets.List().tag(sync=True)
     bound = traitlets.Dict().tag(sync=True)
     """{"number", "pid"} of what is drawn, {} while nothing can be decided."""
     locked = traitlets.Unicode("…").tag(sync=True)
@@ -66,7 +66,7 @@ class DecisionBar(anywidget.AnyWidget):
     def offer(self, choices: Mapping[str, Choice]) -> None:
         """Offer the decisions of a desk."""
         texts = self._texts
-        self.keys = [[choice.key, texts(name)] for name, choice in choices.items()] + [
+        self.hints = [[choice.key, texts(name)] for name, choice in choices.items()] + [
             [key, texts(name)] for key, name in _KEYS.items()
         ]
         self.choices = [
