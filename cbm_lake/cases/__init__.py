@@ -12,8 +12,16 @@ cbm.cases.answer("3f2a9c…", "mown on 3 July", files=["photo.jpg"])
 cbm.cases.close("3f2a9c…", "conforming")
 cbm.cases.listed("ms", 2024, statuses=["open", "answered"])
 cbm.cases.verify("3f2a9c…").equal
+
+Before a case there is a judgement: what an analyst decides of a parcel's light.
+
+cbm.cases.judge("ms", 2024, "000123", "photo", "mown or grazed?", scenario="grassland is mown")
+cbm.cases.judgements("ms", 2024, decisions="photo")
+cbm.cases.withdraw("ms", 2024, "000123", scenario="grassland is mown")
+cbm.cases.open_cases("ms", 2024, decisions="photo")
 """
 
+from cbm_lake.cases.judgements import DECISIONS, judge, judgements, withdraw
 from cbm_lake.cases.listing import WORST, case_worklist, last_visit, sample_worklist, worklist
 from cbm_lake.cases.notices import Replay, notices, save_photo, verify
 from cbm_lake.cases.opening import open_cases
@@ -23,6 +31,7 @@ from cbm_lake.cases.record import STATUSES, answer, close, history, listed, noti
 from cbm_lake.cases.worklists import Count, Worklist
 
 __all__ = [
+    "DECISIONS",
     "STATUSES",
     "WORST",
     "Count",
@@ -33,6 +42,8 @@ __all__ = [
     "case_worklist",
     "close",
     "history",
+    "judge",
+    "judgements",
     "last_visit",
     "listed",
     "notices",
@@ -44,5 +55,6 @@ __all__ = [
     "sample_worklist",
     "save_photo",
     "verify",
+    "withdraw",
     "worklist",
 ]

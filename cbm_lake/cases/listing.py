@@ -90,9 +90,7 @@ def worklist(
         names = sorted(set(_season(lake, parcels, None, visited, versions)[0]["scenario"].to_pylist()) - {None})
         raise NotFoundError(f"no parcel of {parcels.name} has a light of {scenario!r}; there are: {', '.join(names)}")
     decided, judged = versions["judged"], _judged(lake, parcels, versions)
-    standing = held(
-        lake, ("standing", key, decided), lambda: joined("standing", {"listed": rows, "judged": judged})
-    )
+    standing = held(lake, ("standing", key, decided), lambda: joined("standing", {"listed": rows, "judged": judged}))
     return select(Listed(lake, parcels, rows, standing, key, decided), where, search, sort)
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from cbm_lake import markers
 from cbm_lake.cases import lineage
-from cbm_lake.cases.record import Names, Row, as_day, as_list, as_table
+from cbm_lake.cases.record import Names, Row, as_day, as_json, as_list, as_table
 from cbm_lake.config import current_user
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import clock
@@ -85,7 +85,7 @@ def open_cases(
         "note": note.strip(),
         "who": who or current_user(),
         "as_of": as_of,
-        "parameters": _json(own),
+        "parameters": as_json(own),
     }
     outlines = _outlines(lake, parcels, {light["pid"] for light in coloured})
     opened: list[str] = []
@@ -141,7 +141,3 @@ def _opening(light: Row) -> Row:
 def _outlines(lake: Lake, parcels: ParcelSet, pids: set[str]) -> dict[str, Row]:
     rows = lake.query("cases.geometries", **parcels.params, pids=sorted(pids)).to_pylist()
     return {row["pid"]: {"epsg": row["epsg"], "geometry": row["geometry"]} for row in rows}
-
-
-def _json(parameters: Mapping[str, Any] | None) -> str | None:
-    return json.dumps(parameters, sort_keys=True, default=str) if parameters else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, TypeAlias
@@ -336,6 +337,11 @@ def _file(photo: photos.Photo) -> str:
 def as_list(names: Names | None) -> list[str] | None:
     """One name, or several, as a list."""
     return None if names is None else [names] if isinstance(names, str) else list(names)
+
+
+def as_json(parameters: Mapping[str, Any] | None) -> str | None:
+    """Parameters by which a light is judged, as they are recorded; None where they are the default ones."""
+    return json.dumps(parameters, sort_keys=True, default=str) if parameters else None
 
 
 def deadline(answer_by: date | str | None) -> date | None:

@@ -1,4 +1,4 @@
-"""The methods of `Lake` for the season: runs and their lock, what searches rest on, changes, decisions on cases."""
+"""The methods of `Lake` for the season: runs and their lock, what searches rest on, changes, cases, judgements."""
 
 from __future__ import annotations
 
@@ -136,6 +136,11 @@ class Nights:
         """
         self._check_present()
         self._tables["decisions"].append_next(lambda _: rows(), "decisions", in_sequence=True)
+
+    def add_judgements(self, rows: Callable[[], pa.Table]) -> None:
+        """Store judgements of lights; see schemas.JUDGEMENTS, and `decide`, whose argument it takes."""
+        self._check_present()
+        self._tables["judged"].append_next(lambda _: rows(), "judgements", in_sequence=True)
 
     def store_file(self, name: str, content: bytes) -> None:
         """Store a file beside the tables under a name that says what is in it, such as its digest, unless it is there.

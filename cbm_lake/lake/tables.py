@@ -44,6 +44,7 @@ def of(store: Store) -> dict[str, Table]:
         "measured_shifts": Table(store, "shifts", schemas.SHIFTS, keys=("scene", "measured", "sequence")),
         "exclusions": Table(store, "exclusions", schemas.EXCLUSIONS, keys=("scene", "decided", "sequence")),
         "decisions": Table(store, "cases", schemas.DECISIONS, keys=("pid", "sequence"), partitions=("aoi", "year")),
+        "judged": Table(store, "judgements", schemas.JUDGEMENTS, keys=("pid", "sequence"), partitions=("aoi", "year")),
         "obsids": Table(store, "obsids", schemas.OBSIDS, keys=("scene",)),
         "weather_days": Table(
             store, "weather/days", schemas.WEATHER, keys=("cell", "meteo_date", "sequence"), partitions=("aoi",)

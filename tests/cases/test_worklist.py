@@ -132,7 +132,9 @@ class Truth:
 
     def frame(self, scenario=None, since=None):
         """All rows in the order of the desk."""
-        rows = [row for row in (self.row(pid, scenario, since) for pid in self.pids) if scenario is None or row["colour"]]
+        rows = [
+            row for row in (self.row(pid, scenario, since) for pid in self.pids) if scenario is None or row["colour"]
+        ]
         frame = pd.DataFrame(rows).merge(self.base, on="pid")
         frame["severity"] = [ORDER.index(colour) if colour else 9 for colour in frame["colour"]]
         frame = frame.sort_values(["severity", "crop_rank", "pid"], na_position="last", kind="stable")
@@ -327,7 +329,9 @@ def test_what_somebody_else_decides_is_in_the_next_worklist_also_where_it_is_fil
     assert before.position(pid) == 3  # what was asked for before stays as it was
     assert cases.last_visit(*truth.key, who="ben", lake=lake) == datetime(2025, 1, 1, tzinfo=UTC)
     assert cases.last_visit(*other.key, who="ben", lake=lake) is None
-    judge(lake, judgement(truth.parcels, pid, "", "withdrawn", datetime(2025, 1, 2, tzinfo=UTC), "ben", 10, withdraws=9))
+    judge(
+        lake, judgement(truth.parcels, pid, "", "withdrawn", datetime(2025, 1, 2, tzinfo=UTC), "ben", 10, withdraws=9)
+    )
     assert cases.worklist(*truth.key, where=undecided, lake=lake).page(0, 99).equals(before.page(0, 99))
 
 
@@ -340,7 +344,13 @@ def test_a_new_night_and_a_new_crop_check_are_in_the_next_worklist(tmp_path):
     lake.record_changes(truth.parcels, lambda: of(schemas.CHANGES, [row]))
     truth.lights[pid, "arable"] = "red"
     same(cases.worklist(*truth.key, lake=lake).page(), truth.frame(), ["pid", "colour", "scenario", "decision"])
-    checked = {**truth.parcels.params, "version": "v", "run": "s", "day": date(2024, 9, 2), "part": part_of(truth.parcels)}
+    checked = {
+        **truth.parcels.params,
+        "version": "v",
+        "run": "s",
+        "day": date(2024, 9, 2),
+        "part": part_of(truth.parcels),
+    }
     checked |= {"pid": pid, "verdict": "disagrees", "reason": "x", "rank": 1}
     lake.put("checked_crops", of(schemas.CROP_CHECKS, [checked]), part_of(truth.parcels))
     rows = cases.worklist(*truth.key, where="crop_check is not null", lake=lake).page().to_pylist()

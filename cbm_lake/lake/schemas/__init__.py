@@ -12,7 +12,7 @@ from cbm_lake.lake.schemas.extracted import (
 )
 from cbm_lake.lake.schemas.ingested import FILES, OBSIDS, PARCELS, SCENES, WEATHER, WEATHER_CELLS
 from cbm_lake.lake.schemas.judged import ATTRIBUTES, EXCLUSIONS, MARKERS, PARTS, SHIFTS, SUSPECTS
-from cbm_lake.lake.schemas.season import CHANGES, DECISIONS, INSPECTIONS, RUNS
+from cbm_lake.lake.schemas.season import CHANGES, DECISIONS, INSPECTIONS, JUDGEMENTS, RUNS
 
 __all__ = [
     "ATTRIBUTES",
@@ -24,6 +24,7 @@ __all__ = [
     "EXTRACTIONS",
     "FILES",
     "INSPECTIONS",
+    "JUDGEMENTS",
     "LINEAGE",
     "MARKERS",
     "OBSIDS",

@@ -1,4 +1,4 @@
-"""What happens night by night and between people: runs, changes, decisions on cases, inspections."""
+"""What happens night by night and between people: runs, changes, decisions on cases, judgements, inspections."""
 
 from __future__ import annotations
 
@@ -71,9 +71,46 @@ DECISIONS: Final = pa.schema(
         pa.field("photos", pa.list_(_PHOTO)),  # of an answer
         pa.field("version", pa.string(), nullable=False),  # of cbm-lake
         SEQUENCE,
+        pa.field("judgement", pa.int32()),  # number of that by which the case was opened; null: of none
     ]
 )
 """One row per decision on a case; earlier ones stay, and the last, by `number`, says how the case stands."""
+
+JUDGEMENTS: Final = pa.schema(
+    [
+        pa.field("aoi", pa.string(), nullable=False),
+        pa.field("year", pa.int32(), nullable=False),
+        pa.field("ptype", pa.string(), nullable=False),
+        pa.field("pid", pa.string(), nullable=False),
+        pa.field("scenario", pa.string(), nullable=False),  # empty: of the declaration as a whole
+        pa.field("number", pa.int32(), nullable=False),  # 1, 2, … of that parcel and scenario
+        pa.field("decision", pa.string(), nullable=False),  # confirmed, refused, photo, undecidable; or withdrawn
+        pa.field("replaces", pa.int32()),  # number of the judgement that stood before
+        pa.field("withdraws", pa.int32()),  # number of the judgement that stands no more; of withdrawals only
+        pa.field("note", pa.string(), nullable=False),
+        pa.field("who", pa.string(), nullable=False),
+        pa.field("decided", TIME, nullable=False),
+        pa.field("as_of", TIME, nullable=False),  # open_lake(as_of=…) shows what they saw
+        pa.field("day", pa.date32()),  # at the end of which the light was judged, or on which it was recorded
+        pa.field("colour", pa.string()),  # of the light then; of a declaration as a whole that of the worst
+        pa.field("reason", pa.string()),
+        pa.field("due", pa.date32()),
+        pa.field("lights", pa.string()),  # JSON of all lights of the parcel, of a declaration as a whole
+        pa.field("parameters", pa.string()),  # JSON of what differed from the defaults
+        pa.field("shown", pa.string()),  # JSON of what was drawn when it was decided
+        pa.field("parcels", pa.string(), nullable=False),  # version of the parcel set
+        pa.field("crop_name", pa.string()),  # as declared then
+        pa.field("crop_code", pa.string()),
+        pa.field("epsg", pa.int32()),
+        pa.field("geometry", pa.binary()),  # WKB, as declared then
+        pa.field("version", pa.string(), nullable=False),  # of cbm-lake
+        SEQUENCE,
+    ]
+)
+"""One row per judgement of a parcel's light, and per withdrawal of one; earlier ones stay.
+
+Of a parcel and scenario that of the greatest `number` stands, of those that nobody withdrew.
+"""
 
 CHANGES: Final = pa.schema(
     [
