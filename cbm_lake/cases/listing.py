@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,6 +28,7 @@ _RECORDED: Final = ("changed", "checked_crops", "checks_of_crops")
 """Tables that rows rest on where nights record lights."""
 _FOUND: Final = (*_RECORDED, "ledger", "marked", "divided", "attributes", "exclusions", "suspects")
 """The same where lights are judged when they are asked for."""
+Versions: TypeAlias = Mapping[str, tuple[int | None, int]]
 _LIGHTS: Final = pa.schema(
     [
         *((name, pa.string()) for name in ("pid", "scenario", "colour", "reason")),
@@ -73,7 +74,7 @@ def worklist(
         search: the beginning of a pid, or words in the name of the crop.
         sort: a column, or -column for descending; ties are in the order red, yellow, cannot be seen, not yet due,
             green, none; then by crop_rank, then by pid.
-        since: last visit, as timestamp or ISO text (UTC); None is `last_visit`. Nothing has changed for who never came.
+        since: the last visit, as timestamp or ISO text (UTC), such as `last_visit` says; None compares with nothing.
         lake: the lake; None is the workspace's.
 
     Raises:
@@ -82,16 +83,15 @@ def worklist(
     """
     lake = lake_or_default(lake)
     parcels = lake.parcel_set(aoi, year, ptype)
-    visited = timestamp_of(since) if since is not None else last_visit(aoi, year, ptype, lake=lake)
-    rows, key = _season(lake, parcels, scenario, visited)
+    visited = None if since is None else timestamp_of(since, "since")
+    versions = _versions(lake)
+    rows, key = _season(lake, parcels, scenario, visited, versions)
     if scenario is not None and not rows.num_rows:
-        names = sorted(set(_season(lake, parcels, None, visited)[0]["scenario"].to_pylist()) - {None})
+        names = sorted(set(_season(lake, parcels, None, visited, versions)[0]["scenario"].to_pylist()) - {None})
         raise NotFoundError(f"no parcel of {parcels.name} has a light of {scenario!r}; there are: {', '.join(names)}")
-    decided = _version(lake, "judged"), key
-    judged = held(
-        lake, ("judged", decided), lambda: joined("standing", {"listed": rows, "judged": _judged(lake, parcels)})
-    )
-    return select(Listed(lake, parcels, rows, judged, key, decided), where, search, sort)
+    decided, judged = versions["judged"], _judged(lake, parcels, versions)
+    standing = held(lake, ("standing", key, decided), lambda: joined("standing", {"listed": rows, "judged": judged}))
+    return select(Listed(lake, parcels, rows, standing, key, decided), where, search, sort)
 
 
 @checked
@@ -173,32 +173,29 @@ def last_visit(
         NotFoundError: no such parcels.
     """
     lake = lake_or_default(lake)
-    params = lake.parcel_set(aoi, year, ptype).params
-    rows = lake.query("worklist.last_visit", **params, who=who or current_user())
-    visited: datetime | None = rows["decided"][0].as_py() if rows.num_rows else None
+    judged = _judged(lake, lake.parcel_set(aoi, year, ptype), _versions(lake))
+    visited: datetime | None = pc.max(judged.filter(pc.equal(judged["who"], who or current_user()))["decided"]).as_py()
     return visited
 
 
 def _season(
-    lake: Lake, parcels: ParcelSet, scenario: str | None, since: datetime | None
+    lake: Lake, parcels: ParcelSet, scenario: str | None, since: datetime | None, versions: Versions
 ) -> tuple[pa.Table, Hashable]:
     """The rows of a season, and what they rest on."""
+    names = tuple(parcels.params.values())
     recorded = held(
-        lake,
-        ("recorded", *parcels.params.values(), _version(lake, "changed")),
-        lambda: lake.query("worklist.recorded", **parcels.params),
+        lake, ("recorded", names, versions["changed"]), lambda: lake.query("worklist.recorded", **parcels.params)
     )
-    tables = _RECORDED if recorded.num_rows else _FOUND
-    checked_by_foi = foi.latest(lake, parcels)
-    rests_on = tuple(_version(lake, name) for name in tables), parcels.path, checked_by_foi
-    key = "season", tuple(parcels.params.values()), scenario, since, rests_on
+    newest = foi.latest(lake, parcels)
+    rests_on = tuple(versions[name] for name in (_RECORDED if recorded.num_rows else _FOUND))
+    key = "season", names, parcels.path, scenario, since, newest, rests_on
 
     def rows() -> pa.Table:
         tables = {
             "declared": _declared(lake, parcels),
             "lights": _lights(lake, parcels, scenario, is_recorded=bool(recorded.num_rows)),
             "checks": lake.query("worklist.crop_checks", **parcels.params),
-            "foi": _foi(lake, checked_by_foi),
+            "foi": _foi(lake, newest),
             "changes": _changes(lake, parcels, since),
         }
         return joined("season", tables, scenario=scenario, worst=list(WORST))
@@ -211,8 +208,9 @@ def _declared(lake: Lake, parcels: ParcelSet) -> pa.Table:
     return held(lake, key, lambda: lake.query("worklist.declared", **parcels.params))
 
 
-def _judged(lake: Lake, parcels: ParcelSet) -> pa.Table:
-    return lake.query("worklist.judged", **parcels.params)
+def _judged(lake: Lake, parcels: ParcelSet, versions: Versions) -> pa.Table:
+    key = "judged", tuple(parcels.params.values()), parcels.path, versions["judged"]
+    return held(lake, key, lambda: lake.query("worklist.judged", **parcels.params))
 
 
 def _lights(lake: Lake, parcels: ParcelSet, scenario: str | None, *, is_recorded: bool) -> pa.Table:
@@ -251,9 +249,8 @@ def _with_decisions(lake: Lake, parcels: ParcelSet, rows: pa.Table) -> Listed:
     return Listed(lake, parcels, rows.drop_columns(list(STANDING)), standing)
 
 
-def _version(lake: Lake, name: str) -> Hashable:
-    """The version of a table, another one whenever it was written or made anew."""
+def _versions(lake: Lake) -> Versions:
+    """The version of each table, another one whenever it was written or made anew."""
     snapshot = lake.snapshot()
-    names = [table for table, _ in snapshot.versions]
-    remade = dict(zip(names, snapshot.remade, strict=True)) if snapshot.remade else {}
-    return dict(snapshot.versions).get(name), remade.get(name)
+    remade = snapshot.remade or (0,) * len(snapshot.versions)
+    return {name: (version, again) for (name, version), again in zip(snapshot.versions, remade, strict=True)}

@@ -176,7 +176,9 @@ def select(listed: Listed, where: str = "", search: str = "", sort: str = "") ->
     if where:
         statements.check_condition(where)
     if column and column not in listed.schema.names:
-        raise InvalidInputError(f"there is no column {column!r} to sort by; choose from {', '.join(listed.schema.names)}")
+        raise InvalidInputError(
+            f"there is no column {column!r} to sort by; choose from {', '.join(listed.schema.names)}"
+        )
     if not (where or search or column):
         return Worklist(listed, np.arange(listed.rows.num_rows))
     judged = column in STANDING or any(name in where.lower() for name in STANDING)
