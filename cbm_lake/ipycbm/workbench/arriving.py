@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Generic, TypeVar
 
 from cbm_lake.errors import LakeError
@@ -46,9 +47,9 @@ class Arriving(Generic[T]):
             for result in work():
                 if number != self._number:
                     return
-                self._post(lambda result=result: self._show(result), number, loop)
+                self._post(partial(self._show, result), number, loop)
         except LakeError as error:
-            self._post(lambda error=error: self._failed(error), number, loop)
+            self._post(partial(self._failed, error), number, loop)
 
     def _post(self, call: Callable[[], None], number: int, loop: asyncio.AbstractEventLoop | None) -> None:
         """Call in the page's thread, if by then nothing newer was started."""

@@ -65,10 +65,10 @@ def _index(observed: Observed, name: str) -> Panel:
 def _radar(observed: Observed, card: str) -> Panel:
     """The panel of a card of Sentinel-1, both polarisations."""
     quantity, series = cards.get(card).quantity, observed.radar.get(card)
-    lines = tuple(
-        Line(band, palette.BANDS[band], computing.radar_curve(series, band, decibel=quantity.decibels))
-        for band in (("VV", "VH") if series else ())
-    )
+    if series is None:
+        return Panel(cards.get(card).picture, (), quantity.axis)
+    curves_of = {band: computing.radar_curve(series, band, decibel=quantity.decibels) for band in ("VV", "VH")}
+    lines = tuple(Line(band, palette.BANDS[band], rows) for band, rows in curves_of.items())
     return Panel(cards.get(card).picture, lines, quantity.axis)
 
 
@@ -179,11 +179,11 @@ def _number(value: float | None) -> float | None:
 
 
 def _time(moment: pd.Timestamp) -> str:
-    return moment.isoformat(timespec="seconds")
+    return str(moment.isoformat(timespec="seconds"))
 
 
 def _day(moment: pd.Timestamp) -> str:
-    return moment.date().isoformat()
+    return str(moment.date())
 
 
 def _iso(days: float) -> str:

@@ -3,6 +3,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 42, RIGHT = 34, BOTTOM = 20, TITLE = 16, GAP = 6;
 const NEAR = 24; // pixels within which a point is meant
 const DAY = 86400000;
+const LOCALES = { en: "en-GB" }; // 12 June, not June 12
 
 function node(name, attributes = {}, parent = null, text = "") {
   const made = document.createElementNS(SVG, name);
@@ -74,7 +75,7 @@ class Chart {
   get words() { return this.model.get("words"); }
 
   date(time, options) {
-    return new Intl.DateTimeFormat(this.model.get("language"), { timeZone: "UTC", ...options }).format(time);
+    return new Intl.DateTimeFormat(LOCALES[this.model.get("language")] || this.model.get("language"), { timeZone: "UTC", ...options }).format(time);
   }
 
   draw() {
@@ -129,7 +130,7 @@ class Chart {
     const y = scale(panel.limits);
     node("text", { x: 2, y: top - 4, class: "cbm-title" }, group, panel.title);
     node("rect", { x: LEFT, y: top, width: this.width - LEFT - RIGHT, height: tall, class: "cbm-ground" }, group);
-    for (const [value, text] of ticks(...panel.limits, Math.max(2, tall / 26))) {
+    for (const [value, text] of ticks(...panel.limits, Math.max(3, tall / 26))) {
       node("line", { x1: LEFT, x2: this.width - RIGHT, y1: y(value), y2: y(value), class: "cbm-grid" }, group);
       node("text", { x: LEFT - 4, y: y(value) + 3.5, class: "cbm-text cbm-end" }, group, text);
     }
@@ -140,7 +141,7 @@ class Chart {
     }
     if (panel.right) {
       const right = scale(panel.right.limits);
-      for (const [value, text] of ticks(...panel.right.limits, Math.max(2, tall / 26))) {
+      for (const [value, text] of ticks(...panel.right.limits, Math.max(3, tall / 26))) {
         node("text", { x: this.width - RIGHT + 4, y: right(value) + 3.5, class: "cbm-text" }, group, text);
       }
       for (const series of panel.right.series) this.curve(group, series, right, panel, false);
@@ -178,7 +179,7 @@ class Chart {
       this.marks.push(mark);
       if (!marked) continue;
       const radius = series.points.length > 100 ? 1.6 : point[4] ? 3 : 2.6;
-      mark.circle = node("circle", { cx: mark.x, cy: mark.y, r: radius, class: point[4] ? "cbm-clear" : "cbm-hollow" }, part);
+      mark.circle = node("circle", { cx: mark.x.toFixed(1), cy: mark.y.toFixed(1), r: radius, "data-time": point[0], class: point[4] ? "cbm-clear" : "cbm-hollow" }, part);
     }
   }
 
@@ -349,13 +350,13 @@ class Chart {
       for (const series of [...panel.series, ...(panel.right ? panel.right.series : [])]) {
         if (!entries.some((entry) => entry[2] === series.label)) entries.push([panel.bars && panel.series.includes(series) ? "bar" : "line", series.colour, series.label]);
         if (panel.name !== "index") continue;
-        if (series.points.some((point) => !point[4])) entries.push(["hollow", series.colour, words.hollow]);
-        if (series.points.some((point) => point[4] && point[2] !== null)) entries.push(["band", series.colour, words.spread]);
+        if (series.points.some((point) => !point[4])) entries.push(["hollow", series.colour, words.hollow, words.hollow_tip]);
+        if (series.points.some((point) => point[4] && point[2] !== null)) entries.push(["band", series.colour, words.spread, words.spread_tip]);
       }
     }
     for (const line of band.lines || []) entries.push(["peers", line.colour, words.peers, line.label]);
     if (band.loading) entries.push(["peers", "#777777", words.peers_loading]);
-    if (this.figure.events.length) entries.push(["work", "var(--cbm-of-ink)", words.work]);
+    if (this.figure.events.length) entries.push(["work", "var(--cbm-of-ink)", words.work, words.work_tip]);
     return entries;
   }
 }

@@ -27,7 +27,7 @@ from cbm_lake.show import computing, peers
 from cbm_lake.show.peers import Peers
 
 _WORDS: Final = ("no_clear", "value", "clear_share", "scene", "small", "cut", "unknown", "cloudy")
-_LEGEND: Final = ("hollow", "spread", "peers", "peers_loading", "work")
+_LEGEND: Final = ("hollow", "hollow_tip", "spread", "spread_tip", "peers", "peers_loading", "work", "work_tip")
 THEMES: Final = ("light", "dark")
 
 
@@ -90,9 +90,7 @@ class Evidence(ipywidgets.VBox):
     since = traitlets.Instance(datetime, allow_none=True)
     """The last visit, from which changes are counted; None counts all."""
 
-    def __init__(
-        self, state: State, observations: Observations | None = None, *, language: str | None = None, **options: Any
-    ) -> None:
+    def __init__(self, state: State, observations: Observations | None = None, *, language: str | None = None) -> None:
         self.state, self.observations = state, observations or Observations()
         self.texts = Texts("evidence", language)
         self._season: Season | None = None
@@ -101,14 +99,14 @@ class Evidence(ipywidgets.VBox):
         self._ahead: Arriving[None] = Arriving(lambda _: None, lambda _: None)
         self.facts, self.note = ipywidgets.HTML(), ipywidgets.HTML()
         names = [(self.texts(name), name) for name in INDICES]
-        self.index = ipywidgets.Dropdown(options=names, description=self.texts("index"), layout={"width": "auto"})
+        self.index = ipywidgets.Dropdown(options=names, description=self.texts("index"), layout={"width": "320px"})
         self.chart = Chart(
             words={name: self.texts.template(name) for name in (*_WORDS, *_LEGEND)},
             language=self.texts.language,
             label=self.texts("chart_none"),
             layout={"flex": "1 1 auto", "min_height": "240px"},
         )
-        super().__init__([self.facts, self.index, self.chart, self.note], **options)
+        super().__init__([self.facts, self.index, self.chart, self.note])
         self.add_class("cbm-evidence")
         self.chart.add_class("cbm-chart-box")
         self._connect()
@@ -125,7 +123,7 @@ class Evidence(ipywidgets.VBox):
         """Say what the chosen index measures."""
         self.index.tooltip = f"{self.texts('index_tip')}. {self.texts(f'{self.index.value}_tip')}"
 
-    # -- a part of the workbench ----------------------------------------------------------------------------------------
+    # -- a part of the workbench ---------------------------------------------------------------------------------------
 
     def read(self, request: Request) -> Season:
         """See `Part.read`."""
@@ -163,19 +161,21 @@ class Evidence(ipywidgets.VBox):
 
         def work() -> Iterator[None]:
             for key in coming:
-                yield self.observations.prefetch([key], since)
+                self.observations.prefetch([key], since)
+                yield None
 
         self._ahead.start(work)
 
-    # -- what comes later -------------------------------------------------------------------------------------------------
+    # -- what comes later ----------------------------------------------------------------------------------------------
 
     def _arriving(self, season: Season) -> Iterator[Later]:
         """The band of peers, and what the checks of the feature of interest say."""
         observed, index = season.observed, season.request.index
         if not season.panels.index.empty and index not in observed.bands:
             card = observed.optical.card.name
-            band = peers.of_index(observed.reading, observed.parcel, INDICES[index], observed.screen, card)
-            observed.bands[index] = band
+            observed.bands[index] = peers.of_index(
+                observed.reading, observed.parcel, INDICES[index], observed.screen, card
+            )
         band = observed.bands.get(index)
         yield Later(band)
         results = foi_results(observed.reading.lake, observed.parcel.key.params)
@@ -202,18 +202,16 @@ class Evidence(ipywidgets.VBox):
         ]
         return f"{result['check']}: {', '.join(words)}" if words else str(result["check"])
 
-    # -- words ------------------------------------------------------------------------------------------------------------
+    # -- words ---------------------------------------------------------------------------------------------------------
 
     def _tell(self) -> None:
         """Write the facts."""
         if self._season is None:
             return
-        told = facts.lines(
-            self._season.observed, self.texts, decision=self.decision, foi=self._foi, since=self.since
-        )
+        lines = facts.lines(self._season.observed, self.texts, decision=self.decision, foi=self._foi, since=self.since)
         dark = " cbm-dark" if self.theme == "dark" else ""
         head = f'<section class="cbm-facts{dark}" tabindex="0" aria-label="{html.escape(self.texts("facts"))}">'
-        self.facts.value = head + "".join(f"<p>{line}</p>" for line in told) + "</section>"
+        self.facts.value = head + "".join(f"<p>{line}</p>" for line in lines) + "</section>"
 
     def _say(self, *notes: str) -> None:
         lines = "".join(f"<div>{html.escape(note)}</div>" for note in notes if note)

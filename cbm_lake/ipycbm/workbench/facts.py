@@ -92,5 +92,5 @@ def _changes(about: Mapping[str, Any], texts: Texts) -> Iterator[str]:
 
 
 def _state(state: str | None, texts: Texts) -> str:
-    """A light's colour in the page's language, other states as they are; – where there is none."""
-    return "–" if state is None else texts(state) if state in _LIGHTS else state
+    """A light's colour in the page's language, other states as they are; a dash where there is none."""
+    return "-" if state is None else texts(state) if state in _LIGHTS else state

@@ -17,6 +17,7 @@ from cbm_lake.errors import LakeError
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.lake.snapshots import Snapshot
+from cbm_lake.parcel.chips import Reader
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.series import TimeSeries
 from cbm_lake.show.peers import Peers
@@ -83,9 +84,11 @@ class Observations:
 
     def __init__(self, lake: Lake | None = None, most: int = _MOST) -> None:
         self._lake, self._most = lake, most
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="evidence")
+        self.pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="evidence")
+        """Threads in which parts of a parcel are read."""
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
+        self._pixels: Reader | None = None
         self._years: OrderedDict[tuple[ParcelKey, datetime | None], Future[Observed]] = OrderedDict()
 
     @property
@@ -118,26 +121,39 @@ class Observations:
             except LakeError:
                 continue
 
+    @property
+    def reader(self) -> Reader:
+        """What reads pixels of the newest snapshot; it remembers headers and slots of cubes."""
+        self._renew()
+        with self._lock:
+            if self._pixels is None:
+                self._pixels = Reader(self.lake)
+            return self._pixels
+
     def is_current(self, observed: Observed) -> bool:
         """Whether nothing was written to the lake since this was read."""
-        snapshot = self.lake.snapshot()
+        self._renew()
         with self._lock:
-            same = snapshot == self._snapshot
-            return same and any(future.done() and future.result() is observed for future in self._years.values())
+            return any(future.done() and future.result() is observed for future in self._years.values())
 
     def _future(self, asked: tuple[ParcelKey, datetime | None]) -> tuple[Future[Observed], bool]:
         """What answers, and whether the caller is to work it out."""
-        snapshot = self.lake.snapshot()
+        self._renew()
         with self._lock:
-            if snapshot != self._snapshot:
-                self._years.clear()
-                self._snapshot = snapshot
             mine = asked not in self._years
             future = self._years.setdefault(asked, Future())
             self._years.move_to_end(asked)
             while len(self._years) > self._most:
                 self._years.popitem(last=False)
         return future, mine
+
+    def _renew(self) -> None:
+        """Forget what is of an earlier snapshot."""
+        snapshot = self.lake.snapshot()
+        with self._lock:
+            if snapshot != self._snapshot:
+                self._years.clear()
+                self._snapshot, self._pixels = snapshot, None
 
     def _read(self, key: ParcelKey, since: datetime | None) -> Observed:
         reading = Reading.of(self.lake)
@@ -153,7 +169,7 @@ class Observations:
         return Observed(reading, parcel, optical, seen, weather.result(), tuple(work.result()), about.result())
 
     def _later(self, work: Callable[..., T], *arguments: object) -> Future[T]:
-        return self._pool.submit(work, *arguments)
+        return self.pool.submit(work, *arguments)
 
 
 def _optical(lake: Lake, parcel: Parcel, present: Mapping[str, object]) -> TimeSeries:
