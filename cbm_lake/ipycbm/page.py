@@ -45,7 +45,9 @@ def page(first: str = "workbench", lake: Lake | None = None) -> ipywidgets.Widge
     opened.listen()
     url = html.escape(lake.url if lake else Workspace.here().lake_url)
     title = ipywidgets.HTML(f"<h1 style='margin: 0 12px 0 0; display: inline; font-size: 18px'>cbm-lake</h1>{url}")
-    return cleaning.offered(ipywidgets.VBox([title, tabs, Heartbeat(Texts("bench"))]))
+    whole = ipywidgets.VBox([title, tabs, Heartbeat(Texts("bench"))])
+    whole.add_class("cbm-page")
+    return cleaning.offered(whole)
 
 
 def _first_opened(module: str, lake: Lake | None) -> ipywidgets.Widget:

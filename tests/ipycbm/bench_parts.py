@@ -40,32 +40,16 @@ class Plain(ipywidgets.HTML):
 
 
 class PlainList(ipywidgets.HTML):
-    """A worklist of some parcels; `decided` says which of them are."""
+    """A table that only counts how often it was asked to look again."""
 
-    def __init__(self, state, pids, decided):
+    def __init__(self):
         super().__init__()
-        self.state, self.pids, self.decided, self.refreshed = state, pids, decided, 0
+        self.refreshed = 0
 
     def refresh(self):
         self.refreshed += 1
 
-    def progress(self):
-        return len(self.decided() & set(self.pids)), len(self.pids)
 
-    def next_open(self, pid):
-        start = self.pids.index(pid) + 1 if pid in self.pids else 0
-        left = [each for each in self.pids[start:] + self.pids[:start] if each not in self.decided()]
-        return left[0] if left else None
-
-    def step(self, pid, by):
-        number = self.pids.index(pid) + by if pid in self.pids else 0
-        return self.pids[number] if 0 <= number < len(self.pids) else None
-
-
-def parts(pids, decided=set):
-    """What makes the parts of a workbench."""
-
-    def make(state, _lake):
-        return Parts(PlainList(state, pids, decided), Plain(state), Plain(state), Plain(state))
-
-    return make
+def parts(state, _lake):
+    """Parts of a workbench."""
+    return Parts(PlainList(), Plain(state), Plain(state), Plain(state))

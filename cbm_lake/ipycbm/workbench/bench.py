@@ -6,7 +6,7 @@ import html
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import ipywidgets
 import traitlets
@@ -14,12 +14,14 @@ import traitlets
 from cbm_lake.errors import LakeError
 from cbm_lake.files import clock
 from cbm_lake.ipycbm.heartbeat import Heartbeat
+from cbm_lake.ipycbm.panel import reporting
 from cbm_lake.ipycbm.texts import Texts, speak
 from cbm_lake.ipycbm.workbench import address
 from cbm_lake.ipycbm.workbench.deciding import OWN, Decisions
 from cbm_lake.ipycbm.workbench.decisionbar import DecisionBar
 from cbm_lake.ipycbm.workbench.desks import DESKS
 from cbm_lake.ipycbm.workbench.loading import Loader, Slot
+from cbm_lake.ipycbm.workbench.rows import Rows
 from cbm_lake.ipycbm.workbench.state import Request, State
 from cbm_lake.ipycbm.workbench.topbar import TopBar
 from cbm_lake.lake import Lake, lake_or_default
@@ -28,23 +30,9 @@ from cbm_lake.lake.snapshots import ParcelSet
 
 _REQUESTED: Final = ("aoi", "year", "ptype", "pid", "day", "compared", "layer", "index", "desk", "subject")
 """Traits of the state on which a picture depends."""
+_LISTED: Final = ("desk", "subject", "aoi", "year", "ptype", "where", "search")
+"""Traits on which the rows of the worklist depend."""
 _AREAS: Final = ("map", "evidence", "strip")
-
-
-class List(Protocol):
-    """The worklist's table."""
-
-    def refresh(self) -> None:
-        """Read again what stands."""
-
-    def progress(self) -> tuple[int, int]:
-        """How many rows are decided, and how many there are."""
-
-    def next_open(self, pid: str) -> str | None:
-        """The next parcel without a decision after this one, else from the beginning; None if there is none."""
-
-    def step(self, pid: str, by: int) -> str | None:
-        """The parcel so many rows below; None beyond the ends."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +67,13 @@ class Workbench(ipywidgets.Box):
         state = self.state
         state.unobserve_all()
         self.texts = texts
+        self.problem = ipywidgets.HTML()
+        self.problem.add_class("cbm-problem")
         self.bar = DecisionBar(texts, self._hear)
         self.decisions = Decisions(state, self.lake, self.bar, texts, self._advance)
         self.top = TopBar(state, self.lake, texts, self._speak)
         self.parts = self._make(state, self.lake)
+        self.rows = Rows(state, self.lake)
         self.loader = Loader(
             {
                 "map": Slot(self.parts.map, ("key", "day", "compared", "layer")),
@@ -98,6 +89,7 @@ class Workbench(ipywidgets.Box):
         self.bar.offer(DESKS[state.desk].choices)
         state.observe(self._forget_day, "pid")
         state.observe(self._request, list(_REQUESTED))
+        state.observe(lambda _: self._list(), [*_LISTED])
         state.observe(lambda _: self.bar.offer(DESKS[state.desk].choices), "desk")
         self.children = self._arranged()
         self._begin()
@@ -105,14 +97,19 @@ class Workbench(ipywidgets.Box):
     def _arranged(self) -> list[ipywidgets.Widget]:
         """The cells of the page, with their names for who cannot see them."""
         self.cells = {name: _cell(name, getattr(self.parts, name)) for name in ("worklist", *_AREAS)}
-        return [self.top, *self.cells.values(), self.bar, self.address, self.heartbeat]
+        return [self.top, self.problem, *self.cells.values(), self.bar, self.address, self.heartbeat]
 
     def _begin(self) -> None:
         """Draw what is chosen; without a choice the first parcel without a decision."""
-        self._count()
-        if not self.state.pid:
-            self.state.pid = self.parts.worklist.next_open("") or self.parts.worklist.step("", 1) or ""
+        self._list()
         self._request(None)
+
+    def _list(self) -> None:
+        """Count the rows of another list, and show its first parcel where none is chosen."""
+        with reporting(self.problem):
+            self._count()
+            if not self.state.pid:
+                self.state.pid = self.rows.next_open("") or self.rows.step("", 1) or ""
 
     def _forget_day(self, change: Mapping[str, Any]) -> None:
         """Another parcel is shown at its own clearest day."""
@@ -153,9 +150,9 @@ class Workbench(ipywidgets.Box):
             case "report":
                 self.decisions.report(number or 0)
             case "next":
-                self._choose(self.parts.worklist.next_open(self.state.pid))
+                self._choose(self.rows.next_open(self.state.pid))
             case "step":
-                self._choose(self.parts.worklist.step(self.state.pid, int(content["by"])))
+                self._choose(self.rows.step(self.state.pid, int(content["by"])))
             case "day":
                 self.parts.map.step(int(content["by"]))
 
@@ -168,7 +165,7 @@ class Workbench(ipywidgets.Box):
         before = self.state.key
         self._refresh()
         if key is None:
-            pid = self.parts.worklist.next_open(before.pid)
+            pid = self.rows.next_open(before.pid)
             if pid is None:
                 self.decisions.say("all_decided")
         else:
@@ -184,7 +181,7 @@ class Workbench(ipywidgets.Box):
         self._count()
 
     def _count(self) -> None:
-        done, total = self.parts.worklist.progress()
+        done, total = self.rows.progress()
         self.bar.progress = self.texts("progress", done=f"{done:,}", total=f"{total:,}") if total else ""
 
     def _look_again(self) -> None:
@@ -316,4 +313,13 @@ def _cell(name: str, widget: ipywidgets.Widget) -> ipywidgets.Box:
 
 def _parts(state: State, lake: Lake) -> Parts:
     """The parts of the library."""
-    raise NotImplementedError
+    from cbm_lake.ipycbm.workbench.evidence import Evidence
+    from cbm_lake.ipycbm.workbench.observed import Observations
+    from cbm_lake.ipycbm.workbench.scenemap import SceneMap
+    from cbm_lake.ipycbm.workbench.strip import Strip
+    from cbm_lake.ipycbm.workbench.worklist import WorklistTable
+
+    observations = Observations(lake)
+    return Parts(
+        WorklistTable(state, lake), SceneMap(state, lake), Evidence(state, observations), Strip(state, observations)
+    )
