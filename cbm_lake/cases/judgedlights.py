@@ -18,7 +18,7 @@ _WORST_FIRST: Final = ("red", "yellow", "cannot be seen", "not yet due", "green"
 _KEPT: Final = ("scenario", "colour", "reason", "due", "day")
 
 
-def light(lake: Lake, key: ParcelKey, scenario: str, parameters: Mapping[str, Any] | None) -> Row:
+def light_of(lake: Lake, key: ParcelKey, scenario: str, parameters: Mapping[str, Any] | None) -> Row:
     """The light of a scenario as the last night recorded it, else as it is judged now; of "" the worst of all.
 
     Returns:
@@ -34,21 +34,20 @@ def light(lake: Lake, key: ParcelKey, scenario: str, parameters: Mapping[str, An
     lights = lights or _judged(lake, key, named, parameters)
     if scenario and not lights:
         raise NotFoundError(f"parcel {key} has no light in the scenario {scenario!r}; it does not apply to it")
-    if scenario:
-        return {name: lights[0][name] for name in ("day", "colour", "reason", "due")}
-    return {**(worst(lights) or {}), "lights": json.dumps(lights, default=str) if lights else None}
+    judged = lights[0] if scenario else worst(lights)
+    columns = {name: judged[name] for name in ("day", "colour", "reason", "due")} if judged else {}
+    return columns if scenario else {**columns, "lights": json.dumps(lights, default=str) if lights else None}
 
 
 def worst(lights: Sequence[Row]) -> Row | None:
-    """Of all lights of a parcel that which is most worth a look, its reason with the scenario; None of none."""
-    ranked = sorted(lights, key=lambda row: (_WORST_FIRST.index(row["colour"]), row["scenario"]))
-    return next(
-        (
-            {**{name: row[name] for name in ("day", "colour", "due")}, "reason": f"{row['scenario']}: {row['reason']}"}
-            for row in ranked
-        ),
-        None,
-    )
+    """Of all lights of a parcel that which is most worth a look, as that of the declaration as a whole; None of none.
+
+    Its scenario is "", its reason says which one it is of.
+    """
+    if not lights:
+        return None
+    first = min(lights, key=lambda row: (_WORST_FIRST.index(row["colour"]), row["scenario"]))
+    return {**first, "scenario": "", "reason": f"{first['scenario']}: {first['reason']}"}
 
 
 def _recorded(lake: Lake, key: ParcelKey, scenarios: Sequence[str] | None) -> list[Row]:

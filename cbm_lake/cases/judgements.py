@@ -89,7 +89,7 @@ def judge(
         "shown": _drawn({**key.params, "scenario": scenario}, shown),
         "parameters": as_json(own),
         **_declared(lake, key),
-        **judgedlights.light(lake, key, scenario, own),
+        **judgedlights.light_of(lake, key, scenario, own),
     }
     return _append(lake, common, lambda standing: {"replaces": standing["number"]}, note, who, expected)
 

@@ -1,4 +1,4 @@
-"""cbm-lake cases: from the light that opens a case to its end."""
+"""cbm-lake cases: what is decided of a light, and from the light that opens a case to its end."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Annotated
 import pyarrow as pa
 import typer
 
-from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, show
+from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, out, say, show
 from cbm_lake.errors import InvalidInputError, counted
 
-app = typer.Typer(no_args_is_help=True, help="Cases: open them for lights, notify, record answers and photos, close.")
+app = typer.Typer(
+    no_args_is_help=True, help="Cases: judge lights, open cases for them, notify, record answers and photos, close."
+)
 
 Cases = Annotated[list[str], typer.Argument(metavar="CASE...", help="Identifiers, or the beginnings of them.")]
 Case = Annotated[str, typer.Argument(metavar="CASE", help="Identifier, or the beginning of one.")]
@@ -23,7 +25,18 @@ Until = Annotated[str | None, typer.Option("--answer-by", help="Day until which 
 Parameters = Annotated[
     Path | None, typer.Option("--parameters", help="YAML with parameters that replace defaults; they are recorded.")
 ]
+Pid = Annotated[str, typer.Argument(metavar="PARCEL", help="Identifier of the parcel.")]
+Scenario = Annotated[str | None, typer.Option("--scenario", help="Of its light; else of the declaration as a whole.")]
+Decisions = Annotated[
+    list[str] | None,
+    typer.Option("--judged", help="Only judged so: confirmed, refused, photo or undecidable; may stand several times."),
+]
+Expected = Annotated[
+    int | None,
+    typer.Option("--expected", help="Number of the judgement seen, 0 for none; refused if it is another."),
+]
 _COLUMNS = ("case_id", "aoi", "year", "pid", "scenario", "colour", "status", "who", "decided", "photos")
+_OF_JUDGEMENTS = ("aoi", "year", "ptype", "pid", "scenario", "number", "decision", "colour", "who", "decided", "note")
 
 
 @app.command("open")
@@ -32,15 +45,18 @@ def cases_open(
     year: Year,
     ptype: Ptype = None,
     scenarios: Scenarios = None,
-    colours: Annotated[list[str] | None, typer.Option("--colour", help="Of the lights; else red.")] = None,
+    colours: Annotated[
+        list[str] | None, typer.Option("--colour", help="Of the lights; else red, with --judged every colour.")
+    ] = None,
     pids: Pids = None,
+    decisions: Decisions = None,
     day: Annotated[str | None, typer.Option("--day", help="As judged at its end; else the last one seen.")] = None,
     parameters: Parameters = None,
     note: Note = "",
     who: Who = None,
     output: Shown = Format.table,
 ) -> None:
-    """Open a case for each parcel and scenario whose light is red and that has none yet."""
+    """Open a case for each parcel and scenario whose light is red, or which was judged so, and that has none yet."""
     from cbm_lake import cases
 
     opened = cases.open_cases(
@@ -48,8 +64,9 @@ def cases_open(
         year,
         ptype,
         scenarios=scenarios,
-        colours=colours or ("red",),
+        colours=colours or None,
         pids=pids,
+        decisions=decisions or None,
         day=day,
         parameters=parameters,
         note=note,
@@ -87,13 +104,102 @@ def cases_history(case: Case, output: Shown = Format.table) -> None:
         show(rows.drop_columns(["geometry"]), output)
         return
     show(
-        rows.select(["number", "status", "answer_by", "who", "decided", "as_of", "note", "outcome"]),
+        rows.select(["number", "status", "answer_by", "who", "decided", "as_of", "note", "outcome", "judgement"]),
         output,
         f"case {case}",
     )
     for photo in (photo for photos in rows["photos"].to_pylist() for photo in photos or ()):
         against = "; ".join(photo["contradictions"]) or "nothing speaks against it"
         out.print(f"photo {photo['name']}: {against}", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command("judge")
+def cases_judge(
+    pid: Pid,
+    decision: Annotated[str, typer.Argument(metavar="DECISION", help="confirmed, refused, photo or undecidable.")],
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    scenario: Scenario = None,
+    note: Note = "",
+    parameters: Parameters = None,
+    expected: Expected = None,
+    who: Who = None,
+) -> None:
+    """Record what is decided of a parcel's light: confirmed, refused, photo (one is asked for) or undecidable."""
+    from cbm_lake import cases
+
+    judged = cases.judge(
+        aoi,
+        year,
+        pid,
+        decision,
+        note,
+        ptype=ptype,
+        scenario=scenario,
+        parameters=parameters,
+        expected=expected,
+        who=who,
+    )
+    (row,) = judged.to_pylist()
+    light = f"{row['colour']}: {row['reason']}" if row["colour"] else "it has no light"
+    former = f"; before it was {row['former_decision']}, by {row['former_who']}" if row["former_decision"] else ""
+    say(f"parcel {row['pid']}, {row['scenario'] or 'as a whole'} ({light}): {row['decision']}, by {row['who']}{former}")
+
+
+@app.command("withdraw")
+def cases_withdraw(
+    pid: Pid,
+    aoi: Aoi,
+    year: Year,
+    ptype: Ptype = None,
+    scenario: Scenario = None,
+    note: Note = "",
+    whose: Annotated[str | None, typer.Option("--whose", help="Judgement it is, else one's own.")] = None,
+    expected: Expected = None,
+    who: Who = None,
+) -> None:
+    """Withdraw the judgement that stands; the one before stands again, and both stay in the history."""
+    from cbm_lake import cases
+
+    standing = cases.withdraw(
+        aoi, year, pid, note, ptype=ptype, scenario=scenario, whose=whose, expected=expected, who=who
+    )
+    again = (f"{row['decision']}, by {row['who']}, stands again" for row in standing.to_pylist())
+    stands = next(again, "no judgement stands")
+    say(f"parcel {pid}: withdrawn; {stands}")
+
+
+@app.command("judgements")
+def cases_judgements(
+    aoi: Annotated[str | None, typer.Option("--aoi", help="Only of this area.")] = None,
+    year: Annotated[int | None, typer.Option("--year", help="Only of this year.")] = None,
+    ptype: Ptype = None,
+    decisions: Decisions = None,
+    scenarios: Scenarios = None,
+    pids: Pids = None,
+    people: Annotated[list[str] | None, typer.Option("--by", help="Only by them; may stand several times.")] = None,
+    history: Annotated[bool, typer.Option("--history", help="All that was ever decided, withdrawals too.")] = False,
+    output: Shown = Format.table,
+) -> None:
+    """List what was decided of lights, as it stands."""
+    from cbm_lake import cases
+
+    rows = cases.judgements(
+        aoi,
+        year,
+        ptype,
+        decisions=decisions or None,
+        scenarios=scenarios or None,
+        pids=pids or None,
+        people=people or None,
+        history=history,
+    )
+    if output is not Format.table:
+        show(rows.drop_columns(["geometry"]), output)
+        return
+    further = "stands" if history else "outdated"
+    show(rows.select([*_OF_JUDGEMENTS, further]), output, counted(rows.num_rows, "judgement"))
 
 
 @app.command("notify")

@@ -216,11 +216,41 @@ _OF_CROP_RUNS: Final = {
     "verdicts": Column("verdicts of the check that are in force"),
 }
 """Columns of the view crop_runs."""
+_OF_JUDGEMENTS: Final = {
+    "scenario": Column("scenario whose light was judged; empty is the declaration as a whole"),
+    "number": Column("number of the judgement of that parcel and scenario, withdrawals counted"),
+    "decision": Column("what was decided of the light: confirmed, refused, photo (one is asked for) or undecidable"),
+    "replaces": Column("number of the judgement that stood before"),
+    "withdraws": Column("number of the judgement that stands no more"),
+    "note": Column("note of who decided"),
+    "who": Column("who decided"),
+    "decided": Column("when, UTC"),
+    "as_of": Column("moment of the lake that was looked at, UTC"),
+    "day": Column("day at the end of which the light was judged, or on which it was recorded"),
+    "colour": Column("colour of the light then; of a declaration as a whole that of the worst light"),
+    "reason": Column("reason of that light"),
+    "due": Column("day on which that light is judged finally"),
+    "lights": Column("all lights of the parcel then, of a declaration as a whole, as JSON"),
+    "parameters": Column("what differed from the default rules, as JSON"),
+    "shown": Column("what was drawn when it was decided, as JSON"),
+    "former_decision": Column("judgement that stood before"),
+    "former_who": Column("who had made that"),
+    "parcels": Column("version of the parcel set that was judged"),
+    "outdated": Column("what of the declaration differs by now: gone, geometry, crop, or set; null is nothing"),
+    "crop_name": Column("declared crop then, by name"),
+    "crop_code": Column("declared crop then, by code"),
+    "geometry": Column("geometry of the parcel then, as WKB in the coordinate system that epsg names"),
+    "version": Column("version of cbm-lake"),
+    "stands": Column("whether it is what counts now"),
+}
+"""Columns of the view judgements and of its history."""
 _MARKS: Final = {
     "area_std_m2": _OF_PARTS,
     "crop_group": _OF_CROP_CHECKS,
     "libraries": _OF_CROP_RUNS,
     "pid_before": _OF_LINEAGE,
+    "former_decision": _OF_JUDGEMENTS,
+    "withdraws": _OF_JUDGEMENTS,
 }
 """Columns that only one view has, and what others mean beside them."""
 _VERSIONED: Final = frozenset({"pid", "extraction"})

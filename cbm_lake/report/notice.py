@@ -40,7 +40,7 @@ def lines(sealed: Facts) -> list[list[str]]:
     by = f"by {_day(until)}" if until else "soon: no day is set"
     return [
         ["Which parcel", f"{which}: {crop}, {area}"],
-        ["What was checked", notice["scenario"]],
+        ["What was checked", notice["scenario"] or "the declaration as a whole"],
         ["What the satellites show", f"{notice['reason']} ({notice['colour']}, as of {_day(notice['day'])})"],
         ["What is asked", "Tell us whether this is right, and what was done on the parcel and when. Photos help."],
         ["Answer", by],

@@ -1,4 +1,4 @@
-"""Feature collections of the REST service: parcel sets, FOI results, verdicts of the quality assessment."""
+"""Feature collections of the REST service: parcel sets, FOI results, verdicts, judgements."""
 
 from __future__ import annotations
 
@@ -190,6 +190,24 @@ def _inspections(lake: Lake, parcels: ParcelSet) -> Rows:
     return Rows(_id("inspections", parcels), title, parcels.aoi, "id", batches, lambda: _bounds(lake, parcels.aoi))
 
 
+def _judgements(source: LakeSource, may: May) -> Sequence[Collection]:
+    lake = source.lake
+    collections = [_judged(lake, parcels) for parcels in lake.parcel_sets() if may(parcels.aoi)]
+    return [one for one in collections if one.page(None, 0, 1)[1]]
+
+
+def _judged(lake: Lake, parcels: ParcelSet) -> Rows:
+    """The judgements that stand on the parcels of a set, in batches of one coordinate system."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        rows = lake.query("cases.judged_features", **parcels.params)
+        for epsg in rows["epsg"].unique():
+            yield from rows.filter(pc.equal(rows["epsg"], epsg)).to_batches(_BATCH)
+
+    title = f"Judgements of the parcels of {parcels.name}"
+    return Rows(_id("judgements", parcels), title, parcels.aoi, "id", batches, lambda: _bounds(lake, parcels.aoi))
+
+
 def _id(kind: str, parcels: ParcelSet) -> str:
     """A parcel set as the name of a collection: parcels_ms_2024, parcels_ms_2024_m."""
     return "_".join(filter(None, (kind, parcels.aoi, str(parcels.year), parcels.ptype)))
@@ -209,6 +227,7 @@ _KINDS: Final[dict[str, Callable[[LakeSource, May], Sequence[Collection]]]] = {
     "parcels": _parcel_sets,
     "foi": _results,
     "inspections": _verdicts,
+    "judgements": _judgements,
 }
 """What begins the name of a collection."""
 

@@ -1,4 +1,4 @@
-"""The service's own endpoints, /v1/…: parcels and signatures as JSON lines, CSV, Arrow or Parquet, and SQL."""
+"""The service's own endpoints, /v1/…: parcels, signatures, judgements as JSON lines, CSV, Arrow or Parquet, and SQL."""
 
 from __future__ import annotations
 
@@ -67,6 +67,23 @@ def time_series(declared: Parcels, pid: Pid, card: CardName = "s2", accept: Acce
     key = declared.parcels.params
     rows = declared.state.lake.query(f"time_series.{card}", **key, pid=pid, bands=None)
     return streamed(rows, accept)
+
+
+@router.get("/judgements")
+def judgements(
+    declared: Parcels,
+    decision: Annotated[list[str] | None, Query(description="confirmed, refused, photo or undecidable.")] = None,
+    scenario: Annotated[list[str] | None, Query(description="Empty is the declaration as a whole.")] = None,
+    pid: Annotated[list[str] | None, Query(description="Identifiers of parcels.")] = None,
+    history: Annotated[bool, Query(description="All that was ever decided, withdrawals too.")] = False,
+    geometry: Annotated[bool, Query(description="With the outlines then, WKB in the system epsg.")] = False,
+    accept: Accept = "application/json",
+) -> Response:
+    """What people decided of the lights of parcels, as JSON lines, CSV, Arrow or Parquet by Accept."""
+    limits = {"decisions": decision, "scenarios": scenario, "pids": pid, "people": None}
+    question = "cases.judged" if history else "cases.judgements"
+    rows = declared.state.lake.query(question, **declared.parcels.params, **limits)
+    return streamed(rows if geometry else rows.drop_columns(["geometry"]), accept)
 
 
 class Asked(BaseModel):

@@ -25,7 +25,7 @@ VIEWS: Final = frozenset(
         *(f"{card}_long" for card in cards.CARDS),
         *("scenes", "parcels", "sc", "extractions", "markers", "parts", "changes", "lights", "runs"),
         *("observations", "weather", "weather_cells", "parcel_attributes", "parcel_attributes_long"),
-        *("crop_checks", "crop_runs", "lineage"),
+        *("crop_checks", "crop_runs", "lineage", "judgements"),
     }
 )
 """What may be read."""

@@ -3,7 +3,7 @@
 -- geometry: that of the parcel when its case was opened (WKB, in the coordinate system epsg); crop_name and area_m2: as declared now,
 -- null where the parcel has another geometry by now.
 select
-    case_id, cases.aoi, cases.year, cases.pid, crop_name, area_m2, scenario, colour, reason, day,
+    case_id, cases.aoi, cases.year, cases.pid, crop_name, area_m2, if(scenario = '', 'the declaration as a whole', scenario) as scenario, colour, reason, day,
     coalesce($answer_by::date, answer_by) as answer_by, cases.epsg, cases.geometry
 from cases
 left join parcels on parcels.aoi = cases.aoi and parcels.year = cases.year and parcels.ptype = cases.ptype and parcels.pid = cases.pid

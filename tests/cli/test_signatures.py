@@ -14,6 +14,9 @@ NAMES = {"pids": "pid", "scenarios": "scenario"}
 """Arguments that the commands of markers name in the singular, since an option is repeated."""
 VERBS = [
     ("cases open", [cases.open_cases], {}),
+    ("cases judge", [cases.judge], {}),
+    ("cases withdraw", [cases.withdraw], {}),
+    ("cases judgements", [cases.judgements], {}),
     ("cases list", [cases.listed], {}),
     ("cases history", [cases.history], {}),
     ("cases notify", [cases.notify, cases.notices], {"target": "to", "record_it": "record"}),
@@ -52,8 +55,8 @@ COMMAND_ONLY = {
     "record",  # which of two verbs
     "once",  # which of two verbs
 }
-WITHOUT = {"cases notify": {"notices"}}
-"""Digests of what was sent, which `notices` computes."""
+WITHOUT = {"cases notify": {"notices"}, "cases judge": {"shown"}}
+"""Digests of what was sent, which `notices` computes; what was drawn when somebody decided, which a terminal is not."""
 
 
 def options(words):

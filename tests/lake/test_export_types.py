@@ -682,6 +682,7 @@ def test_names_of_a_statements_own_are_not_taken_for_the_lakes(filled, out):
         "crop_checks",
         "crop_runs",
         "lineage",
+        "judgements",
     ],
 )
 def test_every_column_of_the_views_is_described(lake, view):

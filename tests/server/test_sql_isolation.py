@@ -57,6 +57,10 @@ def put(lake, aoi, mark):
             "part": part,
         }
         lake.put("related_parcels", table(schemas.LINEAGE, related), part)
+        decided = {"aoi": aoi, "year": 2024, "ptype": "", "pid": pid, "scenario": f"{mark}mown", "number": 1}
+        decided |= {"decision": "photo", "note": f"{mark}note", "who": f"{mark}ann", "decided": NOW, "as_of": NOW}
+        decided |= {"parcels": "v1", "version": "x"}
+        lake.add_judgements(lambda decided=decided: table(schemas.JUDGEMENTS, decided))
         light = {"aoi": aoi, "year": 2024, "ptype": "", "kind": "light", "pid": pid, "scenario": "mown"}
         light |= {"after": f"{mark}green", "reason": f"{mark}mown", "cause": f"{mark}scene", "confidence": 0.5}
         light |= {"day": date(2024, 5, 1), "recorded": NOW, "version": "x"}
@@ -191,6 +195,7 @@ TEXTS = {
     "crop_checks": "reason",
     "crop_runs": "run",
     "lineage": "pid_before",
+    "judgements": "note",
 }
 NUMBERS = {
     "scenes": "obsid",
@@ -218,6 +223,7 @@ NUMBERS = {
     "crop_checks": "p_value",
     "crop_runs": "alpha",
     "lineage": "shared_m2",
+    "judgements": "number",
 }
 OTHERS = {"scenes": "v.id <> 'A'"}
 """What tells rows of other areas; where there is no aoi, another column."""
