@@ -1,4 +1,4 @@
-"""Worklists: rows to be decided on, paged, counted, searched, filtered and sorted in the kernel, however many there are."""
+"""Worklists: rows to be decided on, however many there are: paged, counted, searched, filtered and sorted."""
 
 from __future__ import annotations
 
