@@ -18,8 +18,8 @@ _CLOSEST, _FARTHEST = 18.0, 3.0
 """Zoom levels between which a parcel is shown."""
 _STEP: Final = 0.25
 """Of zoom levels."""
-_FINEST: Final = 2.0
-"""Units of Web Mercator of a picture's pixel: pixels of 10 m have edges that are true to a fifth, or better."""
+FINEST: Final = 2.0
+"""Units of Web Mercator of a scene's pixel: pixels of 10 m have edges that are true to a fifth, or better."""
 _FILLED: Final = 0.55
 """Of the view's width or height, how much a parcel fills at most."""
 
@@ -34,10 +34,19 @@ class Frame:
     """Rows and columns of its picture."""
 
     @classmethod
-    def of_view(cls, centre: tuple[float, float], zoom: float, size: tuple[int, int]) -> Frame:
-        """The frame of a map with this centre (x and y in Web Mercator), zoom level, and width and height in pixels."""
+    def of_view(
+        cls, centre: tuple[float, float], zoom: float, size: tuple[int, int], finest: float = FINEST
+    ) -> Frame:
+        """The frame of a view of the map.
+
+        Args:
+            centre: x and y in Web Mercator.
+            zoom: level of the map.
+            size: width and height in pixels of the screen.
+            finest: least units of Web Mercator of a pixel of the picture; 0 is as the screen has it.
+        """
         pixel = 2 * HALF_MAP / TILE / 2**zoom
-        drawn = max(pixel, _FINEST)
+        drawn = max(pixel, finest)
         columns, rows = (max(math.ceil(pixels * (1 + 2 * _BEYOND) * pixel / drawn), 1) for pixels in size)
         x, y, across, up = *centre, columns * drawn / 2, rows * drawn / 2
         return cls((x - across, y - up, x + across, y + up), (rows, columns))

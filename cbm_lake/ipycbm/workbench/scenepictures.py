@@ -82,10 +82,17 @@ class Picture:
 class _Mosaic:
     """Pixels of several scenes, the first that has any at a position."""
 
+    owner: NDArray[np.int16]
+    """The number of the scene at each pixel, -1 where there is none."""
     bands: dict[str, NDArray[np.number]] = field(default_factory=dict)
-    valid: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0), bool))
     scenes: list[Scene] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Where it has pixels."""
+        valid: NDArray[np.bool_] = self.owner >= 0
+        return valid
 
     def add(self, scene: Scene, bands: dict[str, NDArray[np.number]]) -> None:
         """Put a scene beneath those that are there."""
@@ -94,7 +101,7 @@ class _Mosaic:
             return
         for name, values in bands.items():
             self.bands[name] = np.where(new, values, self.bands.get(name, np.zeros_like(values)))
-        self.valid = self.valid | new
+        self.owner[new] = len(self.scenes)
         self.scenes.append(scene)
 
 
@@ -111,7 +118,7 @@ class Pictures:
         self._lock = threading.Lock()
         self._pictures: OrderedDict[tuple[Frame, str, date | None], Picture] = OrderedDict()
         self._meeting: dict[Frame, list[tuple[Scene, shapely.Geometry]]] = {}
-        self._beneath: dict[Frame, tuple[NDArray[np.uint8], tuple[Scene, ...]]] = {}
+        self._beneath: dict[Frame, tuple[NDArray[np.uint8], _Mosaic]] = {}
 
     @property
     def bands(self) -> frozenset[str]:
@@ -155,16 +162,18 @@ class Pictures:
         """The pixels of a day over what is round them."""
         around: tuple[Scene, ...] = ()
         rgb = coloured(view, of_day.bands)[..., :3] if of_day.scenes else np.zeros((*frame.size, 3), np.uint8)
-        if not of_day.valid.all():
-            grey, around = self._round(frame, view, asked)
-            rgb = np.where(of_day.valid[..., None], rgb, grey)
+        valid = of_day.valid
+        if not valid.all():
+            grey, under = self._round(frame, view, asked)
+            rgb = np.where(valid[..., None], rgb, grey)
+            around = tuple(under.scenes[number] for number in np.unique(under.owner[~valid]) if number >= 0)
         png = bytes(imagecodecs.png_encode(np.ascontiguousarray(rgb), level=1))  # soon rather than small
         scenes = tuple(of_day.scenes)
         day = scenes[0].obstime.date() if scenes else None
-        return Picture(png, day, scenes, around, not of_day.valid.all(), tuple(of_day.problems))
+        return Picture(png, day, scenes, around, not valid.all(), tuple(of_day.problems))
 
-    def _round(self, frame: Frame, view: View, asked: Asked) -> tuple[NDArray[np.uint8], tuple[Scene, ...]]:
-        """The clearest scenes of the year in grey under a hatch."""
+    def _round(self, frame: Frame, view: View, asked: Asked) -> tuple[NDArray[np.uint8], _Mosaic]:
+        """The clearest scenes of the year in grey under a hatch, and what they are."""
         if frame not in self._beneath:
             under = _UNDER if self.card is S2 and set(_UNDER.bands) <= self.bands else view
             mosaic = self._mosaic(frame, under, self._clearest(frame), asked)
@@ -173,7 +182,7 @@ class Pictures:
                 light = coloured(under, mosaic.bands)[..., :3].mean(axis=-1, keepdims=True) * 0.55 + 100
                 grey = np.where(mosaic.valid[..., None], light.astype(np.uint8), grey)
             grey[_hatched(frame)] = _LINE
-            self._beneath[frame] = grey, tuple(mosaic.scenes)
+            self._beneath[frame] = grey, mosaic
         return self._beneath[frame]
 
     def _of_day(self, frame: Frame, look: Look | None) -> list[Scene]:
@@ -210,7 +219,7 @@ class Pictures:
 
     def _mosaic(self, frame: Frame, view: View, scenes: Sequence[Scene], asked: Asked) -> _Mosaic:
         """Pixels of scenes, each where those before it have none."""
-        mosaic = _Mosaic(valid=np.zeros(frame.size, bool))
+        mosaic = _Mosaic(np.full(frame.size, -1, np.int16))
         self._reader.prepare(scenes, view.bands)
         for scene in scenes:
             if mosaic.valid.all():
