@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -97,8 +97,13 @@ def figure(observed: Observed, panels: Panels, index: str, texts: Texts) -> Json
     }
 
 
-def band(lines: Sequence[Line]) -> list[Json]:
-    """The bands of peers, behind the curve."""
+def band(panel: Panel, lines: Sequence[Line]) -> Json:
+    """The bands of peers, behind the curve of a panel, and the limits of both together."""
+    limits = [_number(limit) for limit in curves.limits_of(replace(panel, peers=tuple(lines)))]
+    return {"lines": _bands(lines), "limits": limits, "loading": False}
+
+
+def _bands(lines: Sequence[Line]) -> list[Json]:
     return [
         {
             "label": line.label,
@@ -114,7 +119,9 @@ def band(lines: Sequence[Line]) -> list[Json]:
 
 def _panels(observed: Observed, panels: Panels, index: str, texts: Texts) -> Iterable[Json]:
     if not panels.index.empty:
-        yield _curves("index", texts(index), panels.index, [_named(panels.index.lines[0], texts("clear"), observed)])
+        card = observed.optical.card
+        title = texts(index) if card is cards.S2 else f"{texts(index)} · {card.picture}"
+        yield _curves("index", title, panels.index, [_named(panels.index.lines[0], texts("clear"), observed)])
     for card, panel in panels.radar.items():
         if not panel.empty:
             yield _curves(card, texts(card), panel, [_named(line, line.label) for line in panel.lines])

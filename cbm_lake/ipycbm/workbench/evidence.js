@@ -127,10 +127,11 @@ class Chart {
   panel(panel, top, tall) {
     const scale = ([low, high]) => (value) => top + tall - ((Math.min(Math.max(value, low), high) - low) / (high - low)) * tall;
     const group = node("g", { "data-panel": panel.name }, this.svg);
-    const y = scale(panel.limits);
+    const limits = (panel.name === "index" && this.model.get("band").limits) || panel.limits;
+    const y = scale(limits);
     node("text", { x: 2, y: top - 4, class: "cbm-title" }, group, panel.title);
     node("rect", { x: LEFT, y: top, width: this.width - LEFT - RIGHT, height: tall, class: "cbm-ground" }, group);
-    for (const [value, text] of ticks(...panel.limits, Math.max(3, tall / 26))) {
+    for (const [value, text] of ticks(...limits, Math.max(3, tall / 26))) {
       node("line", { x1: LEFT, x2: this.width - RIGHT, y1: y(value), y2: y(value), class: "cbm-grid" }, group);
       node("text", { x: LEFT - 4, y: y(value) + 3.5, class: "cbm-text cbm-end" }, group, text);
     }

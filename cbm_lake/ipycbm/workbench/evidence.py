@@ -139,7 +139,7 @@ class Evidence(ipywidgets.VBox):
         band = None if data.panels.index.empty else data.observed.bands.get(data.request.index)
         with self.chart.hold_sync():
             self.chart.figure, self.chart.days, self.chart.label = data.figure, list(data.days), data.label
-            self.chart.band = {"loading": band is None and not data.panels.index.empty, "lines": _lines(band)}
+            self.chart.band = _band(data, band)
         self._tell()
         self._say(self._missing(data), *([band.note] if band and band.note else []))
         self._later.start(lambda: self._arriving(data))
@@ -186,7 +186,7 @@ class Evidence(ipywidgets.VBox):
         if self._season is None:
             return
         self._foi = later.foi
-        self.chart.band = {"loading": False, "lines": _lines(later.peers)}
+        self.chart.band = _band(self._season, later.peers)
         self._say(self._missing(self._season), *([later.peers.note] if later.peers and later.peers.note else []))
         if later.foi:
             self._tell()
@@ -219,7 +219,7 @@ class Evidence(ipywidgets.VBox):
 
     def _missing(self, season: Season) -> str:
         """What is not drawn since the lake has nothing of it."""
-        if not season.figure:
+        if not season.figure and not season.observed.optical.table.num_rows:
             return self.texts("no_looks")
         empty = {"index": season.panels.index.empty, "weather": season.panels.temperature.empty}
         empty |= {card: season.panels.radar[card].empty for card in RADAR}
@@ -245,5 +245,8 @@ class Evidence(ipywidgets.VBox):
         return ". ".join(parts)
 
 
-def _lines(band: Peers | None) -> list[Json]:
-    return chartdata.band(band.lines) if band else []
+def _band(season: Season, band: Peers | None) -> Json:
+    """The band of peers as the chart takes it; without one it is loading, unless there is no curve before it."""
+    if season.panels.index.empty:
+        return {}
+    return chartdata.band(season.panels.index, band.lines) if band else {"loading": True}
