@@ -7,6 +7,7 @@ import ipywidgets
 
 from cbm_lake.ipycbm.workbench.bench import Parts
 from cbm_lake.ipycbm.workbench.state import Drawn
+from cbm_lake.ipycbm.workbench.worklist import Worklist
 
 
 class Plain(ipywidgets.HTML):
@@ -39,17 +40,16 @@ class Plain(ipywidgets.HTML):
         self.steps.append(by)
 
 
-class PlainList(ipywidgets.HTML):
-    """A table that only counts how often it was asked to look again."""
+class Counting(Worklist):
+    """The worklist's table, which counts how often it looks again."""
 
-    def __init__(self):
-        super().__init__()
-        self.refreshed = 0
+    refreshed = -1  # the first time is when it is made
 
     def refresh(self):
         self.refreshed += 1
+        super().refresh()
 
 
-def parts(state, _lake):
-    """Parts of a workbench."""
-    return Parts(PlainList(), Plain(state), Plain(state), Plain(state))
+def parts(state, lake):
+    """Parts of a workbench: the worklist, and for the others some that can be held up."""
+    return Parts(Counting(state, lake), Plain(state), Plain(state), Plain(state))

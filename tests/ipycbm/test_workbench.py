@@ -109,7 +109,7 @@ def test_all_are_decided_one_after_the_other_and_then_it_is_said(lake):
 def test_nothing_is_recorded_on_what_is_no_longer_on_the_screen(lake):
     page = made(lake)
     old = page.bar.bound["number"]
-    page.state.pid = page.rows.step(page.state.pid, 1)
+    page.state.pid = page.parts.worklist.step(page.state.pid, 1)
     wait(lambda: page.bar.bound.get("number", old) != old)
     press(page, "confirmed", number=old)
     press(page, "confirmed", number=0)

@@ -21,7 +21,6 @@ from cbm_lake.ipycbm.workbench.deciding import OWN, Decisions
 from cbm_lake.ipycbm.workbench.decisionbar import DecisionBar
 from cbm_lake.ipycbm.workbench.desks import DESKS
 from cbm_lake.ipycbm.workbench.loading import Loader, Slot
-from cbm_lake.ipycbm.workbench.rows import Rows
 from cbm_lake.ipycbm.workbench.state import Request, State
 from cbm_lake.ipycbm.workbench.topbar import TopBar
 from cbm_lake.lake import Lake, lake_or_default
@@ -73,7 +72,6 @@ class Workbench(ipywidgets.Box):
         self.decisions = Decisions(state, self.lake, self.bar, texts, self._advance)
         self.top = TopBar(state, self.lake, texts, self._speak)
         self.parts = self._make(state, self.lake)
-        self.rows = Rows(state, self.lake)
         self.loader = Loader(
             {
                 "map": Slot(self.parts.map, ("key", "day", "compared", "layer")),
@@ -109,7 +107,7 @@ class Workbench(ipywidgets.Box):
         with reporting(self.problem):
             self._count()
             if not self.state.pid:
-                self.state.pid = self.rows.next_open("") or self.rows.step("", 1) or ""
+                self.state.pid = self.parts.worklist.next_open("") or self.parts.worklist.step("", 1) or ""
 
     def _forget_day(self, change: Mapping[str, Any]) -> None:
         """Another parcel is shown at its own clearest day."""
@@ -150,9 +148,9 @@ class Workbench(ipywidgets.Box):
             case "report":
                 self.decisions.report(number or 0)
             case "next":
-                self._choose(self.rows.next_open(self.state.pid))
+                self._choose(self.parts.worklist.next_open(self.state.pid))
             case "step":
-                self._choose(self.rows.step(self.state.pid, int(content["by"])))
+                self._choose(self.parts.worklist.step(self.state.pid, int(content["by"])))
             case "day":
                 self.parts.map.step(int(content["by"]))
 
@@ -165,7 +163,7 @@ class Workbench(ipywidgets.Box):
         before = self.state.key
         self._refresh()
         if key is None:
-            pid = self.rows.next_open(before.pid)
+            pid = self.parts.worklist.next_open(before.pid)
             if pid is None:
                 self.decisions.say("all_decided")
         else:
@@ -181,7 +179,7 @@ class Workbench(ipywidgets.Box):
         self._count()
 
     def _count(self) -> None:
-        done, total = self.rows.progress()
+        done, total = self.parts.worklist.progress()
         self.bar.progress = self.texts("progress", done=f"{done:,}", total=f"{total:,}") if total else ""
 
     def _look_again(self) -> None:
@@ -317,9 +315,9 @@ def _parts(state: State, lake: Lake) -> Parts:
     from cbm_lake.ipycbm.workbench.observed import Observations
     from cbm_lake.ipycbm.workbench.scenemap import SceneMap
     from cbm_lake.ipycbm.workbench.strip import Strip
-    from cbm_lake.ipycbm.workbench.worklist import WorklistTable
+    from cbm_lake.ipycbm.workbench.worklist import Worklist
 
     observations = Observations(lake)
     return Parts(
-        WorklistTable(state, lake), SceneMap(state, lake), Evidence(state, observations), Strip(state, observations)
+        Worklist(state, lake), SceneMap(state, lake), Evidence(state, observations), Strip(state, observations)
     )
