@@ -48,6 +48,7 @@ export default {
     const { box, words, button } = banner(model);
     const isFirst = document.querySelector(".cbm-banner") === null;
     if (isFirst) document.body.append(box); // not in here: a tab that is not in sight would hide it
+    document.querySelector(".cbm-page")?.setAttribute("role", "main");
     let ended = false;
     const say = (what) => {
       if (ended) return;

@@ -136,6 +136,15 @@ class Workbench(ipywidgets.Box):
                 is_old = standing.loading or (standing.drawn is not None and standing.drawn.key != self.state.key)
                 (self.cells[name].add_class if is_old else self.cells[name].remove_class)("cbm-old")
         self.decisions.follow(self.loader)
+        self._name_day()
+
+    def _name_day(self) -> None:
+        """Let the curve and the strip mark the image that the map chose as the clearest one."""
+        standing, state = self.loader.standings()["map"], self.state
+        drawn = standing.drawn
+        if drawn and drawn.day and not standing.loading and not state.day and drawn.key == state.key:
+            self.loader.name_day(drawn.key, drawn.day.isoformat())
+            state.day = drawn.day.isoformat()
 
     def _hear(self, content: Mapping[str, Any]) -> None:
         """Answer a button or key of the decision bar."""

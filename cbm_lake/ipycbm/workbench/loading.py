@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -55,6 +55,11 @@ class Loader:
         """Draw a request; the parts `again` also where it is what they draw or load, since something else changed."""
         for name, channel in self._channels.items():
             channel.ask(request, again=name in again)
+
+    def name_day(self, key: ParcelKey, day: str) -> None:
+        """Take the clearest day of a parcel, which was asked for without its name, by its name from now on."""
+        for channel in self._channels.values():
+            channel.name_day(key, day)
 
     def clear(self, problem: str = "") -> None:
         """Show nothing; what is still read is dropped."""
@@ -112,6 +117,12 @@ class _Channel:
         self._changed()
         if starts:
             threading.Thread(target=self._work, name="cbm-part", daemon=True).start()
+
+    def name_day(self, key: ParcelKey, day: str) -> None:
+        """See `Loader.name_day`: what is drawn or loading answers a request for that day too."""
+        with self._lock:
+            if self._asked is not None and self._asked.key == key and not self._asked.day:
+                self._asked = replace(self._asked, day=day)
 
     def clear(self, problem: str) -> None:
         """Show nothing, or a problem."""
