@@ -189,9 +189,9 @@ def judgements(
 
 def _declared(lake: Lake, key: ParcelKey) -> Row:
     """What is recorded of a parcel as it is declared."""
+    parcels = lake.parcel_set(key.aoi, key.year, key.ptype)
     (row,) = lake.query("parcels.by_pid", **key.params).to_pylist()
-    columns = {name: row[name] for name in ("crop_name", "crop_code", "epsg", "geometry")}
-    return {"parcels": lake.parcel_set(key.aoi, key.year, key.ptype).version, **columns}
+    return {"parcels": parcels.version, **{name: row[name] for name in ("crop_name", "crop_code", "epsg", "geometry")}}
 
 
 def _append(

@@ -113,7 +113,7 @@ def parcel(
     declared = lake.parcel_set(aoi, year, ptype)
     key = {"aoi": declared.aoi, "year": declared.year, "ptype": declared.ptype, "pid": str(pid)}
     source = LakeSource(lake)
-    values = facts.gather(source, key, with_peers=notice is None)
+    values = facts.gather(source, key, for_farmer=notice is not None)
     with tempfile.TemporaryDirectory() as scratch:
         pictures, missing, background = figures.draw(
             Reading(source), key, Path(scratch), tms, with_peers=notice is None, is_checked="crop_check" in values

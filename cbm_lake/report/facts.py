@@ -31,13 +31,14 @@ Key = dict[str, Any]
 """aoi, year, ptype, pid."""
 
 
-def gather(source: LakeSource, key: Key, *, with_peers: bool = True) -> Facts:
+def gather(source: LakeSource, key: Key, *, for_farmer: bool = False) -> Facts:
     """Gather the facts of a report as JSON-compatible values: texts, numbers, ISO timestamps.
 
     Args:
         source: a lake as it was at a timestamp, so that the same can be asked again.
         key: aoi, year, ptype, pid.
-        with_peers: also the nearest parcels of the same crop; nobody else's parcel is in a notice.
+        for_farmer: without what is in no notice: the nearest parcels of the same crop, which are other people's, and
+            what colleagues decided.
 
     Raises:
         NotFoundError: no such parcel.
@@ -51,7 +52,8 @@ def gather(source: LakeSource, key: Key, *, with_peers: bool = True) -> Facts:
         "markers": _rows(lake, "report.markers", key),
         "lights": _lights(lake, key),
         **({"crop_check": checked} if (checked := crop_check(lake, key)) else {}),
-        **({"peers": _peers(source, key)} if with_peers else {}),
+        **({} if for_farmer else {"peers": _peers(source, key)}),
+        **({"judgements": decided} if not for_farmer and (decided := judgements(lake, key)) else {}),
         "mask": list(CLOUD_CLASSES),
     }
     return {name: plain(value) for name, value in values.items()}
@@ -140,6 +142,12 @@ def crop_check(lake: Lake, key: Key) -> Facts | None:
     """What the last crop check says of the parcel, and what it promised; None where the parcel was not checked."""
     rows = _rows(lake, "crops.verdict_of", key) if cropchecks.has_any(lake) else []
     return rows[0] if rows else None
+
+
+def judgements(lake: Lake, key: Key) -> list[Facts]:
+    """All that was decided of the parcel's lights, in order, as JSON-compatible values."""
+    rows: list[Facts] = plain(_rows(lake, "report.judgements", key))
+    return rows
 
 
 def _peers(source: LakeSource, key: Key) -> Facts:

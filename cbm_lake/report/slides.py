@@ -13,6 +13,8 @@ from cbm_lake.errors import InvalidInputError, LakeError, of_extra
 from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel, degrees, hectares
+from cbm_lake.parcel.sources import LakeSource
+from cbm_lake.report import facts, judging
 from cbm_lake.show import peers
 from cbm_lake.show.reading import Reading
 from cbm_lake.show.style import Figure, page_of
@@ -90,7 +92,7 @@ def slides(
     deck = pptx.Presentation()
     deck.slide_width, deck.slide_height = Inches(_WIDE), Inches(_TALL)
     for number, parcel in enumerate(parcels):
-        _declared(deck, parcel)
+        _declared(deck, parcel, _judged(reading, parcel))
         for count, (title, draw) in enumerate(_figures(reading, parcel), 1):
             _slide(deck, parcel, title, draw)
             progress(number * len(FIGURES) + count, len(parcels) * len(FIGURES))
@@ -112,17 +114,27 @@ def _figures(reading: Reading, parcel: Parcel) -> Iterator[tuple[str, Draw]]:
             yield title, partial(draw, lake=reading)
 
 
-def _declared(deck: Presentation, parcel: Parcel) -> None:
-    """First slide of a parcel: its declaration."""
+def _judged(reading: Reading, parcel: Parcel) -> list[str]:
+    """The judgements that stand; none of a server, which figures do not ask for them."""
+    if not isinstance(reading.source, LakeSource):
+        return []
+    key = {"aoi": parcel.aoi, "year": parcel.year, "ptype": parcel.ptype or "", "pid": parcel.pid}
+    return [f"{judged}: {text}" for judged, text in judging.lines(facts.judgements(reading.source.lake, key))]
+
+
+def _declared(deck: Presentation, parcel: Parcel, judgements: Sequence[str]) -> None:
+    """First slide of a parcel: its declaration, and what was decided of its lights."""
     slide = deck.slides.add_slide(deck.slide_layouts[_BLANK])
     _text(slide.shapes, f"Parcel {parcel.pid}", 2.2, 36)
-    facts = [
+    declared = [
         parcel.crop or parcel.code or "no crop declared",
         hectares(parcel.area),
         f"{parcel.aoi} {parcel.year} {parcel.ptype or ''}".rstrip(),
         degrees(parcel.lon, parcel.lat),
     ]
-    _text(slide.shapes, "\n".join(facts), 3.2, 20)
+    _text(slide.shapes, "\n".join(declared), 3.2, 20)
+    if judgements:
+        _text(slide.shapes, "\n".join(judgements), 5.2, 12)
 
 
 def _slide(deck: Presentation, parcel: Parcel, title: str, draw: Draw) -> None:

@@ -14,7 +14,20 @@ import numpy as np
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError, some
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcel.sources import LakeSource
-from cbm_lake.report import evidence, facts, figures, htmlpages, images, keys, pages, pdfpages, rechecking, seals, words
+from cbm_lake.report import (
+    evidence,
+    facts,
+    figures,
+    htmlpages,
+    images,
+    judging,
+    keys,
+    pages,
+    pdfpages,
+    rechecking,
+    seals,
+    words,
+)
 from cbm_lake.report.comparing import count, differences
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.keys import PublicKey
@@ -328,8 +341,8 @@ def _tools(tools: dict[str, str]) -> str:
 def _values(document: Facts, url: str | None, findings: _Findings) -> None:
     """Compare the facts with the lake as of that timestamp."""
     try:
-        source, with_peers = LakeSource(facts.open_at(document["as_of"], url)), "notice" not in document["others"]
-        again = facts.gather(source, document["key"], with_peers=with_peers)
+        source, for_farmer = LakeSource(facts.open_at(document["as_of"], url)), "notice" in document["others"]
+        again = facts.gather(source, document["key"], for_farmer=for_farmer)
     except SourceError as error:
         findings.doubts.append(f"the lake cannot be read: {error}")
         return
@@ -337,6 +350,7 @@ def _values(document: Facts, url: str | None, findings: _Findings) -> None:
         findings.differences.append(f"the lake cannot say it again: {error}")
         return
     findings.differences += differences(document["facts"], again)
+    findings.differences += judging.altered(document["facts"].get("judgements"), document["key"], url)
     findings.numbers = count(again)
 
 

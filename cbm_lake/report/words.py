@@ -6,7 +6,7 @@ import textwrap
 from datetime import datetime
 from typing import Any, Final
 
-from cbm_lake.report import cropwords, notice
+from cbm_lake.report import cropwords, judging, notice
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.pages import NOTHING, rows
 
@@ -52,6 +52,7 @@ def of(sealed: Facts) -> Facts:
         "missing": page["missing"],
         "markers": rows([{**row, "marker": row["marker"].replace("_", " ")} for row in values["markers"]], _MARKERS),
         "lights": rows(values["lights"], _LIGHTS),
+        "judgements": judging.lines(values.get("judgements") or []),
         "crop": cropwords.lines(values.get("crop_check")),
         "crop_figure": "crop" in {*sealed["pictures"], *page["missing"]} and "crop_check" in values,
         "foi": rows([{**row, "check": _short(row["check"])} for row in sealed["others"]["foi"]], _FOI),

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import fill, outline, parcels, powerless
+from factories import copied, fill, outline, parcels, powerless
 from typer.testing import CliRunner
 
 from cbm_lake import cases, markers
@@ -47,14 +47,20 @@ def recorded(lake, key, lights):
     lake.record_changes(lake.parcel_set(*key), lambda: table)
 
 
-@pytest.fixture
-def lake(workspace):
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
     """Two areas, two years, two sets of one, each with the same identifiers and lights."""
-    lake = open_lake()
+    lake = Lake(str(tmp_path_factory.mktemp("prepared")))
     for aoi, year, ptype in SETS:
         lake.add_parcels(aoi, year, ptype, f"{aoi}{year}{ptype}", parcels(PIDS, [("wheat", "1")] * 3))
         recorded(lake, (aoi, year, ptype), LIGHTS)
-    return open_lake()
+    return lake
+
+
+@pytest.fixture
+def lake(prepared, workspace):
+    """The workspace's lake, a copy of it."""
+    return copied(prepared, open_lake())
 
 
 def standing(**limits):
@@ -133,7 +139,7 @@ def test_judgements_of_sets_years_areas_and_scenarios_are_apart(lake):
         ({"shown": {"x": float("nan")}}, InvalidInputError, "cannot be kept as JSON"),
         ({"shown": {"x": "y" * 100_001}}, InvalidInputError, "more than 100,000 characters"),
         ({"expected": 1}, InvalidInputError, "was withdrawn meanwhile"),
-        ({"scenario": "no such thing"}, NotFoundError, "markers"),
+        ({"scenario": "no such thing"}, InvalidInputError, "there is no scenario 'no such thing'"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_in_a_line_and_nothing_is_recorded(lake, change, error, words):
@@ -287,11 +293,11 @@ def test_who_decides_between_a_look_and_a_commit_is_seen(lake, monkeypatch):
 
 
 def test_what_was_told_as_decided_is_there_after_a_kill(lake):
-    running = subprocess.Popen([sys.executable, "-c", JUDGING, "ann", "100", "1"], stdout=subprocess.PIPE, text=True)
-    told = [int(running.stdout.readline()) for _ in range(2)]
-    running.send_signal(signal.SIGKILL)
-    told += [int(line) for line in running.stdout.read().split()]
-    running.wait()
+    command = [sys.executable, "-c", JUDGING, "ann", "100", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        told = [int(running.stdout.readline()) for _ in range(2)]
+        running.send_signal(signal.SIGKILL)
+        told += [int(line) for line in running.stdout.read().split()]
     numbers = cases.judgements(history=True)["number"].to_pylist()
     assert numbers == list(range(1, len(numbers) + 1))
     assert set(told) <= set(numbers)

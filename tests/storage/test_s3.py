@@ -707,3 +707,15 @@ def test_rows_that_do_not_count_are_set_aside_in_a_bucket_too_and_come_back(stor
     decisions.put_back("A", "no haze", lake=lake)
     assert lake.sql("from signatures_s2").num_rows == 2 * len(PIDS)
     assert lake.sql(ROWS).equals(rows)
+
+
+def test_judgements_stand_in_a_bucket_and_are_withdrawn_there_as_of_then(store, url):
+    lake = fill(Lake(url), names=("A",))
+    assert cases.judgements(lake=lake).num_rows == 0  # no table yet
+    cases.judge("ms", 2024, PIDS[0], "confirmed", who="ann", lake=lake)
+    cases.judge("ms", 2024, PIDS[0], "photo", who="bob", lake=Lake(url))
+    then = datetime.now(UTC)
+    cases.withdraw("ms", 2024, PIDS[0], who="bob", lake=lake)
+    assert cases.judgements(lake=Lake(url))["who"].to_pylist() == ["ann"]
+    assert cases.judgements(lake=Lake(url, as_of=then))["who"].to_pylist() == ["bob"]
+    assert cases.judgements(history=True, lake=lake)["number"].to_pylist() == [1, 2, 3]
