@@ -14,8 +14,10 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -27,13 +29,14 @@ from cbm_lake.cases.worklists import Worklist
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.markers.finding import part_of
 
+T = TypeVar("T")
 KEY = (season.AOI, season.YEAR)
 NIGHT = datetime(2024, 9, 1, tzinfo=UTC)
 CONDITION = "colour = 'red' and area_ha > 1 and decision is null"
 BARE = {
     "page 0": "select * from listed order by number limit 100",
     "page at 400,000": "select * from listed order by number limit 100 offset {deep}",
-    "filter": f"select * from listed where {CONDITION} order by number limit 100",  # noqa: S608
+    "filter": f"select * from listed where {CONDITION} order by number limit 100",
     "sort by area": "select * from listed order by area_ha desc, number limit 100",
     "search": "select * from listed where starts_with(lower(pid), 'ms0001') order by number limit 100",
     "next open": "select number from listed where decision is null and number > {deep} order by number limit 1",
@@ -72,7 +75,7 @@ def compare(lake: Lake, whole: Worklist, size: season.Season) -> None:
     connection = duckdb.connect()
     connection.from_arrow(listed).create("listed")
 
-    def asked(**how: str) -> Callable[[], pa.Table]:
+    def asked(**how: Any) -> Callable[[], pa.Table]:
         return lambda: cases.worklist(*KEY, lake=lake, **how).page()
 
     questions: dict[str, Callable[[], object]] = {
@@ -89,7 +92,7 @@ def compare(lake: Lake, whole: Worklist, size: season.Season) -> None:
         _, once = timed(question)
         warm = statistics.median(timed(question)[1] for _ in range(9))
         bare = BARE[name].format(deep=deep, pid=pid)
-        alone = statistics.median(timed(lambda bare=bare: connection.sql(bare).to_arrow_table())[1] for _ in range(9))
+        alone = statistics.median(timed(connection.sql(bare).to_arrow_table)[1] for _ in range(9))
         print(f"{name:<16} {1e3 * once:>8.1f} {1e3 * warm:>8.1f} {1e3 * alone:>8.1f} {warm / alone:>6.2f}")
 
 
@@ -107,7 +110,7 @@ def fill(lake: Lake, size: season.Season, judged: int) -> None:
         same |= {"reason": "no mowing was seen between 1 May and 15 July in nine clear looks", "due": date(2024, 7, 15)}
         same |= {"day": NIGHT.date(), "recorded": NIGHT, "version": "benchmark"}
         rows = filled(schemas.CHANGES, count, same, pid=pids, after=colours.take(drawn))
-        lake.record_changes(parcels, lambda rows=rows: rows)
+        lake.record_changes(parcels, partial(lambda rows: rows, rows))
     same = {**parcels.params, "version": parcels.version, "run": "r", "day": NIGHT.date(), "part": part_of(parcels)}
     ranks, same = pa.array(rng.permutation(count) + 1, pa.int32()), {**same, "verdict": "agrees", "reason": "likely"}
     lake.put("checked_crops", filled(schemas.CROP_CHECKS, count, same, pid=pids, rank=ranks), part_of(parcels))
@@ -118,20 +121,27 @@ def judge(lake: Lake, size: season.Season, numbers: list[int], who: str) -> None
     """Judge parcels as a whole, all in one commit."""
     parcels = lake.parcel_set(*KEY)
     now = datetime.now(UTC)
-    same = {**parcels.params, "scenario": "", "number": 1, "decision": "confirmed", "note": "", "who": who}
+    same: dict[str, object] = {
+        **parcels.params,
+        "scenario": "",
+        "number": 1,
+        "decision": "confirmed",
+        "note": "",
+        "who": who,
+    }
     same |= {"decided": now, "as_of": now, "parcels": parcels.version, "version": "benchmark"}
     pids = pa.array([size.pid(number) for number in numbers])
     lake.add_judgements(lambda: filled(schemas.JUDGEMENTS, len(numbers), same, pid=pids))
 
 
-def filled(schema: pa.Schema, count: int, same: dict[str, object], **columns: pa.Array) -> pa.Table:
+def filled(schema: pa.Schema, count: int, same: Mapping[str, object], **columns: pa.Array) -> pa.Table:
     """Rows of a schema of which most columns are the same in all of them."""
     given = {name: pa.repeat(pa.scalar(value, schema.field(name).type), count) for name, value in same.items()}
     arrays = {**given, **columns}
     return pa.table([arrays.get(field.name, pa.nulls(count, field.type)) for field in schema], schema=schema)
 
 
-def timed(work: Callable[[], object]) -> tuple[object, float]:
+def timed(work: Callable[[], T]) -> tuple[T, float]:
     """A result, and the seconds it took."""
     began = time.perf_counter()
     result = work()

@@ -78,6 +78,7 @@ class Worklist(anywidget.AnyWidget):
         self.words = {word: self.texts(word) for word in _WORDS}
         self.values = _values(self.language)
         self._list: cases.Worklist | None = None
+        self._shown: tuple[object, ...] = ()
         self._place = -1
         self._visits: dict[tuple[str, int, str], datetime | None] = {}
         self._handlers: dict[str, Callable[[Message], None]] = {
@@ -124,7 +125,7 @@ class Worklist(anywidget.AnyWidget):
 
     def refresh(self) -> None:
         """Read again what stands, also by others; the page and the chosen parcel stay."""
-        self.busy = True
+        self.busy, self._shown = True, self._question()
         try:
             self._list = self._read() if self.state.aoi else None
             self.problem = ""
@@ -139,6 +140,10 @@ class Worklist(anywidget.AnyWidget):
             self.count = self.texts("count", done=f"{done:,}", total=f"{total:,}") if self._list else ""
             self._follow(again=True)
 
+    def _question(self) -> tuple[object, ...]:
+        """On what the rows depend."""
+        return tuple(getattr(self.state, name) for name in _LISTS)
+
     def _read(self) -> cases.Worklist:
         state = self.state
         key = (state.aoi, state.year, state.ptype)
@@ -149,12 +154,12 @@ class Worklist(anywidget.AnyWidget):
             return cases.case_worklist(*key, scenario=state.subject or None, **how, lake=self.lake)
         if key not in self._visits:  # what is new stays so while somebody decides
             self._visits[key] = cases.last_visit(*key, lake=self.lake)
-        return cases.worklist(
-            *key, scenario=state.subject or None, since=self._visits[key], **how, lake=self.lake
-        )
+        return cases.worklist(*key, scenario=state.subject or None, since=self._visits[key], **how, lake=self.lake)
 
     def _relist(self, change: Mapping[str, Any]) -> None:
-        """Show another list from its beginning, or where the chosen parcel is in it."""
+        """Show another list from its beginning, or where the chosen parcel is in it; once for several changes."""
+        if self._shown == self._question():
+            return
         if change["name"] not in ("where", "search", "sort"):
             self._place = -1
         self.refresh()
