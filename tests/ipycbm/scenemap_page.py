@@ -1,4 +1,4 @@
-"""A page with the map alone, for a browser: served by voila, with a loader of its own, of which the newest request wins."""
+"""A page with the map alone, for a browser, served by voila, with a small loader of its own."""
 
 import json
 import os

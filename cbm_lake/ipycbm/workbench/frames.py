@@ -34,9 +34,7 @@ class Frame:
     """Rows and columns of its picture."""
 
     @classmethod
-    def of_view(
-        cls, centre: tuple[float, float], zoom: float, size: tuple[int, int], finest: float = FINEST
-    ) -> Frame:
+    def of_view(cls, centre: tuple[float, float], zoom: float, size: tuple[int, int], finest: float = FINEST) -> Frame:
         """The frame of a view of the map.
 
         Args:
@@ -67,7 +65,12 @@ class Frame:
         """Whether a view (Web Mercator) lies within it, to half a pixel."""
         west, south, east, north = self.bounds
         slack = self.pixel / 2
-        return view[0] >= west - slack and view[1] >= south - slack and view[2] <= east + slack and view[3] <= north + slack
+        return (
+            view[0] >= west - slack
+            and view[1] >= south - slack
+            and view[2] <= east + slack
+            and view[3] <= north + slack
+        )
 
 
 def fitting(box: Box, size: tuple[int, int]) -> tuple[tuple[float, float], float]:

@@ -27,13 +27,13 @@ class Bar(anywidget.AnyWidget):
     day = traitlets.Unicode("").tag(sync=True)
     drawn = traitlets.Unicode("").tag(sync=True)
     """The day that is on the screen."""
-    others = traitlets.List().tag(sync=True)
+    others: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
     compared = traitlets.Unicode("").tag(sync=True)
     against = traitlets.Unicode("").tag(sync=True)
     """The day of the second image that is on the screen."""
-    layers = traitlets.List().tag(sync=True)
+    layers: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
     layer = traitlets.Unicode("").tag(sync=True)
-    colours = traitlets.List().tag(sync=True)
+    colours: traitlets.List[list[str]] = traitlets.List().tag(sync=True)
     colour = traitlets.Enum(COLUMNS, "").tag(sync=True)
     opacity = traitlets.Float(1.0, min=0.0, max=1.0).tag(sync=True)
     """Of the parcels."""

@@ -22,8 +22,20 @@ from cbm_lake.show.views import View, view
 _COMPOSITES: Final = (("true colour", "true_colour"), ("B08_B04_B03", "infrared"), ("B08_B11_B04", "vegetation"))
 _VALUES: Final = frozenset(
     f"value_{word.replace(' ', '_')}"
-    for word in ("red", "yellow", "green", "cannot be seen", "not yet due", "agrees", "disagrees", "cannot say", "not known")
+    for word in (
+        "red",
+        "yellow",
+        "green",
+        "cannot be seen",
+        "not yet due",
+        "agrees",
+        "disagrees",
+        "cannot say",
+        "not known",
+    )
 )
+_MOST: Final = 3
+"""Scenes of which it is said why they cannot be read."""
 _STOPS: Final = 9
 """Colours of a scale's legend."""
 
@@ -73,7 +85,7 @@ def label(texts: Texts, look: Look, problem: bool = False) -> str:
 def percent(share: float) -> str:
     """A share in percent, in which a little is not nothing and nearly all not all."""
     rounded = round(share * 100)
-    return "< 1" if 0 < share and rounded == 0 else "> 99" if share < 1 and rounded == 100 else str(rounded)
+    return "< 1" if share > 0 and rounded == 0 else "> 99" if share < 1 and rounded == 100 else str(rounded)
 
 
 def caption(texts: Texts, picture: Picture, look: Look | None, layer: str, day: str) -> str:
@@ -110,7 +122,9 @@ def around(texts: Texts, picture: Picture) -> str:
 
 def problems(texts: Texts, picture: Picture) -> str:
     """Scenes that could not be read, as HTML."""
-    lines = [html.escape(texts("unreadable", scene=scene, problem=problem)) for scene, problem in picture.problems]
+    lines = [
+        html.escape(texts("unreadable", scene=scene, problem=problem)) for scene, problem in picture.problems[:_MOST]
+    ]
     return "".join(f'<div class="cbm-map-problem" role="alert">{line}</div>' for line in lines)
 
 

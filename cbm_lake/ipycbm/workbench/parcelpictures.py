@@ -99,16 +99,12 @@ def _by_meaning(words: Sequence[str | None], shades: Mapping[str, str]) -> Colou
     return Colouring(colours, [(word, shade) for word, shade in shades.items() if word in present])
 
 
-def _in_view(
-    lake: Lake, parcel: Parcel, frame: Frame, column: str, scenario: str, *, outlines: bool
-) -> pa.Table:
+def _in_view(lake: Lake, parcel: Parcel, frame: Frame, column: str, scenario: str, *, outlines: bool) -> pa.Table:
     """Rows of the parcels that may meet a frame."""
     key = parcel.key
     corners = dict(zip(("west", "south", "east", "north"), frame.degrees, strict=True))
     names = {"aoi": key.aoi, "year": key.year, "ptype": key.ptype, "metres": metres_per_unit(parcel.epsg)}
-    return lake.query(
-        "parcels.in_view", **names, **corners, column=column, scenario=scenario, outlines=outlines
-    )
+    return lake.query("parcels.in_view", **names, **corners, column=column, scenario=scenario, outlines=outlines)
 
 
 def _dots(rows: pa.Table) -> Geometries:

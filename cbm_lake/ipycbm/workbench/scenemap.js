@@ -18,6 +18,7 @@ function named(element, words, key) {
 
 function labelled(words, key, field) {
   const label = make("label", { className: "cbm-map-field", title: words[`${key}_tip`] });
+  field.setAttribute("aria-label", words[key]);
   label.append(make("span", { textContent: words[key] }), field);
   return label;
 }

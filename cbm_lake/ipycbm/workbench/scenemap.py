@@ -43,6 +43,8 @@ _AHEAD: Final = (1, -1, 2, 3)
 _HALO, _LINE = {"color": "#ffffff", "weight": 6, "opacity": 0.9}, {"color": "#d6007a", "weight": 3, "opacity": 1}
 _WATCHED: Final = ("aoi", "year", "ptype", "pid", "day", "compared", "layer")
 """Traits of the state that decide what is drawn."""
+
+
 class SceneMap(ipywidgets.VBox):
     """Map of the chosen parcel; a `Part` of the workbench.
 
@@ -93,7 +95,8 @@ class SceneMap(ipywidgets.VBox):
             moves = self._sight is None or self._sight.parcel.key != data.parcel.key
             self._sight = data
             if moves:
-                self._go(data.place)
+                resized = data.place.size != self._size
+                self._go(round_parcel(data.parcel, self._size) if resized else data.place)
             self._lay(data)
             self._telling.on = True
             self._say(data)

@@ -190,9 +190,7 @@ class Pictures:
         if look is None:
             return []
         others = [
-            scene
-            for scene, _ in self._all(frame)
-            if scene.obstime.date() == look.day and scene.id != look.scene.id
+            scene for scene, _ in self._all(frame) if scene.obstime.date() == look.day and scene.id != look.scene.id
         ]
         return [look.scene, *sorted(others, key=lambda scene: -scene.overlap)]
 

@@ -109,7 +109,7 @@ class Sights:
         self.source = LakeSource(lake)
         self._lock = threading.Lock()
         self._key: ParcelKey | None = None
-        self._about: _About | None = None
+        self._about: About | None = None
         self._parcels: tuple[object, ParcelPicture] | None = None
 
     def read(self, request: Request, where: Where, colouring: tuple[str, str], asked: Asked) -> Sight:

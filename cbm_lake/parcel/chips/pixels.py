@@ -139,8 +139,8 @@ class Reader:
             band: its name.
             bounds: west, south, east, north.
             size: pixels a side of a square, or (rows, columns).
-            exact: where the band's pixels are larger than those of the rectangle, they are drawn as they are, with their
-                edges; otherwise values between their centres are interpolated.
+            exact: draw pixels that are larger than those of the rectangle as they are, with their edges; otherwise
+                values between their centres are interpolated.
         """
         raster = self.raster(scene, band)
         rows, columns = (size, size) if isinstance(size, int) else size
