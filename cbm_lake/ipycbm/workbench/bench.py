@@ -5,14 +5,16 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import ipywidgets
 import traitlets
 
+from cbm_lake import cases
 from cbm_lake.errors import LakeError
 from cbm_lake.files import clock
+from cbm_lake.ipycbm import opened
 from cbm_lake.ipycbm.heartbeat import Heartbeat
 from cbm_lake.ipycbm.panel import reporting
 from cbm_lake.ipycbm.texts import Texts, speak
@@ -57,6 +59,7 @@ class Workbench(ipywidgets.Box):
         super().__init__()
         self.state, self.lake, self._make = state, lake, make or _parts
         self._seen: object = None
+        self._ahead_of: ParcelKey | None = None
         self._looking = threading.Lock()
         self.add_class("cbm-bench")
         self._build(Texts("bench"))
@@ -83,8 +86,10 @@ class Workbench(ipywidgets.Box):
         )
         self.address = address.Address(state, texts.language)
         self.heartbeat = Heartbeat(texts, self._look_again)
-        self._follow_theme()
+        self._connect()
+        self._visit()
         self.bar.offer(DESKS[state.desk].choices)
+        state.observe(lambda _: self._visit(), ["aoi", "year", "ptype"])
         state.observe(self._forget_day, "pid")
         state.observe(self._request, list(_REQUESTED))
         state.observe(lambda _: self._list(), [*_LISTED])
@@ -102,8 +107,16 @@ class Workbench(ipywidgets.Box):
         self._list()
         self._request(None)
 
+    def _visit(self) -> None:
+        """Have the evidence count what has changed since the last visit."""
+        state = self.state
+        if self.parts.evidence.has_trait("since"):
+            key = state.aoi, state.year, state.ptype
+            self.parts.evidence.since = cases.last_visit(*key, who=opened.visitor(), lake=self.lake)
+
     def _list(self) -> None:
         """Count the rows of another list, and show its first parcel where none is chosen."""
+        self.problem.value = ""
         with reporting(self.problem):
             self._count()
             if not self.state.pid:
@@ -137,6 +150,7 @@ class Workbench(ipywidgets.Box):
                 (self.cells[name].add_class if is_old else self.cells[name].remove_class)("cbm-old")
         self.decisions.follow(self.loader)
         self._name_day()
+        self._read_ahead()
 
     def _name_day(self) -> None:
         """Let the curve and the strip mark the image that the map chose as the clearest one."""
@@ -145,6 +159,18 @@ class Workbench(ipywidgets.Box):
         if drawn and drawn.day and not standing.loading and not state.day and drawn.key == state.key:
             self.loader.name_day(drawn.key, drawn.day.isoformat())
             state.day = drawn.day.isoformat()
+
+    def _read_ahead(self) -> None:
+        """Have the parts read the next parcel while a person looks at this one."""
+        key = self.state.key
+        if key == self._ahead_of or not self.loader.drawn_of(key):
+            return
+        self._ahead_of = key
+        table = self.parts.worklist
+        pids = dict.fromkeys(pid for pid in (table.next_open(key.pid), table.step(key.pid, 1)) if pid)
+        for part in (self.parts.evidence, self.parts.strip, self.parts.map):
+            if hasattr(part, "prefetch"):
+                part.prefetch([replace(key, pid=pid) for pid in pids])
 
     def _hear(self, content: Mapping[str, Any]) -> None:
         """Answer a button or key of the decision bar."""
@@ -219,11 +245,13 @@ class Workbench(ipywidgets.Box):
         for widget in former:
             widget.close()
 
-    def _follow_theme(self) -> None:
-        """Let the line above choose the colours, and the parts know them."""
+    def _connect(self) -> None:
+        """Let the line above choose the colours, and the parts know them and what stands."""
         traitlets.link((self.bar, "theme"), (self.top.colours, "value"))
         self.bar.observe(lambda _: self._paint(), "dark")
         self._paint()
+        if self.parts.evidence.has_trait("decision"):
+            traitlets.dlink((self.bar, "standing"), (self.parts.evidence, "decision"))
 
     def _paint(self) -> None:
         """Tell the parts that draw with colours of their own which theme is on the screen."""

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
+_DECIDED: Final = frozenset({"judged", "inspections", "decisions"})
+"""Tables of what people decided, on which nothing here rests: a decision makes the page no slower."""
 _MOST: Final = 64
 """Parcels that are remembered."""
 _THREADS: Final = 4
@@ -70,6 +72,11 @@ class Observed:
 def screen_of(card: Card) -> tuple[int, ...]:
     """The classes of a card that count as clouds."""
     return cards.screened(cards.CLOUD_CLASSES, card)
+
+
+def _of_parcels(snapshot: Snapshot) -> Snapshot:
+    """A snapshot without the versions of what people decided."""
+    return replace(snapshot, versions=tuple(each for each in snapshot.versions if each[0] not in _DECIDED))
 
 
 class Observations:
@@ -149,7 +156,7 @@ class Observations:
 
     def _renew(self) -> None:
         """Forget what is of an earlier snapshot."""
-        snapshot = self.lake.snapshot()
+        snapshot = _of_parcels(self.lake.snapshot())
         with self._lock:
             if snapshot != self._snapshot:
                 self._years.clear()
