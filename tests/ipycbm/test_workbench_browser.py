@@ -41,7 +41,7 @@ class Desk:
 
     def ready(self, but=None):
         """Wait until a parcel, another one than this, can be decided on; its identifier."""
-        wait(lambda: self.pid not in ("", None, but), 120)
+        wait(lambda: self.pid not in ("", None, but), 240)
         return self.pid
 
     def decide(self, key):
@@ -52,7 +52,7 @@ class Desk:
         return pid
 
     def says(self, pattern):
-        self.bar.get_by_text(re.compile(pattern)).first.wait_for(timeout=60_000)
+        self.bar.get_by_text(re.compile(pattern)).first.wait_for()
 
     def fits(self):
         """Whether all of one parcel can be seen without scrolling."""
@@ -76,11 +76,11 @@ def browser():
 def visit(opened, url, requests=None):
     """Somebody of their own opens the page."""
     page = opened.new_context(viewport=SIZES["1440"], color_scheme="light", accept_downloads=True).new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(240_000)
     if requests is not None:
         page.on("request", lambda request: requests.append(request.url))
     page.goto(url)
-    page.locator(".cbm-bar").wait_for(timeout=120_000)
+    page.locator(".cbm-bar").wait_for()
     return Desk(page)
 
 
@@ -166,7 +166,7 @@ def in_a_report(desk, decided, folder):
     desk.page.locator(".cbm-worklist [role='gridcell']", has_text=pid).first.click()
     wait(lambda: desk.pid == pid)
     desk.says("decided: ask for a photo")
-    with desk.page.expect_download(timeout=180_000) as started:
+    with desk.page.expect_download() as started:
         desk.bar.get_by_role("button", name="PDF report").click()
     target = folder / started.value.suggested_filename
     started.value.save_as(target)

@@ -156,15 +156,12 @@ class Decisions:
         recorded = desk.record(self._lake, subject, choice, note, opened.visitor())
         with self._lock:
             self._done = [*self._done, (desk, subject, recorded)][-_UNDOABLE:]
-            self._busy = ""
         self._bar.recorded()
         self.say("recorded", pid=subject.key.pid, decision=self._texts(choice))
         self._advance(None)
 
     def _undo(self, desk: Desk, subject: Subject, recorded: Standing) -> None:
         desk.undo(self._lake.at(None), subject, recorded, opened.visitor())
-        with self._lock:
-            self._busy = ""
         self.say(desk.undone, pid=subject.key.pid)
         self._advance(subject.key)
 
