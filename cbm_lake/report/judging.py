@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Final
 
 from cbm_lake.errors import LakeError
-from cbm_lake.lake import open_lake
+from cbm_lake.lake import Lake
 from cbm_lake.report import facts
 from cbm_lake.report.comparing import differences
 from cbm_lake.report.facts import Facts
@@ -70,15 +70,15 @@ def _day(text: str) -> str:
     return f"{date.fromisoformat(text):%-d %B %Y}"
 
 
-def altered(history: object, key: Facts, url: str | None) -> list[str]:
-    """What of the judgements in the evidence is missing from the present lake, or another one there, in words.
+def altered(history: object, key: Facts, lake: Lake) -> list[str]:
+    """What of the judgements in the evidence is missing from the lake as it is now, or another one there, in words.
 
     They are appended and never overwritten, so whatever was decided since they have to be there as they were.
     """
     if not isinstance(history, list) or not history:
         return []
     try:
-        present = {(row["scenario"], row["number"]): _kept(row) for row in facts.judgements(open_lake(url), key)}
+        present = {(row["scenario"], row["number"]): _kept(row) for row in facts.judgements(lake, key)}
     except LakeError as error:
         return [f"the lake cannot say again what was judged: {error}"]
     try:

@@ -350,7 +350,7 @@ def _values(document: Facts, url: str | None, findings: _Findings) -> None:
         findings.differences.append(f"the lake cannot say it again: {error}")
         return
     findings.differences += differences(document["facts"], again)
-    findings.differences += judging.altered(document["facts"].get("judgements"), document["key"], url)
+    findings.differences += judging.altered(document["facts"].get("judgements"), document["key"], source.lake.at(None))
     findings.numbers = count(again)
 
 

@@ -21,7 +21,7 @@ from affine import Affine
 from factories import PIDS, day, entry, fill, scenes, signature, signatures, write
 from s3_server import BUCKET, KEY, SECRET, object_store
 
-from cbm_lake import card2db, extract, get, parcels
+from cbm_lake import card2db, cases, extract, get, parcels
 from cbm_lake import scenes as decisions
 from cbm_lake.demo import sample
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError, SourceError
