@@ -62,13 +62,13 @@ def test_the_page_and_the_count_are_those_of_the_library(shown, truths):
 def test_a_row_that_is_chosen_is_the_parcel_of_the_state_and_the_other_way_round(shown):
     widget, state = shown
     send(widget, kind="choose", at=4, pid=pids(widget)[4])
-    assert (state.pid, widget.at, widget.chosen["pid"]) == (pids(widget)[4], 4, pids(widget)[4])
+    assert (state.pid, widget.at, widget.selected["pid"]) == (pids(widget)[4], 4, pids(widget)[4])
     state.pid = pids(widget)[9]
     assert widget.at == 9
     send(widget, kind="choose", at=3, pid="of a list that is no more")
     assert (state.pid, widget.at) == (pids(widget)[9], 9)
     state.pid = "not in the list"
-    assert (widget.at, widget.chosen) == (-1, None)
+    assert (widget.at, widget.selected) == (-1, None)
 
 
 def test_steps_end_at_the_ends_and_the_next_open_one_comes_round(shown, truths):
@@ -212,7 +212,7 @@ import sys
 from pathlib import Path
 from cbm_lake.ipycbm import website
 website.PAGE = Path(sys.argv[1])
-website.serve("127.0.0.1", 0, opened=lambda url: print(url, flush=True))
+website.serve("127.0.0.1", 0, accounts=None, opened=lambda url: print(url, flush=True))
 """
 
 
@@ -245,7 +245,9 @@ def page_of(folder):
             page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme="light")
             requests = []
             page.on("request", lambda request: requests.append(request.url))
-            page.goto(url)
+            page.set_default_timeout(60_000)
+            sync_api.expect.set_options(timeout=60_000)
+            page.goto(url, timeout=120_000, wait_until="commit")
             page.get_by_role("grid").wait_for(timeout=120_000)
             yield page, requests, sync_api.expect
             browser.close()
