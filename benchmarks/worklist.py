@@ -129,7 +129,7 @@ def judge(lake: Lake, size: season.Season, numbers: list[int], who: str) -> None
         "note": "",
         "who": who,
     }
-    same |= {"decided": now, "as_of": now, "parcels": parcels.version, "version": "benchmark"}
+    same |= {"note": "", "decided": now, "as_of": now, "parcels": parcels.version, "version": "benchmark"}
     pids = pa.array([size.pid(number) for number in numbers])
     lake.add_judgements(lambda: filled(schemas.JUDGEMENTS, len(numbers), same, pid=pids))
 

@@ -35,7 +35,7 @@ def declared(rng, count):
 
 
 def record_lights(lake, parcels, rng, pids):
-    """Lights of three nights, as changes; what of it holds at the end, and before the second night, by parcel and scenario."""
+    """Lights of three nights, as changes; what holds at the end, and before the second, by parcel and scenario."""
     present, past = {}, {}
     for number, night in enumerate(NIGHTS):
         rows = []

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from cbm_lake import markers, qa
 from cbm_lake.cases import record
-from cbm_lake.cases.worklists import STANDING, Listed, Worklist, held, joined, select
+from cbm_lake.cases.worklists import STANDING, Listed, Worklist, cached, joined, select
 from cbm_lake.config import current_user
 from cbm_lake.errors import NotFoundError
 from cbm_lake.files.dates import timestamp_of
@@ -90,7 +90,7 @@ def worklist(
         names = sorted(set(_season(lake, parcels, None, visited, versions)[0]["scenario"].to_pylist()) - {None})
         raise NotFoundError(f"no parcel of {parcels.name} has a light of {scenario!r}; there are: {', '.join(names)}")
     decided, judged = versions["judged"], _judged(lake, parcels, versions)
-    standing = held(lake, ("standing", key, decided), lambda: joined("standing", {"listed": rows, "judged": judged}))
+    standing = cached(lake, ("standing", key, decided), lambda: joined("standing", {"listed": rows, "judged": judged}))
     return select(Listed(lake, parcels, rows, standing, key, decided), where, search, sort)
 
 
@@ -183,7 +183,7 @@ def _season(
 ) -> tuple[pa.Table, Hashable]:
     """The rows of a season, and what they rest on."""
     names = tuple(parcels.params.values())
-    recorded = held(
+    recorded = cached(
         lake, ("recorded", names, versions["changed"]), lambda: lake.query("worklist.recorded", **parcels.params)
     )
     newest = foi.latest(lake, parcels)
@@ -200,25 +200,25 @@ def _season(
         }
         return joined("season", tables, scenario=scenario, worst=list(WORST))
 
-    return held(lake, key, rows), key
+    return cached(lake, key, rows), key
 
 
 def _declared(lake: Lake, parcels: ParcelSet) -> pa.Table:
     key = "declared", tuple(parcels.params.values()), parcels.path
-    return held(lake, key, lambda: lake.query("worklist.declared", **parcels.params))
+    return cached(lake, key, lambda: lake.query("worklist.declared", **parcels.params))
 
 
 def _judged(lake: Lake, parcels: ParcelSet, versions: Versions) -> pa.Table:
     key = "judged", tuple(parcels.params.values()), parcels.path, versions["judged"]
-    return held(lake, key, lambda: lake.query("worklist.judged", **parcels.params))
+    return cached(lake, key, lambda: lake.query("worklist.judged", **parcels.params))
 
 
 def _lights(lake: Lake, parcels: ParcelSet, scenario: str | None, *, is_recorded: bool) -> pa.Table:
     """The lights that were recorded, or, where none are, those that the markers give now; none without markers."""
     if is_recorded:
         return lake.query("worklist.lights", **parcels.params, scenario=scenario)
-    found = lake.query("worklist.found", aoi=parcels.aoi, year=parcels.year, part=part_of(parcels))
-    if not found.num_rows:
+    search = lake.query("worklist.found", aoi=parcels.aoi, year=parcels.year, part=part_of(parcels))
+    if not search.num_rows:
         return _LIGHTS.empty_table()
     judged = markers.traffic_light(parcels.aoi, parcels.year, parcels.ptype or None, lake=lake)
     judged = judged.filter(pc.equal(judged["scenario"], scenario)) if scenario is not None else judged

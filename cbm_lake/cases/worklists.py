@@ -202,7 +202,7 @@ def joined(question: str, tables: Mapping[str, pa.Table], **params: object) -> p
     return result.combine_chunks()
 
 
-def held(lake: Lake, key: Hashable, make: Callable[[], pa.Table]) -> pa.Table:
+def cached(lake: Lake, key: Hashable, make: Callable[[], pa.Table]) -> pa.Table:
     """A table that is made once, while the cache of the lake has room for it."""
     return lake.caches.worklists.get(key, make, lambda table: table.nbytes)
 
@@ -221,12 +221,12 @@ def _ordered(listed: Listed, where: str, search: str, order: str, *, judged: boo
     rows = listed.with_standing() if judged else listed.rows
     with _alone() as connection:
         connection.register("listed", rows.append_column("number", pa.array(np.arange(rows.num_rows))))
-        found = queries.get("desk.searched").sql
-        statement = f"select number from (\n{found}\n) where (\n{where or 'true'}\n)\norder by {order}number"  # noqa: S608
+        searched = queries.get("desk.searched").sql
+        statement = f"select number from (\n{searched}\n) where (\n{where or 'true'}\n)\norder by {order}number"  # noqa: S608
         try:
             numbers: Ints = connection.execute(statement, {"search": search}).fetchnumpy()["number"]
         except duckdb.Error as error:
-            raise InvalidInputError(_explained(str(error), found.count("\n") + 3)) from error
+            raise InvalidInputError(_explained(str(error), searched.count("\n") + 3)) from error
     return numbers
 
 

@@ -174,12 +174,12 @@ def latest(lake: Lake, parcels: ParcelSet) -> tuple[str, int] | None:
     """The name of the last result of a parcel set in a lake, and when it was written (ns); None where there is none."""
     stem = re.escape(parcels.name.replace(" ", "_"))
     pattern = re.compile(rf"foi/({stem}(?:_negative_buffer_[\d.e+-]+)?_foi_v[12])\.parquet")
-    found = [
+    results = [
         (info.mtime_ns or 0, match[1])
         for name, info in Store(lake.url).listing("foi").items()
         if (match := pattern.fullmatch(name))
     ]
-    return (max(found)[1], max(found)[0]) if found else None
+    return (max(results)[1], max(results)[0]) if results else None
 
 
 def flags(lake: Lake, name: str) -> pa.Table:

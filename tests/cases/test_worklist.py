@@ -1,6 +1,6 @@
-"""Worklists beside pandas: rows, order, filter, search, pages, decisions of others, files; several areas, years and sets."""
+"""Worklists beside pandas: rows, order, filter, search, pages, decisions of others, files; of several parcel sets."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import geopandas as gpd
 import numpy as np
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from listed_parcels import NIGHTS, ORDER, SCENARIOS, SETS, SINCE, Truth, judge, judgement, of
 
-from cbm_lake import cases, markers
+from cbm_lake import cases, markers, qa
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.markers.finding import part_of
@@ -279,3 +279,83 @@ def test_a_lake_as_of_a_moment_has_no_later_decisions(truths):
     assert not cases.worklist(*truth.key, lake=lake).page(0, 99).equals(then)
     assert cases.worklist(*truth.key, lake=Lake(lake.url, moment)).page(0, 99).equals(then)
     judge(lake, judgement(truth.parcels, pid, "", "withdrawn", datetime.now(UTC), number=21, withdraws=20))
+
+
+# -- other desks ------------------------------------------------------------------------------------------------------
+
+
+def test_the_parcels_of_a_sample_are_listed_once_each_with_the_verdict_that_all_their_groups_have(truths, workspace):
+    lake, all_truths = truths
+    truth = all_truths[0]
+    rows = [
+        {
+            "gsa_par_id": pid,
+            "gsa_hol_id": f"H{number % 4}",
+            "ua_grp_id": group,
+            "covered": 1,
+            "ranking": 2 * number + at,
+        }
+        for number, pid in enumerate(sorted(truth.pids))
+        for at, group in enumerate(("BISS", "ES")[: 1 + (number % 3 > 0)])
+    ]
+    listed = workspace.root / "ranked.csv"
+    pd.DataFrame(rows).to_csv(listed, index=False)
+    qa.sample(str(listed), extraction_id="one")
+    drawn = qa.verdicts("one", lake=lake).to_pandas()
+    pids = list(dict.fromkeys(drawn.sort_values("order_added")["gsa_par_id"]))
+    several = [pid for pid in pids if (drawn["gsa_par_id"] == pid).sum() > 1]
+    first = next(pid for pid in pids if pid not in several)
+    qa.inspect("one", first, "conforming", "fine", who="ann", lake=lake)
+    bucket = drawn[drawn["gsa_par_id"] == several[-1]]["bucket_id"].iloc[0]
+    qa.inspect("one", several[-1], "nonconforming", who="ben", bucket=bucket, lake=lake)  # in one of its groups only
+    todo = cases.sample_worklist("one", *truth.key, lake=lake)
+    table = todo.page(0, 1000).to_pandas()
+    assert table["pid"].tolist() == pids
+    assert table.set_index("pid")["decision"].dropna().to_dict() == {first: "conforming"}
+    assert table.set_index("pid").loc[first, ["who", "note"]].tolist() == ["ann", "fine"]
+    areas = truth.base.set_index("pid")["area_ha"]
+    assert table["area_ha"].tolist() == [areas[pid] for pid in pids]
+    buckets = {pid: ", ".join(sorted(set(rows["bucket_id"]))) for pid, rows in drawn.groupby("gsa_par_id")}
+    assert table["bucket"].tolist() == [buckets[pid] for pid in pids]
+    assert (todo.next_open(pids.index(first) - 1), todo.count().open) == (
+        (pids.index(first) + 1) % len(pids),
+        len(pids) - 1,
+    )
+    qa.inspect("one", several[-1], "conforming", who="ben", lake=lake)
+    again = cases.sample_worklist("one", *truth.key, where="decision is not null", sort="-decided", lake=lake)
+    assert again.page()["pid"].to_pylist() == [several[-1], first]
+    with pytest.raises(NotFoundError, match="no sample 'two'"):
+        cases.sample_worklist("two", *truth.key, lake=lake)
+
+
+def test_cases_are_listed_by_how_they_stand_and_closed_ones_have_their_outcome(workspace):
+    lake = Lake(workspace.lake_url)
+    truth, other = (Truth(lake, key, seed) for seed, key in enumerate(SETS[:2]))
+    now = datetime.now(UTC)
+
+    def decision(parcels, number, status, at=1, **others):
+        same = {**parcels.params, "case_id": f"{parcels.ptype}{number:04}", "pid": f"{number}", "scenario": "mown"}
+        same |= {"number": at, "status": status, "who": f"w{at}", "note": "", "version": "x", "colour": "red"}
+        decided = now + timedelta(minutes=number + 100 * at)
+        return {**same, "decided": decided, "as_of": decided, "epsg": 32631, "geometry": outline(0).wkb, **others}
+
+    rows = [decision(truth.parcels, number, "open") for number in range(8)]
+    rows += [decision(other.parcels, 3, "open")]
+    rows += [decision(truth.parcels, 2, "notified", 2, answer_by=date(2030, 5, 1))]
+    rows += [decision(truth.parcels, 6, "notified", 2, answer_by=date(2030, 1, 1))]
+    rows += [
+        decision(truth.parcels, 1, "notified", 2, answer_by=date(2030, 1, 1)),
+        decision(truth.parcels, 1, "answered", 3),
+    ]
+    rows += [decision(truth.parcels, 0, "closed", 2, outcome="conforming", note="fine")]
+    lake.decide(lambda: of(schemas.DECISIONS, rows))
+    todo = cases.case_worklist(*truth.key, lake=lake)
+    table = todo.page().to_pylist()
+    assert [row["pid"] for row in table] == ["3", "4", "5", "7", "1", "6", "2", "0"]
+    assert [row["status"] for row in table] == ["open"] * 4 + ["answered", "notified", "notified", "closed"]
+    assert [row["decision"] for row in table] == [None] * 7 + ["conforming"]
+    assert (table[-1]["who"], table[-1]["note"]) == ("w2", "fine")
+    assert todo.count() == cases.Count(8, 7)
+    assert cases.case_worklist(*other.key, lake=lake).page()["case_id"].to_pylist() == ["m0003"]
+    assert cases.case_worklist(*truth.key, where="status = 'open' and decision is null", lake=lake).count().rows == 4
+    assert cases.case_worklist(*truth.key, scenario="arable", lake=lake).count().rows == 0

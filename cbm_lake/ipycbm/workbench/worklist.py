@@ -78,8 +78,8 @@ class Worklist(anywidget.AnyWidget):
         self.words = {word: self.texts(word) for word in _WORDS}
         self.values = _values(self.language)
         self._list: cases.Worklist | None = None
-        self._shown: tuple[object, ...] = ()
-        self._place = -1
+        self._answered: tuple[object, ...] = ()
+        self._position = -1
         self._visits: dict[tuple[str, int, str], datetime | None] = {}
         self._handlers: dict[str, Callable[[Message], None]] = {
             "page": lambda message: self._show(int(message["offset"])),
@@ -94,7 +94,7 @@ class Worklist(anywidget.AnyWidget):
         state.observe(lambda _: self._follow(), "pid")
 
     @property
-    def chosen(self) -> dict[str, Any] | None:
+    def selected(self) -> dict[str, Any] | None:
         """All columns of the chosen row, such as the case_id of a case; None where no row is chosen."""
         if self._list is None or self.at < 0:
             return None
@@ -110,22 +110,22 @@ class Worklist(anywidget.AnyWidget):
         """The next parcel without a decision after this one, else from the beginning; None where there is none."""
         if self._list is None:
             return None
-        place = self._list.position(pid)
-        return self._pid(self._list.next_open(self._place - 1 if place is None else place))
+        position = self._list.position(pid)
+        return self._pid(self._list.next_open(self._position - 1 if position is None else position))
 
     def step(self, pid: str, by: int) -> str | None:
         """The parcel so many rows below; None beyond the ends."""
         if self._list is None:
             return None
-        place = self._list.position(pid)
-        if place is None:  # it has left the list, and the next one has its place
-            place = self._place - (by > 0)
-        to = place + by
+        position = self._list.position(pid)
+        if position is None:  # it has left the list, and the next one has its position
+            position = self._position - (by > 0)
+        to = position + by
         return self._pid(to) if 0 <= to < self._list.count().rows else None
 
     def refresh(self) -> None:
         """Read again what stands, also by others; the page and the chosen parcel stay."""
-        self.busy, self._shown = True, self._question()
+        self.busy, self._answered = True, self._question()
         try:
             self._list = self._read() if self.state.aoi else None
             self.problem = ""
@@ -158,24 +158,24 @@ class Worklist(anywidget.AnyWidget):
 
     def _relist(self, change: Mapping[str, Any]) -> None:
         """Show another list from its beginning, or where the chosen parcel is in it; once for several changes."""
-        if self._shown == self._question():
+        if self._answered == self._question():
             return
         if change["name"] not in ("where", "search", "sort"):
-            self._place = -1
+            self._position = -1
         self.refresh()
 
     def _follow(self, *, again: bool = False) -> None:
         """Show the page with the chosen parcel; another page only where it is not on this one."""
-        place = self._list.position(self.state.pid) if self._list and self.state.pid else None
-        if place is not None and self.at >= 0 and self._pid(self.at) == self.state.pid:
-            place = self.at  # one of several rows of the parcel
-        self._place = self._place if place is None else place
+        position = self._list.position(self.state.pid) if self._list and self.state.pid else None
+        if position is not None and self.at >= 0 and self._pid(self.at) == self.state.pid:
+            position = self.at  # one of several rows of the parcel
+        self._position = self._position if position is None else position
         offset = int(self.view.get("offset", 0))
-        wanted = offset if place is None or offset <= place < offset + PAGE else place // PAGE * PAGE
+        first = offset if position is None or offset <= position < offset + PAGE else position // PAGE * PAGE
         with self.hold_sync():
-            self.at = -1 if place is None else place
-            if again or wanted != offset:
-                self._show(wanted)
+            self.at = -1 if position is None else position
+            if again or first != offset:
+                self._show(first)
 
     def _show(self, offset: int) -> None:
         """Send a page of rows."""
@@ -198,9 +198,9 @@ class Worklist(anywidget.AnyWidget):
         kind = "number" if name in numbers else "day" if name in days else "text"
         return {"name": name, "label": self.texts(f"column_{name}"), "tip": self.texts(f"tip_{name}"), "kind": kind}
 
-    def _pid(self, place: int | None) -> str | None:
-        """The parcel at a place of the list."""
-        rows = self._list.page(place, 1) if self._list and place is not None and place >= 0 else None
+    def _pid(self, position: int | None) -> str | None:
+        """The parcel at a position of the list."""
+        rows = self._list.page(position, 1) if self._list and position is not None and position >= 0 else None
         return str(rows["pid"][0].as_py()) if rows is not None and rows.num_rows else None
 
     def _hear(self, _: object, content: Message, __: object) -> None:
@@ -211,9 +211,9 @@ class Worklist(anywidget.AnyWidget):
 
     def _choose(self, message: Message) -> None:
         """Choose the row that was chosen in the browser, unless the list has another parcel there by now."""
-        place, pid = int(message["at"]), str(message["pid"])
-        if self._pid(place) == pid:
-            self.at = self._place = place
+        position, pid = int(message["at"]), str(message["pid"])
+        if self._pid(position) == pid:
+            self.at = self._position = position
             self._go(pid)
         else:
             self._follow(again=True)
