@@ -36,7 +36,7 @@ class Look:
     scene: Scene
     """The clearest of that day over the parcel."""
     cloud: float | None
-    """Clouded share of the parcel, 0 to 1; None where it is not known, as of radar or of a scene that is not extracted."""
+    """Clouded share of the parcel, 0 to 1; None where it is not known, as of radar or of what is not extracted."""
     why_not: str | None
     """Why the look is not usable, see `cards.observation.WHY_NOT`; None where it is, or nothing is known."""
 
@@ -71,13 +71,14 @@ def clearest(looks: Sequence[Look]) -> Look | None:
 
 def ordered_by_clearness(looks: Sequence[Look]) -> list[Look]:
     """The looks, the clearest first, of equally clear ones the latest."""
-    return sorted(reversed(looks), key=_haze)
+    return sorted(looks, key=_haze)
 
 
-def _haze(look: Look) -> tuple[bool, float, float]:
-    """What is least for the clearest look: usable, few clouds over the parcel, then in the whole scene."""
+def _haze(look: Look) -> tuple[bool, float, float, int]:
+    """What is least for the clearest look: usable, few clouds over the parcel, then in the whole scene; late."""
     whole = 1.0 if look.scene.cloud_cover is None else look.scene.cloud_cover / 100
-    return look.why_not is not None, round(look.cloud if look.cloud is not None else whole, 2), round(whole, 2)
+    over = look.cloud if look.cloud is not None else whole
+    return look.why_not is not None, round(over, 2), round(whole, 2), -look.day.toordinal()
 
 
 def _sky(lake: Lake, parcel: Parcel, card: Card) -> Mapping[str, _Sky]:

@@ -62,6 +62,8 @@ class SceneMap(ipywidgets.VBox):
         self._reading = ("", "")
         self._size = _SIZE
         self._place: Place | None = None
+        self._went: Place | None = None
+        """Where the map was sent last."""
         self._sight: Sight | None = None
         self._outlined: shapely.Geometry | None = None
         self._broken: set[str] = set()
@@ -116,8 +118,8 @@ class SceneMap(ipywidgets.VBox):
             self._halo.data = self._line.data = _features(None)
             self.bar.looks, self.bar.others, self.bar.drawn, self.bar.against = [], [], "", ""
             self.bar.busy, self.bar.progress = False, ""
-            line = html.escape(problem)
-            self.foot.value = f'<div class="cbm-map-problem" role="alert">{line}</div>' if problem else ""
+            line = f'<div class="cbm-map-problem" role="alert">{html.escape(problem)}</div>'
+            self.foot.value = self._worded(line) if problem else ""
 
     def step(self, by: int) -> None:
         """Go so many looks on, or back where negative; at the ends nothing changes."""
@@ -139,7 +141,7 @@ class SceneMap(ipywidgets.VBox):
 
     def _go(self, place: Place) -> None:
         """Have the map show a place."""
-        self._place = place
+        self._place = self._went = place
         lon, lat = frames.in_degrees(*place.centre)
         with self.map.hold_sync():
             self.map.center, self.map.zoom = (lat, lon), place.zoom
@@ -192,7 +194,12 @@ class SceneMap(ipywidgets.VBox):
         legend += "".join(mapwords.swatch(word, colour) for word, colour in words)
         credit = html.escape(mapwords.credit(pictures))
         lines.append(f'{legend}<span class="cbm-map-credit">{credit}</span>')
-        return "".join(f"<div>{line}</div>" for line in lines if line)
+        return self._worded("".join(f"<div>{line}</div>" for line in lines if line))
+
+    def _worded(self, lines: str) -> str:
+        """Lines below the map, in a box that can be scrolled by keys."""
+        label = html.escape(self._texts("caption"), quote=True)
+        return f'<div class="cbm-map-words" tabindex="0" role="region" aria-label="{label}">{lines}</div>'
 
     def _is_current(self, request: Request) -> bool:
         """Whether a request is what the state says."""
@@ -258,13 +265,12 @@ class SceneMap(ipywidgets.VBox):
         lat, lon = self.map.center
         x, y = frames.in_metres((lon, lat, lon, lat))[:2]
         with self._lock:
-            first = self._size is _SIZE
-            self._size = size
-            sight = self._sight
-            if first and sight is not None:
-                self._go(round_parcel(sight.parcel, self._size))
+            resized, self._size, sight = size != self._size, size, self._sight
+            place = Place((x, y), float(self.map.zoom), size)
+            if resized and sight is not None and self._went is not None and place.is_near(self._went):
+                self._go(round_parcel(sight.parcel, size))
             else:
-                self._place = Place((x, y), float(self.map.zoom), size)
+                self._place = place
         self._follow()
 
     def _follow(self) -> None:

@@ -38,6 +38,13 @@ class Place:
         """What of it is drawn of scenes."""
         return Frame.of_view(self.centre, self.zoom, self.size)
 
+    def is_near(self, other: Place) -> bool:
+        """Whether it has the zoom level of another, and its centre within a pixel."""
+        pixel = 2 * HALF_MAP / TILE / 2**self.zoom
+        return self.zoom == other.zoom and all(
+            abs(a - b) < pixel for a, b in zip(self.centre, other.centre, strict=True)
+        )
+
     @property
     def seen(self) -> Box:
         """What is seen of it, in Web Mercator."""
