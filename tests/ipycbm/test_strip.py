@@ -50,7 +50,9 @@ def lake(home, monkeypatch):
 
 @pytest.fixture
 def strip(lake):
-    return Strip(State(), Observations(lake))
+    part = Strip(State(), Observations(lake))
+    yield part
+    settled(part)
 
 
 @pytest.fixture
@@ -83,7 +85,7 @@ def of_calendar(lake, data):
     return {image.obstime.date().isoformat(): rendering.rgba(row, image) for image in images.images}
 
 
-@pytest.mark.parametrize("layer", ["true colour", "ndvi", "B08", "SCL", "bs VV"])
+@pytest.mark.parametrize("layer", ["true colour", "ndvi", "B08", "bs VV"])
 def test_images_are_those_of_the_calendar_figure(strip, lake, pids, layer):
     for pid in pids[:2]:
         data = strip.read(request(pid, layer))
@@ -121,11 +123,12 @@ def test_the_outline_is_the_parcels_in_the_square_of_its_image(strip, pids):
     strip.show(data)
     settled(strip)
     picture = next(iter(strip.film.pictures.values()))
-    points = [
-        tuple(map(float, pair.split())) for pair in picture["outline"].removeprefix("M").removesuffix("Z").split("L")
-    ]
-    shape, side = shapely.Polygon(points), imagecodecs.png_decode(picture["png"]).shape[0] * 10
-    assert shape.area * (side / 100) ** 2 == pytest.approx(data.observed.parcel.area, rel=0.01)
+    paths = [path.removeprefix("M").split("L") for path in picture["outline"].split("Z") if path]
+    rings = [shapely.Polygon([tuple(map(float, pair.split())) for pair in path]) for path in paths]
+    shape = max(rings, key=lambda ring: ring.area)  # the others are holes in it
+    area = 2 * shape.area - sum(ring.area for ring in rings)
+    side = imagecodecs.png_decode(picture["png"]).shape[0] * 10
+    assert area * (side / 100) ** 2 == pytest.approx(data.observed.parcel.area, rel=0.01)
     assert shapely.box(0, 0, 100, 100).covers(shape)
     assert abs(shape.envelope.centroid.x - 50) < 20
 

@@ -23,6 +23,7 @@ Json = dict[str, Any]
 """What is sent to the page."""
 _HEIGHTS: Final = {"index": 2.4, "bs": 1.3, "c6": 1.0, "weather": 1.0}
 """Shares of the height that panels take."""
+_ROW: Final = ("value", "low", "high")
 _DUE: Final = palette.PURPLE
 """Colour of due dates."""
 
@@ -57,7 +58,7 @@ class Panels:
 def _index(observed: Observed, name: str) -> Panel:
     """The panel of an index; without rows where the card lacks a band of it."""
     series, index = observed.optical, INDICES[name]
-    rows = computing.index_curve(series, index, observed.screen) if index.bands_of(series.card) else _nothing()
+    rows = observed.curve(index) if index.bands_of(series.card) else _nothing()
     line = Line("", palette.NDVI, rows)
     return Panel(index.label, (line,), index.axis, events=observed.work)
 
@@ -109,8 +110,8 @@ def _bands(lines: Sequence[Line]) -> list[Json]:
             "label": line.label,
             "colour": line.colour,
             "rows": [
-                [_time(row.time), *map(_number, (row.value, row.low, row.high))]
-                for row in line.rows.itertuples(index=False)
+                list(row)
+                for row in zip(_times(line.rows["time"]), *(_numbers(line.rows[name]) for name in _ROW), strict=True)
             ],
         }
         for line in lines
@@ -147,18 +148,16 @@ def _named(line: Line, label: str, observed: Observed | None = None) -> Json:
     """A curve; of optical ones each point with the clear share of the parcel and its scene."""
     rows, usable = line.rows, computing.clear(line.rows)
     scenes = None if observed is None else observed.scenes.reindex(rows["time"])
-    about = (
-        ([None, None] for _ in range(len(rows)))
-        if scenes is None
-        else ([_number(share), scene] for share, scene in zip(scenes["clear_share"], scenes["scene"], strict=True))
-    )
-    reasons = [None] * len(rows) if "why_not" not in rows else rows["why_not"]
-    points = [
-        [_time(time), _number(value), _number(low), _number(high), bool(clear), reason or None, *more]
-        for time, value, low, high, clear, reason, more in zip(
-            rows["time"], rows["value"], rows["low"], rows["high"], usable, reasons, about, strict=True
-        )
+    nothing = [None] * len(rows)
+    columns = [
+        _times(rows["time"]),
+        *(_numbers(rows[name]) for name in _ROW),
+        usable.tolist(),
+        [reason or None for reason in rows["why_not"]] if "why_not" in rows else nothing,
+        nothing if scenes is None else _numbers(scenes["clear_share"]),
+        nothing if scenes is None else scenes["scene"].tolist(),
     ]
+    points = [list(point) for point in zip(*columns, strict=True)]
     return {"label": label, "colour": line.colour, "points": points}
 
 
@@ -177,16 +176,22 @@ def _days(about: Mapping[str, Any], texts: Texts) -> Iterable[Json]:
 
 def looks(panels: Panels) -> list[str]:
     """The days of the index curve, each once, in order."""
-    return sorted({_time(time)[:10] for time in panels.index.lines[0].rows["time"]})
+    return sorted({time[:10] for time in _times(panels.index.lines[0].rows["time"])})
+
+
+def _numbers(values: pd.Series[float]) -> list[float | None]:
+    """Numbers that JSON can hold; None for NaN."""
+    return [None if math.isnan(value) else value for value in values.to_numpy(np.float64).tolist()]
+
+
+def _times(moments: pd.Series[Any]) -> list[str]:
+    """Timestamps (UTC) to the second."""
+    return [str(time) for time in np.datetime_as_string(moments.to_numpy("datetime64[s]"))]
 
 
 def _number(value: float | None) -> float | None:
     """A number that JSON can hold; None for NaN."""
     return None if value is None or math.isnan(value) else float(value)
-
-
-def _time(moment: pd.Timestamp) -> str:
-    return str(moment.isoformat(timespec="seconds"))
 
 
 def _day(moment: pd.Timestamp) -> str:

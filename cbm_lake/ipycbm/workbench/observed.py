@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cbm_lake import cards
-from cbm_lake.cards import Card
+from cbm_lake.cards import Card, Index
 from cbm_lake.errors import LakeError
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.keys import ParcelKey
@@ -20,6 +20,7 @@ from cbm_lake.lake.snapshots import Snapshot
 from cbm_lake.parcel.chips import Reader
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.series import TimeSeries
+from cbm_lake.show import computing
 from cbm_lake.show.peers import Peers
 from cbm_lake.show.reading import Event, Reading
 
@@ -54,11 +55,18 @@ class Observed:
     """The row of sql/worklist/about.sql."""
     bands: dict[str, Peers] = field(default_factory=dict)
     """Bands of peers that were read, by index."""
+    _curves: dict[str, pd.DataFrame] = field(default_factory=dict)
 
     @cached_property
     def screen(self) -> tuple[int, ...]:
         """Scene classes that count as clouds."""
         return screen_of(self.optical.card)
+
+    def curve(self, index: Index) -> pd.DataFrame:
+        """See `show.computing.index_curve`; worked out once."""
+        if index.name not in self._curves:
+            self._curves[index.name] = computing.index_curve(self.optical, index, self.screen)
+        return self._curves[index.name]
 
     @cached_property
     def scenes(self) -> pd.DataFrame:
@@ -116,7 +124,8 @@ class Observations:
             except BaseException as error:
                 future.set_exception(error)
                 with self._lock:  # an error is no answer for the next who asks
-                    self._years.pop((key, since), None)
+                    if self._years.get((key, since)) is future:
+                        del self._years[key, since]
                 raise
         return future.result()
 

@@ -19,7 +19,7 @@ from cbm_lake.ipycbm.workbench.observed import Observed
 from cbm_lake.parcel import chips
 from cbm_lake.parcel.chips import Reader, Scene
 from cbm_lake.parcel.images import Images
-from cbm_lake.show import computing, rendering
+from cbm_lake.show import rendering
 from cbm_lake.show.reading import chipsize_for
 from cbm_lake.show.views import View
 
@@ -85,7 +85,7 @@ def _look(scene: Scene, shares: Mapping[date, tuple[float, str | None]], *, opti
 def _shares(observed: Observed) -> dict[date, tuple[float, str | None]]:
     """Cloud share of each day with statistics, and why it is not usable."""
     index = next(index for index in INDICES.values() if index.bands_of(observed.optical.card))
-    rows = computing.index_curve(observed.optical, index, observed.screen)
+    rows = observed.curve(index)
     days = (time.date() for time in rows["time"])
     return {
         day: (float(cloud), why_not or None)
