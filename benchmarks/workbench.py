@@ -97,7 +97,7 @@ def walk(options: argparse.Namespace) -> None:
         show("back again", walked(page, "ArrowUp", options.steps))
         show("date to date, the first time", walked(page, "ArrowLeft", options.steps // 3))
         show("date to date, again", walked(page, "ArrowRight", options.steps // 3))
-        print(f"{'memory of the page’s process':<40}{peak(process):9.0f} MB")
+        print(f"{'memory of the process':<40}{peak(process):9.0f} MB")
         browser.close()
 
 
