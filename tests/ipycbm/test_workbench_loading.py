@@ -9,7 +9,7 @@ import pytest
 from bench_parts import Plain
 
 from cbm_lake.errors import SourceError
-from cbm_lake.ipycbm.workbench.loading import Loader, Slot, shown
+from cbm_lake.ipycbm.workbench.loading import Loader, Slot, summary
 from cbm_lake.ipycbm.workbench.state import Drawn, Request, State
 from cbm_lake.lake.keys import ParcelKey
 
@@ -51,7 +51,7 @@ def test_all_parts_draw_a_parcel_and_each_says_what_it_shows(loader):
     loader.ask(request("7", day="2024-06-12"))
     wait(lambda: loader.drawn_of(request("7").key))
     drawn = loader.drawn_of(request("7").key)
-    assert shown(drawn) == {
+    assert summary(drawn) == {
         "map": {"day": "2024-06-12", "layer": "true colour"},
         "evidence": {"day": "2024-06-12", "layer": "true colour"},
     }
@@ -174,4 +174,4 @@ def test_whoever_asks_while_a_part_shows_is_not_held_up():
 
 def test_a_day_that_no_part_has_is_none():
     drawn = Drawn(ParcelKey("ms", 2024, "", "1"), None, "ndvi", MOMENT)
-    assert shown({"evidence": drawn}) == {"evidence": {"day": None, "layer": "ndvi"}}
+    assert summary({"evidence": drawn}) == {"evidence": {"day": None, "layer": "ndvi"}}

@@ -299,9 +299,9 @@ def workbench(
     problems += _settle(state, lake, texts)
     if not state.aoi:
         return ipywidgets.HTML(f"<p>{html.escape(texts('no_parcels'))}</p>")
-    made = Workbench(state, lake)
-    made.bar.said = " · ".join(problems)
-    return made
+    page = Workbench(state, lake)
+    page.bar.said = " · ".join(problems)
+    return page
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:

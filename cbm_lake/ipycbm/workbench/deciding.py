@@ -15,7 +15,7 @@ from cbm_lake.ipycbm.panel import explained
 from cbm_lake.ipycbm.texts import Texts
 from cbm_lake.ipycbm.workbench.decisionbar import DecisionBar
 from cbm_lake.ipycbm.workbench.desks import DESKS, AmbiguousCaseError, Desk, MeanwhileError, Standing, Subject
-from cbm_lake.ipycbm.workbench.loading import Loader, shown
+from cbm_lake.ipycbm.workbench.loading import Loader, summary
 from cbm_lake.ipycbm.workbench.state import Drawn, Request, State
 from cbm_lake.lake import Lake
 from cbm_lake.lake.keys import ParcelKey
@@ -99,7 +99,7 @@ class Decisions:
     def decide(self, choice: str, note: str, number: int) -> None:
         """Record a decision on what had this number, and go on to the next parcel."""
         desk = DESKS[self._state.desk]
-        subject = self._taken(number) if choice in desk.choices else None
+        subject = self._bound(number) if choice in desk.choices else None
         if subject:
             self._start("recording", lambda: self._record(desk, subject, choice, note[:2000]))
 
@@ -116,7 +116,7 @@ class Decisions:
 
     def report(self, number: int) -> None:
         """Write the report of what had this number."""
-        subject = self._taken(number)
+        subject = self._bound(number)
         if subject:
             self._start("reporting", lambda: self._report(subject), pid=subject.key.pid)
 
@@ -124,7 +124,7 @@ class Decisions:
         """Say a line on the bar."""
         self._bar.said = self._texts(text, **values)
 
-    def _taken(self, number: int) -> Subject | None:
+    def _bound(self, number: int) -> Subject | None:
         """What is drawn, if it has this number; otherwise it is said that nothing was done."""
         with self._lock:
             if self._subject is None or number != self._number or self._busy:
@@ -168,16 +168,16 @@ class Decisions:
     def _report(self, subject: Subject) -> None:
         key = subject.key
         with tempfile.TemporaryDirectory() as folder:
-            made = report.parcel(
+            written = report.parcel(
                 key.aoi, key.year, key.pid, key.ptype or None, folder=folder, formats="pdf", lake=self._lake.at(None)
             )
-            path = made.files["pdf"]
+            path = written.files["pdf"]
             self._bar.hand_over(path.name, path.read_bytes(), "application/pdf")
         self.say("reported", pid=key.pid, path=path.name)
 
     def _subject_of(self, key: ParcelKey, drawn: dict[str, Drawn]) -> Subject:
         as_of = min(each.as_of for each in drawn.values())
-        parts = shown({name: each for name, each in drawn.items() if name != OWN})
+        parts = summary({name: each for name, each in drawn.items() if name != OWN})
         return Subject(key, self._state.subject, as_of, parts, self.part.standing)
 
     def _what(self, key: ParcelKey, subject: Subject | None) -> str:
@@ -186,7 +186,7 @@ class Decisions:
             return ""
         name = self._state.subject
         line = self._texts("of_scenario", pid=key.pid, scenario=name) if name else self._texts("parcel", pid=key.pid)
-        days = {each["day"] for each in subject.shown.values() if each["day"]} if subject else set()
+        days = {each["day"] for each in subject.pictures.values() if each["day"]} if subject else set()
         return f"{line} · {self._texts('image_of', day=min(days))}" if len(days) == 1 else line
 
     def _why(self, key: ParcelKey, loader: Loader) -> str:

@@ -15,8 +15,8 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.keys import ParcelKey
 
-Shown = dict[str, dict[str, str | None]]
-"""Day and layer by part."""
+Pictures = dict[str, dict[str, str | None]]
+"""Day and layer by part, of what was drawn."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Subject:
     """The scenario, "" for the declaration as a whole; or the sample."""
     as_of: datetime
     """open_lake(as_of=…) shows what was seen."""
-    shown: Shown = field(default_factory=dict)
+    pictures: Pictures = field(default_factory=dict)
     standing: Standing | None = None
     """What was said to stand when it was drawn."""
 
@@ -123,7 +123,7 @@ class SeasonDesk:
             note,
             ptype=key.ptype or None,
             scenario=subject.name or None,
-            shown=subject.shown,
+            shown=subject.pictures,
             expected=subject.standing.number if subject.standing else 0,
             who=who,
             lake=lake.at(subject.as_of),

@@ -78,7 +78,7 @@ class Loader:
         return drawn if complete else None
 
 
-def shown(drawn: Mapping[str, Drawn]) -> dict[str, dict[str, str | None]]:
+def summary(drawn: Mapping[str, Drawn]) -> dict[str, dict[str, str | None]]:
     """What was drawn, as it is recorded with a decision: day and layer by part."""
     return {name: {"day": _iso(each.day), "layer": each.layer} for name, each in drawn.items()}
 
@@ -139,8 +139,8 @@ class _Channel:
 
     def _work(self) -> None:
         """Answer the newest request until none is left."""
-        while (taken := self._take()) is not None:
-            number, request = taken
+        while (following := self._take()) is not None:
+            number, request = following
             outcome = _Outcome()
             with outcome:
                 outcome.data = self._slot.part.read(request)
