@@ -104,6 +104,7 @@ class Workbench(ipywidgets.Box):
 
     def _begin(self) -> None:
         """Draw what is chosen; without a choice the first parcel without a decision."""
+        self._seen = self._version()
         self._list()
         self._request(None)
 
