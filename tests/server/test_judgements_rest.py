@@ -57,7 +57,7 @@ def test_what_stands_and_all_that_was_decided_is_given_of_the_set_that_is_asked_
     assert {row["pid"]: row["decision"] for row in rows(url, ptype="m")} == dict(
         zip(PIDS, cases.DECISIONS[1:], strict=True)
     )
-    assert {row["note"] for row in rows(url, year=2023)} == {"ms 2023 "}
+    assert {row["note"] for row in rows(url, year=2023)} == {"ms 2023"}
     assert [row["pid"] for row in rows(url, decision="photo")] == ["1", "a/b"]
     assert [row["pid"] for row in rows(url, decision=["photo", "refused"], pid=["2", "a/b"])] == ["2", "a/b"]
     assert rows(url, scenario="grassland is mown") == []
