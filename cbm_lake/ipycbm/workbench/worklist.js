@@ -80,7 +80,7 @@ class Worklist {
     this.search.addEventListener("input", () => {
       clearTimeout(this.typing);
       this.age();
-      this.typing = setTimeout(() => this.ask({ search: this.search.value }), PATIENCE);
+      this.typing = setTimeout(() => this.ask(), PATIENCE);
     });
     this.search.addEventListener("keydown", (event) => {
       if (event.key === "ArrowDown" && this.body.rows.length) {
@@ -89,7 +89,7 @@ class Worklist {
       }
     });
     this.where.addEventListener("input", () => this.age());
-    this.where.addEventListener("change", () => this.ask({ where: this.where.value }));
+    this.where.addEventListener("change", () => this.ask());
     this.next.addEventListener("click", () => this.send({ kind: "next" }));
     this.body.addEventListener("click", (event) => {
       const row = event.target.closest("tr");
@@ -142,10 +142,10 @@ class Worklist {
   // what is on the screen is of another question than what is asked
   age() { this.root.classList.add("cbm-worklist-old"); }
 
-  ask(change) {
+  ask(change = {}) {
     clearTimeout(this.typing);
     this.age();
-    this.send({ kind: "ask", ...change });
+    this.send({ kind: "ask", where: this.where.value, search: this.search.value, ...change });
   }
 
   turn(offset) {
@@ -156,7 +156,7 @@ class Worklist {
   fill() {
     const asked = this.model.get("asked");
     for (const name of ["search", "where"]) {
-      if (document.activeElement !== this[name] || name === "where") this[name].value = asked[name] ?? "";
+      if (document.activeElement !== this[name]) this[name].value = asked[name] ?? "";
     }
     this.sorted();
   }
