@@ -3,7 +3,8 @@
     python -m benchmarks.scenemap [--large FOLDER] [--parcels 10]
 
 reads the lake of the workspace (CBM_LAKE_HOME); with --large a lake that is made in a folder, with scenes of
-10980 x 10980 pixels as COGs. A step is measured as the browser asks for it: the looks beside the last one have been drawn ahead.
+10980 x 10980 pixels as COGs. A step is measured as the browser asks for it: the looks beside the last one have been
+drawn ahead.
 """
 
 from __future__ import annotations
