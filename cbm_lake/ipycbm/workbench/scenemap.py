@@ -22,7 +22,7 @@ from cbm_lake.ipycbm.texts import Texts
 from cbm_lake.ipycbm.workbench import frames, mapbar, mapwords
 from cbm_lake.ipycbm.workbench.frames import Frame
 from cbm_lake.ipycbm.workbench.scenepictures import Asked, OutdatedError, Picture
-from cbm_lake.ipycbm.workbench.sights import Place, Sight, Sights, Where, round_parcel
+from cbm_lake.ipycbm.workbench.sights import Viewport, Sight, Sights, Where, round_parcel
 from cbm_lake.ipycbm.workbench.state import Drawn, Request, State
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcel.sources import ByLocation
@@ -61,8 +61,8 @@ class SceneMap(ipywidgets.VBox):
         self._turn = self._again = self._ahead = 0
         self._reading = ("", "")
         self._size = _SIZE
-        self._place: Place | None = None
-        self._went: Place | None = None
+        self._viewport: Viewport | None = None
+        self._went: Viewport | None = None
         """Where the map was sent last."""
         self._sight: Sight | None = None
         self._outlined: shapely.Geometry | None = None
@@ -97,8 +97,8 @@ class SceneMap(ipywidgets.VBox):
             moves = self._sight is None or self._sight.parcel.key != data.parcel.key
             self._sight = data
             if moves:
-                resized = data.place.size != self._size
-                self._go(round_parcel(data.parcel, self._size) if resized else data.place)
+                resized = data.viewport.size != self._size
+                self._go(round_parcel(data.parcel, self._size) if resized else data.viewport)
             self._lay(data)
             self._telling.on = True
             self._say(data)
@@ -130,7 +130,7 @@ class SceneMap(ipywidgets.VBox):
     def _read(self, request: Request, asked: Asked) -> Sight:
         with self._lock:
             key = self._sight.parcel.key if self._sight else None
-            where = Where(self._place, key, self._size)
+            where = Where(self._viewport, key, self._size)
         scenario = self.state.subject if self.state.desk == "season" else ""
         return self._sights.read(request, where, (self.bar.colour, scenario), asked)
 
@@ -139,21 +139,21 @@ class SceneMap(ipywidgets.VBox):
 
     # -- showing ------------------------------------------------------------------------------------------------------
 
-    def _go(self, place: Place) -> None:
+    def _go(self, viewport: Viewport) -> None:
         """Have the map show a place."""
-        self._place = self._went = place
-        lon, lat = frames.in_degrees(*place.centre)
+        self._viewport = self._went = viewport
+        lon, lat = frames.in_degrees(*viewport.centre)
         with self.map.hold_sync():
-            self.map.center, self.map.zoom = (lat, lon), place.zoom
+            self.map.center, self.map.zoom = (lat, lon), viewport.zoom
 
     def _lay(self, sight: Sight) -> None:
         """Put the pictures on the map."""
-        _put(self._scene, sight.picture.png, sight.place.frame)
+        _put(self._scene, sight.picture.png, sight.viewport.frame)
         if sight.against:
-            _put(self._second, sight.against[1].png, sight.place.frame)
+            _put(self._second, sight.against[1].png, sight.viewport.frame)
         else:
             self._second.url = _CLEAR
-        _put(self._parcels, sight.parcels.png, sight.place.sharp)
+        _put(self._parcels, sight.parcels.png, sight.viewport.sharp)
         outline = sight.parcel.outline_in(4326)
         if self._outlined != outline:
             self._outlined = outline
@@ -248,8 +248,8 @@ class SceneMap(ipywidgets.VBox):
         key = self.state.key
         try:
             answer = self._sights.source.answer(ByLocation(key.aoi, key.year, lon, lat, key.ptype))
-        except NotFoundError:
-            self.bar.progress = self._texts("no_parcel")
+        except LakeError as error:
+            self.bar.progress = self._texts("no_parcel") if isinstance(error, NotFoundError) else str(error)
             self._later("say", 4 * _PATIENCE, self._say_what_is_read)
             return
         self.state.pid = str(answer["pid"][0])
@@ -266,19 +266,19 @@ class SceneMap(ipywidgets.VBox):
         x, y = frames.in_metres((lon, lat, lon, lat))[:2]
         with self._lock:
             resized, self._size, sight = size != self._size, size, self._sight
-            place = Place((x, y), float(self.map.zoom), size)
-            if resized and sight is not None and self._went is not None and place.is_near(self._went):
+            viewport = Viewport((x, y), float(self.map.zoom), size)
+            if resized and sight is not None and self._went is not None and viewport.is_near(self._went):
                 self._go(round_parcel(sight.parcel, size))
             else:
-                self._place = place
+                self._viewport = viewport
         self._follow()
 
     def _follow(self) -> None:
         """Draw the map anew, soon, if it has left the picture."""
-        sight, place = self._sight, self._place
-        if sight is None or place is None:
+        sight, viewport = self._sight, self._viewport
+        if sight is None or viewport is None:
             return
-        if place.zoom != sight.place.zoom or not sight.place.frame.covers(place.seen):
+        if viewport.zoom != sight.viewport.zoom or not sight.viewport.frame.covers(viewport.seen):
             self._later("again", _CALM, self._redraw)
 
     def _redraw(self) -> None:
@@ -315,7 +315,7 @@ class SceneMap(ipywidgets.VBox):
             for by in _AHEAD:
                 if 0 <= number + by < len(looks):
                     try:
-                        sight.pictures.picture(sight.place.frame, sight.view, looks[number + by], asked)
+                        sight.pictures.picture(sight.viewport.frame, sight.view, looks[number + by], asked)
                     except OutdatedError:
                         return
 

@@ -24,7 +24,7 @@ from cbm_lake.show.views import View
 
 
 @dataclass(frozen=True)
-class Place:
+class Viewport:
     """Where the map is."""
 
     centre: tuple[float, float]
@@ -38,7 +38,7 @@ class Place:
         """What of it is drawn of scenes."""
         return Frame.of_view(self.centre, self.zoom, self.size)
 
-    def is_near(self, other: Place) -> bool:
+    def is_near(self, other: Viewport) -> bool:
         """Whether it has the zoom level of another, and its centre within a pixel."""
         pixel = 2 * HALF_MAP / TILE / 2**self.zoom
         return self.zoom == other.zoom and all(
@@ -62,22 +62,24 @@ class Place:
 class Where:
     """Where the map is."""
 
-    place: Place | None
+    viewport: Viewport | None
     """None before it went anywhere."""
     key: ParcelKey | None
     """The parcel that it shows."""
     size: tuple[int, int]
     """Width and height in pixels."""
 
-    def of(self, parcel: Parcel) -> Place:
+    def of(self, parcel: Parcel) -> Viewport:
         """Where the map stays for its parcel, or is to go for another."""
-        return self.place if self.place is not None and self.key == parcel.key else round_parcel(parcel, self.size)
+        return (
+            self.viewport if self.viewport is not None and self.key == parcel.key else round_parcel(parcel, self.size)
+        )
 
 
-def round_parcel(parcel: Parcel, size: tuple[int, int]) -> Place:
+def round_parcel(parcel: Parcel, size: tuple[int, int]) -> Viewport:
     """The place in which a parcel is seen with what is round it."""
     centre, zoom = frames.fitting(parcel.outline_in(3857).bounds, size)
-    return Place(centre, zoom, size)
+    return Viewport(centre, zoom, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,7 @@ class Sight:
     parcel: Parcel
     view: View
     pictures: Pictures
-    place: Place
+    viewport: Viewport
     look: Look | None
     picture: Picture
     against: tuple[Look | None, Picture] | None
@@ -136,15 +138,15 @@ class Sights:
         view = views.view(request.layer)
         about = self.about(request.key)
         pictures = self._pictures(about, view.card)
-        place = where.of(about.parcel)
-        look, picture = _drawn(pictures, place.frame, view, request.day, asked)
+        viewport = where.of(about.parcel)
+        look, picture = _drawn(pictures, viewport.frame, view, request.day, asked)
         against = None
         if request.compared:
-            against = _drawn(pictures, place.frame, view, request.compared, asked)
+            against = _drawn(pictures, viewport.frame, view, request.compared, asked)
         bands = self._pictures(about, S2).bands if S2.name in about.cards else frozenset[str]()
         layers = mapwords.layers(self._texts, about.cards, bands, request.layer)
-        parcels = self._parcels_in(about.parcel, place.sharp, *colouring)
-        return Sight(request, about.parcel, view, pictures, place, look, picture, against, parcels, layers)
+        parcels = self._parcels_in(about.parcel, viewport.sharp, *colouring)
+        return Sight(request, about.parcel, view, pictures, viewport, look, picture, against, parcels, layers)
 
     def about(self, key: ParcelKey) -> About:
         """What is read of a parcel once.
