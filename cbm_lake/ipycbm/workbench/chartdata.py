@@ -120,8 +120,8 @@ def _bands(lines: Sequence[Line]) -> list[Json]:
 
 def _panels(observed: Observed, panels: Panels, index: str, texts: Texts) -> Iterable[Json]:
     if not panels.index.empty:
-        card = observed.optical.card
-        title = texts(index) if card is cards.S2 else f"{texts(index)} · {card.picture}"
+        optical = observed.optical.card
+        title = texts(index) if optical is cards.S2 else f"{texts(index)} · {optical.picture}"
         yield _curves("index", title, panels.index, [_named(panels.index.lines[0], texts("clear"), observed)])
     for card, panel in panels.radar.items():
         if not panel.empty:
