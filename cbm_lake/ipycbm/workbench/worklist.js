@@ -250,8 +250,16 @@ class Worklist {
       row.setAttribute("aria-selected", n === chosen);
       row.tabIndex = n === chosen || (n === 0 && !this.body.rows[chosen]) ? 0 : -1;
     });
-    this.body.rows[chosen]?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    this.reveal(this.body.rows[chosen]);
     this.describe(this.view().rows?.[chosen]);
+  }
+
+  // scroll up or down as far as needed, and never sideways
+  reveal(row) {
+    if (!row) return;
+    const top = row.offsetTop - this.head.offsetHeight;
+    const bottom = row.offsetTop + row.offsetHeight - this.scroll.clientHeight;
+    this.scroll.scrollTop = Math.max(Math.min(this.scroll.scrollTop, top), bottom);
   }
 
   describe(row) {
