@@ -42,8 +42,7 @@ def draw(scene_map: SceneMap, state: State) -> None:
 
 def settle(scene_map: SceneMap) -> None:
     """Wait until the looks ahead are drawn."""
-    for timer in list(scene_map._timers.values()):  # noqa: SLF001
-        timer.join(30)
+    scene_map._timers["ahead"].join(30)  # noqa: SLF001
 
 
 def walk(lake: Lake, parcels: list[dict[str, object]], layer: str) -> dict[str, list[tuple[float, float]]]:

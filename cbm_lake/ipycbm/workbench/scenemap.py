@@ -22,7 +22,7 @@ from cbm_lake.ipycbm.texts import Texts
 from cbm_lake.ipycbm.workbench import frames, mapbar, mapwords
 from cbm_lake.ipycbm.workbench.frames import Frame
 from cbm_lake.ipycbm.workbench.scenepictures import Asked, OutdatedError, Picture
-from cbm_lake.ipycbm.workbench.sights import Viewport, Sight, Sights, Where, round_parcel
+from cbm_lake.ipycbm.workbench.sights import Sight, Sights, Viewport, Where, round_parcel
 from cbm_lake.ipycbm.workbench.state import Drawn, Request, State
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcel.sources import ByLocation
@@ -341,7 +341,7 @@ class SceneMap(ipywidgets.VBox):
             if name in self._timers:
                 self._timers[name].cancel()
             self._timers[name] = timer
-        timer.start()
+            timer.start()
 
     # -- widgets ------------------------------------------------------------------------------------------------------
 
