@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from cbm_lake import cards
@@ -34,6 +35,8 @@ _DECIDED: Final = frozenset({"judged", "inspections", "decisions"})
 _MOST: Final = 64
 """Parcels that are remembered."""
 _THREADS: Final = 4
+_NOTHING: Final[Row] = MappingProxyType({"lights": None, "crop_check": None, "changes": 0, "latest": None})
+"""Of a parcel of which nothing is said."""
 RADAR: Final = ("bs", "c6")
 
 
@@ -52,7 +55,7 @@ class Observed:
     """See `Reading.weather`, of the year alone."""
     work: tuple[Event, ...]
     about: Row
-    """The row of sql/worklist/about.sql."""
+    """The row of sql/worklist/about.sql, of nothing where there is none."""
     bands: dict[str, Peers] = field(default_factory=dict)
     """Bands of peers that were read, by index."""
     _curves: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -207,5 +210,5 @@ def _of_year(reading: Reading, parcel: Parcel) -> pd.DataFrame:
 
 
 def _about(lake: Lake, key: ParcelKey, since: datetime | None) -> Row:
-    [row] = lake.query("worklist.about", **key.params, since=since).to_pylist()
-    return dict(row)
+    rows: list[Row] = lake.query("worklist.about", **key.params, since=since).to_pylist()
+    return rows[0] if rows else _NOTHING
