@@ -164,7 +164,7 @@ def in_a_report(desk, decided, folder):
     search.fill(pid)
     search.press("Enter")
     desk.page.locator(".cbm-worklist [role='gridcell']", has_text=pid).first.click()
-    wait(lambda: desk.pid == pid)
+    wait(lambda: desk.pid == pid, 240)
     desk.says("decided: ask for a photo")
     with desk.page.expect_download() as started:
         desk.bar.get_by_role("button", name="PDF report").click()
