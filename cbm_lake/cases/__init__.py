@@ -22,22 +22,29 @@ cbm.cases.open_cases("ms", 2024, decisions="photo")
 """
 
 from cbm_lake.cases.judgements import DECISIONS, judge, judgements, withdraw
+from cbm_lake.cases.listing import WORST, case_worklist, last_visit, sample_worklist, worklist
 from cbm_lake.cases.notices import Replay, notices, save_photo, verify
 from cbm_lake.cases.opening import open_cases
 from cbm_lake.cases.photos import Photo
 from cbm_lake.cases.photos import read as read_photo
 from cbm_lake.cases.record import STATUSES, answer, close, history, listed, notify, reopen, reschedule
+from cbm_lake.cases.worklists import Count, Worklist
 
 __all__ = [
     "DECISIONS",
     "STATUSES",
+    "WORST",
+    "Count",
     "Photo",
     "Replay",
+    "Worklist",
     "answer",
+    "case_worklist",
     "close",
     "history",
     "judge",
     "judgements",
+    "last_visit",
     "listed",
     "notices",
     "notify",
@@ -45,7 +52,9 @@ __all__ = [
     "read_photo",
     "reopen",
     "reschedule",
+    "sample_worklist",
     "save_photo",
     "verify",
     "withdraw",
+    "worklist",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.foi.parcels import Parcels, lake_parcels, read_parcels
 from cbm_lake.foi.rasters import Thematic
 from cbm_lake.lake import Lake, lake_or_default
+from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.storage.store import Store
 
 _COLUMNS: Final = (
@@ -166,6 +168,27 @@ def in_lake(lake: Lake) -> dict[str, str]:
             metadata = pq.read_schema(file).metadata or {}
         areas[path.rpartition("/")[2].removesuffix(".parquet")] = metadata.get(_AOI, b"").decode()
     return areas
+
+
+def latest(lake: Lake, parcels: ParcelSet) -> tuple[str, int] | None:
+    """The name of the last result of a parcel set in a lake, and when it was written (ns); None where there is none."""
+    stem = re.escape(parcels.name.replace(" ", "_"))
+    pattern = re.compile(rf"foi/({stem}(?:_negative_buffer_[\d.e+-]+)?_foi_v[12])\.parquet")
+    results = [
+        (info.mtime_ns or 0, match[1])
+        for name, info in Store(lake.url).listing("foi").items()
+        if (match := pattern.fullmatch(name))
+    ]
+    return (max(results)[1], max(results)[0]) if results else None
+
+
+def flags(lake: Lake, name: str) -> pa.Table:
+    """The flags of a result in the lake: pid, foi_h and foi_c (1 or 0; null where the parcel was skipped)."""
+    store = Store(lake.url)
+    with store.open(store.path(f"foi/{name}.parquet")) as file:
+        result = pq.ParquetFile(file)
+        pid = result.schema_arrow.names[0]
+        return result.read([pid, "foi_h", "foi_c"]).rename_columns(["pid", "foi_h", "foi_c"]).replace_schema_metadata()
 
 
 def batches(lake: Lake, name: str) -> Iterator[pa.RecordBatch]:

@@ -2,6 +2,7 @@
 
     from cbm_lake import ipycbm
 
+    ipycbm.workbench()   # decide on parcels one after another: worklist, map, evidence, decision
     ipycbm.config()      # settings, and whether servers answer
     ipycbm.card2db()     # parcels and scenes into the lake
     ipycbm.extract()     # statistics, with progress
@@ -31,7 +32,7 @@ from cbm_lake.errors import of_extra
 if TYPE_CHECKING:
     from cbm_lake.lake import Lake
 
-__all__ = ["bg_grid", "bg_slider", "card2db", "config", "crops", "extract", "foi", "get", "qa", "view"]
+__all__ = ["bg_grid", "bg_slider", "card2db", "config", "crops", "extract", "foi", "get", "qa", "view", "workbench"]
 
 
 if Path.cwd() == Path(__file__).parent:
@@ -56,6 +57,22 @@ def _widget(name: str) -> Callable[..., Any]:
 card2db, config, crops, extract, foi, get, qa, view = map(
     _widget, ("card2db", "config", "crops", "extract", "foi", "get", "qa", "view")
 )
+
+
+def workbench(
+    aoi: str | None = None,
+    year: int | None = None,
+    ptype: str | None = None,
+    pid: str = "",
+    *,
+    desk: str = "season",
+    subject: str = "",
+    lake: Lake | None = None,
+) -> Any:
+    """The page on which an analyst decides; arguments and errors are those of `workbench.bench.workbench`."""
+    with of_extra("notebook", "the workbench"):
+        from cbm_lake.ipycbm.workbench import bench
+    return bench.workbench(aoi, year, ptype, pid, desk=desk, subject=subject, lake=lake)
 
 
 def bg_grid(

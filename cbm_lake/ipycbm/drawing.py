@@ -31,6 +31,8 @@ Box = tuple[float, float, float, float]
 _WEB: Final = 3857
 _UNKNOWN: Final = (150, 150, 150, 110)
 _OPAQUE: Final = 210
+_EDGE_LINE, _SHADOW = (255, 255, 255, 235), (20, 26, 34, 150)
+"""Edges of parcels, and what sets them off from a bright picture."""
 _CLASSES: Final = len(palette.CURVES) - 1
 """Words that get a colour of their own; the others share the last one."""
 _RAMP: Final = np.array([(68, 1, 84), (65, 68, 135), (42, 120, 142), (34, 168, 132), (122, 209, 81), (253, 231, 37)])
@@ -100,34 +102,77 @@ class Geometries:
         west, south, east, north = (float(value) for corner in (view[:2], view[2:]) for value in _metres(*corner))
         pixel = max(east - west, 1e-6) / width
         height = min(max(round((north - south) / pixel), 1), 4 * width)
-        picture = np.zeros((height * width, 4), np.uint8)
+        return self._of_owners(self.owners((west, north), pixel, (height, width)), colours)
+
+    def outlined(
+        self, corner: tuple[float, float], pixel: float, size: tuple[int, int], colours: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Rasterize the parcels, with a pale line at their edges and a dark one beside it.
+
+        Args:
+            corner: west and north of the picture in Web Mercator.
+            pixel: side of its pixels in units of that.
+            size: its rows and columns.
+            colours: (parcels, 4), red, green, blue, opacity of each inside of its edges.
+
+        Returns:
+            (y, x, 4), the parts between parcels transparent.
+        """
+        owners = self.owners(corner, pixel, size)
+        picture = self._of_owners(owners, colours)
+        edge = _edges(owners)
+        shadow = np.zeros_like(edge)
+        shadow[1:, 1:] = edge[:-1, :-1]
+        picture[shadow] = _SHADOW
+        picture[edge] = _EDGE_LINE
+        return picture
+
+    def owners(self, corner: tuple[float, float], pixel: float, size: tuple[int, int]) -> NDArray[np.int32]:
+        """The number of the parcel at each pixel, -1 where there is none; see `outlined`."""
+        west, north = corner
+        height, width = size
+        owners = np.full(height * width, -1, np.int32)
         xmin, ymin, xmax, ymax = self.boxes.T
-        visible = np.flatnonzero((xmin <= east) & (xmax >= west) & (ymin <= north) & (ymax >= south))
-        self._dots(visible, (west, north, pixel), picture, width, colours)
+        inside = (xmin <= west + width * pixel) & (xmax >= west) & (ymin <= north) & (ymax >= north - height * pixel)
+        visible = np.flatnonzero(inside)
+        self._dots(visible, (west, north, pixel), owners, width)
         large = visible[(xmax - xmin)[visible] > _SMALL * pixel]
         index = build_index(self.shapes[large], Affine(pixel, 0, west, 0, -pixel, north), (height, width))
         owner = np.repeat(large, np.diff(index.pixel_offsets))
         start = index.row.astype(np.int64) * width + index.col
         length = index.length.astype(np.int64)
         before = np.cumsum(length) - length
-        picture[np.repeat(start - before, length) + np.arange(length.sum())] = colours[owner]
-        return picture.reshape(height, width, 4)
+        owners[np.repeat(start - before, length) + np.arange(length.sum())] = owner
+        return owners.reshape(height, width)
+
+    @staticmethod
+    def _of_owners(owners: NDArray[np.int32], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The colour of each pixel's parcel."""
+        nothing = np.zeros((1, 4), np.uint8)
+        return np.concatenate([colours, nothing])[owners]
 
     def _dots(
         self,
         visible: NDArray[np.intp],
         corner: tuple[float, float, float],
-        picture: NDArray[np.uint8],
+        owners: NDArray[np.int32],
         width: int,
-        colours: NDArray[np.uint8],
     ) -> None:
         """One pixel in the middle of each parcel, so that small ones stay visible."""
         west, north, pixel = corner
         xmin, ymin, xmax, ymax = self.boxes[visible].T
         column = np.floor(((xmin + xmax) / 2 - west) / pixel).astype(np.int64)
         row = np.floor((north - (ymin + ymax) / 2) / pixel).astype(np.int64)
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < len(picture) // width)
-        picture[row[inside] * width + column[inside]] = colours[visible[inside]]
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < len(owners) // width)
+        owners[row[inside] * width + column[inside]] = visible[inside]
+
+
+def _edges(owners: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Pixels that are of another parcel, or of none, than the one below or to the right."""
+    edge = np.zeros(owners.shape, bool)
+    edge[:-1] |= owners[:-1] != owners[1:]
+    edge[:, :-1] |= owners[:, :-1] != owners[:, 1:]
+    return edge
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,11 @@ def listen() -> None:
     atexit.register(access.close)
 
 
+def visitor() -> str | None:
+    """The account that opened the page; None where nobody logs in, as in a notebook."""
+    return os.environ.get(_variable(WHO)) or None
+
+
 def _variable(header: str) -> str:
     """Environment variable of a header."""
     return f"HTTP_{header.upper().replace('-', '_')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 from typing import Final
 
@@ -11,10 +12,13 @@ from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
 from cbm_lake.ipycbm import cleaning, opened
+from cbm_lake.ipycbm.heartbeat import Heartbeat
 from cbm_lake.ipycbm.panel import explained
+from cbm_lake.ipycbm.texts import Texts
 from cbm_lake.lake import Lake
 
 TABS: Final = {
+    "workbench": "workbench.bench",
     "settings": "config_panel",
     "catalogue": "card2db_panel",
     "extract": "extract_panel",
@@ -27,7 +31,7 @@ TABS: Final = {
 """Titles and the modules whose `panel()` they show, in the order of the work."""
 
 
-def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
+def page(first: str = "workbench", lake: Lake | None = None) -> ipywidgets.Widget:
     """Build the page: one tab per task, each created when it is first opened."""
     tabs = ipywidgets.Tab([ipywidgets.VBox() for _ in TABS], titles=list(TABS))
 
@@ -37,9 +41,13 @@ def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
 
     tabs.observe(lambda change: show(change["new"]), "selected_index")
     tabs.selected_index = list(TABS).index(first)
+    show(tabs.selected_index)  # the first one is selected from the beginning, which is no change
     opened.listen()
-    title = ipywidgets.HTML(f"<h1 style='margin: 0'>cbm-lake</h1>{lake.url if lake else Workspace.here().lake_url}")
-    return cleaning.offered(ipywidgets.VBox([title, tabs]))
+    url = html.escape(lake.url if lake else Workspace.here().lake_url)
+    title = ipywidgets.HTML(f"<h1 style='margin: 0 12px 0 0; display: inline; font-size: 18px'>cbm-lake</h1>{url}")
+    whole = ipywidgets.VBox([title, tabs, Heartbeat(Texts("bench"))])
+    whole.add_class("cbm-page")
+    return cleaning.offered(whole)
 
 
 def _first_opened(module: str, lake: Lake | None) -> ipywidgets.Widget:

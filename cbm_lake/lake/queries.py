@@ -20,7 +20,7 @@ from cbm_lake.lake import templates
 
 VIEWS = ("macros", "views")
 """Folders whose files define what a connection offers."""
-STEPS = ("changing", "check", "compaction", "granted", "lookup", "migrate", "settling", "validation")
+STEPS = ("changing", "check", "compaction", "desk", "granted", "lookup", "migrate", "settling", "validation")
 """Folders whose statements are steps of the package's own work, over tables that it makes for them.
 
 All other folders hold questions to the lake.

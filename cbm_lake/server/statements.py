@@ -76,6 +76,9 @@ _EXPRESSIONS: Final = frozenset(
         "WINDOW",
     ]
 )
+_BEFORE: Final = "select\n"
+"""Before a condition that is parsed."""
+_NOT_IN_CONDITIONS: Final = frozenset({"SUBQUERY", "PARAMETER", "STAR", "WINDOW", "POSITIONAL_REFERENCE"})
 _TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series"})
 _COMPUTING: Final = """
     share_of sky_of is_seen is_observable
@@ -134,7 +137,62 @@ def check(statement: str) -> None:
         _check_part(part, VIEWS | subqueries)
 
 
+def check_condition(condition: str) -> None:
+    """Let a condition on the columns of one table pass, as it stands after `where`, and nothing else.
+
+    Raises:
+        InvalidInputError: it is more than a condition, or reads other tables, or something in it is not allowed.
+    """
+    if len(condition) > _LONGEST:
+        raise InvalidInputError(f"the condition has {len(condition)} characters; at most {_LONGEST} are taken")
+    document = _document(f"{_BEFORE}{condition}\n")
+    if document["error"]:
+        reason = str(document.get("error_message", "no reason told")).partition("\n")[0]
+        raise InvalidInputError(f"this is no condition: {reason}{_marked(condition, document)}")
+    statements = document["statements"]
+    if len(statements) != 1:
+        raise InvalidInputError("give one condition, not several statements")
+    node = statements[0]["node"]
+    if not _is_one_expression(node):
+        advice = "give only what stands after 'where': area_ha > 2 and crop = 'maize'"
+        raise InvalidInputError(f"this is more than a condition; {advice}")
+    for part, _ in _dicts(node["select_list"]):
+        if part.get("class") in _NOT_IN_CONDITIONS:
+            raise InvalidInputError(f"a {part['class'].lower()} is not allowed in a condition")
+        _check_part(part, frozenset())
+
+
+def _is_one_expression(node: Node) -> bool:
+    """Whether a query selects one expression without a name, from nothing, and does nothing else."""
+    parts = {name for name, value in node.items() if value not in ({}, [], None)}
+    if parts - {"type", "select_list", "from_table", "aggregate_handling"}:
+        return False
+    expressions = node.get("select_list", [])
+    is_plain = node["type"] == "SELECT_NODE" and node["from_table"]["type"] == "EMPTY"
+    return is_plain and len(expressions) == 1 and "alias" not in expressions[0]
+
+
+def _marked(condition: str, document: Node) -> str:
+    """The line of a condition at which it cannot be read, with a mark below it, as DuckDB shows it; or nothing."""
+    position = int(document.get("position") or -1) - len(_BEFORE)
+    if not 0 <= position < len(condition):
+        return ""
+    before, rest = condition[:position].rpartition("\n")[2], condition[position:].partition("\n")[0]
+    prefix = f"LINE {condition[:position].count(chr(10)) + 1}: "
+    return f"\n\n{prefix}{before}{rest}\n{' ' * (len(prefix) + len(before))}^"
+
+
 def _parsed(statement: str) -> list[Node]:
+    document = _document(statement)
+    if document["error"]:
+        reason = document.get("error_message", "no reason told").partition("\n")[0]
+        raise InvalidInputError(f"only a SELECT can be run: {reason}")
+    parsed: list[Node] = document["statements"]
+    return parsed
+
+
+def _document(statement: str) -> Node:
+    """What DuckDB's parser makes of a statement, or the error that it has with it."""
     with _parser().cursor() as connection:
         try:
             (text,) = connection.execute(
@@ -143,16 +201,12 @@ def _parsed(statement: str) -> list[Node]:
         except duckdb.Error as error:
             raise InvalidInputError(f"this SQL cannot be read: {str(error).partition(chr(10))[0]}") from error
     try:
-        document = json.loads(text)
+        document: Node = json.loads(text)
     except RecursionError as error:
         raise InvalidInputError(_TOO_DEEP) from error
-    if document["error"]:
-        reason = document.get("error_message", "no reason told").partition("\n")[0]
-        if "expression depth" in reason:
-            raise InvalidInputError(_TOO_DEEP)
-        raise InvalidInputError(f"only a SELECT can be run: {reason}")
-    parsed: list[Node] = document["statements"]
-    return parsed
+    if "expression depth" in str(document.get("error_message")):
+        raise InvalidInputError(_TOO_DEEP)
+    return document
 
 
 @cache

@@ -79,6 +79,8 @@ class Caches:
         """Parcel sets of a server, which is asked often: 100 MB each of half a million parcels."""
         self.extraction = Cache(512)
         """In workers: pixel indexes and geometries of the parcels that are extracted, from scene to scene."""
+        self.worklists = Cache(500)
+        """Rows of worklists, 100 MB each of half a million parcels, and the orders in which they were asked for."""
         self.checkpoints = Cache(1)
         """Which checkpoints of logs were seen to be sound."""
 

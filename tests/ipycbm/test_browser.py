@@ -274,6 +274,8 @@ def test_an_administrator_works_in_the_page_after_the_login(workspace):
     accounts.add("root", "very long password", admin=True)
     login = {"username": "root", "password": "very long password"}
     with served(workspace.root, accounts.file) as url, visited(url, login) as visit:
+        visit.see(re.compile("no parcels have been loaded yet"))  # at the workbench, which comes first
+        visit.tab("get")
         visit.press("get")
         visit.see("no parcels yet")  # told over the web socket by the process of the page
         assert visit.page.url.startswith(url)

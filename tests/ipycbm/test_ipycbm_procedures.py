@@ -221,8 +221,9 @@ def test_a_map_of_nothing_says_so_and_a_click_chooses():
 
 def test_the_page_has_a_tab_for_every_task_each_made_when_it_is_opened(workspace):
     tabs = all_of(page.page(), page.ipywidgets.Tab)[0]
-    assert list(tabs.titles) == ["settings", "catalogue", "extract", "get", "view", "FOI", "QA", "crops"]
-    assert [bool(child.children) for child in tabs.children] == [False, False, False, True, False, False, False, False]
-    for number in range(len(tabs.children)):
+    assert list(tabs.titles) == ["workbench", "settings", "catalogue", "extract", "get", "view", "FOI", "QA", "crops"]
+    assert [bool(child.children) for child in tabs.children] == [True, *[False] * 8]
+    assert "no parcels have been loaded yet" in tabs.children[0].children[0].value
+    for number in range(1, len(tabs.children)):
         tabs.selected_index = number
         assert all_of(tabs.children[number], page.ipywidgets.Button)

@@ -12,22 +12,34 @@ from cbm_lake.config import Workspace
 
 LANGUAGES: Final = {"en": "English", "de": "Deutsch", "fr": "Français", "es": "Español"}
 
+_ON_PAGE: Final[dict[str, str]] = {}
+"""The language that was chosen on the page of this process."""
+
 
 class Texts:
     """Texts of one part of the page.
 
     Args:
         part: name of its table, `texts/<part>.yaml`: {key: {language: text}}, {names} in braces are filled in.
-        language: one of LANGUAGES; None is that of the settings.
+        language: one of LANGUAGES; None is the one chosen on this page, else that of the settings.
     """
 
     def __init__(self, part: str, language: str | None = None) -> None:
-        self.language = language or Workspace.here().config.set.language
+        self.language = language or _ON_PAGE.get("language") or Workspace.here().config.set.language
         self._table = table(part)
 
     def __call__(self, key: str, **values: object) -> str:
         """The text, filled in."""
-        return self._table[key][self.language].format(**values)
+        return self.template(key).format(**values)
+
+    def template(self, key: str) -> str:
+        """The text with its {names}, for what fills them in elsewhere."""
+        return self._table[key][self.language]
+
+
+def speak(language: str) -> None:
+    """Make texts in a language from now on, in this process; the settings stay."""
+    _ON_PAGE["language"] = language
 
 
 @cache

@@ -8,7 +8,7 @@ from cbm_lake.parcel.chips.cutouts import Cutout, attempted, cut
 from cbm_lake.parcel.chips.files import Chip, check_band, name_of, save, write
 from cbm_lake.parcel.chips.maps import HALF_MAP, TILE, mapped, picture, tile
 from cbm_lake.parcel.chips.pixels import Reader, read
-from cbm_lake.parcel.chips.scenes import LARGEST, Scene, by_id, check_rasters, covering
+from cbm_lake.parcel.chips.scenes import LARGEST, Scene, by_id, check_rasters, covering, meeting
 
 __all__ = [
     "HALF_MAP",
@@ -25,6 +25,7 @@ __all__ = [
     "covering",
     "cut",
     "mapped",
+    "meeting",
     "name_of",
     "picture",
     "read",

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Pixels: TypeAlias = "NDArray[np.number]"
+_MARGIN: Final = 2
+"""Pixels that are read on every side of what a picture shows."""
 _MOST_DECODED: Final = 4096 * 4096
 """Most pixels of a band that are decoded for one image."""
 
@@ -129,14 +131,28 @@ class Reader:
         corner, size = (int(rows[0]), int(columns[0])), (int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)
         return self.pixels(scene, band, Window(*corner, *size))[np.ix_(rows - rows[0], columns - columns[0])]
 
-    def mapped(self, scene: Scene, band: str, bounds: Sequence[float], size: int) -> Pixels:
-        """Reproject a band to a square of Web Mercator, `size` pixels a side; 0 is nodata."""
+    def mapped(
+        self, scene: Scene, band: str, bounds: Sequence[float], size: int | tuple[int, int], *, exact: bool = False
+    ) -> Pixels:
+        """Reproject a band to a rectangle of Web Mercator; 0 is nodata.
+
+        Args:
+            scene: of which scene.
+            band: its name.
+            bounds: west, south, east, north.
+            size: pixels a side of a square, or (rows, columns).
+            exact: draw pixels that are larger than those of the rectangle as they are, with their edges; otherwise
+                values between their centres are interpolated.
+        """
         raster = self.raster(scene, band)
-        target = np.zeros((size, size), raster.pixel_dtype)
+        rows, columns = (size, size) if isinstance(size, int) else size
+        target = np.zeros((rows, columns), raster.pixel_dtype)
         window = _under(raster.grid, bounds)
         if window is None:
             return target
-        pixels = self._coarse(scene, band, raster, window, size)
+        detail = _detail(raster.grid, window, bounds, (rows, columns))
+        pixels = self._coarse(scene, band, raster, window, int(max(1, detail // 2)))
+        nearest = band == _classes(scene) or (exact and detail <= 1)
         scale = Affine.scale(window.width / pixels.shape[1], window.height / pixels.shape[0])
         transform = raster.grid.transform * Affine.translation(window.col, window.row) * scale
         reproject(
@@ -146,18 +162,17 @@ class Reader:
             src_crs=f"EPSG:{raster.grid.epsg}",
             src_nodata=0,
             dst_nodata=0,
-            dst_transform=from_bounds(*bounds, size, size),
+            dst_transform=from_bounds(*bounds, columns, rows),
             dst_crs="EPSG:3857",
-            resampling=Resampling.nearest if band == _classes(scene) else Resampling.bilinear,
+            resampling=Resampling.nearest if nearest else Resampling.bilinear,
         )
         return target
 
-    def _coarse(self, scene: Scene, band: str, raster: Raster, window: Window, size: int) -> Pixels:
-        """Harmonised pixels of a window, from overviews where it has far more than `size` a side.
+    def _coarse(self, scene: Scene, band: str, raster: Raster, window: Window, step: int) -> Pixels:
+        """Harmonised pixels of a window, one for `step` of them in each direction.
 
         The file's overviews are used where it has any; their pixels are means of the stored DN.
         """
-        step = max(1, max(window.height, window.width) // (2 * size))
         if step == 1:
             return self.pixels(scene, band, window)
         if eopf.holds(raster.href):
@@ -261,9 +276,19 @@ def _under(grid: Grid, bounds: Sequence[float]) -> Window | None:
     west, south, east, north = bounds_in(shapely.box(*shared), 3857, grid.epsg)
     first_column, first_row = ~grid.transform * (west, north)
     last_column, last_row = ~grid.transform * (east, south)
-    row, column = int(np.floor(first_row)) - 2, int(np.floor(first_column)) - 2
-    height, width = int(np.ceil(last_row)) + 2 - row, int(np.ceil(last_column)) + 2 - column
+    row, column = int(np.floor(first_row)) - _MARGIN, int(np.floor(first_column)) - _MARGIN
+    height, width = int(np.ceil(last_row)) + _MARGIN - row, int(np.ceil(last_column)) + _MARGIN - column
     return _clipped(Window(row, column, height, width), grid)
+
+
+def _detail(grid: Grid, window: Window, bounds: Sequence[float], size: tuple[int, int]) -> float:
+    """How many pixels of a window lie side by side in one of a picture of these bounds, of `size` rows and columns."""
+    extent = bounds_in(shapely.box(*grid.bounds), grid.epsg, 3857)
+    west, south = np.maximum(extent[:2], bounds[:2])
+    east, north = np.minimum(extent[2:], bounds[2:])
+    across = (east - west) / (bounds[2] - bounds[0]) * size[1]
+    up = (north - south) / (bounds[3] - bounds[1]) * size[0]
+    return float(max((window.width - 2 * _MARGIN) / across, (window.height - 2 * _MARGIN) / up))
 
 
 def _clipped(window: Window, grid: Grid) -> Window | None:

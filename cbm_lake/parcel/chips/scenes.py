@@ -129,6 +129,33 @@ def _over(rows: list[_Row], point: shapely.Point, square: shapely.Geometry) -> I
             yield _scene(row, shapely.area(shapely.intersection(footprint, square)) / square.area)
 
 
+def meeting(
+    lake: Lake, box: tuple[float, float, float, float], start: date | str, end: date | str, *, card: str = "s2"
+) -> list[tuple[Scene, shapely.Geometry]]:
+    """Scenes whose footprint meets a box, the ones with the fewest clouds first; superseded ones are left out.
+
+    Args:
+        lake: where they are catalogued.
+        box: west, south, east, north in degrees.
+        start: the first day.
+        end: the last day, included.
+        card: s2, bs, c6, …, see `cards.CARDS`.
+
+    Returns:
+        Each with the part of the box that its footprint covers; their `overlap` is the share of that part.
+
+    Raises:
+        InvalidInputError: invalid card or date.
+    """
+    first, last = _day(start), _day(end) + timedelta(days=1)
+    corners = dict(zip(("west", "south", "east", "north"), map(float, box), strict=True))
+    rows = lake.query("scenes.meeting", card=cards.get(card).name, start=first, stop=last, **corners).to_pylist()
+    square = shapely.box(*box)
+    parts = [shapely.make_valid(shapely.from_wkb(row["footprint"])).intersection(square) for row in rows]
+    pairs = [(_scene(row, part.area / square.area), part) for row, part in zip(rows, parts, strict=True)]
+    return [(scene, part) for scene, part in pairs if scene.overlap > 0]
+
+
 def by_id(lake: Lake, scene: str, card: str = "s2") -> Scene:
     """Look up a scene by its id.
 
