@@ -252,7 +252,7 @@ def served(folder, home, theme):
         yield process.stdout.readline().strip()
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(120)
         process.stdout.close()
 
 
@@ -263,7 +263,7 @@ def page(request, home, lake, tmp_path):
     with served(tmp_path, home, request.param) as url, sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1100, "height": 860})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(180_000)
         page.faults, page.theme = [], request.param
         page.on("pageerror", lambda error: page.faults.append(str(error)))
         page.on(
@@ -272,7 +272,7 @@ def page(request, home, lake, tmp_path):
                 url in answer.url or answer.url.startswith(("data:", "blob:")) or page.faults.append(answer.url)
             ),
         )
-        page.goto(url)
+        page.goto(url, wait_until="commit")
         page.get_by_label("pid").wait_for(timeout=180_000)
         yield page
         browser.close()

@@ -23,7 +23,15 @@ from cbm_lake.lake import Lake, open_lake, queries
 KEY = {"aoi": "ms", "year": 2024, "ptype": ""}
 OF_ONE = [query.name for query in queries.load().values() if query.of_one_parcel]
 CLEAR = {"pixels": 8, "share": 0.9, "cloud": 0.4, "brightest": 3000}
-OTHERS = {"bands": ["B04"], "screen": [3, 8, 9], "first": 19_000, "last": 20_500, "least": 0.1, **CLEAR}
+OTHERS = {
+    "bands": ["B04"],
+    "screen": [3, 8, 9],
+    "first": 19_000,
+    "last": 20_500,
+    "least": 0.1,
+    "since": "2024-01-01",
+    **CLEAR,
+}
 
 
 @pytest.fixture
