@@ -21,7 +21,7 @@ def status(output: Shown = Format.table) -> None:
 
     if output is Format.csv:
         raise InvalidInputError(
-            "status is several tables; ask for --format json, or for one of them: cbm-lake sql status.parcels --format csv"
+            "status is several tables; ask for --format json, or for one: cbm-lake sql status.parcels --format csv"
         )
     lake = open_lake()
     if lake.is_empty:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cbm_lake.cli.shared import NewAoi, Ptype, NewYear, bar, err, out
+from cbm_lake.cli.shared import NewAoi, NewYear, Ptype, bar, err, out
 from cbm_lake.errors import InvalidInputError
 
 

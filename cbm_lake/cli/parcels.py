@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from cbm_lake.cli.shared import (
-    NewAoi,
     Format,
+    NewAoi,
+    NewYear,
     Ptype,
     Shown,
-    NewYear,
-    Year,
     as_options,
     bar,
     err,

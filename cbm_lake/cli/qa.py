@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cbm_lake.cli.shared import NewAoi, Format, Ptype, Shown, NewYear, bar, err, out, show
+from cbm_lake.cli.shared import Format, NewAoi, NewYear, Ptype, Shown, bar, err, out, show
 from cbm_lake.errors import InvalidInputError, LakeError
 
 app = typer.Typer(no_args_is_help=True, help="Quality assessment: draw the sample, record its inspection, validate.")
