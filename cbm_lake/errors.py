@@ -57,6 +57,19 @@ class InvalidInputError(LakeError, ValueError):
     """An argument or file is outside what is accepted: correct it."""
 
 
+class StatementError(InvalidInputError):
+    """An SQL statement cannot be run.
+
+    Args:
+        reason: why, in one line.
+        excerpt: the line of the statement that is wrong, and below it a caret at the place; "" where none is known.
+    """
+
+    def __init__(self, reason: str, *, excerpt: str = "") -> None:
+        super().__init__(reason)
+        self.excerpt = excerpt
+
+
 class TooManyError(InvalidInputError):
     """A request is for more than one answer may hold."""
 

@@ -17,6 +17,7 @@ from cbm_lake.cli import (
     check,
     crops,
     estimate,
+    examples,
     export,
     extract,
     foi,
@@ -38,7 +39,7 @@ from cbm_lake.cli import (
     years,
 )
 from cbm_lake.cli.shared import as_options, err, out
-from cbm_lake.errors import INTERRUPTED, LakeError
+from cbm_lake.errors import INTERRUPTED, LakeError, StatementError
 from cbm_lake.files import installed
 
 _LASTING: Final = frozenset({"run", "serve", "page"})
@@ -57,6 +58,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Checks by Monitoring on open storage. The workspace is the current folder, or CBM_LAKE_HOME.",
 )
 
@@ -72,6 +74,8 @@ def main() -> None:
     except LakeError as error:
         message = as_options(str(error), _options(sys.argv[1:]))
         err.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+        if isinstance(error, StatementError) and error.excerpt:
+            err.print(error.excerpt, markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
     except RuntimeError as error:
         if str(error) != INTERRUPTED:
@@ -180,3 +184,4 @@ app.add_typer(run.app)
 app.command("changes")(changes.changes)
 app.command("migrate")(migrate.migrate)
 app.command("weather")(weather.weather)
+examples.add(app)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Annotated
 
 import typer
 
-from cbm_lake.cli.shared import CARD_NAMES, Format, Shown, bar, err, out, params, show
+from cbm_lake.cli.shared import CARD_NAMES, Format, Shown, bar, err, objects, out, params, show
+from cbm_lake.errors import InvalidInputError
 
 app = typer.Typer()
 
@@ -16,12 +19,21 @@ def status(output: Shown = Format.table) -> None:
     """Say what is catalogued, loaded, extracted, failed, left out and suspect, and why."""
     from cbm_lake.lake import open_lake
 
+    if output is Format.csv:
+        raise InvalidInputError(
+            "status is several tables; ask for --format json, or for one: cbm-lake sql status.parcels --format csv"
+        )
     lake = open_lake()
     if lake.is_empty:
         err.print(f"nothing is in {lake.url} yet; is it the right place?", soft_wrap=True, markup=False)
     tables = {"scenes": "scenes.status", "parcels": "status.parcels", "failed": "scenes.failed"}
-    for title, name in {**tables, "left out": "scenes.left_out", "suspect": "guard.suspects"}.items():
-        show(lake.query(name), output, title)
+    tables |= {"left out": "scenes.left_out", "suspect": "guard.suspects"}
+    rows = {title: lake.query(name) for title, name in tables.items()}
+    if output is Format.json:
+        sys.stdout.write(json.dumps({title.replace(" ", "_"): objects(table) for title, table in rows.items()}) + "\n")
+    else:
+        for title, table in rows.items():
+            show(table, output, title)
 
 
 @app.command()

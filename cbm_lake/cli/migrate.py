@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cbm_lake.cli.shared import Aoi, Ptype, Year, bar, err, out
+from cbm_lake.cli.shared import NewAoi, NewYear, Ptype, bar, err, out
 from cbm_lake.errors import InvalidInputError
 
 
@@ -17,8 +17,8 @@ def migrate(
     more: Annotated[
         list[str] | None, typer.Argument(help="More tables of statistics, as a shell lists them behind --signatures.")
     ] = None,
-    aoi: Aoi,
-    year: Year,
+    aoi: NewAoi,
+    year: NewYear,
     ptype: Ptype = None,
     parcels: Annotated[
         list[str] | None,

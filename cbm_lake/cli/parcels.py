@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, as_options, bar, err, out, picture_file, table_file
+from cbm_lake.cli.shared import (
+    Format,
+    NewAoi,
+    NewYear,
+    Ptype,
+    Shown,
+    as_options,
+    bar,
+    err,
+    out,
+    picture_file,
+    table_file,
+)
 from cbm_lake.cli.shared import show as show_rows
 from cbm_lake.errors import InvalidInputError, SourceError
 
@@ -44,8 +56,8 @@ def parcels_load(
         str,
         typer.Argument(help="Vector file (also zipped), GeoParquet, CSV or Excel with WKT."),
     ],
-    aoi: Aoi,
-    year: Year,
+    aoi: NewAoi,
+    year: NewYear,
     ptype: Ptype = None,
     pid: Annotated[
         str | None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cbm_lake.cli.shared import Aoi, Format, Ptype, Shown, Year, bar, err, out, show
+from cbm_lake.cli.shared import Format, NewAoi, NewYear, Ptype, Shown, bar, err, out, show
 from cbm_lake.errors import InvalidInputError, LakeError
 
 app = typer.Typer(no_args_is_help=True, help="Quality assessment: draw the sample, record its inspection, validate.")
@@ -123,8 +123,8 @@ def qa_counts(
 
 @app.command("workflow")
 def qa_workflow(
-    aoi: Aoi,
-    year: Year,
+    aoi: NewAoi,
+    year: NewYear,
     ptype: Ptype = None,
     parcels: Annotated[str | None, typer.Option("--parcels", help="File of the declared parcels.")] = None,
     pid: Annotated[str | None, typer.Option("--pid", help="Its column of the identifier.")] = None,

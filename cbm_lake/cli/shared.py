@@ -29,6 +29,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cbm_lake.cards import CARDS
+from cbm_lake.cli import dataset
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import decimals
 
@@ -37,14 +38,37 @@ if TYPE_CHECKING:
 
 _SHORT: Final = 10
 """Characters that are not divided into lines: a date."""
+_ON_A_SCREEN: Final = 200
+"""Rows of a table that a terminal shows."""
 _WIDEST: Final = 1_000_000
 """Characters in a line, where no terminal says how many."""
 
 out = Console()
 err = Console(stderr=True)
 
-Aoi = Annotated[str, typer.Option("--aoi", help="Area, for instance ms.")]
-Year = Annotated[int, typer.Option("--year", help="Year of the declaration.")]
+Aoi = Annotated[
+    str,
+    typer.Option(
+        "--aoi",
+        default_factory=str,
+        callback=dataset.area,
+        show_default="set.dataset of the settings, else the lake's only area",
+        help="Area, for instance ms.",
+    ),
+]
+Year = Annotated[
+    int,
+    typer.Option(
+        "--year",
+        default_factory=int,
+        callback=dataset.year,
+        show_default="set.ds_year of the settings, else the area's only year",
+        help="Year of the declaration.",
+    ),
+]
+NewAoi = Annotated[str, typer.Option("--aoi", help="Area, for instance ms.")]
+"""Of what is written for the first time: never one that nobody named."""
+NewYear = Annotated[int, typer.Option("--year", help="Year of the declaration.")]
 Ptype = Annotated[str | None, typer.Option("--ptype", help="Which of several parcel sets; without it the main one.")]
 Start = Annotated[str, typer.Option("--start", help="First day, 2024-03-01.")]
 End = Annotated[str, typer.Option("--end", help="Last day, included.")]
@@ -99,7 +123,7 @@ def show(
     digits: Mapping[str, int] | None = None,
     folded: bool = False,
 ) -> None:
-    """Print rows to standard output: as a table (200 rows at most), CSV, or one JSON object a line.
+    """Print rows to standard output: as a table (of 200 rows at most on a terminal), CSV, or one JSON object a line.
 
     Nothing is cut off: a table that is wider than the terminal becomes one line for each value, and where the output
     goes to a file or another program, and the variable COLUMNS does not say how wide, it is as wide as it has to be.
@@ -118,17 +142,22 @@ def show(
 
         pyarrow.csv.write_csv(text_table(rows), sys.stdout.buffer)
     elif output is Format.json:
-        from cbm_lake.lake.export import json_rows
-
-        for row in json_rows(decimals.written(rows), lambda value: f"<{len(value)} bytes>"):
+        for row in objects(rows):
             sys.stdout.write(json.dumps(row) + "\n")
+    elif not rows.num_rows:
+        out.print(Text(f"{title or 'answer'}: no rows"))
     else:
-        if rows.num_rows:
-            _print(_rounded(rows.slice(0, 200), digits or {}), title, folded=folded)
-        else:
-            out.print(Text(f"{title or 'answer'}: no rows"))
-        if rows.num_rows > 200:
-            out.print(f"… {rows.num_rows - 200:,} more rows; --format csv or `export` gives all")
+        most = _ON_A_SCREEN if out.is_terminal else rows.num_rows
+        _print(_rounded(rows.slice(0, most), digits or {}), title, folded=folded)
+        if rows.num_rows > most:
+            out.print(f"… {rows.num_rows - most:,} more rows; --format csv or `export` gives all")
+
+
+def objects(rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows as JSON takes them; of bytes their number."""
+    from cbm_lake.lake.export import json_rows
+
+    return list(json_rows(decimals.written(rows), lambda value: f"<{len(value)} bytes>"))
 
 
 def say(text: str) -> None:

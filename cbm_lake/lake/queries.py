@@ -15,7 +15,7 @@ from typing import Final
 
 import duckdb
 
-from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
+from cbm_lake.errors import NotFoundError, SourceError, StatementError
 from cbm_lake.lake import templates
 
 VIEWS = ("macros", "views")
@@ -116,7 +116,14 @@ def translated() -> Iterator[None]:
         advice = next(
             (line for line in others.splitlines() if line.startswith(("Candidate bindings", "Did you mean"))), ""
         )
-        raise InvalidInputError(f"this SQL cannot be run: {reason} {advice}".rstrip()) from error
+        raise StatementError(f"this SQL cannot be run: {reason} {advice}".rstrip(), excerpt=_excerpt(others)) from error
+
+
+def _excerpt(text: str) -> str:
+    """The line of a statement that DuckDB points at, and its caret below; "" where it points at none."""
+    lines = text.splitlines()
+    first = next((number for number, line in enumerate(lines) if line.startswith("LINE ")), None)
+    return "" if first is None else "\n".join(lines[first : first + 2])
 
 
 def _folder(folder: str, statistics: templates.Statistics = templates.NONE) -> Iterator[Query]:
