@@ -169,12 +169,11 @@ def by_day(
     """How good a check by each of several days of the season is; nothing is written.
 
     Of each day the steps of ten days count that have ended by then, of the last one all. Each orbit of Sentinel-1 is
-    levelled by all that was seen until the last of the days.
+    levelled by all that was seen until the last of the days. Arguments that are not named here are those of `check`.
 
     Args:
         days: ascending (dates, or ISO texts); None is one a month, and the last one.
         until: the last day where `days` is None; None is the last day with an extracted scene of the set.
-        **others: those of `check`.
 
     Returns:
         day, accuracy (share of the parcels that are predicted as declared; null where nothing was predicted),
