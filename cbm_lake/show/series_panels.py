@@ -10,7 +10,7 @@ from cbm_lake import cards
 from cbm_lake.cards import Index, palette
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.show import computing, peers, style
-from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import Reading
 
 if TYPE_CHECKING:
@@ -126,8 +126,6 @@ def _weather_rows(rows: pd.DataFrame, value: str, low: str = "", high: str = "")
         value=rows[value].astype(float),
         low=rows[low].astype(float) if low else nothing,
         high=rows[high].astype(float) if high else nothing,
-        cloud=0.0,
-        count=1.0,
     )
     return curve.sort_values("time").reset_index(drop=True)
 

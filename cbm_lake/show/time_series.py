@@ -16,7 +16,7 @@ from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.show import computing, curves, series_panels, style, views, zooming
 from cbm_lake.show import peers as others
-from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import LakeLike, Reading, heading
 from cbm_lake.show.style import Figure
 

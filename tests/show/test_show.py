@@ -37,8 +37,8 @@ from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.images import Images
 from cbm_lake.parcel.sources import LakeSource, api, wire
 from cbm_lake.parcel.sources.http import Server
-from cbm_lake.show import calendar, computing, curves, style, views
-from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show import calendar, computing, curves, panels, style, views
+from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import Event, Reading, Season, chipsize_for
 
 DAYS = [datetime(2024, 3, 2, 10, 40, 21, tzinfo=UTC) + timedelta(days=20 * number) for number in range(4)]
@@ -785,5 +785,5 @@ def label_of(points):
     times = pd.to_datetime(["2024-03-01", *(day for day, _ in points), "2024-10-01"])
     rows = pd.DataFrame({"time": times, "value": [0.5, *(value for _, value in points), 0.5]})
     event = Event("sowing", *map(pd.Timestamp, ("2024-05-08", "2024-05-10", "2024-05-12")))
-    _, vertical, side = curves.label_position(Panel("NDVI", (Line("NDVI", "g", rows),), events=[event]), (0, 1), event)
+    _, vertical, side = panels.label_position(Panel("NDVI", (Line("NDVI", "g", rows),), events=[event]), (0, 1), event)
     return f"{vertical} {side}"
