@@ -25,19 +25,21 @@ FORMAT: Final = 2
 _DIGITS: Final = 9
 """Digits to which numbers are written: more than float32, in which they are kept, has."""
 _MOST_PEERS: Final = 10
+_SHARE: Final = "clear_share"
 
 Facts = dict[str, Any]
 Key = dict[str, Any]
 """aoi, year, ptype, pid."""
 
 
-def gather(source: LakeSource, key: Key, *, with_peers: bool = True) -> Facts:
+def gather(source: LakeSource, key: Key, *, with_peers: bool = True, with_shares: bool = True) -> Facts:
     """Gather the facts of a report as JSON-compatible values: texts, numbers, ISO timestamps.
 
     Args:
         source: a lake as it was at a timestamp, so that the same can be asked again.
         key: aoi, year, ptype, pid.
         with_peers: also the nearest parcels of the same crop; nobody else's parcel is in a notice.
+        with_shares: also which share of the parcel was clear, see `says_shares`.
 
     Raises:
         NotFoundError: no such parcel.
@@ -45,7 +47,10 @@ def gather(source: LakeSource, key: Key, *, with_peers: bool = True) -> Facts:
     lake, screen = source.lake, {"screen": list(CLOUD_CLASSES)}
     values = {
         "parcel": _parcel(source, key),
-        "optical": _rows(lake, "report.optical", key | screen),
+        "optical": [
+            {name: value for name, value in row.items() if with_shares or name != _SHARE}
+            for row in _rows(lake, "report.optical", key | screen)
+        ],
         "radar": _rows(lake, "time_series.radar", key),
         "scenes": _rows(lake, "report.scenes", key),
         "markers": _rows(lake, "report.markers", key),
@@ -55,6 +60,19 @@ def gather(source: LakeSource, key: Key, *, with_peers: bool = True) -> Facts:
         "mask": list(CLOUD_CLASSES),
     }
     return {name: plain(value) for name, value in values.items()}
+
+
+def says_shares(values: Facts) -> bool:
+    """Whether facts say which share of the parcel was clear in each scene: those of early versions do not."""
+    return not values["optical"] or any(_SHARE in row for row in values["optical"])
+
+
+def hidden_share(row: Facts) -> float | None:
+    """Share of the parcel that clouds hide in a scene, one of the optical facts; None where it is not known."""
+    if row.get(_SHARE) is not None:
+        return float(1 - row[_SHARE])
+    cloud: float | None = row["cloud"]
+    return cloud
 
 
 def foi_results(lake: Lake, key: Key) -> list[Facts]:

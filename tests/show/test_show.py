@@ -34,10 +34,9 @@ from cbm_lake.lake import schemas
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.parcel.basemaps import Square
 from cbm_lake.parcel.declaration import Parcel
-from cbm_lake.parcel.images import Images
 from cbm_lake.parcel.sources import LakeSource, api, wire
 from cbm_lake.parcel.sources.http import Server
-from cbm_lake.show import calendar, computing, curves, panels, style, views
+from cbm_lake.show import computing, curves, panels, style, views
 from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import Event, Reading, Season, chipsize_for
 
@@ -752,13 +751,13 @@ def test_work_that_was_found_is_drawn_on_its_day_between_its_bounds(home):
     assert not plain.texts
 
 
-def test_an_image_of_a_calendar_is_as_clear_as_the_curve_below_says():
+def test_an_image_is_as_clear_as_the_nearest_look_of_its_day():
     days = pd.to_datetime(["2024-05-01", "2024-05-06", "2024-05-11"])
     data = xr.Dataset({"B04": (("time", "y", "x"), np.ones((3, 1, 1)))}, {"time": days}).assign(
         cloud=("time", [0.0] * 3)
     )
-    curve = pd.DataFrame({"time": days[:2] + pd.Timedelta(hours=10), "cloud": [np.nan, 0.4]})
-    clouds = calendar._with_clouds(Images(data, ()), curve).data["cloud"]
+    looks = days[[0, 1, 1]] + pd.to_timedelta([10, 23, 10], "h")
+    clouds = computing.as_observed(data, pd.Series([np.nan, 0.9, 0.4], looks))["cloud"]
     np.testing.assert_array_equal(clouds, [np.nan, 0.4, 0.0])
 
 
