@@ -348,7 +348,10 @@ def _finish(
     first = parcels[0]
     whose = f"parcel {first.pid}" if len(parcels) == 1 else f"these {len(parcels)} parcels"
     if all(panel.empty for panel in panels):
-        verb = "cbm-lake weather" if statistics == "weather" else f"cbm-lake extract {statistics.partition(' ')[0]}"
+        if statistics == "weather":
+            message = f"no weather of {first.year} in this lake for {whose} of {first.aoi}; cbm-lake weather loads it"
+            raise NotFoundError(message)
+        verb = f"cbm-lake extract {statistics.partition(' ')[0]}"
         raise NotFoundError(f"no {statistics} of {whose} of {first.aoi} {first.year}; make it with {verb}")
     title = heading(parcels)
     draw = zooming.interactive if interactive else curves.draw

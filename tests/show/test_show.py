@@ -25,7 +25,7 @@ from rest_server import WHO, served
 from typer.testing import CliRunner
 
 from cbm_lake import show
-from cbm_lake.cards import S2
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, S2
 from cbm_lake.cli import app
 from cbm_lake.cli import main as run_main
 from cbm_lake.config import Workspace
@@ -36,7 +36,8 @@ from cbm_lake.parcel.basemaps import Square
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.sources import LakeSource, api, wire
 from cbm_lake.parcel.sources.http import Server
-from cbm_lake.show import computing, curves, panels, style, views
+from cbm_lake.report import facts
+from cbm_lake.show import computing, curves, panels, rendering, style, views
 from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import Event, Reading, Season, chipsize_for
 
@@ -403,6 +404,29 @@ def test_every_image_has_the_outline_of_its_parcel_and_clouds_are_told():
     assert "40 % cloud" in told[CLOUDED]
     assert "2 Mar 2024" in told[0]
     assert "100 m" in words(figure) or "50 m" in words(figure)
+
+
+def test_one_share_of_clouds_of_a_look_is_told_everywhere(monkeypatch, home):
+    monkeypatch.setattr(computing, "clouded", lambda *_: 0.99)  # what images alone would say
+    singles = []
+    monkeypatch.setattr(rendering, "single", lambda row, image, _: singles.append(image.cloud) or style.figure(1, 1))
+    asked = "ms", 2024, "0012", "2024-03-01", "2024-05-30"
+    sheets = [show.chip_images.by_pid(*asked, "true colour"), show.chip_images.grid(*asked)]
+    for figure in sheets:
+        told = {text.get_text() for axes in figure.axes for text in axes.texts if "cloud" in text.get_text()}
+        assert told == {"40 % cloud"}
+    assert singles == [0.4 if number == CLOUDED else 0 for number in range(4)]
+    year = show.calendar.by_pid("ms", 2024, "0012")
+    assert [text.get_text() for axes in images_in(year) for text in axes.texts if "%" in text.get_text()] == ["40 %"]
+    reading = Reading.of(None)
+    (parcel,) = reading.parcels("ms", 2024, "0012")
+    for curve in (
+        computing.index_curve(reading.series(parcel, "s2"), INDICES["ndvi"], CLOUD_CLASSES),
+        computing.band_curve(reading.series(parcel, "s2"), "B04", CLOUD_CLASSES),
+    ):
+        assert [computing.share_words(share) for share in curve["cloud"] if share] == ["40 %"]
+    values = facts.gather(LakeSource(reading.lake), {"aoi": "ms", "year": 2024, "ptype": "", "pid": "0012"})
+    assert [share for row in values["optical"] if (share := facts.hidden_share(row))] == [pytest.approx(0.4)]
 
 
 def test_images_are_also_written_one_by_one_with_marks(home):

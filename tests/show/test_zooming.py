@@ -214,6 +214,17 @@ def test_weather_is_the_same_in_both_with_its_days(parcels):
     assert len(told) == 2 * parcels
 
 
+def test_a_sum_of_rain_ends_before_the_first_day_that_is_missing_and_nothing_known_is_said_to_be():
+    pids, gap = ["0012", "12"], weather_rows(0).drop(index=1)
+    unknown = weather_rows(1).assign(prec=[1.0, np.nan, 2.0], tmean=np.nan)
+    declared = Reading.of(None).parcels("ms", 2024, pids)
+    rain = series_panels.precipitation(declared, [gap, unknown])
+    assert [line.rows["value"].tolist() for line in rain.lines] == [[0.0], [1.0]]
+    one = series_panels.temperature(declared[:1], [unknown])
+    assert one.empty
+    assert one.missing == "no temperature in this lake"
+
+
 def _told(plot):
     """What tooltips say of the days."""
     glyphs = [each.data_source.data for each in plot.select(GlyphRenderer)]
