@@ -62,7 +62,7 @@ def page(figure: Interactive) -> str:
         from bokeh.resources import Resources
 
         root = hv.render(figure, backend="bokeh")
-        return file_html(root, Resources(mode="inline", components=["bokeh"]), title="cbm-lake")
+        return file_html(root, Resources(mode="inline"), title="cbm-lake")
     import panel
 
     pane: Any = panel.panel(figure)

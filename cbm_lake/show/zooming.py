@@ -76,7 +76,7 @@ def interactive(
         title = _title(panel, "" if number else heading)
         look = {"hooks": [_in_order(labels)], "height": _height(panel, len(panels), legend.height)}
         elements.append(overlay.opts(xlim=(first, last), title=title, **look, **legend.options, **_look(panel)))
-    figure: Interactive = elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1)
+    figure: Interactive = elements[0] if len(elements) == 1 else hv.Layout(elements).cols(1).opts(merge_tools=False)
     return figure
 
 
