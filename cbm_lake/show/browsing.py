@@ -73,7 +73,7 @@ def _key(row: Row) -> list[Interactive]:
 def beside(maps: Sequence[Interactive], columns: int = 3) -> Interactive:
     """Elements side by side, `columns` in a row; a single one is returned unchanged."""
     hv = notebooks.drawing()
-    return hv.Layout(list(maps)).cols(columns).opts(shared_axes=False, merge_tools=False) if len(maps) > 1 else maps[0]
+    return hv.Layout(list(maps)).cols(columns).opts(shared_axes=False) if len(maps) > 1 else maps[0]
 
 
 def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Interactive:

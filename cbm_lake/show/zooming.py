@@ -111,9 +111,10 @@ class _Legend(NamedTuple):
 
 
 def _in_order(labels: Sequence[str]) -> Any:
-    """A hook that orders a panel's legend as that of the static figure is."""
+    """A hook that orders a panel's legend as that of the static figure is, and gives each panel its own tools."""
 
     def hook(plot: Any, _: Any) -> None:
+        plot.state.toolbar_location = "right"
         for legend in plot.state.legend:
             legend.items = sorted(legend.items, key=lambda item: labels.index(item.label.value))
 
