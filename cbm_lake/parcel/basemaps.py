@@ -17,6 +17,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.transform import from_bounds
 
+from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.files import limits
 from cbm_lake.geo.areas import Bounds
@@ -34,14 +35,14 @@ log = logging.getLogger(__name__)
 
 SENTINEL: Final = "sentinel"
 """Name of the background that the lake itself gives."""
-_CREDIT: Final = "Contains modified Copernicus Sentinel data"
+_CREDIT: Final = "contains modified Copernicus Sentinel data"
 _LARGEST: Final = 4096
 """Pixels a side."""
 _FARTHEST: Final = 50_000
 """Metres a side."""
 _TRIED: Final = 12
 """Scenes, those with the fewest clouds first, among which the clearest is looked for."""
-_CLOUDED: Final = (0, 1, 3, 8, 9, 10, 11)
+_CLOUDED: Final = (0, 1, *CLOUD_CLASSES)
 """Scene classes that hide the ground, and those without data."""
 _VISIBLE: Final = ("B04", "B03", "B02")
 
@@ -132,13 +133,14 @@ def render_square(square: Square, lake: Lake | None = None, reader: chips.Reader
     """
     bounds, name = square.bounds, square.tms.lower()
     about, pixels = _rendered(square, bounds, lake, reader)
-    about |= {"asked": name, "attribution": _attribution(about["tms"])}
+    about |= {"asked": name, "attribution": _attribution(about)}
     transform = from_bounds(*bounds, square.chipsize, square.chipsize)
     return Background(np.moveaxis(pixels, 0, -1), transform, about, square.tms)
 
 
-def _attribution(tms: str) -> str:
-    return _CREDIT if tms == SENTINEL else tileservers.attribution(tms)
+def _attribution(about: Mapping[str, str]) -> str:
+    """Whom to credit; data of Copernicus are named with their year."""
+    return f"{_CREDIT} {about['date'][:4]}" if about["tms"] == SENTINEL else tileservers.attribution(about["tms"])
 
 
 def load(file: str | Path | MemoryFile, name: str, asked: str = "") -> Background:
@@ -221,18 +223,18 @@ def tags(file: Path) -> dict[str, str]:
 
 
 def caption(about: Mapping[str, str], asked: str = "") -> str:
-    """What a background shows, in words, by its tags: "sentinel, 2024-06-11, S2A_MSIL2A_…".
+    """What a background shows, in words, by its tags: "sentinel, 2024-06-11, S2A_MSIL2A_…; contains modified …".
 
     Args:
         about: its tags.
-        asked: what was asked for, where the tags do not say it.
+        asked: what is asked for; "" is what was asked for when it was made.
     """
     if not about.get("tms"):
-        return f"not said by the file; {asked} was asked for" if asked else "not said by the file"
-    other = about.get("asked") or asked.lower()
-    is_other = bool(other) and other != about["tms"]
-    instead = f"instead of {other}, which did not answer" if is_other else ""
-    return ", ".join(filter(None, [about["tms"], about.get("date"), instead, about.get("product")]))
+        return f"of unknown origin; {asked} was asked for" if asked else "of unknown origin"
+    other = asked.lower() or about.get("asked", "")
+    instead = f"instead of {other}, which did not answer" if other not in ("", about["tms"]) else ""
+    what = filter(None, [about["tms"], about.get("date", "no date given"), instead, about.get("product")])
+    return "; ".join(filter(None, [", ".join(what), about.get("attribution")]))
 
 
 def _rendered(

@@ -25,13 +25,14 @@ FORMAT: Final = 2
 _DIGITS: Final = 9
 """Digits to which numbers are written: more than float32, in which they are kept, has."""
 _MOST_PEERS: Final = 10
+_SHARE: Final = "clear_share"
 
 Facts = dict[str, Any]
 Key = dict[str, Any]
 """aoi, year, ptype, pid."""
 
 
-def gather(source: LakeSource, key: Key, *, for_farmer: bool = False) -> Facts:
+def gather(source: LakeSource, key: Key, *, for_farmer: bool = False, with_shares: bool = True) -> Facts:
     """Gather the facts of a report as JSON-compatible values: texts, numbers, ISO timestamps.
 
     Args:
@@ -39,6 +40,7 @@ def gather(source: LakeSource, key: Key, *, for_farmer: bool = False) -> Facts:
         key: aoi, year, ptype, pid.
         for_farmer: without what is in no notice: the nearest parcels of the same crop, which are other people's, and
             what colleagues decided.
+        with_shares: also which share of the parcel was clear, see `says_shares`.
 
     Raises:
         NotFoundError: no such parcel.
@@ -46,7 +48,10 @@ def gather(source: LakeSource, key: Key, *, for_farmer: bool = False) -> Facts:
     lake, screen = source.lake, {"screen": list(CLOUD_CLASSES)}
     values = {
         "parcel": _parcel(source, key),
-        "optical": _rows(lake, "report.optical", key | screen),
+        "optical": [
+            {name: value for name, value in row.items() if with_shares or name != _SHARE}
+            for row in _rows(lake, "report.optical", key | screen)
+        ],
         "radar": _rows(lake, "time_series.radar", key),
         "scenes": _rows(lake, "report.scenes", key),
         "markers": _rows(lake, "report.markers", key),
@@ -57,6 +62,19 @@ def gather(source: LakeSource, key: Key, *, for_farmer: bool = False) -> Facts:
         "mask": list(CLOUD_CLASSES),
     }
     return {name: plain(value) for name, value in values.items()}
+
+
+def says_shares(values: Facts) -> bool:
+    """Whether facts say which share of the parcel was clear in each scene: those of early versions do not."""
+    return not values["optical"] or any(_SHARE in row for row in values["optical"])
+
+
+def hidden_share(row: Facts) -> float | None:
+    """Share of the parcel that clouds hide in a scene, one of the optical facts; None where it is not known."""
+    if row.get(_SHARE) is not None:
+        return float(1 - row[_SHARE])
+    cloud: float | None = row["cloud"]
+    return cloud
 
 
 def foi_results(lake: Lake, key: Key) -> list[Facts]:

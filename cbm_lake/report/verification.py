@@ -342,7 +342,8 @@ def _values(document: Facts, url: str | None, findings: _Findings) -> None:
     """Compare the facts with the lake as of that timestamp."""
     try:
         source, for_farmer = LakeSource(facts.open_at(document["as_of"], url)), "notice" in document["others"]
-        again = facts.gather(source, document["key"], for_farmer=for_farmer)
+        with_shares = facts.says_shares(document["facts"])
+        again = facts.gather(source, document["key"], for_farmer=for_farmer, with_shares=with_shares)
     except SourceError as error:
         findings.doubts.append(f"the lake cannot be read: {error}")
         return

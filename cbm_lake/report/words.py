@@ -6,7 +6,7 @@ import textwrap
 from datetime import datetime
 from typing import Any, Final
 
-from cbm_lake.report import cropwords, judging, notice
+from cbm_lake.report import cropwords, facts, judging, notice
 from cbm_lake.report.facts import Facts
 from cbm_lake.report.pages import NOTHING, rows
 
@@ -81,9 +81,12 @@ def _summary(values: Facts) -> list[str]:
     """Summary of the season in a few sentences."""
     looks = values["optical"]
     clear = [row for row in looks if _clear(row)]
+    whole = [row for row in clear if not facts.hidden_share(row)]
     sentences = [
-        f"{len(looks)} scenes of Sentinel-2 cover the parcel; on {len(clear)} days it was seen without clouds."
+        f"{len(looks)} scenes of Sentinel-2 cover the parcel; on {len(whole)} days it was seen without clouds."
     ]
+    if len(clear) > len(whole):
+        sentences.append(f"On {len(clear) - len(whole)} more enough of it was clear; the numbers are of that part.")
     sentences += _hidden(looks)
     if clear:
         highest, lowest = max(clear, key=_ndvi), min(clear, key=_ndvi)
@@ -104,7 +107,7 @@ def _summary(values: Facts) -> list[str]:
 
 def _hidden(looks: list[Facts]) -> list[str]:
     """Reasons why scenes are not used, with counts: clouds, no classified pixel, partial coverage."""
-    clouded = sum(bool(row["cloud"]) for row in looks)
+    clouded = sum(bool(facts.hidden_share(row)) for row in looks)
     unknown = sum(row["cloud"] is None for row in looks)
     cut = sum(_is_cut(row) for row in looks)
     sentences = [f"{clouded} show clouds on it."] if clouded else []
@@ -131,7 +134,8 @@ def _day(row: Facts) -> str:
 
 
 def _season_row(row: Facts) -> dict[str, Any]:
-    clouds = "unknown" if row["cloud"] is None else f"{row['cloud']:.0%}"
+    share = facts.hidden_share(row)
+    clouds = "unknown" if share is None else f"{share:.0%}"
     ndvi = NOTHING if row["ndvi"] is None else f"{row['ndvi']:.3f}"
     used = "yes" if _clear(row) else f"no: {row['share']:.0%} seen" if _is_cut(row) else "no"
     return {**row, "day": row["obstime"][:10], "ndvi": ndvi, "cloud": clouds, "used": used}
@@ -157,12 +161,17 @@ def _evidence(sealed: Facts) -> list[list[str]]:
         f"{name} {number}" for name, number in sealed["snapshot"]["versions"].items() if number is not None
     )
     mask = ", ".join(map(str, sealed["facts"]["mask"]))
+    parts = any(_clear(row) and facts.hidden_share(row) for row in sealed["facts"]["optical"])
+    part = ", or of its clear part where that is large enough" if parts else ""
     return [
         ["lake as of", sealed["as_of"]],
         ["versions of its tables", versions],
         ["parcels", f"version {sealed['facts']['parcel']['version']}"],
         ["outline", f"SHA-256 {sealed['facts']['parcel']['outline_sha256']}"],
-        ["clouds", f"scene classes {mask} count as clouds; a day is used when none of the parcel's pixels is one"],
+        [
+            "clouds",
+            f"scene classes {mask} count as clouds; a day is used when none of the parcel's pixels is one{part}",
+        ],
         ["numbers", "DN are reflectance x 10000, offsets removed; S1: 10 log10 of the mean of linear power"],
         ["background", sealed["others"].get("background") or NOTHING],
         ["made with", f"cbm-lake {sealed['snapshot']['cbm_lake']}"],

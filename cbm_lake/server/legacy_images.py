@@ -341,7 +341,7 @@ def _background(
         return answered({})
     file = state.results.folder(user.name, *location, *size, "background") / f"{tms.lower()}.tif"
     with state.heavy:
-        if not file.exists():
+        if not file.exists() or basemaps.tags(file).get("tms") != tms.lower():
             file = basemaps.write(
                 *location, chipsize=asked.chipsize, extend=asked.extend, tms=tms, file=file, lake=state.lake
             )
@@ -366,7 +366,7 @@ def _as_png(file: Path, geometry: shapely.Geometry | None) -> Path:
     picture = file.with_suffix(".png")
     if geometry is not None:  # one per geometry, which may differ between versions of the parcels
         picture = file.with_name(f"{file.stem}_{hashlib.sha256(geometry.wkb).hexdigest()[:16]}.png")
-    if not picture.exists():
+    if not picture.exists() or picture.stat().st_mtime_ns < file.stat().st_mtime_ns:
         with rasterio.open(file) as dataset:
             pixels = dataset.read()
             if geometry is not None:

@@ -27,9 +27,9 @@ MERCATOR: Final = 3857
 _SIDE: Final = 4.6
 """Inches."""
 _LINE: Final = 0.16
-"""Inches of a line of the captions."""
-_LINES: Final = 3
-"""Lines that the captions may have."""
+"""Inches of a line of a caption."""
+_LINES: Final = 6
+"""Lines that a caption may have."""
 _COLUMNS, _MOST_COLUMNS = 3, 24
 """Images side by side, by default and at most."""
 
@@ -167,13 +167,13 @@ def _finish(
             browsing.picture(photo.image.pixels, photo.image.bounds, photo.outline, _title(photo)) for photo in photos
         ]
         return style.save(browsing.beside(maps, across), file)
-    rows = -(-len(photos) // across)
-    width = 0.15 + across * (_SIDE + 0.15)
-    words = style.fitted(f"background: {captions}", width - 0.3, style.SMALL, _LINES)
-    figure = style.figure(width, rows * (_SIDE + 0.5) + 0.35 + _LINE * words.count("\n"), constrained=False)
-    for number, photo in enumerate(photos):
-        _draw(figure, *divmod(number, across), photo)
-    figure.text(0.15 / width, 0.1 / figure.get_figheight(), words, size=style.SMALL, color=palette.PALE)
+    rows, width = -(-len(photos) // across), 0.15 + across * (_SIDE + 0.15)
+    words = [style.fitted(f"background: {photo.image.caption}", _SIDE, style.SMALL, _LINES) for photo in photos]
+    tall = _SIDE + 0.6 + _LINE * (1 + max(text.count("\n") for text in words))
+    figure = style.figure(width, rows * tall, constrained=False)
+    for number, (photo, text) in enumerate(zip(photos, words, strict=True)):
+        row, column = divmod(number, across)
+        _draw(figure, (0.15 + column * (_SIDE + 0.15), (rows - row) * tall - 0.4 - _SIDE), photo, text)
     figure.set_label(captions)
     return style.save(figure, file)
 
@@ -182,9 +182,11 @@ def _title(photo: _Photo) -> str:
     return f"{photo.title}\nbackground: {photo.image.caption}"
 
 
-def _draw(figure: Page, row: int, column: int, photo: _Photo) -> None:
-    bottom = figure.get_figheight() - (row + 1) * (_SIDE + 0.5)
-    axes = rendering.axes_in(figure, (0.15 + column * (_SIDE + 0.15), bottom, _SIDE, _SIDE))
+def _draw(figure: Page, corner: tuple[float, float], photo: _Photo, words: str) -> None:
+    """Draw a photo with its lower left corner there (inches), and below it what it is."""
+    axes = rendering.axes_in(figure, (*corner, _SIDE, _SIDE))
+    units: style.Look = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+    axes.annotate(words, (0, 0), (0, -5), size=style.SMALL, color=palette.PALE, **units)
     rendering.draw(axes, photo.image.pixels, photo.image.bounds, photo.outline, width=2)
     axes.spines[:].set(color=palette.EDGE)
     axes.set_title(style.fitted(photo.title, _SIDE, 11, 1), loc="left", size=11, color=palette.INK, weight="bold")

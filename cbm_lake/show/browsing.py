@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from cbm_lake.cards import palette
-from cbm_lake.show import rendering
+from cbm_lake.show import notebooks, rendering
 from cbm_lake.show.rendering import Row
 from cbm_lake.show.style import Interactive, Look
 
@@ -27,7 +27,7 @@ _MAP: Final[Look] = {
     "yformatter": "%d",
     "xticks": 3,
     "yticks": 4,
-    "active_tools": [],
+    "active_tools": ["wheel_zoom"],
 }
 """Options of every map."""
 _RINGS: Final = (("white", 4), (palette.INK, 2))
@@ -36,9 +36,7 @@ _RINGS: Final = (("white", 4), (palette.INK, 2))
 
 def images(rows: Sequence[Row], heading: str) -> Interactive:
     """The rows side by side, with one date slider for all."""
-    import holoviews as hv
-
-    hv.extension("bokeh", logo=False)
+    hv = notebooks.drawing()
     maps = []
     for row in rows:
         frames = {
@@ -57,9 +55,9 @@ def images(rows: Sequence[Row], heading: str) -> Interactive:
 
 def _key(row: Row) -> list[Interactive]:
     """Legend of a row as layers without pixels: the colour bar of an index or band, or the names of scene classes."""
-    import holoviews as hv
     from matplotlib.colors import to_hex
 
+    hv = notebooks.drawing()
     if row.view.classes:
         return [
             hv.Points([], ["x", "y"], label=name).opts(color=colour, marker="square", size=9)
@@ -74,17 +72,13 @@ def _key(row: Row) -> list[Interactive]:
 
 def beside(maps: Sequence[Interactive], columns: int = 3) -> Interactive:
     """Elements side by side, `columns` in a row; a single one is returned unchanged."""
-    import holoviews as hv
-
-    hv.extension("bokeh", logo=False)
+    hv = notebooks.drawing()
     return hv.Layout(list(maps)).cols(columns).opts(shared_axes=False) if len(maps) > 1 else maps[0]
 
 
 def outline(shape: shapely.Geometry, title: str, facts: dict[str, str]) -> Interactive:
     """A parcel geometry with a hover tooltip of its attributes."""
-    import holoviews as hv
-
-    hv.extension("bokeh", logo=False)
+    hv = notebooks.drawing()
     names = {name.replace(" ", "_"): value for name, value in facts.items()}
     rows = [
         {
@@ -117,9 +111,7 @@ def picture(
     key: Sequence[Interactive] = (),
 ) -> Interactive:
     """Pixels at their coordinates, with the parcel geometry and legend layers."""
-    import holoviews as hv
-
-    hv.extension("bokeh", logo=False)
+    hv = notebooks.drawing()
     west, south, east, north = bounds
     layers = [hv.RGB(pixels, bounds=(west, south, east, north), kdims=["x", "y"])]
     if shape is not None:

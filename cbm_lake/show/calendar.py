@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,18 +15,17 @@ from cbm_lake.cards import CLOUD_CLASSES, INDICES, Classes, palette, screened
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
-from cbm_lake.parcel.images import Image, Images
+from cbm_lake.parcel.images import Image
 from cbm_lake.parcel.series import TimeSeries
 from cbm_lake.show import browsing, computing, curves, distributions, rendering, style, views, zooming
-from cbm_lake.show.curves import Line, Panel
 from cbm_lake.show.distributions import Draw, Pixels
+from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import LakeLike, Reading, Season, chipsize_for, months_between
 from cbm_lake.show.rendering import Row
 from cbm_lake.show.style import Figure, Page
 from cbm_lake.show.views import View
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 _LEFT, _RIGHT, _TOP, _CURVE, _BOTTOM = 0.6, 0.2, 0.85, 1.9, 0.95
@@ -187,7 +186,6 @@ def _content(reading: Reading, parcel: Parcel, kind: View, months: list[tuple[da
         if panel.empty:
             raise
         return _Content(parcel, kind, None, panel, months)
-    images = _with_clouds(images, panel.lines[0].rows)
     row = rendering.row(parcel.label, kind, images, parcel.outline_in(images.epsg), look.cmap)
     return _Content(parcel, kind, row, panel, months)
 
@@ -230,13 +228,6 @@ def _months(year: int, start: str | date | None, end: str | date | None) -> list
     if len(months) > _MOST:
         raise InvalidInputError(f"{start} to {end} are {len(months)} months; a calendar shows at most {_MOST}")
     return months
-
-
-def _with_clouds(images: Images, curve: pd.DataFrame) -> Images:
-    """The images with the cloud shares of the time series, also "not known"; theirs where it has no value."""
-    clouds = dict(zip(curve["time"].dt.date, curve["cloud"], strict=True))
-    shares = [clouds.get(image.obstime.date(), image.cloud) for image in images.images]
-    return replace(images, data=images.data.assign(cloud=("time", shares)))
 
 
 Cell = Callable[["Axes", Row, "Image"], None]

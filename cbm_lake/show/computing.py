@@ -18,6 +18,7 @@ from cbm_lake.parcel.series import TimeSeries
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -45,6 +46,26 @@ def ndvi_curve(series: TimeSeries, screen: Classes) -> pd.DataFrame:
     return index_curve(series, INDICES["ndvi"], screen)
 
 
+def cloud_shares(series: TimeSeries, screen: Classes) -> pd.Series[float]:
+    """Share of a parcel that clouds hide, by time (naive UTC) of each scene; NaN where not known, none of radar.
+
+    It is what the view of observations leaves of the parcel as clear, or of what a server answers, which does not say
+    that, `cloud_share` of its pixels in each scene class. Curves, images and their tooltips all tell this number.
+    """
+    import pandas as pd
+
+    table = series.screened(scene_classes(screen)).table if series.card.classification else series.table.slice(0, 0)
+    times = table["obstime"].to_pandas().dt.tz_convert(None)
+    if "clear_share" in table.column_names:
+        shares = 1 - table["clear_share"].to_pandas().astype(float)
+        rows = pd.DataFrame({"time": times, "seen": table["share"].to_pandas(), "cloud": shares})
+    else:
+        shares = _clouds(table, series.card, screen)
+        rows = pd.DataFrame({"time": times, "seen": 1.0, "cloud": shares})
+    rows = rows.sort_values(["time", "seen"], kind="stable").drop_duplicates("time", keep="last")
+    return rows.set_index("time")["cloud"]
+
+
 def index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFrame:
     """Time series of an index, computed from the mean of each band.
 
@@ -56,9 +77,9 @@ def index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFra
         screen: scene classes that count as clouds, in any form of `cards.scene_classes`.
 
     Returns:
-        time, value, low, high, cloud (share, NaN where not known), count (pixels, of the band that has fewest), why_not
-        (why it is not usable, as in `cards.observation`; else None), clear_part (whether it is of the clear pixels
-        alone of a parcel that is partly clouded), by time; only where all bands have pixels.
+        time, value, low, high, cloud (share as of `cloud_shares`; none of radar), count (pixels, of the band that has
+        fewest), why_not (why it is not usable, as in `cards.observation`; else None), clear_part (whether it is of the
+        clear pixels alone of a parcel that is partly clouded), by time; only where all bands have pixels.
     """
     bands = dict(zip(index.bands, index.bands_of(series.card), strict=True))
     rows = series.screened(scene_classes(screen)).rows(bands.values())
@@ -66,21 +87,21 @@ def index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFra
         {name: rows[f"{band}_{statistic}"].to_numpy() for name, band in bands.items()}
         for statistic in ("mean", "p25", "p75")
     )
-    return _curve(rows, (index.of(mean), *index.between(p25, p75)), _clouds(rows["classes"], screen))
+    return _curve(rows, (index.of(mean), *index.between(p25, p75)), cloud_shares(series, screen))
 
 
 def band_curve(series: TimeSeries, band: str, screen: Classes) -> pd.DataFrame:
     """Reflectance time series of a band: mean, with the quartiles as low and high; columns as of `ndvi_curve`."""
     rows = series.screened(scene_classes(screen)).rows([band])
     values = [rows[f"{band}_{name}"].to_numpy() / _REFLECTANCE for name in ("mean", "p25", "p75")]
-    return _curve(rows, values, _clouds(rows["classes"], screen))
+    return _curve(rows, values, cloud_shares(series, screen))
 
 
 def pixel_index_curve(series: TimeSeries, index: Index, screen: Classes) -> pd.DataFrame:
     """Time series of an index of pixels: mean, with the quartiles as low and high; columns as of `ndvi_curve`."""
     rows = series.rows([index.column])
     values = [rows[f"{index.column}_{name}"].to_numpy() for name in ("mean", "p25", "p75")]
-    return _curve(rows, values, _clouds(rows["classes"], screen))
+    return _curve(rows, values, cloud_shares(series, screen))
 
 
 def radar_curve(series: TimeSeries, band: str, *, decibel: bool) -> pd.DataFrame:
@@ -89,53 +110,68 @@ def radar_curve(series: TimeSeries, band: str, *, decibel: bool) -> pd.DataFrame
     values = [rows[f"{band}_{name}"] for name in ("mean", "p25", "p75")]
     if decibel:
         values = [10 * np.log10(part.where(part > 0)) for part in values]
-    return _curve(rows, [part.to_numpy() for part in values], np.zeros(len(rows)))
+    return _curve(rows, [part.to_numpy() for part in values], None)
 
 
-def _curve(rows: pd.DataFrame, values: Sequence[NDArray[np.float64]], cloud: NDArray[np.float64]) -> pd.DataFrame:
-    """Value, low and high of each row, with its cloud share and usability."""
+def _curve(rows: pd.DataFrame, values: Sequence[NDArray[np.float64]], clouds: pd.Series[float] | None) -> pd.DataFrame:
+    """Value, low and high of each row, with its cloud share (None: no clouds hide it) and usability."""
     columns = dict(zip(("value", "low", "high"), values, strict=True))
-    cloud = np.where(rows["clear_part"], 0.0, cloud)
-    curve = rows[["time"]].assign(**columns, cloud=cloud, count=rows["count"], why_not=_why_not(rows, cloud))
+    hidden = np.zeros(len(rows))
+    if clouds is not None:
+        columns["cloud"] = rows["time"].map(clouds).to_numpy(np.float64)
+        hidden = np.where(rows["clear_part"], 0.0, columns["cloud"])
+    curve = rows[["time"]].assign(**columns, count=rows["count"], why_not=_why_not(rows, hidden))
     curve = curve.assign(clear_part=rows["clear_part"])
     return curve.dropna(subset="value").reset_index(drop=True)
 
 
-def _why_not(rows: pd.DataFrame, cloud: NDArray[np.float64]) -> list[str | None]:
-    """The reason why an observation is not usable (`why_not`, else its cloud share); None where it is usable."""
+def _why_not(rows: pd.DataFrame, hidden: NDArray[np.float64]) -> list[str | None]:
+    """The reason why an observation is not usable (`why_not`, else its hidden share); None where it is usable."""
     return [
         reason
         if isinstance(reason, str)
         else ("unknown" if math.isnan(share) else "cloudy" if share > CLEAR_SKY else None)
-        for reason, share in zip(rows["why_not"], cloud, strict=True)
+        for reason, share in zip(rows["why_not"], hidden, strict=True)
     ]
 
 
-def _clouds(counts: pd.Series[Any], screen: Classes) -> NDArray[np.float64]:
-    """Cloud share per scene, from its pixel count per scene class."""
-    histograms = ({} if np.ndim(row) == 0 else _histogram(row) for row in counts)
-    return np.array([cloud_share(histogram, screen) for histogram in histograms], np.float64)
+def _clouds(table: pa.Table, card: Card, screen: Classes) -> list[float]:
+    """Cloud share per scene, from its pixel count per scene class; NaN where these are not known."""
+    if card.classification is None or card.classification.column not in table.column_names:
+        return [math.nan] * table.num_rows
+    counts = table[card.classification.column].to_pylist()
+    return [math.nan if row is None else cloud_share(_histogram(row), screen) for row in counts]
 
 
-def _histogram(counts: Iterable[float]) -> dict[str, float]:
+def _histogram(counts: Iterable[float | None]) -> dict[str, float]:
     return {str(value): 0 if count is None or math.isnan(count) else count for value, count in enumerate(counts)}
+
+
+def share_words(share: float) -> str:
+    """A cloud share as text; only none is 0 %, and only all is 100 %."""
+    if math.isnan(share):
+        return "not known"
+    percent = round(100 * share)
+    return f"{percent if share in (0, 1) else min(max(percent, 1), 99)} %"
 
 
 def clear(curve: pd.DataFrame) -> NDArray[np.bool_]:
     """Mask of the usable observations; all are usable where nothing is stated, as of weather."""
-    return ~_reasons(curve).astype(bool)
+    return ~reasons(curve).astype(bool)
 
 
 def hidden(curve: pd.DataFrame) -> dict[str, int]:
     """Number of observations that are not usable, by reason."""
-    reasons = _reasons(curve)
-    return {words: int((reasons == name).sum()) for name, words in observation.WHY_NOT.items() if name in reasons}
+    found = reasons(curve)
+    return {words: int((found == name).sum()) for name, words in observation.WHY_NOT.items() if name in found}
 
 
-def _reasons(curve: pd.DataFrame) -> NDArray[np.object_]:
+def reasons(curve: pd.DataFrame) -> NDArray[np.object_]:
     """Reasons why observations are not usable, from their cloud share where none is stated; "" where they are."""
     if "why_not" in curve:
         return np.array([reason or "" for reason in curve["why_not"]], object)
+    if "cloud" not in curve:
+        return np.full(len(curve), "", object)
     return np.where(np.asarray(curve["cloud"], np.float64) > CLEAR_SKY, "cloudy", "").astype(object)
 
 
@@ -200,6 +236,16 @@ def with_clouds(
         for number, time in enumerate(data["time"].to_numpy())
     ]
     return data[list(dict.fromkeys(bands))].assign(cloud=("time", clouds))
+
+
+def as_observed(data: xr.Dataset, shares: pd.Series[float]) -> xr.Dataset:
+    """Images with the cloud shares of the looks of their days, the nearest in time; theirs where there was no look."""
+    looks = list(shares.items())
+    clouds = []
+    for time, own in zip(data["time"].to_pandas(), data["cloud"].to_numpy(), strict=True):
+        of_day = [(abs(look - time), share) for look, share in looks if look.date() == time.date()]
+        clouds.append(min(of_day)[1] if of_day else own)
+    return data.assign(cloud=("time", clouds))
 
 
 def nice(metres: float) -> int:

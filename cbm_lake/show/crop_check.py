@@ -12,8 +12,8 @@ from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
-from cbm_lake.show import computing, curves, peers, style
-from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show import computing, curves, panels, peers, style
+from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.peers import Peers
 from cbm_lake.show.reading import Event, LakeLike, Reading, heading
 from cbm_lake.show.style import Page
@@ -90,7 +90,7 @@ def _figure(reading: Reading, parcel: Parcel, verdict: Mapping[str, Any], series
     figure = style.figure(style.WIDTH, _HEIGHT)
     axes = figure.subplots()
     curves.draw_panel(axes, panel)
-    axes.set_xlim(*curves.span([panel]))
+    axes.set_xlim(*panels.span([panel]))
     style.date_axis(axes)
     words = f"{heading([parcel])}: {verdict['verdict']}"
     figure.suptitle(

@@ -169,7 +169,8 @@ def _facts(figure: Page, pid: str, texts: dict[str, str], corner: tuple[float, f
     figure.text(x, top / height, title, size=style.TITLE, va="top", color=palette.INK, weight="bold")
     y = top - 0.42
     for name, value in texts.items():
-        text = style.fitted(value, _WORDS - 1.35, style.TEXT, 3)
+        size, lines = (style.SMALL, 7) if name == "background" else (style.TEXT, 3)  # whose every word counts
+        text = style.fitted(value, _WORDS - 1.35, size, lines)
         figure.text(x, y / height, name, size=style.TEXT, va="top", color=palette.PALE)
-        figure.text(x + 1.05 / width, y / height, text, size=style.TEXT, va="top", color=palette.INK)
+        figure.text(x + 1.05 / width, y / height, text, size=size, va="top", color=palette.INK)
         y -= 0.3 + 0.17 * text.count("\n")

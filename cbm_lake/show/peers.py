@@ -13,7 +13,7 @@ from cbm_lake.cards import Classes, palette, scene_classes
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.sources import LakeSource, Source
-from cbm_lake.show.curves import Line
+from cbm_lake.show.panels import Line
 from cbm_lake.show.reading import Reading
 
 if TYPE_CHECKING:

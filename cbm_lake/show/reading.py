@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, get
+from cbm_lake.cards import CLOUD_CLASSES, S2, Classes, get, screened
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.files.dates import day_of
 from cbm_lake.lake import Lake
@@ -134,7 +134,8 @@ class Reading:
     def images(self, where: Parcel | tuple[float, float], request: Season, bands: Sequence[str]) -> Images:
         """Images of a parcel, or of a position (longitude, latitude), in a period.
 
-        Clouds are counted inside the parcel's geometry, or in the whole image.
+        The share of clouds is that of the parcel's look in the lake, as of `computing.cloud_shares`; of images without
+        a look it is counted inside the parcel's geometry, and at a position in the whole image.
 
         Raises:
             NotFoundError: there are none.
@@ -153,7 +154,11 @@ class Reading:
                 f"no images of {names} from {request.first} to {request.last} at longitude {lon:.4f}, latitude "
                 f"{lat:.4f}; ask for other days, or catalogue scenes with cbm-lake card2db"
             )
-        return Images(computing.with_clouds(data, cutouts, bands, parcel, request.screen, card), tuple(cutouts))
+        data = computing.with_clouds(data, cutouts, bands, parcel, request.screen, card)
+        if parcel and card.classification:
+            shares = computing.cloud_shares(self.series(parcel, card.name), screened(request.screen, card))
+            data = computing.as_observed(data, shares)
+        return Images(data, tuple(cutouts))
 
     def _chips(self, request: ImageRequest, bands: tuple[str, ...], optional: tuple[str, ...]) -> list[chips.Cutout]:
         """Cutouts of bands, cached."""

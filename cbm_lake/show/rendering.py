@@ -160,7 +160,7 @@ def cloud_words(image: Image) -> str:
     """Cloud cover as text; "" where it is negligible."""
     if np.isnan(image.cloud):
         return "clouds not known"
-    return f"{max(1, round(100 * image.cloud))} % cloud" if image.cloud > computing.CLEAR_SKY else ""
+    return f"{computing.share_words(image.cloud)} cloud" if image.cloud > computing.CLEAR_SKY else ""
 
 
 def scale_bar(axes: Axes, metre: float = 1.0) -> None:

@@ -4,33 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cbm_lake import cards
 from cbm_lake.cards import Index, palette
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.show import computing, peers, style
-from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import Reading
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+_NO_RAIN: Final = "no precipitation in this lake"
+
+
 def temperature(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
     """The panel of daily temperatures, in degrees Celsius."""
     rows = [_weather_rows(frame, "tmean", "tmin", "tmax") for frame in days]
     lines = (Line("daily mean, between least and greatest", palette.RED, rows[0]),)
-    return Panel("temperature (°C)", lines if len(parcels) == 1 else by_parcel(parcels, rows), marks=False)
+    drawn = lines if len(parcels) == 1 else by_parcel(parcels, rows)
+    return Panel("temperature (°C)", drawn, missing="no temperature in this lake", marks=False)
 
 
 def precipitation(parcels: Sequence[Parcel], days: Sequence[pd.DataFrame]) -> Panel:
     """The panel of precipitation: bars in mm a day, or for several parcels its cumulative sum in mm."""
     if len(parcels) > 1:
         lines = by_parcel(parcels, [_summed(frame) for frame in days])
-        return Panel("precipitation since the first day (mm)", lines, (0, 5), marks=False)
+        return Panel("precipitation since the first day (mm)", lines, (0, 5), _NO_RAIN, marks=False)
     bars = (Line("precipitation", palette.BLUE, _weather_rows(days[0], "prec")),)
-    return Panel("precipitation (mm a day)", bars, (0, 5), bars=True, marks=False)
+    return Panel("precipitation (mm a day)", bars, (0, 5), _NO_RAIN, bars=True, marks=False)
 
 
 def radar(reading: Reading, parcels: Sequence[Parcel], kind: str, most: int | None, *, with_peers: bool) -> list[Panel]:
@@ -120,22 +124,22 @@ def behind(panel: Panel, others: peers.Peers) -> Panel:
 
 
 def _weather_rows(rows: pd.DataFrame, value: str, low: str = "", high: str = "") -> pd.DataFrame:
-    """A column of the weather as a curve, with two others as its band."""
+    """A column of the weather as a curve, with two others as its band; only of days of which it is known."""
     nothing = float("nan")
     curve = rows[["time"]].assign(
         value=rows[value].astype(float),
         low=rows[low].astype(float) if low else nothing,
         high=rows[high].astype(float) if high else nothing,
-        cloud=0.0,
-        count=1.0,
     )
-    return curve.sort_values("time").reset_index(drop=True)
+    return curve.dropna(subset="value").sort_values("time").reset_index(drop=True)
 
 
 def _summed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Precipitation since the first day."""
-    curve = _weather_rows(rows, "prec")
-    return curve.assign(value=curve["value"].fillna(0).cumsum())
+    """Precipitation since the first day; until the first day that is missing, beyond which a sum would be too small."""
+    known = _weather_rows(rows, "prec")
+    follows = known["time"].diff().dt.days.fillna(1) == 1
+    unbroken = known[follows.astype(int).cummin() == 1]
+    return unbroken.assign(value=unbroken["value"].cumsum())
 
 
 def by_parcel(

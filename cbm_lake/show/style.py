@@ -73,6 +73,9 @@ class Interactive(Protocol):
     def opts(self, *args: object, **options: object) -> Interactive:
         """The same with other options of holoviews."""
 
+    def traverse(self, *, specs: Sequence[type]) -> list[object]:
+        """Its parts of these types."""
+
 
 Page: TypeAlias = MatplotlibFigure
 """A figure of matplotlib."""
@@ -197,10 +200,9 @@ def save(figure: F, file: str | Path | None) -> F:
             if isinstance(figure, MatplotlibFigure):
                 figure.savefig(draft, facecolor="white")
             else:
-                import panel
+                from cbm_lake.show import notebooks
 
-                pane: Any = panel.panel(figure)
-                pane.save(draft, embed=True, progress=False, resources="inline")
+                draft.write_text(notebooks.page(figure), "utf-8")
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}; check the folder's rights") from error
     return figure

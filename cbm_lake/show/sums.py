@@ -69,6 +69,6 @@ def _note(one: pd.Series[float], season: Season, measured: str) -> str:
 
 def common(season: Season, rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of a curve on the common year."""
-    nothing = {"low": np.nan, "high": np.nan, "cloud": 0.0, "count": 1.0}
+    nothing = {"low": np.nan, "high": np.nan}
     dates = rows["time"].dt.strftime("%Y-%m-%d")
     return rows.assign(date=dates, time=season.common(rows["time"]), **nothing)

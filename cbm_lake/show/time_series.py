@@ -16,7 +16,7 @@ from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.show import computing, curves, series_panels, style, views, zooming
 from cbm_lake.show import peers as others
-from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import LakeLike, Reading, heading
 from cbm_lake.show.style import Figure
 
@@ -348,7 +348,10 @@ def _finish(
     first = parcels[0]
     whose = f"parcel {first.pid}" if len(parcels) == 1 else f"these {len(parcels)} parcels"
     if all(panel.empty for panel in panels):
-        verb = "cbm-lake weather" if statistics == "weather" else f"cbm-lake extract {statistics.partition(' ')[0]}"
+        if statistics == "weather":
+            message = f"no weather of {first.year} in this lake for {whose} of {first.aoi}; cbm-lake weather loads it"
+            raise NotFoundError(message)
+        verb = f"cbm-lake extract {statistics.partition(' ')[0]}"
         raise NotFoundError(f"no {statistics} of {whose} of {first.aoi} {first.year}; make it with {verb}")
     title = heading(parcels)
     draw = zooming.interactive if interactive else curves.draw

@@ -16,7 +16,7 @@ from cbm_lake.lake.arguments import also
 from cbm_lake.lake.options import checked_option, checked_options
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.show import computing, curves, style, succession, sums, views, zooming
-from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import LakeLike, Reading
 from cbm_lake.show.seasons import Season
 from cbm_lake.show.style import Figure

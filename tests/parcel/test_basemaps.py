@@ -264,7 +264,7 @@ def test_true_colour_of_the_clearest_scene_lies_where_it_should(filled, tmp_path
         "asked": "sentinel",
         "date": f"{clearest.obstime:%Y-%m-%d}",
         "product": clearest.product,
-        "attribution": "Contains modified Copernicus Sentinel data",
+        "attribution": "contains modified Copernicus Sentinel data 2024",
         "AREA_OR_POINT": "Area",
     }
     found = chips.read(filled, clearest, ["B04", "SCL"], lon, lat, 1400)

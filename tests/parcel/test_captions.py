@@ -42,7 +42,10 @@ def words(figure):
     return " ".join([*texts, *(text.get_text() for axes in figure.axes for text in axes.texts)]).replace("\n", " ")
 
 
-SUBSTITUTE = re.compile(r"sentinel, 2024-\d\d-\d\d, instead of agency, which did not answer, S2[AB]_MSIL2A_[\w ]+")
+CREDIT = "; contains modified Copernicus Sentinel data 2024"
+SUBSTITUTE = re.compile(
+    r"sentinel, 2024-\d\d-\d\d, instead of agency, which did not answer, S2[AB]_MSIL2A_[\w ]+" + CREDIT
+)
 
 
 def test_a_substitute_is_not_stored_under_the_name_of_what_was_asked_for_and_goes_when_the_server_answers(
@@ -56,7 +59,7 @@ def test_a_substitute_is_not_stored_under_the_name_of_what_was_asked_for_and_goe
         workspace.configure("tms", agency=url + "/{z}/{x}/{y}.png")
         (found,) = get.background.by_pid("demo", 2024, pid, tms="agency")
     assert found == folder / "agency.tif"
-    assert basemaps.caption(basemaps.tags(found), "agency") == "agency"
+    assert basemaps.caption(basemaps.tags(found), "agency") == "agency, no date given"
     workspace.configure("tms", agency=PORTLESS)
     get.background.by_pid("demo", 2024, pid, tms="agency")
     assert basemaps.tags(folder / "agency.tif")["tms"] == "agency"  # what it shows is true
@@ -78,7 +81,7 @@ def test_figures_say_what_is_shown_with_product_and_date(pid):
     assert [axes.get_title(loc="left").partition(" ·")[0] for axes in several.axes] == ["sentinel", "sentinel"]
     assert SUBSTITUTE.search(words(show.parcel_info.by_pid("demo", 2024, pid, tms="agency")))
     own = show.background.by_pid("demo", 2024, pid, tms="sentinel")
-    assert re.fullmatch(r"sentinel, 2024-\d\d-\d\d, S2[AB]_MSIL2A_\w+", own.get_label())
+    assert re.fullmatch(r"sentinel, 2024-\d\d-\d\d, S2[AB]_MSIL2A_\w+" + CREDIT, own.get_label())
 
 
 def test_interactive_figures_say_it_too(pid):
@@ -130,10 +133,13 @@ def test_the_service_says_it_and_asks_the_server_again(pid, workspace, tmp_path)
         square = Square(row["lon"], row["lat"], "agency", 64, 512)
         by_api = ApiSource(address, *WHO).write_background(square, tmp_path / "agency.tif")
         assert by_api == tmp_path / "sentinel.tif"
+        by_service = ApiSource(address, *WHO)
+        assert by_service.background(square).name == "sentinel"
         with served(Tiles()) as url:
             workspace.configure("tms", agency=url + "/{z}/{x}/{y}.png")
             assert ask().text.endswith("/agency.tif")
-            assert ask().headers["X-Background"] == "agency"
+            assert ask().headers["X-Background"] == "agency, no date given"
+            assert by_service.background(square).caption == "agency, no date given"
 
 
 def test_a_file_that_says_nothing_is_not_named_after_what_was_asked_for(tmp_path):
@@ -141,4 +147,11 @@ def test_a_file_that_says_nothing_is_not_named_after_what_was_asked_for(tmp_path
     with rasterio.open(tmp_path / "b.tif", "w", driver="GTiff", count=3, height=4, width=4, dtype="uint8", **place):
         pass
     found = basemaps.caption(basemaps.tags(tmp_path / "b.tif"), "Google")
-    assert found == "not said by the file; Google was asked for"
+    assert found == "of unknown origin; Google was asked for"
+
+
+def test_a_substitute_of_another_server_is_called_by_what_is_asked_for_now():
+    about = {"tms": "sentinel", "date": "2024-06-11", "product": "S2A_X", "asked": "agency", "attribution": "credit"}
+    assert basemaps.caption(about, "Sentinel") == "sentinel, 2024-06-11, S2A_X; credit"
+    instead = "sentinel, 2024-06-11, instead of agency, which did not answer, S2A_X; credit"
+    assert basemaps.caption(about) == basemaps.caption(about, "Agency") == instead

@@ -25,7 +25,7 @@ from rest_server import WHO, served
 from typer.testing import CliRunner
 
 from cbm_lake import show
-from cbm_lake.cards import S2
+from cbm_lake.cards import CLOUD_CLASSES, INDICES, S2
 from cbm_lake.cli import app
 from cbm_lake.cli import main as run_main
 from cbm_lake.config import Workspace
@@ -34,11 +34,11 @@ from cbm_lake.lake import schemas
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.parcel.basemaps import Square
 from cbm_lake.parcel.declaration import Parcel
-from cbm_lake.parcel.images import Images
 from cbm_lake.parcel.sources import LakeSource, api, wire
 from cbm_lake.parcel.sources.http import Server
-from cbm_lake.show import calendar, computing, curves, style, views
-from cbm_lake.show.curves import Line, Panel
+from cbm_lake.report import facts
+from cbm_lake.show import computing, curves, panels, rendering, style, views
+from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import Event, Reading, Season, chipsize_for
 
 DAYS = [datetime(2024, 3, 2, 10, 40, 21, tzinfo=UTC) + timedelta(days=20 * number) for number in range(4)]
@@ -406,6 +406,29 @@ def test_every_image_has_the_outline_of_its_parcel_and_clouds_are_told():
     assert "100 m" in words(figure) or "50 m" in words(figure)
 
 
+def test_one_share_of_clouds_of_a_look_is_told_everywhere(monkeypatch, home):
+    monkeypatch.setattr(computing, "clouded", lambda *_: 0.99)  # what images alone would say
+    singles = []
+    monkeypatch.setattr(rendering, "single", lambda row, image, _: singles.append(image.cloud) or style.figure(1, 1))
+    asked = "ms", 2024, "0012", "2024-03-01", "2024-05-30"
+    sheets = [show.chip_images.by_pid(*asked, "true colour"), show.chip_images.grid(*asked)]
+    for figure in sheets:
+        told = {text.get_text() for axes in figure.axes for text in axes.texts if "cloud" in text.get_text()}
+        assert told == {"40 % cloud"}
+    assert singles == [0.4 if number == CLOUDED else 0 for number in range(4)]
+    year = show.calendar.by_pid("ms", 2024, "0012")
+    assert [text.get_text() for axes in images_in(year) for text in axes.texts if "%" in text.get_text()] == ["40 %"]
+    reading = Reading.of(None)
+    (parcel,) = reading.parcels("ms", 2024, "0012")
+    for curve in (
+        computing.index_curve(reading.series(parcel, "s2"), INDICES["ndvi"], CLOUD_CLASSES),
+        computing.band_curve(reading.series(parcel, "s2"), "B04", CLOUD_CLASSES),
+    ):
+        assert [computing.share_words(share) for share in curve["cloud"] if share] == ["40 %"]
+    values = facts.gather(LakeSource(reading.lake), {"aoi": "ms", "year": 2024, "ptype": "", "pid": "0012"})
+    assert [share for row in values["optical"] if (share := facts.hidden_share(row))] == [pytest.approx(0.4)]
+
+
 def test_images_are_also_written_one_by_one_with_marks(home):
     show.chip_images.by_pid("ms", 2024, "0012", "2024-03-01", "2024-03-31", "true colour", 240)
     folder = home / "temp" / "ms" / "2024" / "0012" / "chipimages"
@@ -752,13 +775,13 @@ def test_work_that_was_found_is_drawn_on_its_day_between_its_bounds(home):
     assert not plain.texts
 
 
-def test_an_image_of_a_calendar_is_as_clear_as_the_curve_below_says():
+def test_an_image_is_as_clear_as_the_nearest_look_of_its_day():
     days = pd.to_datetime(["2024-05-01", "2024-05-06", "2024-05-11"])
     data = xr.Dataset({"B04": (("time", "y", "x"), np.ones((3, 1, 1)))}, {"time": days}).assign(
         cloud=("time", [0.0] * 3)
     )
-    curve = pd.DataFrame({"time": days[:2] + pd.Timedelta(hours=10), "cloud": [np.nan, 0.4]})
-    clouds = calendar._with_clouds(Images(data, ()), curve).data["cloud"]
+    looks = days[[0, 1, 1]] + pd.to_timedelta([10, 23, 10], "h")
+    clouds = computing.as_observed(data, pd.Series([np.nan, 0.9, 0.4], looks))["cloud"]
     np.testing.assert_array_equal(clouds, [np.nan, 0.4, 0.0])
 
 
@@ -785,5 +808,5 @@ def label_of(points):
     times = pd.to_datetime(["2024-03-01", *(day for day, _ in points), "2024-10-01"])
     rows = pd.DataFrame({"time": times, "value": [0.5, *(value for _, value in points), 0.5]})
     event = Event("sowing", *map(pd.Timestamp, ("2024-05-08", "2024-05-10", "2024-05-12")))
-    _, vertical, side = curves.label_position(Panel("NDVI", (Line("NDVI", "g", rows),), events=[event]), (0, 1), event)
+    _, vertical, side = panels.label_position(Panel("NDVI", (Line("NDVI", "g", rows),), events=[event]), (0, 1), event)
     return f"{vertical} {side}"

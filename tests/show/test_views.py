@@ -23,7 +23,7 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import view_panel
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.parcel.sources import wire
-from cbm_lake.show import computing, curves, distributions, peers, rendering, views
+from cbm_lake.show import computing, curves, distributions, panels, peers, rendering, views
 from cbm_lake.show.reading import Reading, Season
 
 CLOUDS = [3, 8, 9, 10, 11]
@@ -450,8 +450,8 @@ def test_the_legend_counts_the_hollow_marks_that_are_drawn():
             "seen": True,
         }
     )
-    lines = (curves.Line("a", "red", rows), curves.Line("b", "grey", rows, background=True))
-    figure = curves.draw([curves.Panel("NDVI", lines, compared=True)], "two", "quartiles")
+    lines = (panels.Line("a", "red", rows), panels.Line("b", "grey", rows, background=True))
+    figure = curves.draw([panels.Panel("NDVI", lines, compared=True)], "two", "quartiles")
     assert "1 clouded" in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 

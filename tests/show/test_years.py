@@ -19,7 +19,7 @@ from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm import view_panel
 from cbm_lake.lake import Lake
-from cbm_lake.show import curves, succession, sums
+from cbm_lake.show import panels, succession, sums
 from cbm_lake.show.reading import Reading
 from cbm_lake.show.seasons import Season
 
@@ -380,7 +380,7 @@ def test_the_lake_is_asked_few_questions(prepared, monkeypatch):
 
 @given(st.lists(st.floats(0, 1), max_size=14))
 def test_tags_are_apart_and_in_the_order_of_their_curves(positions):
-    moved = curves.apart(positions, 0.085)
+    moved = panels.apart(positions, 0.085)
     assert len(moved) == len(positions)
     order = np.argsort(positions, kind="stable")
     gaps = np.diff(np.array(moved)[order])
@@ -389,8 +389,8 @@ def test_tags_are_apart_and_in_the_order_of_their_curves(positions):
 
 
 def test_tags_that_do_not_collide_stay_where_they_are():
-    assert curves.apart([0.9, 0.1, 0.5], 0.085) == pytest.approx([0.9, 0.1, 0.5])
-    assert curves.apart([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
+    assert panels.apart([0.9, 0.1, 0.5], 0.085) == pytest.approx([0.9, 0.1, 0.5])
+    assert panels.apart([0.5, 0.5], 0.1) == pytest.approx([0.45, 0.55])
 
 
 # -- command line and widget -------------------------------------------------------------------------------------------

@@ -6,17 +6,18 @@ import holoviews as hv
 import numpy as np
 import pandas as pd
 import pytest
-from bokeh.models import ColorBar, GlyphRenderer, Legend, Patch, Plot, Scatter
+from bokeh.models import ColorBar, GlyphRenderer, HoverTool, Legend, Patch, Plot, Quad, Scatter, Text, WheelZoomTool
 from bokeh.models import Line as Drawn
 from matplotlib import colors
 from matplotlib.collections import PolyCollection
+from matplotlib.patches import Rectangle
 from test_show import at_home, files, home  # noqa: F401 - fixtures
 
 from cbm_lake import show
 from cbm_lake.cards import palette
-from cbm_lake.show import curves, style, zooming
-from cbm_lake.show.curves import Line, Panel
-from cbm_lake.show.reading import Event
+from cbm_lake.show import curves, series_panels, style, zooming
+from cbm_lake.show.panels import Line, Panel
+from cbm_lake.show.reading import Event, Reading
 
 
 def panels_of(drawn):
@@ -58,20 +59,72 @@ def check(static, interactive):
         plot = panels[axes.get_title(loc="left")]
         ends = pd.to_datetime([plot.x_range.start, plot.x_range.end])
         assert days(ends) == pytest.approx(axes.get_xlim(), abs=1e-3)
-        curve = static_points(axes, lambda label: label[0] != "_" or label == "_peers", lambda line: line.get_color())
-        work = [each for each in interactive_points(plot, Drawn, "line_color") if each[0] != palette.INK]
-        assert work == curve
         if axes.lines or axes.patches:
             assert (plot.y_range.start, plot.y_range.end) == pytest.approx(axes.get_ylim())
-        hollow = interactive_points(plot, Scatter, "line_color", lambda g: g.fill_color == "white")
-        assert hollow == static_points(axes, lambda label: label == "_clouded", lambda line: line.get_markeredgecolor())
-        bands = [each for each in axes.collections if isinstance(each, PolyCollection)]
-        drawn = [each.glyph for each in plot.select(GlyphRenderer) if isinstance(each.glyph, Patch)]
-        assert sorted(round(glyph.fill_alpha, 3) for glyph in drawn if glyph.fill_alpha) == sorted(
-            round(each.get_alpha(), 3) for each in bands if _has_area(each)
+        _check_lines(axes, plot)
+        _check_areas(axes, plot)
+        assert isinstance(plot.toolbar.active_scroll, WheelZoomTool)
+    _check_words(static, list(panels.values()))
+
+
+def _check_lines(axes, plot):
+    """Curves, points, hollow points, bars and events."""
+    curve = static_points(axes, lambda label: label[0] != "_" or label == "_peers", lambda line: line.get_color())
+    events = [line for line in axes.lines if str(line.get_label()).startswith("_child")]
+    drawn = [each for each in interactive_points(plot, Drawn, "line_color") if each[0] != palette.INK]
+    assert drawn == [each for each in curve if each[0] != palette.INK]
+    dotted = [each for each in interactive_points(plot, Drawn, "line_color") if each[0] == palette.INK]
+    assert sorted(where[0][0] for _, where in dotted) == sorted(round(days(line.get_xdata())[0], 4) for line in events)
+    hollow = interactive_points(plot, Scatter, "line_color", lambda g: g.fill_color == "white")
+    assert hollow == static_points(axes, lambda label: label == "_clouded", lambda line: line.get_markeredgecolor())
+    filled = interactive_points(plot, Scatter, "fill_color", lambda g: g.fill_color != "white")
+    assert filled == static_points(axes, lambda label: label == "_points", lambda line: line.get_color())
+    bars = [each for each in axes.patches if isinstance(each, Rectangle) and each.get_height() != 1]
+    quads = [each.data_source.data for each in plot.select(GlyphRenderer) if isinstance(each.glyph, Quad)]
+    assert sorted(top for data in quads for top in data["top"]) == sorted(each.get_height() for each in bars)
+    widths = [np.diff([days(data["left"]), days(data["right"])], axis=0).ravel() for data in quads]
+    assert np.concatenate([*widths, []]) == pytest.approx([each.get_width() for each in bars])
+
+
+def _check_areas(axes, plot):
+    """Bands: what they enclose, how opaque they are."""
+    bands = [each for each in axes.collections if isinstance(each, PolyCollection)]
+    areas = [
+        (
+            round(each.get_alpha(), 3),
+            {(round(x, 4), round(y, 9)) for path in each.get_paths() for x, y in path.vertices},
         )
-    keys = [item.label.value for plot in panels.values() for each in plot.select(Legend) for item in each.items]
-    assert sorted(keys) == sorted(text.get_text() for text in static.legends[0].get_texts())
+        for each in bands
+        if _has_area(each)
+    ]
+    drawn = [
+        (round(each.glyph.fill_alpha, 3), set(points(each.data_source.data["x"], each.data_source.data["y"])))
+        for each in plot.select(GlyphRenderer)
+        if isinstance(each.glyph, Patch) and each.glyph.fill_alpha
+    ]
+    assert sorted(alpha for alpha, _ in drawn) == sorted(alpha for alpha, _ in areas)
+    for alpha, where in areas:
+        assert any(alpha == other and where <= there for other, there in drawn)
+
+
+def _check_words(static, plots):
+    """Legend, in its order, heading, notes, names of events and tags."""
+    keys = [[item.label.value for each in plot.select(Legend) for item in each.items] for plot in plots]
+    entries = [text.get_text() for text in static.legends[0].get_texts()]
+    assert sorted(key for of_panel in keys for key in of_panel) == sorted(entries)
+    assert all(of_panel == sorted(of_panel, key=entries.index) for of_panel in keys)
+    titles = "\n".join(plot.title.text for plot in plots)
+    said = [static.get_suptitle(), static.legends[0].get_title().get_text()]
+    texts = [text.get_text() for axes in static.axes for text in axes.texts]
+    inside = {text.strip() for plot in plots for text in _texts(plot)}
+    whole = " ".join([*titles.split(), *inside])
+    assert all(word in whole for each in [*said, *texts] for word in each.split())
+
+
+def _texts(plot):
+    """Texts in a panel."""
+    glyphs = [(each.glyph, each.data_source.data) for each in plot.select(GlyphRenderer)]
+    return [text for glyph, data in glyphs if isinstance(glyph, Text) for text in data[glyph.text]]
 
 
 def _has_area(band):
@@ -81,6 +134,8 @@ def _has_area(band):
 KINDS = {
     "ndvi": lambda pid, **how: show.time_series.ndvi("ms", 2024, pid, **how),
     "all clouded": lambda pid, **how: show.time_series.ndvi("ms", 2024, pid, screen=(4, 9), **how),
+    "bars": lambda pid, **how: show.time_series.ndvi("ms", 2024, pid, std=False, errorbar=True, **how),
+    "lines of one": lambda pid, **how: show.time_series.ndvi("ms", 2024, pid, max_line_plots=1, **how),
     "s2": lambda pid, **how: show.time_series.s2("ms", 2024, pid, **how),
     "s1": lambda pid, **how: show.time_series.s1("ms", 2024, pid, **how),
 }
@@ -147,12 +202,60 @@ def test_what_figures_may_hold_is_the_same_in_both(kind):
     check(static, zooming.interactive(FIGURES[kind], "heading", "quartiles"))
 
 
-def test_bars_stand_on_the_same_range():
-    bars = [Panel("mm", (Line("rain", palette.BLUE, rows([3.0, 12.0])),), (0, 5), bars=True, marks=False)]
-    static, plot = curves.draw(bars, "heading", ""), panels_of(zooming.interactive(bars, "heading", ""))["mm"]
-    assert (plot.y_range.start, plot.y_range.end) == pytest.approx(static.axes[0].get_ylim())
-    tops = plot.renderers[0].data_source.data["y1"]
-    assert sorted(tops) == sorted(patch.get_height() for patch in static.axes[0].patches)
+@pytest.mark.parametrize("parcels", [1, 2])
+def test_weather_is_the_same_in_both_with_its_days(parcels):
+    pids, frames = ["0012", "12"][:parcels], [weather_rows(number) for number in range(parcels)]
+    declared = Reading.of(None).parcels("ms", 2024, pids)
+    panels = [series_panels.temperature(declared, frames), series_panels.precipitation(declared, frames)]
+    drawn = zooming.interactive(panels, "heading", "quartiles")
+    check(curves.draw(panels, "heading", "quartiles"), drawn)
+    told = [data for plot in panels_of(drawn).values() for data in _told(plot)]
+    assert all("1 March 2024" in data for data in told)
+    assert len(told) == 2 * parcels
+
+
+def test_a_sum_of_rain_ends_before_the_first_day_that_is_missing_and_nothing_known_is_said_to_be():
+    pids, gap = ["0012", "12"], weather_rows(0).drop(index=1)
+    unknown = weather_rows(1).assign(prec=[1.0, np.nan, 2.0], tmean=np.nan)
+    declared = Reading.of(None).parcels("ms", 2024, pids)
+    rain = series_panels.precipitation(declared, [gap, unknown])
+    assert [line.rows["value"].tolist() for line in rain.lines] == [[0.0], [1.0]]
+    one = series_panels.temperature(declared[:1], [unknown])
+    assert one.empty
+    assert one.missing == "no temperature in this lake"
+
+
+def _told(plot):
+    """What tooltips say of the days."""
+    glyphs = [each.data_source.data for each in plot.select(GlyphRenderer)]
+    return [list(data["told_0"]) for data in glyphs if "told_0" in data]
+
+
+def weather_rows(number):
+    """Three days of weather."""
+    days = pd.date_range("2024-03-01", periods=3)
+    return pd.DataFrame({"time": days, "tmin": [1.0, 2, number], "tmean": 5.0, "tmax": 9.0, "prec": [0.0, 3.5, 12]})
+
+
+def test_a_tooltip_tells_the_date_value_clouds_and_why_a_look_does_not_count():
+    curve = rows([0.1, 0.4, 0.5, 0.6], cloud=[0.24, 0, 0.005, np.nan]).assign(clear_part=[True, False, False, False])
+    curve["why_not"] = [None, None, "cloudy", "unknown"]
+    panel = Panel("NDVI", (Line("clear", palette.NDVI, curve),), (0, 1))
+    (plot,) = panels_of(zooming.interactive([panel], "", "")).values()
+    points = [each for each in plot.select(GlyphRenderer) if isinstance(each.glyph, Scatter)]
+    told = {}
+    for each in points:
+        tool = next(tool for tool in plot.select(HoverTool) if each in tool.renderers)
+        columns = {label: list(each.data_source.data[column[2:-1]]) for label, column in tool.tooltips}
+        told |= {
+            date: [columns[name][n] for name in columns if name != "date"] for n, date in enumerate(columns["date"])
+        }
+    assert told == {
+        "1 March 2024": ["0.1", "0 to 0.2", "24 %; of the clear part", "9"],
+        "11 March 2024": ["0.4", "0.3 to 0.5", "0 %", "9"],
+        "21 March 2024": ["0.5", "0.4 to 0.6", "1 %", "9", "clouded"],
+        "31 March 2024": ["0.6", "0.5 to 0.7", "not known", "9", "not known"],
+    }
 
 
 def test_panels_move_together_in_time_and_each_has_its_own_values():

@@ -63,7 +63,7 @@ class ApiSource:
         self._parcel = lru_cache(_PARCELS)(self._asked_parcel)
         self._series = lru_cache(_PARCELS)(lambda key, card: self.answer(Statistics(key, card)))
         self._cutouts = lru_cache(_IMAGES)(self._asked_cutouts)
-        self._photo = lru_cache(_IMAGES)(self._asked_background)
+        self._photos: dict[Square, Background] = {}
 
     def answer(self, question: Question) -> Columns:
         """See `Source.answer`."""
@@ -178,7 +178,12 @@ class ApiSource:
 
     def background(self, square: Square) -> Background:
         """See `Source.background`."""
-        return self._photo(square)
+        if square not in self._photos:
+            photo = self._asked_background(square)
+            if photo.name != square.tms.lower():
+                return photo  # what is shown instead is not remembered: the tile server may answer next time
+            self._photos = dict([*self._photos.items(), (square, photo)][-_IMAGES:])
+        return self._photos[square]
 
     def _asked_background(self, square: Square) -> Background:
         with MemoryFile(self._background(square)) as file:
