@@ -59,7 +59,7 @@ def _test(form: Panel, proven: Callable[[], str]) -> Panel:
 def _form(section: BaseModel, save: Any) -> Panel:
     fields = type(section).model_fields
     inputs = {name: _input(name, field, getattr(section, name)) for name, field in fields.items()}
-    return Panel("save", save, fleeting=True, **inputs)
+    return Panel("save", save, fleeting=True, changed=("settings",), **inputs)
 
 
 def _input(name: str, field: FieldInfo, value: Any) -> ipywidgets.Widget:
@@ -124,7 +124,7 @@ def _datasets(lake: Lake | None) -> Any:
     """Parcel sets of the lake, with their extraction progress."""
     lake = lake_or_default(lake)
     sets = lake.query("status.parcels")
-    return sets if sets.num_rows else "there are no parcels yet; load some with ipycbm.card2db()"
+    return sets if sets.num_rows else "there are no parcels yet; load some first, in the catalogue"
 
 
 # -- tests ------------------------------------------------------------------------------------------------------------

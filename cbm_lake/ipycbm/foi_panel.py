@@ -19,12 +19,11 @@ from cbm_lake.ipycbm.files import File, downloads
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.ipycbm.parcel_map import parcel_map
 from cbm_lake.lake import Lake
+from cbm_lake.progress import Tell
 
 if TYPE_CHECKING:
     from cbm_lake.foi.result import Foi
     from cbm_lake.foi.thematic import Made
-
-Progress = Callable[[int, int], None]
 
 _LISTED: Final = 50
 _COLOURS: Final = {2: palette.BAD, 1: palette.DOUBTFUL}
@@ -82,7 +81,7 @@ def _title(text: str) -> ipywidgets.HTML:
 def _make(source: Source, raster: File, classes: File) -> Panel:
     """Create the raster from the lake, and fill in its path and classes."""
 
-    def make(parcels: ParcelSetKey, method: Any, clusters: int, periods: int, progress: Progress) -> Made:
+    def make(parcels: ParcelSetKey, method: Any, clusters: int, periods: int, progress: Tell) -> Made:
         return foi.thematic(
             **parcels, method=method, clusters=clusters, periods=periods, lake=source.parcels.lake, progress=progress
         )
@@ -113,7 +112,7 @@ def _v2(source: Source, raster: File, classes: File, look: Look) -> Panel:
         share: tuple[int, int],
         connectivity: int,
         threshold: float,
-        progress: Progress,
+        progress: Tell,
     ) -> Foi:
         settings = (buffer, *share, connectivity, threshold)
         return foi.v2(source["vector_file"], raster, classes, *settings, **_of_lake(source), progress=progress)
@@ -134,7 +133,7 @@ def _v2(source: Source, raster: File, classes: File, look: Look) -> Panel:
 
 def _v1(source: Source, raster: File, classes: File, look: Look) -> Panel:
     def check(
-        source: dict[str, Any], raster: Path, classes: Path, share: tuple[int, int], area: float, progress: Progress
+        source: dict[str, Any], raster: Path, classes: Path, share: tuple[int, int], area: float, progress: Tell
     ) -> Foi:
         return foi.v1(source["vector_file"], raster, classes, *share, area, **_of_lake(source), progress=progress)
 

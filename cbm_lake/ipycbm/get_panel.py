@@ -23,8 +23,7 @@ from cbm_lake.lake import Lake
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.parcel.sources import ByLocation, ByPolygon
 from cbm_lake.parcel.sources.protocol import Columns
-
-Progress = Callable[[int, int], None]
+from cbm_lake.progress import Tell
 
 _SERIES: Final = {
     S2.name: S2.picture,
@@ -50,7 +49,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
         chipsize: int,
         images: tuple[str, ...],
         folder: str,
-        progress: Progress,
+        progress: Tell,
     ) -> Any:
         request = Wanted(series, bands, *days, chipsize, images)
         pids = limited(identifiers(parcels, *which, lake=lake))
@@ -61,6 +60,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
         "get",
         run,
         stops=True,
+        changed=("folders",),
         context={"parcels": parcels, "which": which},
         render=lambda rows: rendered(summary(rows)),
         series=Ticks(dict(_SERIES), (S2.name,), "time series"),
@@ -79,7 +79,7 @@ def got(
     pids: list[str],
     request: Wanted,
     folder: str,
-    progress: Progress,
+    progress: Tell,
     lake: Lake | None = None,
 ) -> pd.DataFrame:
     """Get parcels one by one, optionally moving each to data/ at once; one row per step."""

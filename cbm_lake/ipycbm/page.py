@@ -10,7 +10,7 @@ import ipywidgets
 from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
-from cbm_lake.ipycbm import cleaning, opened
+from cbm_lake.ipycbm import changes, cleaning, opened
 from cbm_lake.ipycbm.panel import explained
 from cbm_lake.lake import Lake
 
@@ -32,11 +32,16 @@ def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
     tabs = ipywidgets.Tab([ipywidgets.VBox() for _ in TABS], titles=list(TABS))
 
     def show(number: int | None) -> None:
-        if number is not None and not tabs.children[number].children:
+        if number is None:
+            return
+        if tabs.children[number].children:
+            changes.refresh_within(tabs.children[number])
+        else:
             tabs.children[number].children = (_first_opened(list(TABS.values())[number], lake),)
 
     tabs.observe(lambda change: show(change["new"]), "selected_index")
     tabs.selected_index = list(TABS).index(first)
+    opened.introduce()
     opened.listen()
     title = ipywidgets.HTML(f"<h1 style='margin: 0'>cbm-lake</h1>{lake.url if lake else Workspace.here().lake_url}")
     return cleaning.offered(ipywidgets.VBox([title, tabs]))

@@ -173,8 +173,9 @@ def test_what_was_left_is_deleted_only_when_that_is_pressed(lake, monkeypatch):
     keep_file.write_text("mine")
     offered = ipycbm.config()
     keep, delete = (one for one in all_of(offered.children[0], ipywidgets.Button))
-    assert folders.kept(Workspace.here().temp) == {"ms": {"2024": ["12"]}}
     delete.click()
+    assert folders.kept(Workspace.here().temp) == {"ms": {"2024": ["12"]}}  # it is asked a second time
+    press_button(offered.children[0], "delete 1 file")
     assert folders.kept(Workspace.here().temp) == {}
     assert keep_file.exists()
     assert all_of(ipycbm.config(), ipywidgets.Button)[0] is not keep  # it asks once
@@ -353,14 +354,20 @@ def test_what_was_got_is_viewed_noted_and_deleted(lake):
     assert file.read_text() == "mown in May"
     assert next(iter(all_of(view_panel.panel(), ipywidgets.Textarea))).value == "mown in May"
     press(forms["delete"])
-    assert "tick the box" in forms["delete"].message.value
-    assert "notes (1 file, 11 bytes)" in forms["delete"].message.value
-    press(forms["delete"], sure=True)
-    assert "what a person made stays: notes of parcel ms 2024 a/b" in forms["delete"].result.children[0].value
+    box = forms["delete"].result.children[0]
+    assert "notes (2 files" in box.line.value
+    press_button(box, "delete …")
+    assert "You made this, and it cannot be fetched again: notes of parcel ms 2024 a/b" in box.line.value
+    assert file.exists()
+    press_button(box, next(one.description for one in all_of(box, ipywidgets.Button) if "file" in one.description))
+    assert "what a person made stays" in box.line.value
     assert not folders.place("ms", 2024, "a/b", "").exists()
     assert file.exists()
-    press(forms["delete"], sure=True, written=True)
-    assert not file.exists()
+    press(forms["delete"])
+    box = forms["delete"].result.children[0]
+    press_button(box, "delete …")
+    press_button(box, "delete yours too")
+    assert not file.parent.exists()
     with pytest.raises(InvalidInputError, match="no parcel is chosen"):
         _ = chosen.value
 
@@ -410,7 +417,7 @@ def test_of_a_pid_too_long_for_a_folder_the_notes_are_those_of_the_parcel(worksp
 
 @pytest.mark.parametrize(
     ("answer", "info", "note"),
-    [("delete all but this", False, True), ("delete this too", False, False), ("delete nothing", True, True)],
+    [("delete 1 file", False, True), ("delete yours too", False, False), ("delete nothing", True, True)],
 )
 def test_what_a_person_made_is_asked_about_once_more(lake, workspace, answer, info, note):
     parcel_info.by_pid("ms", 2024, "12")
@@ -419,7 +426,7 @@ def test_what_a_person_made_is_asked_about_once_more(lake, workspace, answer, in
     box = cleaning.question(workspace.temp, folders.kept(workspace.temp))
     for words in ("parcel ms 2024 12", "information (1 file", "notes (1 file, 7 bytes)", "other files", noted.owner()):
         assert words in box.line.value
-    press_button(box, "delete 1 folders")
+    press_button(box, "delete …")
     assert "notes of parcel ms 2024 12" in box.line.value
     assert "mine.xlsx" in box.line.value
     assert noted.exists()
