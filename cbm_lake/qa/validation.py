@@ -46,7 +46,7 @@ def validate(
 
     Raises:
         SourceError: a file cannot be read.
-        InvalidInputError: the table type is unknown, a file is of another format, or its delimiter is not ;.
+        InvalidInputError: the table type is unknown, or a file is of another format.
     """
     table = tables.table_type(table_type)
     by_name: dict[str, Table] = {table.name: input_file}
@@ -69,7 +69,7 @@ def validate_tables(
 
     Raises:
         SourceError: a file cannot be read.
-        InvalidInputError: no table is given, a file is of another format, or its delimiter is not ;.
+        InvalidInputError: no table is given, or a file is of another format.
     """
     named = {
         "lpis": lpis,

@@ -309,15 +309,16 @@ def test_what_was_got_before_a_stop_is_kept(lake):
     assert form.inputs["folder"].value == "temp"
 
 
-def test_files_of_identifiers_are_read_and_others_refused():
+def test_files_of_identifiers_are_read_and_others_refused(lake):
     def file(content):
-        return ({"name": "list.csv", "content": memoryview(content)},)
+        return ({"name": "list.csv", "content": memoryview(content)},), ""
 
-    assert get_panel.uploaded(file(b"\xef\xbb\xbfpid,crop\n0012,a\n12,b\n0012,a\n")) == ["0012", "12"]
-    assert get_panel.uploaded(file(b"0012\n12\n")) == ["0012", "12"]
-    for wrong in ((), file(b""), file(b"\xff\xfe\x00")):
+    key = {"aoi": "ms", "year": 2024, "ptype": None}
+    assert get_panel.uploaded(file(b"\xef\xbb\xbfpid,crop\n0012,a\n12,b\n0012,a\n"), key) == ["0012", "12"]
+    assert get_panel.uploaded(file(b"0012\n12\n"), key) == ["0012", "12"]
+    for wrong in (((), ""), file(b"")):
         with pytest.raises(InvalidInputError):
-            get_panel.uploaded(wrong)
+            get_panel.uploaded(wrong, key)
 
 
 def test_more_parcels_than_the_limit_are_refused(lake, workspace):
