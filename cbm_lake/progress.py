@@ -82,6 +82,11 @@ def shown(progress: Wish, title: str) -> Iterator[Tell]:
         yield _told(progress)
 
 
+def during(tell: Tell, step: str) -> Callable[[int, int], None]:
+    """What a step of the work calls, which is then named."""
+    return lambda done, total: tell(done, total, step)
+
+
 def _silent(done: int, total: int, step: str = "") -> None:
     """Tell nobody."""
 

@@ -89,8 +89,8 @@ def got(
     rows = []
     for number, pid in enumerate(pids):
 
-        def step(done: int, steps: int, before: int = number) -> None:
-            progress(before * steps + done, len(pids) * steps)
+        def step(done: int, steps: int, what: str = "", before: int = number) -> None:
+            progress(before * steps + done, len(pids) * steps, what)
 
         steps_of_parcel = get.several.by_pids(
             key["aoi"], key["year"], [pid], request, key["ptype"], lake=lake, progress=step

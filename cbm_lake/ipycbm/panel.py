@@ -316,7 +316,7 @@ def _line(text: str, colour: str) -> str:
 def explained(error: BaseException) -> str:
     """One-line description of an exception; unexpected ones are logged with traceback."""
     if isinstance(error, LakeError):
-        return str(error)
+        return error.plain
     log.error("a widget's action failed", exc_info=error)
     return f"a fault of cbm-lake: {type(error).__name__}: {error}; its log has the details"
 

@@ -95,7 +95,7 @@ class _Way:
         if self.settings.pids:
             return list(self.settings.pids)
         if self.settings.sample is None:
-            raise _LackingError("which parcels? give sample= (drawn by qa.sample) or pids=")
+            raise _LackingError("which parcels? give the name of a sample that was drawn, or parcels")
         return sampled_parcels(self.settings.sample)[: Workspace.here().config.set.plimit]
 
 
@@ -163,7 +163,7 @@ def _with(stored: Settings, changes: dict[str, Any]) -> Settings:
         raise InvalidInputError(f"no setting {', '.join(unknown)}; there are: {', '.join(sorted(names))}")
     fresh = {name: value for name, value in changes.items() if value is not None}
     if fresh.get("sample") and fresh.get("pids"):
-        raise InvalidInputError("give either sample= or pids=, not both")
+        raise InvalidInputError("a sample and parcels are given; give one of them")
     if "sample" in fresh or "pids" in fresh:
         stored = replace(stored, sample=None, pids=None)
     settings = replace(stored, **fresh)
@@ -200,7 +200,9 @@ def _parcels(way: _Way) -> str:
     try:
         way.lake.parcel_set(way.aoi, way.year, way.ptype)
     except NotFoundError as error:
-        raise _LackingError(f"{error}: give parcels= (a file) and, where it is not guessed, pid= (a column)") from error
+        raise _LackingError(
+            f"{error}: give the file of the parcels and, where it is not guessed, the column of their identifier"
+        ) from error
     return "loaded before"
 
 
@@ -213,7 +215,7 @@ def _catalogue(way: _Way) -> str:
     if way.settings.scenes is None:
         count = way.lake.sql("select count(*) as n from scenes where card = 's2'")["n"][0].as_py()
         if not count:
-            raise _LackingError("no scene is catalogued; give scenes= (a folder, a STAC file, or a STAC API)")
+            raise _LackingError("no scene is catalogued; give the scenes (a folder, a STAC file, or a STAC API)")
         return f"{count} scenes, catalogued before"
     ingested = _ingest(way, way.settings.scenes)
     return f"{ingested.found} scenes found, {ingested.new} new"

@@ -1,12 +1,15 @@
 """The widgets without a browser: set values, press, read what is shown."""
 
 import html
+import io
 import json
+import math
 import re
 import subprocess
 import sys
 import threading
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import ipywidgets
@@ -16,6 +19,7 @@ import pyarrow as pa
 import pytest
 from factories import PIDS, degrees, fill, outline
 from matplotlib.figure import Figure
+from PIL import Image
 
 from cbm_lake import get, ipycbm, show
 from cbm_lake.config import Workspace
@@ -205,8 +209,8 @@ def test_a_wrong_setting_is_told_and_not_saved(workspace):
 
 
 def test_tile_servers_are_added_and_listed_without_markup(workspace):
-    form = next(form for form in all_of(config_panel.panel(), Panel) if set(form.inputs) == {"name", "url"})
-    press(form, name="<b>", url="https://127.0.0.1/{z}/{x}/{y}.png")
+    form = next(form for form in all_of(config_panel.panel(), Panel) if {"name", "url"} <= set(form.inputs))
+    press(form, name="<b>", url="https://127.0.0.1/{z}/{x}/{y}.png", unchecked=True)
     assert (
         "&lt;b&gt;: <code>https" in rendered(ipywidgets.HTML(config_panel._listed(Workspace.here().config.tms))).value
     )
@@ -216,6 +220,45 @@ def test_tile_servers_are_added_and_listed_without_markup(workspace):
     assert Workspace.here().config.tms == {}
     press(form, name="<b>", url="")
     assert "needs a name" in form.message.value
+
+
+@pytest.fixture
+def tile_server():
+    """The address of a server that has tiles below /good/ and none elsewhere, and the paths it was asked for."""
+    asked, content = [], io.BytesIO()
+    Image.new("RGB", (256, 256), (200, 30, 30)).save(content, "PNG")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200 if self.path.startswith("/good/") else 404)
+            self.send_header("Content-Type", "image/png")
+            self.end_headers()
+            self.wfile.write(content.getvalue() if self.path.startswith("/good/") else b"none")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_tile_server_is_saved_when_it_has_a_picture_of_an_area(lake, tile_server):
+    url, asked = tile_server
+    form = next(form for form in all_of(config_panel.panel(), Panel) if {"name", "url"} <= set(form.inputs))
+    press(form, name="agency", url=f"{url}/bad/{{z}}/{{x}}/{{y}}.png")
+    assert "agency is not saved, it has no picture of ms" in form.message.value
+    assert Workspace.here().config.tms == {}
+    asked.clear()
+    press(form, name="agency", url=f"{url}/good/{{z}}/{{x}}/{{y}}.png")
+    assert list(Workspace.here().config.tms) == ["agency"]
+    middle = lake.footprint("ms").centroid
+    z, x, y = map(int, asked[0].removeprefix("/good/").removesuffix(".png").split("/"))
+    west, north = x / 2**z * 360 - 180, math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * y / 2**z))))
+    assert (west, north) == (pytest.approx(middle.x, abs=0.02), pytest.approx(middle.y, abs=0.02))
 
 
 def test_a_database_is_saved_without_the_password_of_the_environment(workspace, monkeypatch):
