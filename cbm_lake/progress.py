@@ -1,6 +1,6 @@
 """Progress of long work: callbacks of the caller, or a bar where one can be seen.
 
-with shown(progress, "extract") as tell:
+with reported(progress, "extract") as tell:
     tell(12, 203, "scene S2A_…")
 """
 
@@ -66,7 +66,7 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
-def shown(progress: Wish, title: str) -> Iterator[Tell]:
+def reported(progress: Wish, title: str) -> Iterator[Tell]:
     """The function to call as work goes on.
 
     Args:
@@ -79,7 +79,7 @@ def shown(progress: Wish, title: str) -> Iterator[Tell]:
     elif progress is None:
         yield _silent
     else:
-        yield _told(progress)
+        yield _adapted(progress)
 
 
 def during(tell: Tell, step: str) -> Callable[[int, int], None]:
@@ -91,7 +91,7 @@ def _silent(done: int, total: int, step: str = "") -> None:
     """Tell nobody."""
 
 
-def _told(callback: Callback) -> Tell:
+def _adapted(callback: Callback) -> Tell:
     """A callback of two or three arguments, called as one of three."""
     try:
         inspect.signature(callback).bind(0, 0, "")

@@ -8,7 +8,7 @@ from cbm_lake import progress
 def test_a_callback_is_called_with_what_it_takes():
     two, three = [], []
     for callback in (lambda done, total: two.append((done, total)), lambda *told: three.append(told)):
-        with progress.shown(callback, "work") as tell:
+        with progress.reported(callback, "work") as tell:
             tell(1, 2, "first")
             tell(2, 2)
     assert two == [(1, 2), (2, 2)]
@@ -17,7 +17,7 @@ def test_a_callback_is_called_with_what_it_takes():
 
 @pytest.mark.parametrize("wish", [None, "auto"])
 def test_where_nobody_sees_it_nothing_is_written(wish, capfd):
-    with progress.shown(wish, "work") as tell:
+    with progress.reported(wish, "work") as tell:
         tell(1, 2, "first")
     assert capfd.readouterr() == ("", "")
 
@@ -25,7 +25,7 @@ def test_where_nobody_sees_it_nothing_is_written(wish, capfd):
 def test_on_a_terminal_there_is_a_bar(capfd, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with progress.shown("auto", "extract s2") as tell:
+    with progress.reported("auto", "extract s2") as tell:
         tell(3, 12, "scene A")
     drawn = capfd.readouterr()
     assert drawn.out == ""

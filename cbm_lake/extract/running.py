@@ -40,7 +40,7 @@ from cbm_lake.extract.clusters import (
 from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan
 from cbm_lake.extract.scene import extract_scene, record
 from cbm_lake.lake import open_lake
-from cbm_lake.progress import Wish, shown
+from cbm_lake.progress import Wish, reported
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -79,7 +79,7 @@ def run(
     outcomes = list(todo.failed)
     total = len(todo.jobs) + len(outcomes)
     try:
-        with shown(progress, f"extract {todo.card}") as tell:
+        with reported(progress, f"extract {todo.card}") as tell:
             for outcome in _outcomes(todo, workers, scheduler, patience):
                 outcomes.append(outcome)
                 _log(outcome)

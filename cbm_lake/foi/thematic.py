@@ -30,7 +30,7 @@ from cbm_lake.foi.signal import SCREEN
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.progress import Tell, Wish, shown
+from cbm_lake.progress import Tell, Wish, reported
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
@@ -119,11 +119,11 @@ def thematic(
     )
     if periods > season_data.optical.sizes["time"]:
         log.warning("there are only %d dates: each is a period", season_data.optical.sizes["time"])
-    with shown(progress, "thematic raster") as tell:
-        return _made(lake, parcels, season_data, tell, method=method, clusters=clusters, seed=seed, folder=folder)
+    with reported(progress, "thematic raster") as tell:
+        return _classified(lake, parcels, season_data, tell, method=method, clusters=clusters, seed=seed, folder=folder)
 
 
-def _made(
+def _classified(
     lake: Lake,
     parcels: ParcelSet,
     season_data: Season,

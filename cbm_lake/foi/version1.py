@@ -31,7 +31,7 @@ from cbm_lake.foi.survey import Survey, reproject, survey
 from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
 from cbm_lake.lake.arguments import checked
-from cbm_lake.progress import Wish, during, shown
+from cbm_lake.progress import Wish, during, reported
 
 _CONNECTIVITY: Final = 8
 
@@ -90,7 +90,7 @@ def v1(
     parcels, lake = parcels_of(reference_data, aoi, year, ptype, lake, layer)
     check_names(classes, parcels)
     shapes = reproject(parcels, raster.crs)
-    with shown(progress, "FOI") as tell:
+    with reported(progress, "FOI") as tell:
         pixels = survey(shapes, raster, classes, zero_counts=True, progress=during(tell, "reading the raster"))
     corners = cardinality.corners(shapes, raster.transform)
     clusters = components.clusters(pixels.index, pixels.codes, _CONNECTIVITY, settings.more_than, corners)

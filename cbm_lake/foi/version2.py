@@ -34,7 +34,7 @@ from cbm_lake.foi.survey import Survey, buffered, reproject, survey
 from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
 from cbm_lake.lake.arguments import checked
-from cbm_lake.progress import Wish, during, shown
+from cbm_lake.progress import Wish, during, reported
 
 Reasons = npt.NDArray[np.int8]
 
@@ -116,7 +116,7 @@ def v2(
     parcels, lake = parcels_of(vector_file, aoi, year, ptype, lake, layer)
     check_names(classes, parcels)
     settings = Settings(negative_buffer, connectivity_option, min(cluster_threshold, MOST), zero_counts=False)
-    with shown(progress, "FOI") as tell:
+    with reported(progress, "FOI") as tell:
         outcome = look(parcels, raster, classes, settings, during(tell, "reading the raster"))
     flags = heterogeneity.between(outcome.survey.counts, min_heterogeneity_threshold, max_heterogeneity_threshold)
     foih, foic = _foih(outcome, classes, flags), _foic(outcome, classes, len(parcels))

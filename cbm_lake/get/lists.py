@@ -78,7 +78,7 @@ def pids(
         except NotFoundError:
             return False
 
-    named = chosen(listed, is_known, column)
+    named = identifiers_in(listed, is_known, column)
     if named is not None:
         return named
     if listed.shapes is None:
@@ -96,7 +96,7 @@ def pids(
     return list(dict.fromkeys(met))
 
 
-def chosen(listed: Listed, is_known: Callable[[str], bool], column: str = "") -> list[str] | None:
+def identifiers_in(listed: Listed, is_known: Callable[[str], bool], column: str = "") -> list[str] | None:
     """Values of the column of identifiers; None where no column has any.
 
     Raises:
@@ -106,19 +106,19 @@ def chosen(listed: Listed, is_known: Callable[[str], bool], column: str = "") ->
         if column not in listed.columns:
             raise InvalidInputError(f"{listed.name} has no column {column!r}; it has {some(listed.columns)}")
         return listed.columns[column]
-    found = {name: _values(listed, name, is_known) for name in [*listed.columns][:_MOST_COLUMNS]}
-    known = {name: sum(map(is_known, _spread(values))) for name, values in found.items()}
-    best = [name for name, count in known.items() if count and count == max(known.values())]
+    candidates = {name: _values(listed, name, is_known) for name in [*listed.columns][:_MOST_COLUMNS]}
+    counts = {name: sum(map(is_known, _spread(values))) for name, values in candidates.items()}
+    best = [name for name, count in counts.items() if count and count == max(counts.values())]
     usual = [name for name in best if name.lower() in PID_NAMES]
     fitting = usual if len(usual) == 1 else best
-    if len({tuple(found[name]) for name in fitting}) > 1:
+    if len({tuple(candidates[name]) for name in fitting}) > 1:
         raise InvalidInputError(f"the columns {some(fitting)} of {listed.name} all hold parcels; say which is meant")
     if fitting:
-        return found[fitting[0]]
+        return candidates[fitting[0]]
     alone = [name for name in listed.columns if name.lower() in PID_NAMES] or (
         [*listed.columns] if len(listed.columns) == 1 and listed.shapes is None else []
     )
-    return found[alone[0]] if len(alone) == 1 and listed.shapes is None else None
+    return candidates[alone[0]] if len(alone) == 1 and listed.shapes is None else None
 
 
 def _values(listed: Listed, name: str, is_known: Callable[[str], bool]) -> list[str]:

@@ -13,7 +13,7 @@ from cbm_lake.get import background, chip_images, parcel_info, time_series
 from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel import basemaps
-from cbm_lake.progress import Wish, shown
+from cbm_lake.progress import Wish, reported
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +79,7 @@ def by_pids(
         )
     steps = [step for pid in dict.fromkeys(named) for step in _steps(aoi, year, pid, wanted, ptype, lake)]
     rows = []
-    with shown(progress, "get") as tell:
+    with reported(progress, "get") as tell:
         for number, (pid, step_name, step) in enumerate(steps):
             tell(number, len(steps), f"parcel {pid}: {step_name}")
             done, problem = _tried(step)

@@ -51,11 +51,11 @@ class Notes(Panel):
 
     def why_locked(self) -> str:
         """Why the notes cannot be kept now; "" if they can."""
-        chosen = self._chosen()
-        if chosen is None:
+        selected = self._selected()
+        if selected is None:
             return "locked: no parcel is chosen"
-        if chosen != self.loaded:
-            return f"locked: these are not the notes on parcel {chosen[2]}"
+        if selected != self.loaded:
+            return f"locked: these are not the notes on parcel {selected[2]}"
         return ""
 
     def reload(self) -> None:
@@ -63,7 +63,7 @@ class Notes(Panel):
         if self.loaded is not None and self.text.value == self._read:
             self._load(self.loaded)
 
-    def _chosen(self) -> Parcel | None:
+    def _selected(self) -> Parcel | None:
         """The parcel of the form; None while one is being typed."""
         if self._parcels.pid.value not in self._parcels.pid.options:
             return None
@@ -74,16 +74,16 @@ class Notes(Panel):
 
     def _follow_parcel(self) -> None:
         """Put what is unsaved aside, and read the notes on the parcel that is chosen now."""
-        chosen = self._chosen()
-        if chosen == self.loaded:
+        selected = self._selected()
+        if selected == self.loaded:
             self.refresh()
             return
         if self.loaded is not None and self.text.value != self._read:
             self._drafts[self.loaded] = self.text.value
         self.loaded, self._read, self.text.value = None, "", ""
-        self.text.disabled = chosen is None
-        if chosen is not None:
-            self._load(chosen)
+        self.text.disabled = selected is None
+        if selected is not None:
+            self._load(selected)
         self._tell()
         self.refresh()
 

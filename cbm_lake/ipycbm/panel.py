@@ -186,7 +186,7 @@ class Panel(ipywidgets.VBox):
         answer, is_done = None, False
         for listener in LISTENERS:
             listener(self.button.description, self.form.loggable(self.asked))
-        with reporting(self.message), self._told():
+        with reporting(self.message), self._narrated():
             progress = {"progress": self._progress} if self._stops else {}
             answer = self.action(**_selected_values(self.asked, self._names), **progress)
             values = self._after(answer)
@@ -202,7 +202,7 @@ class Panel(ipywidgets.VBox):
         return answer
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _narrated(self) -> Iterator[None]:
         """Until it ends, it is said that the action runs; what comes then is the last word."""
         self._telling.begin()
         try:

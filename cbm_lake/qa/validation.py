@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 
 from cbm_lake.errors import InvalidInputError
-from cbm_lake.progress import Tell, Wish, during, shown
+from cbm_lake.progress import Tell, Wish, during, reported
 from cbm_lake.qa import first_layer, tablefiles, tables
 from cbm_lake.qa.findings import CRITICAL, FAILURE, INFO, SKIPPED, SUCCESS, Finding, Step, Validation, table_of
 from cbm_lake.qa.rules import Rule
@@ -87,7 +87,7 @@ def validate_tables(
 
 
 def _validated(tables: dict[str, Table], checked: set[str], progress: Wish) -> Validation:
-    with shown(progress, "validate") as tell:
+    with reported(progress, "validate") as tell:
         return _gone_through(tables, checked, tell)
 
 
