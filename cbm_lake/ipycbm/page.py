@@ -10,7 +10,7 @@ import ipywidgets
 from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
-from cbm_lake.ipycbm import changes, cleaning, opened
+from cbm_lake.ipycbm import changes, cleaning, lost, opened
 from cbm_lake.ipycbm.panel import explained
 from cbm_lake.lake import Lake
 
@@ -43,7 +43,8 @@ def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
     tabs.selected_index = list(TABS).index(first)
     opened.introduce()
     opened.listen()
-    title = ipywidgets.HTML(f"<h1 style='margin: 0'>cbm-lake</h1>{lake.url if lake else Workspace.here().lake_url}")
+    where = lake.url if lake else Workspace.here().lake_url
+    title = ipywidgets.HTML(f"{lost.BANNER}<h1 style='margin: 0'>cbm-lake</h1>{where}")
     return cleaning.offered(ipywidgets.VBox([title, tabs]))
 
 
