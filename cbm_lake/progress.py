@@ -6,6 +6,7 @@ with reported(progress, "extract") as tell:
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import sys
 import threading
@@ -116,24 +117,17 @@ def _bar(title: str) -> Iterator[Tell]:
 
 def _in_notebook() -> bool:
     """Whether this process is a notebook's kernel, with the widgets that a bar is made of."""
-    if "IPython" not in sys.modules:
-        return False
-    from IPython.core.getipython import get_ipython
-
-    try:
-        import ipywidgets  # noqa: F401 - whether it is there
-    except ImportError:
-        return False
-    return getattr(get_ipython(), "kernel", None) is not None
+    ipython = sys.modules.get("IPython")
+    is_kernel = ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
+    return is_kernel and importlib.util.find_spec("ipywidgets") is not None
 
 
 def _of_widgets(title: str) -> Tell:
     import ipywidgets
-    from IPython.display import display
 
     bar, line, pace = ipywidgets.IntProgress(description=title), ipywidgets.Label("…"), Pace()
     bar.style.description_width = "auto"
-    display(ipywidgets.HBox([bar, line]))  # type: ignore[no-untyped-call]
+    importlib.import_module("IPython.display").display(ipywidgets.HBox([bar, line]))
 
     def tell(done: int, total: int, step: str = "") -> None:
         pace.at(done, total)

@@ -1,5 +1,8 @@
 """Progress of long work: what callbacks are given, and what is said of the time left."""
 
+import sys
+import types
+
 import pytest
 
 from cbm_lake import progress
@@ -31,6 +34,21 @@ def test_on_a_terminal_there_is_a_bar(capfd, monkeypatch):
     assert drawn.out == ""
     assert "extract s2" in drawn.err
     assert "3/12" in drawn.err
+
+
+def test_in_a_notebook_there_is_a_bar(monkeypatch):
+    shown = []
+    display = types.ModuleType("IPython.display")
+    display.display = shown.append
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    with progress.reported("auto", "extract s2") as tell:
+        tell(3, 12, "scene A")
+    bar, line = shown[0].children
+    assert (bar.description, bar.max, bar.value) == ("extract s2", 12, 3)
+    assert line.value == "3 of 12 · scene A"
 
 
 def test_the_time_left_is_by_the_speed_of_this_piece_of_work():
