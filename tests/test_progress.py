@@ -1,8 +1,9 @@
 """Progress of long work: what callbacks are given, and what is said of the time left."""
 
-import sys
 import types
 
+import IPython
+import IPython.display
 import pytest
 
 from cbm_lake import progress
@@ -38,12 +39,8 @@ def test_on_a_terminal_there_is_a_bar(capfd, monkeypatch):
 
 def test_in_a_notebook_there_is_a_bar(monkeypatch):
     shown = []
-    display = types.ModuleType("IPython.display")
-    display.display = shown.append
-    ipython = types.ModuleType("IPython")
-    ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())
-    monkeypatch.setitem(sys.modules, "IPython", ipython)
-    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    monkeypatch.setattr(IPython, "get_ipython", lambda: types.SimpleNamespace(kernel=object()))
+    monkeypatch.setattr(IPython.display, "display", shown.append)
     with progress.reported("auto", "extract s2") as tell:
         tell(3, 12, "scene A")
     bar, line = shown[0].children
