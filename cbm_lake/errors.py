@@ -9,6 +9,28 @@ from typing import Final
 INTERRUPTED: Final = "Query interrupted"
 """The text of the RuntimeError that DuckDB raises of Ctrl-C instead of KeyboardInterrupt."""
 
+_ARGUMENTS: Final = {
+    "aoi": "area",
+    "pid": "parcel",
+    "pids": "parcels",
+    "ptype": "kind of parcels",
+    "lon": "longitude",
+    "lat": "latitude",
+    "start_date": "first day",
+    "end_date": "last day",
+    "start": "first day",
+    "end": "last day",
+    "tms": "background",
+    "tstype": "kind of series",
+    "chipsize": "side of the images",
+    "screen": "scene classes that are left out",
+    "vector_file": "file of parcels",
+    "raster_file": "raster",
+    "yaml_file": "classes",
+    "cmap": "colours",
+}
+"""What arguments of functions are called in messages for those who do not write Python, where that is another word."""
+
 
 class LakeError(Exception):
     """Something that cbm-lake was asked for cannot be done; the message says what, which and what to do.
@@ -16,12 +38,19 @@ class LakeError(Exception):
     Args:
         reason: what cannot be done, of what, and why.
         advice: what to do, which follows in the message; where it is left out, it may stand in `reason`.
+        plain: the whole message for those who do not write Python, where `reason` names arguments of a function.
     """
 
-    def __init__(self, reason: str = "", *, advice: str = "") -> None:
+    def __init__(self, reason: str = "", *, advice: str = "", plain: str = "") -> None:
         super().__init__(f"{reason}; {advice}" if advice else reason)
         self.reason = reason
         self.advice = advice
+        self._plain = plain
+
+    @property
+    def plain(self) -> str:
+        """The message without names of Python's arguments, as the page shows it."""
+        return self._plain or str(self)
 
 
 class ConfigError(LakeError):
@@ -91,6 +120,11 @@ def of_extra(extra: str, purpose: str) -> Iterator[None]:
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         raise ConfigError(f"{purpose} needs package {package}: pip install 'cbm-lake[{extra}]'") from error
+
+
+def argument_in_words(name: str) -> str:
+    """What an argument of a function is called by those who do not write Python."""
+    return _ARGUMENTS.get(name, name.replace("_", " "))
 
 
 def quoted(value: object, most: int = 60) -> str:

@@ -32,11 +32,17 @@ _OTHERS: Final = 0o007
 """The rights of those who are neither the owner nor in the group."""
 
 
+VISITOR: Final = "CBM_LAKE_VISITOR"
+"""Variable with the account that opened the web page, in the process of that page."""
+
+
 def current_user() -> str:
-    """The user of the settings (set.user), else of the computer."""
-    name = Workspace.here().config.set.user
-    if name:
-        return name
+    """The account that opened the web page, else the user of the settings (set.user), else of the computer."""
+    return os.environ.get(VISITOR) or Workspace.here().config.set.user or account()
+
+
+def account() -> str:
+    """The user of the computer."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user has a number only

@@ -17,11 +17,12 @@ from typing import TypedDict, Unpack
 from cbm_lake import cards
 from cbm_lake.extract.causes import as_before
 from cbm_lake.extract.clusters import MOST_WORKERS, PATIENCE, Scheduler
-from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
+from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan
 from cbm_lake.extract.planning import plan
 from cbm_lake.extract.running import run
 from cbm_lake.extract.scene import extract_scene
 from cbm_lake.lake import Lake, lake_or_default
+from cbm_lake.progress import Wish
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Options(TypedDict, total=False):
     scheduler: Scheduler
     patience: float
     lake: Lake | None
-    progress: Progress | None
+    progress: Wish
 
 
 def s2(
@@ -113,7 +114,7 @@ def extract(
     scheduler: Scheduler = None,
     patience: float = PATIENCE,
     lake: Lake | None = None,
-    progress: Progress | None = None,
+    progress: Wish = "auto",
 ) -> Extracted:
     """Compute the statistics of every parcel in every scene from `start` to `end` (inclusive) that is not done yet.
 
@@ -162,7 +163,8 @@ def extract(
             instead.
         patience: seconds to wait for that scheduler to get workers; more where they queue for a machine.
         lake: the lake; None is the workspace's.
-        progress: called after each scene.
+        progress: called after each scene with how many are done and how many there are, and where it takes three
+            arguments the scene; "auto" is a bar in a notebook or on a terminal, None is nothing.
 
     Raises:
         InvalidInputError: unknown card, band, rule, statistic or index, an inner buffer that cannot be, or dates

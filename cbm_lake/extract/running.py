@@ -37,9 +37,10 @@ from cbm_lake.extract.clusters import (
     quiet,
     worker_count,
 )
-from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan, Progress
+from cbm_lake.extract.jobs import Extracted, Job, Outcome, Plan
 from cbm_lake.extract.scene import extract_scene, record
 from cbm_lake.lake import open_lake
+from cbm_lake.progress import Wish, reported
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -62,7 +63,7 @@ def run(
     workers: int | None = None,
     scheduler: Scheduler = None,
     patience: float = PATIENCE,
-    progress: Progress | None = None,
+    progress: Wish = None,
 ) -> Extracted:
     """Execute a plan; see `extract`. Failures are also logged as warnings as they occur.
 
@@ -72,22 +73,17 @@ def run(
     """
     if workers is not None and not 0 <= workers <= MOST_WORKERS:
         raise InvalidInputError(
-            f"workers={workers} is no number of processes; give 0 for none, or 1, 2, 3, … up to {MOST_WORKERS}"
+            f"workers={workers} is no number of processes; give 0 for none, or 1, 2, 3, … up to {MOST_WORKERS}",
+            plain=f"{workers} is no number of processes; give 0 for none, or 1, 2, 3, … up to {MOST_WORKERS}",
         )
     outcomes = list(todo.failed)
     total = len(todo.jobs) + len(outcomes)
     try:
-        for outcome in _outcomes(todo, workers, scheduler, patience):
-            outcomes.append(outcome)
-            if outcome.problem:
-                level = logging.INFO if outcome.repeated else logging.WARNING
-                log.log(level, "scene %s failed: %s", outcome.scene, outcome.problem)
-            if outcome.warning:
-                log.warning("scene %s: %s", outcome.scene, outcome.warning)
-            if outcome.discarded:
-                log.warning("scene %s has %d pixels that are no measurement: nodata", outcome.scene, outcome.discarded)
-            if progress:
-                progress(len(outcomes), total)
+        with reported(progress, f"extract {todo.card}") as tell:
+            for outcome in _outcomes(todo, workers, scheduler, patience):
+                outcomes.append(outcome)
+                _log(outcome)
+                tell(len(outcomes), total, f"scene {outcome.scene}")
     except LostError as error:
         done = sum(outcome.problem is None for outcome in outcomes)
         rest = f"{done} of {total} scenes are done; run again for the other {total - done}"
@@ -95,6 +91,16 @@ def run(
     finally:
         _settle(todo)
     return _result(todo, outcomes)
+
+
+def _log(outcome: Outcome) -> None:
+    if outcome.problem:
+        level = logging.INFO if outcome.repeated else logging.WARNING
+        log.log(level, "scene %s failed: %s", outcome.scene, outcome.problem)
+    if outcome.warning:
+        log.warning("scene %s: %s", outcome.scene, outcome.warning)
+    if outcome.discarded:
+        log.warning("scene %s has %d pixels that are no measurement: nodata", outcome.scene, outcome.discarded)
 
 
 def _settle(todo: Plan) -> None:

@@ -175,9 +175,8 @@ def _form(path: str, sample: bytes) -> Form:
     header = next((line for line in io.StringIO(text) if line.strip()), "")
     if not header.strip():
         raise InvalidInputError(f"{path} is empty; give a table with a header")
-    split = {sign: next(csv.reader([header], delimiter=sign)) for sign in textfiles.DELIMITERS}
-    delimiter = max(split, key=lambda sign: len(split[sign]))
-    columns = tuple(name.strip() for name in split[delimiter])
+    delimiter = textfiles.delimiter_of(header)
+    columns = tuple(name.strip() for name in next(csv.reader([header], delimiter=delimiter)))
     numbers = [name for name in columns if re.fullmatch(r"-?\d+([.,]\d+)?|\\N", name)]
     if len(numbers) > len(columns) / 2:
         raise InvalidInputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import io
 import json as jsons
 import re
@@ -42,6 +43,19 @@ def encoding_of(path: Path, wish: str | None = None, declared: Declared | None =
     if wish is None and is_utf8(_portions(path), whole=True):
         return decide(set(), None) if declared is None else decide(set(texts(path)), declared)
     return decide(set(texts(path)), declared, wish)
+
+
+def decoded(content: bytes) -> str:
+    """A whole text, by its byte order mark, as UTF-8, or in the encoding that is guessed."""
+    mark = next((name for mark, name in MARKS.items() if content.startswith(mark)), None)
+    codec = mark or (UTF_8 if is_utf8([content], whole=True) else decide(set(texts_of(content))).codec)
+    return content.decode(codec, "replace")
+
+
+def delimiter_of(header: str, usual: str = ",") -> str:
+    """The delimiter that parts a header into the most columns; the usual one where several do."""
+    signs = sorted(DELIMITERS, key=lambda sign: sign != usual)
+    return max(signs, key=lambda sign: len(next(csv.reader([header], delimiter=sign), [])))
 
 
 def is_utf8(portions: Iterable[bytes], *, whole: bool = False) -> bool:

@@ -230,7 +230,10 @@ def _optical(lake: Lake, parcels: ParcelSet, cubes: Sequence[CountingCube], grid
         raise NotFoundError(f"no {asked} holds B04 and B08 of parcels of {parcels.name}; extract s2 with a cube first")
     if len(candidates) > 1:
         names = ", ".join(f"{cube.name} ({counts[cube.name]} parcels)" for cube in candidates)
-        raise InvalidInputError(f"the parcels of {parcels.name} lie on several grids; give grid=, one of {names}")
+        raise InvalidInputError(
+            f"the parcels of {parcels.name} lie on several grids; give grid=, one of {names}",
+            plain=f"the parcels of {parcels.name} lie on several grids, {names}; load them as one parcel set for each",
+        )
     return candidates[0]
 
 

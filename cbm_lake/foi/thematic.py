@@ -29,6 +29,8 @@ from cbm_lake.foi.season import Floats, Ints, Season
 from cbm_lake.foi.signal import SCREEN
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
+from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.progress import Tell, Wish, reported
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetWriter
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
 
 _BATCH: Final = 65_536
 """Pixels that are classified at once."""
@@ -74,7 +75,7 @@ def thematic(
     grid: str | None = None,
     seed: Annotated[int, Field(ge=0)] = 0,
     folder: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Wish = "auto",
     lake: Lake | None = None,
 ) -> Made:
     """Create a thematic raster of an area from the lake's cubes, as input of `v1` and `v2`.
@@ -100,7 +101,8 @@ def thematic(
         grid: name of the cube's grid; needed where the parcels lie on several.
         seed: of all random choices; the same gives the same raster.
         folder: where the files go; None is foi/ in the workspace.
-        progress: called with the blocks done so far and their total number.
+        progress: called with the blocks done so far and their total number, and where it takes three arguments what
+            is done; "auto" is a bar in a notebook or on a terminal, None is nothing.
         lake: the lake; None is the workspace's.
 
     Raises:
@@ -117,7 +119,23 @@ def thematic(
     )
     if periods > season_data.optical.sizes["time"]:
         log.warning("there are only %d dates: each is a period", season_data.optical.sizes["time"])
-    advance = _counted(progress, 2 * len(season_data.windows()))
+    with reported(progress, "thematic raster") as tell:
+        return _classified(lake, parcels, season_data, tell, method=method, clusters=clusters, seed=seed, folder=folder)
+
+
+def _classified(
+    lake: Lake,
+    parcels: ParcelSet,
+    season_data: Season,
+    tell: Tell,
+    *,
+    method: str,
+    clusters: int,
+    seed: int,
+    folder: str | Path | None,
+) -> Made:
+    """Learn the classes and classify all pixels."""
+    advance = _counted(tell, len(season_data.windows()))
     sample = learning.sample_pixels(season_data, seed, advance)
     if method == "clusters":
         model, names, accuracy = *learning.clusters_of(sample, clusters, seed), None
@@ -182,14 +200,13 @@ def _check(method: str, clusters: int, periods: int) -> None:
         raise InvalidInputError(f"give 2 to 255 clusters and at least 1 period, not {clusters} and {periods}")
 
 
-def _counted(progress: Progress | None, total: int) -> Callable[[], None]:
-    """What is called after each block."""
-    done = iter(range(1, total + 1))
+def _counted(tell: Tell, blocks: int) -> Callable[[], None]:
+    """What is called after each block, of which each is read twice."""
+    done = iter(range(1, 2 * blocks + 1))
 
     def advance() -> None:
         number = next(done)
-        if progress is not None:
-            progress(number, total)
+        tell(number, 2 * blocks, "learning the classes" if number < blocks else "classifying pixels")
 
     return advance
 

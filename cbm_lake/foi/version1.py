@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from cbm_lake.foi.survey import Survey, reproject, survey
 from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
 from cbm_lake.lake.arguments import checked
+from cbm_lake.progress import Wish, during, reported
 
 _CONNECTIVITY: Final = 8
 
@@ -51,7 +52,7 @@ def v1(
     lake: Lake | None = None,
     layer: str | None = None,
     folder: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Wish = "auto",
 ) -> Foi:
     """Check every parcel for heterogeneity (foi_h) and several classes (foi_c), with clusters by area.
 
@@ -73,7 +74,8 @@ def v1(
         lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless given.
         layer: of a file that has several.
         folder: where files go, else foi/output_data in the workspace.
-        progress: called with the number of blocks of the raster read and of all blocks.
+        progress: called with the number of blocks of the raster read and of all blocks, and where it takes three
+            arguments what is done; "auto" is a bar in a notebook or on a terminal, None is nothing.
 
     Raises:
         InvalidInputError: thresholds, classes or parcels are wrong, or parcels hold values that are no class.
@@ -88,7 +90,8 @@ def v1(
     parcels, lake = parcels_of(reference_data, aoi, year, ptype, lake, layer)
     check_names(classes, parcels)
     shapes = reproject(parcels, raster.crs)
-    pixels = survey(shapes, raster, classes, zero_counts=True, progress=progress)
+    with reported(progress, "FOI") as tell:
+        pixels = survey(shapes, raster, classes, zero_counts=True, progress=during(tell, "reading the raster"))
     corners = cardinality.corners(shapes, raster.transform)
     clusters = components.clusters(pixels.index, pixels.codes, _CONNECTIVITY, settings.more_than, corners)
     several = cardinality.of_several_classes(clusters, len(parcels))

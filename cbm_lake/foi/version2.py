@@ -34,6 +34,7 @@ from cbm_lake.foi.survey import Survey, buffered, reproject, survey
 from cbm_lake.geo.vectors import Geometries
 from cbm_lake.lake import Lake
 from cbm_lake.lake.arguments import checked
+from cbm_lake.progress import Wish, during, reported
 
 Reasons = npt.NDArray[np.int8]
 
@@ -76,7 +77,7 @@ def v2(
     lake: Lake | None = None,
     layer: str | None = None,
     folder: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Wish = "auto",
 ) -> Foi:
     """Check every parcel for heterogeneity (foi_h) and several classes (foi_c), with clusters in pixels.
 
@@ -99,7 +100,8 @@ def v2(
         lake: where the table of all parcels is also written, to foi/; with aoi that of the workspace unless given.
         layer: of a file that has several.
         folder: where files go, else foi/output_data in the workspace.
-        progress: called with the number of blocks of the raster read and of all blocks.
+        progress: called with the number of blocks of the raster read and of all blocks, and where it takes three
+            arguments what is done; "auto" is a bar in a notebook or on a terminal, None is nothing.
 
     Raises:
         InvalidInputError: thresholds, classes or parcels are wrong, or parcels hold values that are no class.
@@ -114,7 +116,8 @@ def v2(
     parcels, lake = parcels_of(vector_file, aoi, year, ptype, lake, layer)
     check_names(classes, parcels)
     settings = Settings(negative_buffer, connectivity_option, min(cluster_threshold, MOST), zero_counts=False)
-    outcome = look(parcels, raster, classes, settings, progress)
+    with reported(progress, "FOI") as tell:
+        outcome = look(parcels, raster, classes, settings, during(tell, "reading the raster"))
     flags = heterogeneity.between(outcome.survey.counts, min_heterogeneity_threshold, max_heterogeneity_threshold)
     foih, foic = _foih(outcome, classes, flags), _foic(outcome, classes, len(parcels))
     table = _together(parcels, classes, foih, foic, outcome)

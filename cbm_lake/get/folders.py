@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
@@ -13,6 +14,7 @@ from urllib.parse import quote, unquote
 from cbm_lake.config import Workspace
 from cbm_lake.errors import ConfigError, NotFoundError, SourceError
 from cbm_lake.files import durable
+from cbm_lake.get import note_history
 from cbm_lake.lake import options
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,19 @@ def kept(root: Path) -> dict[str, dict[str, list[str]]]:
     for folder in of_parcels(root):
         pids.setdefault(folder.parent.parent.name, {}).setdefault(folder.parent.name, []).append(pid_of(folder))
     return pids
+
+
+def existing(aoi: str, year: int, pid: str) -> list[Path]:
+    """Folders of a parcel below temp/ and data/ that are there.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    temp = place(aoi, year, pid, "")
+    there = [folder for folder in (temp, in_data(temp)) if folder.is_dir()]
+    if not there:
+        raise NotFoundError(f"there is no folder of parcel {pid!r}; get it first")
+    return there
 
 
 def keep(aoi: str, year: int, pid: str) -> Path:
@@ -97,7 +112,12 @@ def adopt_notes(old: Path) -> None:
     file = in_data(old)
     before, text = read_text(file), read_text(old)
     if not before.startswith(text.strip()) and _noted(text) not in _noted(before):
-        write_file(file, f"{before}{_BETWEEN}{text}" if before.strip() else text)
+        whole = f"{before}{_BETWEEN}{text}" if before.strip() else text
+        who, when = note_history.owner(old), datetime.fromtimestamp(old.stat().st_mtime, UTC)
+        unrecorded = note_history.unrecorded(file)
+        write_file(file, whole)
+        for written in (*unrecorded, note_history.Written(who, when, whole)):
+            note_history.append(file, written)
     try:
         old.unlink()
     except OSError as error:

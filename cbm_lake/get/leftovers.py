@@ -1,7 +1,7 @@
 """Inventory of the files in parcel folders by kind and owner, and their deletion.
 
-What was fetched or drawn can be fetched again. What a person wrote or put there cannot, and is deleted only where that
-is said by itself.
+What was fetched or drawn can be fetched again. What a person wrote or put there cannot: it is deleted only where that
+is said by itself, and never by another person.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
-from cbm_lake.config import Workspace
+from cbm_lake.config import Workspace, account, current_user
 from cbm_lake.errors import ConfigError, some
-from cbm_lake.get import folders
+from cbm_lake.get import folders, note_history
 
 _KINDS: Final = (
     (
@@ -40,7 +40,8 @@ class Leftover:
     parcel: str
     """Area, year and identifier, in words."""
     kind: str
-    owner: str
+    owners: tuple[str, ...]
+    """Of notes all who wrote them, of others the owner of the file."""
     size: int
     """Bytes."""
     file: Path
@@ -51,6 +52,16 @@ class Leftover:
     def by_person(self) -> bool:
         """Whether a person wrote the file or put it there."""
         return self.kind in (NOTES, OTHERS)
+
+    @property
+    def owner(self) -> str:
+        """Whose it is, in words."""
+        return " and ".join(self.owners)
+
+    @property
+    def of_another(self) -> bool:
+        """Whether another person than the user made it."""
+        return self.by_person and not set(self.owners) <= {current_user(), account()}
 
 
 def of_folders(parcel_folders: Iterable[Path]) -> list[Leftover]:
@@ -67,7 +78,7 @@ def in_words(files: Sequence[Leftover]) -> str:
     parcels = sorted({each.parcel for each in files})
     kinds = dict.fromkeys(each.kind for each in sorted(files, key=lambda each: (each.by_person, each.kind)))
     parts = [f"{kind} ({_amount([each for each in files if each.kind == kind])})" for kind in kinds]
-    owners = Counter(each.owner for each in files)
+    owners = Counter(owner for each in files for owner in each.owners)
     whose = some(f"{owner} ({count:,} files)" if len(owners) > 1 else owner for owner, count in owners.items())
     count = f"parcel {parcels[0]}" if len(parcels) == 1 else f"{len(parcels):,} parcels ({some(parcels, 5)})"
     return f"{count}: {', '.join(parts)}; files of {whose}"
@@ -82,20 +93,30 @@ def by_person(files: Sequence[Leftover]) -> str:
 def delete(files: Sequence[Leftover], *, also_by_person: bool = False) -> int:
     """Delete files and folders that become empty; returns the number of files.
 
-    What a person made stays unless `also_by_person`; notes in temp/ are then moved to data/.
+    What a person made stays unless `also_by_person`, and what another person made always; notes in temp/ are then moved
+    to data/.
 
     Raises:
         ConfigError: one cannot be deleted.
     """
-    gone = [each for each in files if also_by_person or not each.by_person]
+    gone = [each for each in files if not each.by_person or (also_by_person and not each.of_another)]
     for each in files:
-        if each not in gone and each.kind == NOTES and each.file.is_relative_to(Workspace.here().temp):
+        if each not in gone and each.file.name == folders.NOTES and each.file.is_relative_to(Workspace.here().temp):
             folders.adopt_notes(each.file)
     for each in gone:
         _unlink(each.file)
-    for folder in dict.fromkeys(each.folder for each in files):
-        _remove_empty(folder)
+    delete_empty(dict.fromkeys(each.folder for each in files))
     return len(gone)
+
+
+def delete_empty(parcel_folders: Iterable[Path]) -> None:
+    """Delete folders that contain no files.
+
+    Raises:
+        ConfigError: one cannot be deleted.
+    """
+    for folder in parcel_folders:
+        _remove_empty(folder)
 
 
 def _of_folder(folder: Path) -> list[Leftover]:
@@ -104,7 +125,7 @@ def _of_folder(folder: Path) -> list[Leftover]:
         files = sorted(each for each in folder.rglob("*") if each.is_symlink() or not each.is_dir())
         return [
             Leftover(
-                parcel, _kind(file.relative_to(folder).as_posix()), _owner(file), file.lstat().st_size, file, folder
+                parcel, _kind(file.relative_to(folder).as_posix()), _owners(file), file.lstat().st_size, file, folder
             )
             for file in files
         ]
@@ -113,7 +134,7 @@ def _of_folder(folder: Path) -> list[Leftover]:
 
 
 def _kind(name: str) -> str:
-    if name == folders.NOTES:
+    if name in (folders.NOTES, note_history.FILE):
         return NOTES
     folder, _, file = name.rpartition("/")
     fitting = (
@@ -124,12 +145,11 @@ def _kind(name: str) -> str:
     return next(fitting, OTHERS)
 
 
-def _owner(file: Path) -> str:
-    """Owner of a file; the numeric id if it has no name."""
-    try:
-        return file.owner()
-    except (KeyError, NotImplementedError, FileNotFoundError):  # an account that is gone; Windows; a link to nothing
-        return f"user {file.lstat().st_uid}"
+def _owners(file: Path) -> tuple[str, ...]:
+    """Who wrote notes; the owner of another file."""
+    noted = file.with_name(folders.NOTES)
+    authors = note_history.authors(noted) if file.name in (folders.NOTES, note_history.FILE) else []
+    return tuple(authors) or (note_history.owner(file),)
 
 
 def _unlink(file: Path) -> None:

@@ -13,6 +13,7 @@ from cbm_lake.get import background, chip_images, parcel_info, time_series
 from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
 from cbm_lake.parcel import basemaps
+from cbm_lake.progress import Wish, reported
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ def by_pids(
     ptype: str | None = None,
     *,
     lake: Lake | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Wish = "auto",
 ) -> pd.DataFrame:
     """Get several parcels, files under temp/<aoi>/<year>/<pid>/; failures are collected and do not stop the others.
 
@@ -56,7 +57,8 @@ def by_pids(
         wanted: what of each, beside the information that always comes; the series of Sentinel-2 without it.
         ptype: which parcel set.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
-        progress: called with the number of steps done, and the total.
+        progress: called with the number of steps done, and the total, and where it takes three arguments the parcel and
+            step; "auto" is a bar in a notebook or on a terminal, None is nothing.
 
     Returns:
         One row per step: pid, what, problem (None where it was got).
@@ -71,14 +73,18 @@ def by_pids(
     if not named:
         raise InvalidInputError("no parcel is named; give at least one identifier")
     if wanted.bands and not (wanted.start_date and wanted.end_date):
-        raise InvalidInputError("chips need a first and a last day; give start_date and end_date")
+        raise InvalidInputError(
+            "chips need a first and a last day; give start_date and end_date",
+            plain="chips need a first and a last day; give both",
+        )
     steps = [step for pid in dict.fromkeys(named) for step in _steps(aoi, year, pid, wanted, ptype, lake)]
     rows = []
-    for number, (pid, step_name, step) in enumerate(steps):
-        progress(number, len(steps))
-        done, problem = _tried(step)
-        rows.append({"pid": pid, "what": done or step_name, "problem": problem})
-    progress(len(steps), len(steps))
+    with reported(progress, "get") as tell:
+        for number, (pid, step_name, step) in enumerate(steps):
+            tell(number, len(steps), f"parcel {pid}: {step_name}")
+            done, problem = _tried(step)
+            rows.append({"pid": pid, "what": done or step_name, "problem": problem})
+        tell(len(steps), len(steps))
     return pd.DataFrame(rows)
 
 
@@ -109,5 +115,5 @@ def _tried(step: Callable[[], Any]) -> tuple[str, str | None]:
     try:
         answer = step()
     except LakeError as error:
-        return "", str(error)
+        return "", error.plain
     return answer if isinstance(answer, str) else "", None

@@ -18,8 +18,8 @@ from cbm_lake.ipycbm import maps
 from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel, text
 from cbm_lake.lake import Lake, lake_or_default, open_lake
+from cbm_lake.progress import Tell
 
-Progress = Callable[[int, int], None]
 _FILES: Final[dict[str, Callable[..., card2db.Ingested]]] = {
     "STAC items (.json, folder)": card2db.items,
     "STAC-GeoParquet": lambda path, lake, **_: card2db.geoparquet(path, lake=lake),
@@ -57,7 +57,7 @@ def _parcels(parcel_set: ParcelSet) -> Panel:
         "load",
         load,
         fleeting=True,
-        after=lambda _: parcel_set.refresh(),
+        changed=("parcels",),
         path=_text("file", "path of a .gpkg, .shp, .zip, .parquet, .geojson here"),
         file=ipywidgets.FileUpload(accept=".gpkg,.zip,.parquet,.geojson", description="or send one"),
         aoi=_text("area", "two letters, for instance"),
@@ -103,7 +103,7 @@ def _stac(parcel_set: ParcelSet) -> Panel:
     lake = parcel_set.lake
 
     def search(
-        parcel_set: ParcelSetKey, url: str, collection: str, card: str, days: tuple[date, date], progress: Progress
+        parcel_set: ParcelSetKey, url: str, collection: str, card: str, days: tuple[date, date], progress: Tell
     ) -> Any:
         where = parcel_set["aoi"], *days, card, text(url, needed="the address"), collection.strip() or None
         result = card2db.stac(*where, lake=lake, progress=progress)
@@ -114,6 +114,7 @@ def _stac(parcel_set: ParcelSet) -> Panel:
         "search and catalogue",
         search,
         stops=True,
+        changed=("scenes",),
         context={"parcel_set": parcel_set},
         url=_text("address", value="earth-search"),
         collection=_text("collection", "that of the card where it is usual"),
@@ -123,12 +124,12 @@ def _stac(parcel_set: ParcelSet) -> Panel:
 
 
 def _disk(lake: Lake | None) -> Panel:
-    def read(path: str, kind: str, card: str, progress: Progress) -> object:
+    def read(path: str, kind: str, card: str, progress: Tell) -> object:
         result = _FILES[kind](text(path, needed="the path"), card=card, lake=lake, progress=progress)
         return [*catalogued(result), footprints(card, lake)]
 
     kinds = ipywidgets.Dropdown(options=list(_FILES), description="what", style=STYLE)
-    return Panel("catalogue", read, stops=True, path=_text("path"), kind=kinds, card=_card())
+    return Panel("catalogue", read, stops=True, changed=("scenes",), path=_text("path"), kind=kinds, card=_card())
 
 
 def _there(lake: Lake | None) -> Panel:

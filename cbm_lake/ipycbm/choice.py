@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import Any, TypedDict
 
 import ipywidgets
 
 from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.ipycbm import changes
 from cbm_lake.lake import Lake
 from cbm_lake.parcel import sources
 
@@ -18,14 +20,26 @@ STYLE = {"description_width": "110px"}
 
 
 def offer(dropdown: ipywidgets.Dropdown, options: Sequence[object], *, last: bool = False) -> None:
-    """Replace the options of a dropdown, preserving the selection if possible."""
-    before = dropdown.value
-    dropdown.options = options
+    """Replace the options of a dropdown; a selection that is still among them stays, and nobody hears of a change."""
     values = [option[1] if isinstance(option, tuple) else option for option in options]
-    if before in values:
-        dropdown.value = before
-    elif values:
+    if dropdown.value in values:
+        with _quiet(dropdown):
+            dropdown.options = options
+        dropdown.index = values.index(dropdown.value)
+        return
+    dropdown.options = options
+    if values:
         dropdown.value = values[-1 if last else 0]
+
+
+@contextmanager
+def _quiet(dropdown: ipywidgets.Dropdown) -> Iterator[None]:
+    """Other options select nothing: ipywidgets would select the first one for a moment, which all observers follow."""
+    dropdown._initializing_traits_ = True
+    try:
+        yield
+    finally:
+        dropdown._initializing_traits_ = False
 
 
 class ParcelSetKey(TypedDict):
@@ -53,6 +67,7 @@ class ParcelSet(ipywidgets.HBox):
         self.aoi.observe(lambda _: self._narrow(), "value")
         self._narrow()
         super().__init__([self.aoi, self.year, self.ptype, self.problem], layout={"flex_flow": "row wrap"})
+        changes.subscribe(self.refresh, "parcels", "settings")
 
     @property
     def value(self) -> ParcelSetKey:
@@ -62,7 +77,7 @@ class ParcelSet(ipywidgets.HBox):
             InvalidInputError: there is no area to choose.
         """
         if not (self.aoi.value and self.year.value):
-            raise InvalidInputError("there are no parcels yet; load some with ipycbm.card2db()")
+            raise InvalidInputError("there are no parcels yet; load some first, in the catalogue")
         return {"aoi": self.aoi.value, "year": int(self.year.value), "ptype": self.ptype.value or None}
 
     def refresh(self) -> None:

@@ -1,19 +1,20 @@
-"""Widget that offers once to delete remaining files in temp/."""
+"""Questions before files are deleted: what would go, made by whom, and asked twice."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import ipywidgets
 
 from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
+from cbm_lake.errors import counted
 from cbm_lake.get import folders, leftovers
 from cbm_lake.get.leftovers import Leftover
+from cbm_lake.ipycbm import changes
 from cbm_lake.ipycbm.panel import reporting
 
 _ASKED: set[Path] = set()
@@ -30,59 +31,71 @@ def offered(widget: ipywidgets.Widget) -> ipywidgets.Widget:
     return ipywidgets.VBox([question(temp, remaining), widget])
 
 
-def question(temp: Path, remaining: dict[str, dict[str, list[str]]]) -> ipywidgets.Widget:
-    """Prompt to delete the parcel folders in temp/, with a second confirmation for files made by a person."""
+def question(temp: Path, remaining: dict[str, dict[str, list[str]]]) -> Question:
+    """Prompt to delete the parcel folders in temp/."""
     count = sum(len(pids) for years in remaining.values() for pids in years.values())
     files = leftovers.of_folders(folders.of_parcels(temp))
-    return _Question(temp, count, files)
+    newest = max((folder.stat().st_mtime for folder in folders.of_parcels(temp)), default=0.0)
+    content = leftovers.in_words(files) if files else f"{count} empty folders"
+    line = f"{temp} holds data of {content}; the newest of {datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}. Delete it?"
+    return Question(line, files, lambda: changes.announce("folders"), folders=folders.of_parcels(temp))
 
 
-class _Question(ipywidgets.VBox):
-    """A question with answer buttons."""
+class Question(ipywidgets.VBox):
+    """Asks twice whether files are to be deleted, about what a person made by itself.
 
-    def __init__(self, temp: Path, count: int, files: Sequence[Leftover]) -> None:
-        self._leftovers = files
-        newest = max((folder.stat().st_mtime for folder in folders.of_parcels(temp)), default=0.0)
-        content = leftovers.in_words(files) if files else f"{count} empty folders"
-        self.line = ipywidgets.HTML(
-            f"{html.escape(str(temp))} holds data of {html.escape(content)}; the newest of "
-            f"{datetime.fromtimestamp(newest):%Y-%m-%d %H:%M}. Delete it?"
-        )
-        self.buttons = ipywidgets.HBox(
-            [_button("keep", self._end), _button(f"delete {count} folders", self._delete, "danger")]
-        )
-        super().__init__(
-            [self.line, self.buttons], layout={"border": f"1px solid {palette.DOUBTFUL}", "padding": "8px"}
-        )
+    Args:
+        line: what they are, and the question.
+        files: which; exactly these go.
+        done: called when some are deleted.
+        folders: that go too where they are empty.
+    """
 
-    def _delete(self, _: object) -> None:
-        """Delete files that can be fetched again; asks first about files made by a person."""
-        written = leftovers.by_person(self._leftovers)
-        if not written:
-            self._go(also_by_person=False)
-            return
-        self.line.value = f"A person made this, and it cannot be fetched again: {html.escape(written)}. Delete it too?"
-        self.buttons.children = (
-            _button("delete all but this", lambda _: self._go(also_by_person=False)),
-            _button("delete this too", lambda _: self._go(also_by_person=True), "danger"),
-            _button("delete nothing", self._end),
-        )
+    def __init__(
+        self, line: str, files: Sequence[Leftover], done: Callable[[], None], folders: Sequence[Path] = ()
+    ) -> None:
+        self._files, self._done, self._folders = files, done, folders
+        self.line = ipywidgets.HTML(html.escape(line))
+        self.buttons = ipywidgets.HBox([_button("keep", self._end), _button("delete …", self._ask, "danger")])
+        layout = {"border": f"1px solid {palette.DOUBTFUL}", "padding": "8px"}
+        super().__init__([self.line, self.buttons], layout=layout)
+
+    def _ask(self) -> None:
+        """The second question."""
+        mine = [each for each in self._files if each.by_person and not each.of_another]
+        others = leftovers.by_person([each for each in self._files if each.of_another])
+        fetched = sum(not each.by_person for each in self._files)
+        parts = [
+            f"{counted(fetched, 'file')} can be fetched again." if fetched else "",
+            f"You made this, and it cannot be fetched again: {leftovers.by_person(mine)}." if mine else "",
+            f"Others made this, and it stays: {others}." if others else "",
+        ]
+        self.line.value = html.escape(" ".join(filter(None, [*parts, "Delete for good?"])))
+        only = f"delete {counted(fetched, 'file')}" if fetched else "delete the empty folders"
+        buttons = [_button("delete nothing", self._end)]
+        if fetched or not self._files:
+            buttons.append(_button(only, lambda: self._go(also_by_person=False), "danger"))
+        if mine:
+            buttons.append(_button("delete yours too", lambda: self._go(also_by_person=True), "danger"))
+        self.buttons.children = tuple(buttons)
 
     def _go(self, *, also_by_person: bool) -> None:
         with reporting(self.line):
-            gone = leftovers.delete(self._leftovers, also_by_person=also_by_person)
-            parcels = len({each.parcel for each in self._leftovers})
-            stays = "" if also_by_person else leftovers.by_person(self._leftovers)
-            rest = f"; what a person made stays, notes in {html.escape(str(Workspace.here().data))}" if stays else ""
-            self.line.value = f"{gone:,} files of {parcels} folders were deleted{rest}"
+            gone = leftovers.delete(self._files, also_by_person=also_by_person)
+            leftovers.delete_empty(self._folders)
+            parcels = len({each.parcel for each in self._files})
+            stays = leftovers.by_person([each for each in self._files if not also_by_person or each.of_another])
+            rest = f"; what a person made stays, notes in {Workspace.here().data}: {stays}" if stays else ""
+            self.line.value = html.escape(f"{counted(gone, 'file')} of {counted(parcels, 'parcel')} deleted{rest}")
         self.children, self.layout.border = (self.line,), "0"
+        self._done()
 
-    def _end(self, _: object) -> None:
+    def _end(self) -> None:
         self.set_trait("children", ())
         self.layout.border = "0"
 
 
-def _button(label: str, pressed: Any, style: str = "") -> ipywidgets.Button:
+def _button(label: str, pressed: Callable[[], None], style: str = "") -> ipywidgets.Button:
     button = ipywidgets.Button(description=label, button_style=style, layout={"width": "auto"})
-    button.on_click(pressed)
+    button.on_click(lambda _: pressed())
     return button

@@ -12,11 +12,11 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.ipycbm.choice import STYLE
 from cbm_lake.ipycbm.panel import Panel
 from cbm_lake.lake import Lake, lake_or_default, open_lake
-from cbm_lake.parcel import sources
+from cbm_lake.parcel import sources, tiles
 from cbm_lake.storage.store import Store
 
 _TITLES: Final = {
@@ -28,21 +28,23 @@ _TITLES: Final = {
     "db": "database of old",
     "tms": "tile servers",
 }
+_EUROPE: Final = (10.0, 50.0)
+"""Longitude and latitude."""
 _CHOICES: Final = {"data_source": ("direct", "api")}
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     """Build the widget: one tab per section, and the parcel sets of a lake."""
     config = Workspace.here().config
-    sections = [_section(name, getattr(config, name)) for name in _TITLES]
+    sections = [_section(name, getattr(config, name), lake) for name in _TITLES]
     tabs = ipywidgets.Tab([*sections, Panel("look", partial(_datasets, lake))], titles=[*_TITLES.values(), "datasets"])
     where = html.escape(str(Workspace.here().config_file))
     return ipywidgets.VBox([ipywidgets.HTML(f"<b>Settings</b> in {where}"), tabs])
 
 
-def _section(name: str, section: Any) -> ipywidgets.Widget:
+def _section(name: str, section: Any, lake: Lake | None) -> ipywidgets.Widget:
     if name == "tms":
-        return _tile_servers(section)
+        return _tile_servers(section, lake)
     if name == "db":
         form = _form(section["main"], lambda **values: _save_database(values))
         return ipywidgets.VBox([form, _test(form, _test_database)])
@@ -59,7 +61,7 @@ def _test(form: Panel, proven: Callable[[], str]) -> Panel:
 def _form(section: BaseModel, save: Any) -> Panel:
     fields = type(section).model_fields
     inputs = {name: _input(name, field, getattr(section, name)) for name, field in fields.items()}
-    return Panel("save", save, fleeting=True, **inputs)
+    return Panel("save", save, fleeting=True, changed=("settings",), **inputs)
 
 
 def _input(name: str, field: FieldInfo, value: Any) -> ipywidgets.Widget:
@@ -96,11 +98,13 @@ def _save_database(values: dict[str, Any]) -> str:
     return "saved"
 
 
-def _tile_servers(servers: dict[str, str]) -> ipywidgets.Widget:
-    def save(name: str, url: str) -> str:
+def _tile_servers(servers: dict[str, str], lake: Lake | None) -> ipywidgets.Widget:
+    def save(name: str, url: str, unchecked: bool) -> str:
         name, url = name.strip(), url.strip()
         if not name or (not url and name not in Workspace.here().config.tms):
             raise InvalidInputError("a tile server needs a name and an address with {x}, {y} and {z}")
+        if url and not unchecked:
+            _check_tiles(name, url, lake)
         Workspace.here().configure("tms", **{name: url or None})
         return f"{name} is {'saved' if url else 'taken out'}"
 
@@ -110,10 +114,33 @@ def _tile_servers(servers: dict[str, str]) -> ipywidgets.Widget:
         description="address", placeholder="https://…/{z}/{x}/{y}.png; empty takes it out", style=STYLE
     )
 
+    unchecked = ipywidgets.Checkbox(description="save it unchecked, where it cannot be reached now", style=STYLE)
+
     def after(_: object) -> None:
         listed.value = _listed(Workspace.here().config.tms)
 
-    return ipywidgets.VBox([listed, Panel("save", save, fleeting=True, after=after, name=name, url=url)])
+    form = Panel(
+        "save", save, fleeting=True, changed=("settings",), after=after, name=name, url=url, unchecked=unchecked
+    )
+    return ipywidgets.VBox([listed, form])
+
+
+def _check_tiles(name: str, url: str, lake: Lake | None) -> None:
+    """Refuse a tile server without a picture of the middle of any area of the lake; of Europe, where that is empty.
+
+    Raises:
+        InvalidInputError: it has none.
+    """
+    opened = lake_or_default(lake)
+    areas = dict.fromkeys(parcels.aoi for parcels in opened.parcel_sets())
+    middles = [opened.footprint(aoi).centroid for aoi in areas]
+    places = [(middle.x, middle.y) for middle in middles] or [_EUROPE]
+    try:
+        tiles.probe(name, url, places)
+    except SourceError as error:
+        raise InvalidInputError(
+            f"{name} is not saved, it has no picture of {some(areas) or 'Europe'}: {error.reason}; correct the address"
+        ) from error
 
 
 def _listed(servers: dict[str, str]) -> str:
@@ -124,7 +151,7 @@ def _datasets(lake: Lake | None) -> Any:
     """Parcel sets of the lake, with their extraction progress."""
     lake = lake_or_default(lake)
     sets = lake.query("status.parcels")
-    return sets if sets.num_rows else "there are no parcels yet; load some with ipycbm.card2db()"
+    return sets if sets.num_rows else "there are no parcels yet; load some first, in the catalogue"
 
 
 # -- tests ------------------------------------------------------------------------------------------------------------

@@ -40,12 +40,12 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
             return rows.append_column("promise", pa.array([_promised(opened, params)] * rows.num_rows))
         if opened.query("markers.crop_runs_of", **params).num_rows:
             raise NotFoundError("no parcel has this verdict and crop; choose others")
-        raise NotFoundError("the crops were not checked yet; check them first (`cbm-lake crops check`)")
+        raise NotFoundError("the crops were not checked yet; check them first, by cbm-lake crops check")
 
     form = Panel(
         "list",
         listed,
-        render=lambda rows: _listed(rows, look.choose),
+        render=lambda rows: _listed(rows, lambda pid: None if form.is_old else look.choose(pid)),
         after=look.take,
         context={"key": parcels},
         verdict=ipywidgets.Dropdown(

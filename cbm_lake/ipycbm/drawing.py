@@ -58,7 +58,7 @@ class Geometries:
             NotFoundError: there are none.
         """
         if not rows.num_rows:
-            raise NotFoundError("there are no parcels to be drawn; load some with ipycbm.card2db()")
+            raise NotFoundError("there are no parcels to be drawn; load some first, in the catalogue")
         shapes = shapely.from_wkb(rows["geometry"].to_numpy())
         codes = rows["epsg"].to_numpy()
         for code in np.unique(codes):

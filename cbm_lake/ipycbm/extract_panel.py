@@ -32,7 +32,13 @@ def _run(parcel_set: ParcelSet) -> ipywidgets.Widget:
     inputs, cluster, lake = _inputs(parcel_set), _cluster(), parcel_set.lake
     dry = Panel("only say what is to be done", partial(_describe, lake), context={"parcel_set": parcel_set, **inputs})
     form = Panel(
-        "extract", partial(_extract, lake), stops=True, context={"parcel_set": parcel_set}, **inputs, **cluster
+        "extract",
+        partial(_extract, lake),
+        stops=True,
+        changed=("signatures",),
+        context={"parcel_set": parcel_set},
+        **inputs,
+        **cluster,
     )
     return ipywidgets.VBox([form, dry])
 

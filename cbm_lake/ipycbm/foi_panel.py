@@ -19,12 +19,11 @@ from cbm_lake.ipycbm.files import File, downloads
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.ipycbm.parcel_map import parcel_map
 from cbm_lake.lake import Lake
+from cbm_lake.progress import Tell
 
 if TYPE_CHECKING:
     from cbm_lake.foi.result import Foi
     from cbm_lake.foi.thematic import Made
-
-Progress = Callable[[int, int], None]
 
 _LISTED: Final = 50
 _COLOURS: Final = {2: palette.BAD, 1: palette.DOUBTFUL}
@@ -82,7 +81,7 @@ def _title(text: str) -> ipywidgets.HTML:
 def _make(source: Source, raster: File, classes: File) -> Panel:
     """Create the raster from the lake, and fill in its path and classes."""
 
-    def make(parcels: ParcelSetKey, method: Any, clusters: int, periods: int, progress: Progress) -> Made:
+    def make(parcels: ParcelSetKey, method: Any, clusters: int, periods: int, progress: Tell) -> Made:
         return foi.thematic(
             **parcels, method=method, clusters=clusters, periods=periods, lake=source.parcels.lake, progress=progress
         )
@@ -113,41 +112,45 @@ def _v2(source: Source, raster: File, classes: File, look: Look) -> Panel:
         share: tuple[int, int],
         connectivity: int,
         threshold: float,
-        progress: Progress,
+        progress: Tell,
     ) -> Foi:
         settings = (buffer, *share, connectivity, threshold)
         return foi.v2(source["vector_file"], raster, classes, *settings, **_of_lake(source), progress=progress)
 
-    return Panel(
+    form = Panel(
         "check",
         check,
         stops=True,
         context={"source": source, "raster": raster, "classes": classes},
-        after=look.take,
-        render=lambda result: results(result, lambda pid: look.choose(pid, result)),
+        after=lambda result: look.take(result, form),
+        render=lambda result: results(result, lambda pid: look.choose(pid, result, form)),
         buffer=ipywidgets.BoundedFloatText(value=-10, min=-500, max=0, description="buffer, m", style=STYLE),
         share=_share(),
         connectivity=ipywidgets.Dropdown(options=[8, 4], description="connectivity", style=STYLE),
         threshold=ipywidgets.BoundedFloatText(value=20, min=0, max=1e9, description="clusters, px >", style=STYLE),
     )
+    form.listeners.append(look.follow)
+    return form
 
 
 def _v1(source: Source, raster: File, classes: File, look: Look) -> Panel:
     def check(
-        source: dict[str, Any], raster: Path, classes: Path, share: tuple[int, int], area: float, progress: Progress
+        source: dict[str, Any], raster: Path, classes: Path, share: tuple[int, int], area: float, progress: Tell
     ) -> Foi:
         return foi.v1(source["vector_file"], raster, classes, *share, area, **_of_lake(source), progress=progress)
 
-    return Panel(
+    form = Panel(
         "check",
         check,
         stops=True,
         context={"source": source, "raster": raster, "classes": classes},
-        after=look.take,
-        render=lambda result: results(result, lambda pid: look.choose(pid, result)),
+        after=lambda result: look.take(result, form),
+        render=lambda result: results(result, lambda pid: look.choose(pid, result, form)),
         share=_share(),
         area=ipywidgets.BoundedFloatText(value=2000, min=0, max=1e12, description="clusters, m² >", style=STYLE),
     )
+    form.listeners.append(look.follow)
+    return form
 
 
 def _share() -> ipywidgets.IntRangeSlider:
@@ -185,25 +188,39 @@ def _suspected(result: Foi) -> tuple[gpd.GeoSeries, dict[str, str]]:
 
 
 class Look(Panel):
-    """View of one parcel of the last check: raster, geometry and clusters."""
+    """View of one parcel of the last check: raster, geometry and clusters; gone when the check is of other inputs."""
 
     def __init__(self) -> None:
         self.checked: Foi | None = None
+        self._form: Panel | None = None
         self.pid = ipywidgets.Combobox(description="parcel", placeholder="check first; type to search", style=STYLE)
-        super().__init__("show", self._draw, redraws=True, pid=self.pid)
+        super().__init__("show", self._draw, redraws=True, locked=self.why_locked, pid=self.pid)
 
-    def take(self, result: Foi) -> None:
+    def why_locked(self) -> str:
+        """Why no parcel can be shown now; "" if one can."""
+        is_old = self._form is not None and self._form.is_old
+        return "locked: the check is of other inputs than those above; check again" if is_old else ""
+
+    def follow(self) -> None:
+        """Take the view away when the check becomes old."""
+        if self.why_locked() and self.result.children:
+            self.clear()
+        self.refresh()
+
+    def take(self, result: Foi, form: Panel) -> None:
         """Offer the parcels of a check, most suspicious first, and clear the view of another one."""
-        self.checked = result
+        self.checked, self._form = result, form
         self.clear()
         ranked = result.ranked()
         self.pid.options = [str(pid) for pid in ranked.column(1).to_pylist()]
         self.pid.value = self.pid.options[0] if self.pid.options else ""
 
-    def choose(self, pid: str, result: Foi) -> None:
-        """Select a parcel of a check."""
+    def choose(self, pid: str, result: Foi, form: Panel) -> None:
+        """Select a parcel of a check, unless that is of other inputs."""
+        if form.is_old:
+            return
         if result is not self.checked:
-            self.take(result)
+            self.take(result, form)
         self.pid.value = pid
         self.submit()
 

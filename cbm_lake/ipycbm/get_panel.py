@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 from typing import Any, Final
 
 import ipywidgets
@@ -23,8 +25,7 @@ from cbm_lake.lake import Lake
 from cbm_lake.parcel import basemaps, sources
 from cbm_lake.parcel.sources import ByLocation, ByPolygon
 from cbm_lake.parcel.sources.protocol import Columns
-
-Progress = Callable[[int, int], None]
+from cbm_lake.progress import Tell
 
 _SERIES: Final = {
     S2.name: S2.picture,
@@ -33,6 +34,7 @@ _SERIES: Final = {
     "weather": "weather",
 }
 _BANDS: Final = (*S2.default_bands, "SCL", *BS.resolutions)
+_ACCEPTED: Final = ".txt,.csv,.tsv,.xlsx,.xlsm,.ods,.geojson,.json,.gpkg,.zip,.parquet"
 _FOLDERS: Final = (("temp (may be cleared away)", "temp"), ("data (kept)", "data"))
 
 
@@ -50,7 +52,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
         chipsize: int,
         images: tuple[str, ...],
         folder: str,
-        progress: Progress,
+        progress: Tell,
     ) -> Any:
         request = Wanted(series, bands, *days, chipsize, images)
         pids = limited(identifiers(parcels, *which, lake=lake))
@@ -61,6 +63,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
         "get",
         run,
         stops=True,
+        changed=("folders",),
         context={"parcels": parcels, "which": which},
         render=lambda rows: rendered(summary(rows)),
         series=Ticks(dict(_SERIES), (S2.name,), "time series"),
@@ -79,15 +82,15 @@ def got(
     pids: list[str],
     request: Wanted,
     folder: str,
-    progress: Progress,
+    progress: Tell,
     lake: Lake | None = None,
 ) -> pd.DataFrame:
     """Get parcels one by one, optionally moving each to data/ at once; one row per step."""
     rows = []
     for number, pid in enumerate(pids):
 
-        def step(done: int, steps: int, before: int = number) -> None:
-            progress(before * steps + done, len(pids) * steps)
+        def step(done: int, steps: int, what: str = "", before: int = number) -> None:
+            progress(before * steps + done, len(pids) * steps, what)
 
         steps_of_parcel = get.several.by_pids(
             key["aoi"], key["year"], [pid], request, key["ptype"], lake=lake, progress=step
@@ -130,17 +133,18 @@ class Ways(ipywidgets.Tab):
         lon = ipywidgets.FloatText(description="longitude", style=STYLE)
         lat = ipywidgets.FloatText(description="latitude", style=STYLE)
         marker, polygon = maps.Marker(parcels), maps.Polygon(parcels)
-        file = ipywidgets.FileUpload(accept=".txt,.csv,.geojson,.json", description="list of identifiers", layout=WIDE)
+        file = ipywidgets.FileUpload(accept=_ACCEPTED, description="list, table or shapes", layout=WIDE)
+        column = ipywidgets.Text(description="column", placeholder="found by its values", style=STYLE)
         ways: dict[str, tuple[ipywidgets.Widget, Callable[[], Any]]] = {
             "identifiers": (typed, lambda: typed.value),
             "place": (ipywidgets.HBox([lon, lat]), lambda: (lon.value, lat.value)),
             "marker": (_beneath(marker, parcels), lambda: marker.value),
             "polygon": (_beneath(polygon, parcels), lambda: polygon.value),
-            "file": (file, lambda: file.value),
+            "file": (ipywidgets.VBox([file, column]), lambda: (file.value, column.value)),
         }
         self._values_of = [widgets for _, widgets in ways.values()]
         super().__init__([widget for widget, _ in ways.values()], titles=list(ways))
-        parts = [(part, "value") for part in (typed, lon, lat, file)]
+        parts = [(part, "value") for part in (typed, lon, lat, file, column)]
         self.watched = [(self, "selected_index"), *parts, *marker.watched, *polygon.watched]
 
     @property
@@ -165,7 +169,7 @@ def identifiers(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = Non
         return at(key, lon, lat, lake)
     if way == "polygon":
         return within(key, value, lake=lake)
-    return uploaded(value) if way == "file" else split(value)
+    return uploaded(value, key, lake=lake) if way == "file" else split(value)
 
 
 def limited(pids: list[str]) -> list[str]:
@@ -215,18 +219,16 @@ def _some(parcels: Columns, where: str) -> list[str]:
     return [str(pid) for pid in parcels["pid"]]
 
 
-def uploaded(files: Any) -> list[str]:
-    """Identifiers of a file: one per line, or the first column of a table.
+def uploaded(sent: tuple[Any, str], key: ParcelSetKey, lake: Lake | None = None) -> list[str]:
+    """Identifiers of the parcels that an uploaded file names; see `get.lists.pids`.
 
     Raises:
         InvalidInputError: there is no file, or nothing in it.
     """
+    files, column = sent
     if not files:
-        raise InvalidInputError("no file is chosen; choose a text file with an identifier in each line")
-    try:
-        text = bytes(files[0]["content"]).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{files[0]['name']} is no text (UTF-8); save it as CSV") from error
-    first = [re.split(r"[,;\t]", line)[0].strip().strip('"') for line in text.splitlines()]
-    rows = [pid for pid in first if pid]
-    return split("\n".join(rows[1:] if rows and rows[0].lower() in ("pid", "id", "parcel_id", "gsa_par_id") else rows))
+        raise InvalidInputError("no file is chosen; choose a list, a table or a vector file")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / (Path(files[0]["name"]).name or "list.txt")
+        file.write_bytes(bytes(files[0]["content"]))
+        return get.lists.pids(file, **key, column=column.strip(), lake=lake)

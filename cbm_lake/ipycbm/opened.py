@@ -1,4 +1,4 @@
-"""Access log of the widgets' web page: who opened it, and which buttons are pressed."""
+"""Who opened the widgets' web page: the user of what is written there, and of the log of buttons that are pressed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from cbm_lake.config import VISITOR
 from cbm_lake.ipycbm.panel import LISTENERS
 
 FOLDER: Final = "CBM_LAKE_APP_ACCESS"
@@ -18,6 +19,12 @@ WHO: Final = "X-CBM-Lake-Who"
 """Header, set by the web site alone, with the account that opened the page."""
 ADDRESS: Final = "X-CBM-Lake-Address"
 """Header, set by the web site alone, with the address from which it was opened."""
+
+
+def introduce() -> None:
+    """Let the account that opened the page be the user by whom notes and verdicts are made."""
+    if who := os.environ.get(_variable(WHO), ""):
+        os.environ[VISITOR] = who
 
 
 def listen() -> None:

@@ -111,7 +111,7 @@ def _values(
     """Values that colour the parcels, in row order; null where unknown."""
     if colour_by == "ndvi":
         if not day:
-            raise NotFoundError("nothing is extracted of these parcels yet; extract Sentinel-2 with ipycbm.extract()")
+            raise NotFoundError("nothing is extracted of these parcels yet; extract Sentinel-2 first")
         rows_on_day = lake.query("parcels.ndvi_on", **_named(key), day=day, screen=list(CLOUD_CLASSES), cloud=_CLOUD)
         return matched(rows["pid"], rows_on_day["pid"], rows_on_day["value"])
     if colour_by == "file":

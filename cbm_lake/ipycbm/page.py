@@ -11,7 +11,7 @@ import ipywidgets
 from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
-from cbm_lake.ipycbm import cleaning, opened
+from cbm_lake.ipycbm import changes, cleaning, lost, opened
 from cbm_lake.ipycbm.heartbeat import Heartbeat
 from cbm_lake.ipycbm.panel import explained
 from cbm_lake.ipycbm.texts import Texts
@@ -36,16 +36,21 @@ def page(first: str = "workbench", lake: Lake | None = None) -> ipywidgets.Widge
     tabs = ipywidgets.Tab([ipywidgets.VBox() for _ in TABS], titles=list(TABS))
 
     def show(number: int | None) -> None:
-        if number is not None and not tabs.children[number].children:
+        if number is None:
+            return
+        if tabs.children[number].children:
+            changes.refresh_within(tabs.children[number])
+        else:
             tabs.children[number].children = (_first_opened(list(TABS.values())[number], lake),)
 
     tabs.observe(lambda change: show(change["new"]), "selected_index")
     tabs.selected_index = list(TABS).index(first)
     show(tabs.selected_index)  # the first one is selected from the beginning, which is no change
+    opened.introduce()
     opened.listen()
     url = html.escape(lake.url if lake else Workspace.here().lake_url)
-    title = ipywidgets.HTML(f"<h1 style='margin: 0 12px 0 0; display: inline; font-size: 18px'>cbm-lake</h1>{url}")
-    whole = ipywidgets.VBox([title, tabs, Heartbeat(Texts("bench"))])
+    heading = f"<h1 style='margin: 0 12px 0 0; display: inline; font-size: 18px'>cbm-lake</h1>{url}"
+    whole = ipywidgets.VBox([ipywidgets.HTML(f"{lost.BANNER}{heading}"), tabs, Heartbeat(Texts("bench"))])
     whole.add_class("cbm-page")
     return cleaning.offered(whole)
 

@@ -6,8 +6,9 @@ import html
 import io
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Final
 
 import ipywidgets
@@ -16,7 +17,9 @@ import pyarrow as pa
 
 from cbm_lake.cards import palette
 from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.ipycbm import changes
 from cbm_lake.ipycbm.forms import Form, Values, same
+from cbm_lake.ipycbm.telling import Telling
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,10 @@ _ROWS: Final = 200
 """Rows of a table that are shown."""
 _OLD: Final = "cbm-lake-old"
 """CSS class of a result that is of other values than the form's."""
+_STYLE: Final = (
+    f"<style>.{_OLD} {{ opacity: 0.4; pointer-events: none }} .{_OLD} a[download] {{ display: none }}</style>"
+)
+"""What is old can neither be clicked nor downloaded."""
 _CELL: Final = "padding: 2px 10px; text-align: left"
 
 
@@ -37,23 +44,25 @@ class StoppedError(LakeError):
 class Panel(ipywidgets.VBox):
     """A form, a button that calls `action` with its values, and the result below.
 
-    The action runs in a thread, so that the page lives; a second click while it runs does nothing. Whatever it raises
-    is shown: of the library's errors their line, of others that there is a fault, which is in the log too.
+    The action runs in a thread, so that the page lives; a second click with the same values does nothing while it runs.
+    Whatever it raises is shown, in place of a former result: of the library's errors their line, of others that there
+    is a fault, which is in the log too. Until it has ended it is said what it does, how long it has, and what is left.
 
     The values are those of the moment of the click. As soon as the form says something else than what a result is of,
-    the result is marked as old, with what it is of, or removed where it is `fleeting`; it counts again when the form
-    says the same again.
+    the result is marked as old, with what it is of, and locked, or removed where it is `fleeting`; it counts again when
+    the form says the same again.
 
     Args:
         label: of the button.
         action: called with the values of the inputs and of the context by their names; where `stops`, also with
             `progress`.
-        stops: whether the action takes `progress(done, total)`, which moves a bar, and in which stop is heard.
+        stops: whether the action takes `progress(done, total, step)`, which moves a bar, and in which stop is heard.
         redraws: whether a click while it runs, with other values, is answered as well: what is running is then dropped
-            and the newest click is drawn.
+            and the newest click is drawn. Without it, where the action neither `stops` nor the result is `fleeting`.
         fleeting: whether the result goes when the form is changed, as "saved" does.
         render: makes the widget of the result; defaults to `rendered`.
         after: called with what came back when all went well. What it changes in the form does not make the result old.
+        changed: what the action may have changed that others show, told to them also when it fails half way.
         locked: says why the button cannot be pressed now, "" where it can; asked again by `refresh`.
         context: further inputs by name, located elsewhere on the page.
         beside: inputs elsewhere that the action does not take, but that also determine the result.
@@ -66,10 +75,11 @@ class Panel(ipywidgets.VBox):
         action: Callable[..., object],
         *,
         stops: bool = False,
-        redraws: bool = False,
+        redraws: bool | None = None,
         fleeting: bool = False,
         render: Callable[[Any], ipywidgets.Widget] | None = None,
         after: Callable[[Any], None] = lambda _: None,
+        changed: Sequence[changes.Kind] = (),
         locked: Callable[[], str] = lambda: "",
         context: Mapping[str, Any] | None = None,
         beside: Mapping[str, Any] | None = None,
@@ -80,7 +90,9 @@ class Panel(ipywidgets.VBox):
         self.form = Form({**(beside or {}), **(context or {}), **inputs})
         self.listeners: list[Callable[[], None]] = []
         """Called whenever a result comes, goes, or becomes old, and when the action begins and ends."""
-        self._render, self._stops, self._redraws, self._fleeting = render or rendered, stops, redraws, fleeting
+        self._render, self._stops, self._fleeting = render or rendered, stops, fleeting
+        self._redraws = not (stops or fleeting) if redraws is None else redraws
+        self._changes, self._disabled = changed, set[ipywidgets.Widget]()
         self._stopped, self._lock = threading.Event(), threading.Lock()
         self._running: Future[Any] = Future()
         self.busy = False
@@ -89,6 +101,7 @@ class Panel(ipywidgets.VBox):
         """What the form said at the last click."""
         self._drawn_values: Values | None = None
         self._again = False
+        self._telling = Telling(self.say)
         self.button = ipywidgets.Button(description=label, button_style="success", layout={"width": "auto"})
         self.stop = ipywidgets.Button(description="stop", disabled=True, layout={"width": "auto"})
         self.bar = ipywidgets.IntProgress(layout={"visibility": "hidden", "width": "auto", "flex": "1"})
@@ -107,9 +120,14 @@ class Panel(ipywidgets.VBox):
         current = self._drawn_values if self.result.children and not self.busy else None
         return current if current is not None and not self.form.differs(current) else None
 
+    @property
+    def is_old(self) -> bool:
+        """Whether the displayed result is of other values than the form's."""
+        return bool(self.old.value)
+
     def clear(self) -> None:
         """Clear the result."""
-        self.result.children, self._drawn_values = (), None
+        self._put((), None)
         self._follow()
 
     def submit(self) -> Future[Any]:
@@ -119,7 +137,6 @@ class Panel(ipywidgets.VBox):
                 self._again = self._again or (self._redraws and self.form.differs(self.asked))
                 return self._running
             self._stopped.clear()
-            self.say("…")
             self.asked, self._running, self.busy = self.form.values(), Future(), True
         self._follow()
         threading.Thread(target=self._run, args=(self._running,), daemon=True).start()
@@ -133,7 +150,9 @@ class Panel(ipywidgets.VBox):
         """Re-evaluate whether the button is locked, and notify the listeners."""
         why = self.locked()
         self.lock.value = _line(why, palette.DOUBTFUL) if why else ""
-        self.button.disabled, self.stop.disabled = self.busy or bool(why), not self.busy
+        is_answered = self._redraws and self.form.differs(self.asked)
+        self.button.disabled = bool(why) or (self.busy and not is_answered)
+        self.stop.disabled = not self.busy
         self.bar.layout.visibility = "visible" if self.busy else "hidden"
         for listener in self.listeners:
             listener()
@@ -163,24 +182,44 @@ class Panel(ipywidgets.VBox):
                 self.asked = self.form.values()
 
     def _answer(self) -> Any:
-        """Result of the action, displayed unless a newer click waits; None on failure."""
-        answer = None
+        """Result of the action, displayed unless a newer click waits; None on failure, with which a former one goes."""
+        answer, is_done = None, False
         for listener in LISTENERS:
             listener(self.button.description, self.form.loggable(self.asked))
-        with reporting(self.message):
+        with reporting(self.message), self._narrated():
             progress = {"progress": self._progress} if self._stops else {}
             answer = self.action(**_selected_values(self.asked, self._names), **progress)
             values = self._after(answer)
             widget = self._render(answer)
+            is_done = True
             if not self._again:
-                self.result.children, self._drawn_values = (widget,), values
-                self.say("")
+                self._put((widget,), values)
+        if is_done:
+            self.say("")
+        else:
+            self._put((), None)
+            changes.announce(*self._changes)
         return answer
+
+    @contextmanager
+    def _narrated(self) -> Iterator[None]:
+        """Until it ends, it is said that the action runs; what comes then is the last word."""
+        self._telling.begin()
+        try:
+            yield
+        finally:
+            self._telling.end()
+
+    def _put(self, children: Sequence[ipywidgets.Widget], values: Values | None) -> None:
+        """Show a result, and note what it is of."""
+        self._disabled.clear()
+        self.result.children, self._drawn_values = tuple(children), values
 
     def _after(self, answer: Any) -> Values:
         """Run the `after` hook; returns the values that the result depends on, as the form states them now."""
         before = self.form.values()
         self.after(answer)
+        changes.announce(*self._changes)
         return self.asked | {name: value for name, value in self.form.values().items() if not same(value, before[name])}
 
     def _changed(self) -> None:
@@ -193,28 +232,43 @@ class Panel(ipywidgets.VBox):
         """Mark the result as stale or current after a change or a new result."""
         is_old = bool(self.result.children) and self._drawn_values is not None and self.form.differs(self._drawn_values)
         if is_old and self._fleeting and not self.busy:
-            self.result.children, self._drawn_values, is_old = (), None, False
+            self._put((), None)
+            is_old = False
         self.old.value = self._of_what() if is_old else ""
         self.result.add_class(_OLD) if is_old else self.result.remove_class(_OLD)
+        self._lock_result() if is_old else self._unlock_result()
         self.refresh()
+
+    def _lock_result(self) -> None:
+        """Disable what can be pressed in a result that is old, also by the keyboard."""
+        for part in _parts(self.result):
+            if getattr(part, "disabled", None) is False:
+                part.disabled = True
+                self._disabled.add(part)
+
+    def _unlock_result(self) -> None:
+        """Enable it again, where the form says again what the result is of."""
+        locked, self._disabled = self._disabled, set()
+        for part in locked:
+            part.disabled = False
 
     def _of_what(self) -> str:
         """Note that a result is stale, with the values that it belongs to."""
         changed = self.form.words(self._drawn_values or {})
         again = "the new one is loading" if self.busy else f"press {self.button.description} again"
-        faded = f"<style>.{_OLD} {{ opacity: 0.4 }}</style>"
-        return faded + _line(f"what is shown is of {changed}; the form says another: {again}", palette.DOUBTFUL)
+        return _STYLE + _line(f"what is shown is of {changed}; the form says another: {again}", palette.DOUBTFUL)
 
     def _stop(self) -> None:
         self._stopped.set()
+        self._telling.end()
         self.stop.disabled = True
         self.say("stops after the step that is running …")
 
-    def _progress(self, done: int, total: int) -> None:
+    def _progress(self, done: int, total: int, step: str = "") -> None:
         if self._stopped.is_set():
             raise StoppedError(f"stopped after {done} of {total}; run again for the others")
         self.bar.max, self.bar.value = max(total, 1), done
-        self.say(f"{done:,} of {total:,}")
+        self._telling.step(done, total, step)
 
 
 class reporting:  # noqa: N801 - it is used as a function is
@@ -237,6 +291,13 @@ class reporting:  # noqa: N801 - it is used as a function is
         return True
 
 
+def _parts(widget: ipywidgets.Widget) -> Iterator[ipywidgets.Widget]:
+    """A widget and all in it."""
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from _parts(child)
+
+
 def _selected_values(values: Values, names: Collection[str]) -> Values:
     """Values by name, or the reason why one is unavailable."""
     selected = {name: value for name, value in values.items() if name in names}
@@ -255,7 +316,7 @@ def _line(text: str, colour: str) -> str:
 def explained(error: BaseException) -> str:
     """One-line description of an exception; unexpected ones are logged with traceback."""
     if isinstance(error, LakeError):
-        return str(error)
+        return error.plain
     log.error("a widget's action failed", exc_info=error)
     return f"a fault of cbm-lake: {type(error).__name__}: {error}; its log has the details"
 

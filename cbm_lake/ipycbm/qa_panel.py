@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,16 +19,16 @@ from cbm_lake import qa, show
 from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.ipycbm import changes
 from cbm_lake.ipycbm.choice import STYLE, WIDE, ParcelSet, ParcelSetKey, offer
 from cbm_lake.ipycbm.files import File, downloads
 from cbm_lake.ipycbm.panel import Panel, rendered
 from cbm_lake.ipycbm.parcel_map import parcel_map
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.progress import Tell
 from cbm_lake.qa.inspection import VERDICTS
 from cbm_lake.qa.sample import OUTPUT
 from cbm_lake.qa.targets import RULES
-
-Progress = Callable[[int, int], None]
 
 _TABLES: Final = ("gsa", "lpis", "gsa_lpis", "inter", "ua", "regions")
 _COVERAGE: Final = (("takes no part", 0), ("covered parcels first", 1), ("covered parcels only", 2))
@@ -59,7 +58,7 @@ def _validate() -> Panel:
     table_file = File("table", ".csv,.parquet,.gpkg,.zip")
 
     def validate(
-        table: Path, table_type: str, interventions: Path | None, population: Path | None, progress: Progress
+        table: Path, table_type: str, interventions: Path | None, population: Path | None, progress: Tell
     ) -> qa.Validation:
         return qa.validate(table, table_type, interventions, population, progress)
 
@@ -98,8 +97,10 @@ def _sample(desk: Desk) -> Panel:
     return Panel(
         "draw the sample",
         draw,
+        redraws=False,
         render=_sample_summary,
-        after=lambda sample: desk.refresh(sample.extraction_id),
+        changed=("samples",),
+        after=lambda sample: desk.take(sample.extraction_id),
         parcels=File("parcel list", ".csv,.parquet"),
         targets=File("targets", ".csv,.parquet", needed=False),
         target_rule=ipywidgets.Dropdown(options=list(RULES), description="target rule", style=STYLE),
@@ -184,6 +185,7 @@ class Desk(ipywidgets.VBox):
             "record",
             self._record,
             fleeting=True,
+            changed=("verdicts",),
             after=lambda _: self._next(),
             locked=self.why_locked,
             context={"inspected": Seen(self)},
@@ -194,6 +196,7 @@ class Desk(ipywidgets.VBox):
         self.look.listeners.append(self.record.refresh)
         self.pid.observe(self._unchoose, "value")
         super().__init__([self.parcels, self.stand, self.look, self.record])
+        changes.subscribe(self.refresh, "samples")
 
     @property
     def inspected(self) -> dict[str, Any] | None:
@@ -217,13 +220,20 @@ class Desk(ipywidgets.VBox):
         """Reset the verdict when the parcel changes."""
         self.record.inputs["verdict"].value = None
 
-    def refresh(self, sample: str) -> None:
-        """Reload the available samples, and select one."""
+    def refresh(self) -> None:
+        """Reload the available samples."""
         offer(self.sample, samples())
+
+    def take(self, sample: str) -> None:
+        """Select a sample that was drawn."""
+        self.refresh()
         self.sample.value = sample
 
     def choose(self, pid: str) -> None:
-        """Open a parcel."""
+        """Open a parcel of the map, if that is of what the form says."""
+        if self.stand.is_old:
+            self.look.say("this map is not of the sample and the area that the form says; press open")
+            return
         self.pid.value = pid
         self.look.submit()
 
@@ -298,11 +308,12 @@ class Desk(ipywidgets.VBox):
 def _guide(lake: Lake | None = None) -> Panel:
     """Run the workflow as far as possible and report what is missing."""
 
-    def go(aoi: str, year: int, workers: int, progress: Progress, **settings: str) -> str:
+    def go(aoi: str, year: int, workers: int, progress: Tell, **settings: str) -> str:
+        def named(step: str, done: int, total: int) -> None:
+            progress(done, total, step)
+
         options: dict[str, Any] = {name: value.strip() or None for name, value in settings.items()}
-        steps = qa.workflow(
-            aoi, year, workers=workers, lake=lake, progress=lambda _, done, all_: progress(done, all_), **options
-        )
+        steps = qa.workflow(aoi, year, workers=workers, lake=lake, progress=named, **options)
         return "\n".join(map(str, steps))
 
     def field(label: str, hint: str) -> ipywidgets.Text:
@@ -312,6 +323,7 @@ def _guide(lake: Lake | None = None) -> Panel:
         "go on",
         go,
         stops=True,
+        changed=("parcels", "scenes", "signatures", "samples", "folders"),
         render=lambda text: ipywidgets.HTML(f"<pre>{html.escape(text)}</pre>"),
         aoi=field("area", "two letters, for instance"),
         year=ipywidgets.IntText(value=date.today().year, description="year", style=STYLE),

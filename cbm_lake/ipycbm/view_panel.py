@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import calendar
-import html
 import json
 from collections.abc import Callable
 from datetime import date
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import geopandas as gpd
@@ -19,8 +17,10 @@ from cbm_lake import get, show
 from cbm_lake.cards import INDICES, palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.ipycbm import overview
+from cbm_lake.ipycbm import changes, overview
 from cbm_lake.ipycbm.choice import STYLE, Days, offer
+from cbm_lake.ipycbm.delete_form import delete_form
+from cbm_lake.ipycbm.note_form import Notes
 from cbm_lake.ipycbm.panel import Panel, rendered, reporting
 from cbm_lake.ipycbm.parcel_map import MOST, parcel_map
 from cbm_lake.lake import Lake
@@ -47,8 +47,8 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
         "calendar": _calendar(parcels),
         "map": _map(parcels),
         "background": _background(parcels),
-        "notes": _notes(parcels),
-        "delete": _delete(parcels),
+        "notes": Notes(parcels),
+        "delete": delete_form(parcels),
         "all parcels": overview.panel(lake),
     }
     return ipywidgets.VBox([parcels, ipywidgets.Tab(list(tabs.values()), titles=list(tabs))])
@@ -70,6 +70,7 @@ class Kept(ipywidgets.HBox):
         self.year.observe(lambda _: self._choose_pid(), "value")
         self.refresh()
         super().__init__([self.aoi, self.year, self.pid, again, self.problem], layout={"flex_flow": "row wrap"})
+        changes.subscribe(self.refresh, "folders")
 
     def refresh(self) -> None:
         """Reload the available parcels."""
@@ -78,8 +79,12 @@ class Kept(ipywidgets.HBox):
             workspace = Workspace.here()
             self._folders_by_area = merged(get.folders.kept(workspace.temp), get.folders.kept(workspace.data))
             self.problem.value = ""
+        before = self.pid.options
         offer(self.aoi, sorted(self._folders_by_area))
-        self._choose_year()
+        offer(self.year, sorted(self._folders_by_area.get(self.aoi.value, {})), last=True)
+        self.pid.options = self._pids()
+        if not self.pid.value or (self.pid.value in before and self.pid.value not in self.pid.options):
+            self.pid.value = next(iter(self.pid.options), "")
 
     def beside(self, parcel: Parcel) -> list[str]:
         """All parcels in the area and year of a parcel, with that one first."""
@@ -94,7 +99,7 @@ class Kept(ipywidgets.HBox):
             InvalidInputError: none is chosen.
         """
         if not (self.aoi.value and self.year.value and self.pid.value):
-            raise InvalidInputError("no parcel is chosen; get some with ipycbm.get(), then choose one here")
+            raise InvalidInputError("no parcel is chosen; get some first, then choose one here")
         return self.aoi.value, int(self.year.value), self.pid.value
 
     def _choose_year(self) -> None:
@@ -102,8 +107,12 @@ class Kept(ipywidgets.HBox):
         self._choose_pid()
 
     def _choose_pid(self) -> None:
-        pids = self._folders_by_area.get(self.aoi.value, {}).get(self.year.value, [])
-        self.pid.options, self.pid.value = pids, pids[0] if pids else ""
+        self.pid.options = self._pids()
+        if self.pid.value not in self.pid.options:
+            self.pid.value = next(iter(self.pid.options), "")
+
+    def _pids(self) -> list[str]:
+        return self._folders_by_area.get(self.aoi.value, {}).get(self.year.value, [])
 
 
 def merged(*folders: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
@@ -256,7 +265,7 @@ def _map(parcels: Kept) -> Panel:
 
 def _outline(parcel: Parcel) -> shapely.Geometry | None:
     """The stored geometry in degrees, or None."""
-    for folder in _folders(parcel):
+    for folder in get.folders.existing(*parcel):
         file = folder / "info.json"
         answer = json.loads(file.read_text("utf-8")) if file.exists() else {}
         if answer.get("geom"):
@@ -282,65 +291,3 @@ def _background(parcels: Kept) -> Panel:
             options=names, value=names[-1:], rows=len(names), description="backgrounds", style=STYLE
         ),
     )
-
-
-def _notes(parcels: Kept) -> ipywidgets.Widget:
-    written = ipywidgets.Textarea(layout={"width": "auto", "height": "140px"})
-
-    def save(parcel: Parcel, text: str) -> str:
-        _folders(parcel)
-        return f"stored in {get.notes.write(*parcel, text)}"
-
-    form = Panel("keep the notes", save, fleeting=True, context={"parcel": parcels}, text=written)
-
-    def load(_: object = None) -> None:
-        written.value = ""
-        if parcels.pid.value in parcels.pid.options:  # and not half of one that is being typed
-            with reporting(form.message):
-                written.value = get.notes.read(*parcels.value)
-
-    parcels.pid.observe(load, "value")
-    load()
-    return form
-
-
-def _folders(parcel: Parcel) -> list[Path]:
-    """Folders of a parcel that exist.
-
-    Raises:
-        NotFoundError: nowhere.
-    """
-    workspace = Workspace.here()
-    temp = get.folders.place(*parcel, "")
-    folders = [folder for folder in (temp, workspace.data / temp.relative_to(workspace.temp)) if folder.is_dir()]
-    if not folders:
-        raise NotFoundError(f"there is no folder of parcel {parcel[2]!r}; get it first")
-    return folders
-
-
-def _delete(parcels: Kept) -> Panel:
-    """Delete the files of a parcel; files made by a person need a separate confirmation."""
-
-    def delete(parcel: Parcel, sure: bool, written: bool) -> object:
-        leftover_files = get.leftovers.of_folders(_folders(parcel))
-        if not sure:
-            raise InvalidInputError(f"tick the box if this is to be deleted: {get.leftovers.in_words(leftover_files)}")
-        gone = get.leftovers.delete(leftover_files, also_by_person=written)
-        stays = "" if written else get.leftovers.by_person(leftover_files)
-        rest = f"; what a person made stays: {stays}; tick the second box to delete it too" if stays else ""
-        aoi, year, pid = parcel
-        return ipywidgets.HTML(html.escape(f"{gone} files of parcel {pid} of {aoi} {year} are deleted{rest}"))
-
-    wide = {"width": "auto"}
-    sure = ipywidgets.Checkbox(description="yes, delete the files of this parcel", indent=False, layout=wide)
-    written = ipywidgets.Checkbox(
-        description="also the notes, and what else a person put there; it cannot be fetched again",
-        indent=False,
-        layout=wide,
-    )
-
-    def after(_: object) -> None:
-        sure.value = written.value = False
-        parcels.refresh()
-
-    return Panel("delete", delete, fleeting=True, after=after, context={"parcel": parcels}, sure=sure, written=written)

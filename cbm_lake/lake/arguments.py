@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 import numpy as np
 from pydantic import ConfigDict, ValidationError, validate_call
 
-from cbm_lake.errors import InvalidInputError, quoted
+from cbm_lake.errors import InvalidInputError, argument_in_words, quoted
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,13 +33,19 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         bound = signature.bind_partial(*args, **kwargs).arguments if _has_flags(args, kwargs) else {}
         for name in numbers:
             if isinstance(bound.get(name), bool | np.bool_):  # which pydantic takes for 0 and 1
-                raise InvalidInputError(f"{function.__name__}: {name}={bound[name]} is not right: a number")
+                problem = f"{bound[name]} is not right: a number"
+                raise InvalidInputError(
+                    f"{function.__name__}: {name}={problem}", plain=f"{argument_in_words(str(name))} {problem}"
+                )
         try:
             return strict(*args, **kwargs)
         except ValidationError as error:
             if error.title != function.__name__:
                 raise
-            raise InvalidInputError(f"{function.__name__}: {_explained(function, error)}") from error
+            name, problem = _explained(function, error)
+            raise InvalidInputError(
+                f"{function.__name__}: {name}={problem}", plain=f"{argument_in_words(str(name))} {problem}"
+            ) from error
 
     return call
 
@@ -48,14 +54,14 @@ def _has_flags(args: Args, kwargs: Kwargs) -> bool:
     return any(isinstance(value, bool | np.bool_) for value in (*args, *kwargs.values()))
 
 
-def _explained(function: Callable[..., object], error: ValidationError) -> str:
-    """The message for an invalid argument: its name, its value, and what is expected."""
+def _explained(function: Callable[..., object], error: ValidationError) -> tuple[str, str]:
+    """The name of an invalid argument, and its value and what is expected."""
     first = error.errors()[0]
     argument = first["loc"][0]
     names = function.__code__.co_varnames
     name = names[argument] if isinstance(argument, int) and argument < len(names) else argument
     expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{name}={quoted(first['input'])} is not right: {expected}"
+    return str(name), f"{quoted(first['input'])} is not right: {expected}"
 
 
 def also(order: Order | None = None, /, **names: str) -> Callable[[Callable[P, R]], Callable[..., R]]:

@@ -19,7 +19,7 @@ from typing import Final, ParamSpec, TypeAlias, TypeVar, cast
 import numpy as np
 
 from cbm_lake.cards import Classes, scene_classes
-from cbm_lake.errors import InvalidInputError, quoted
+from cbm_lake.errors import InvalidInputError, argument_in_words, quoted
 from cbm_lake.files.dates import parse_day
 
 P = ParamSpec("P")
@@ -72,7 +72,8 @@ def checked_option(name: str, value: object, *, several: bool = False) -> object
     try:
         result = _one(CHECKS[name](single), several=several)
     except _UnfitError as error:
-        raise InvalidInputError(f"{name}={quoted(value)} is not right: it is {error}") from error
+        problem = f"{quoted(value)} is not right: it is {error}"
+        raise InvalidInputError(f"{name}={problem}", plain=f"{argument_in_words(name)} {problem}") from error
     return result
 
 
@@ -86,7 +87,10 @@ def _in_order(options: Mapping[str, object]) -> None:
     """Raise InvalidInputError where a last day comes before the first."""
     first, last = options.get("start_date"), options.get("end_date")
     if isinstance(first, date) and isinstance(last, date) and last < first:
-        raise InvalidInputError(f"end_date={last} comes before the first day, start_date={first}; turn them round")
+        raise InvalidInputError(
+            f"end_date={last} comes before the first day, start_date={first}; turn them round",
+            plain=f"the last day, {last}, comes before the first day, {first}; turn them round",
+        )
 
 
 # -- kinds ------------------------------------------------------------------------------------------------------------

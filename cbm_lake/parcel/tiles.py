@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from rasterio.enums import Resampling
 from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import from_bounds
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
+from rasterio.warp import transform, transform_bounds
 
 from cbm_lake.errors import SourceError
 from cbm_lake.geo.areas import Bounds
@@ -38,13 +38,41 @@ _GDAL_OPTIONS: Final = {
 }
 _ATTEMPTS: Final = 3
 """How often tiles are asked for."""
+_PROBE: Final = 256
+"""Pixels a side of a picture that is only to show that there is one."""
 _MOST_TILES: Final = 100
 """Of one image; where it would take more, a coarser zoom level is taken."""
 
 
 def tiles(name: str, bounds: Bounds, size: int) -> NDArray[np.uint8]:
     """RGB pixels of a square of Web Mercator, from the tiles of the best fitting zoom level."""
-    definition = tileservers.definition(name)
+    return _read(name, tileservers.definition(name), bounds, size)
+
+
+def probe(name: str, template: str, places: Sequence[tuple[float, float]]) -> None:
+    """Read a picture of 500 m from a server that is not in the settings yet, at the first place where it has one.
+
+    Args:
+        name: what it is to be called.
+        template: a URL with {x}, {y}, {z}, or what else the settings may hold.
+        places: longitudes and latitudes, one or more.
+
+    Raises:
+        SourceError: it has no picture of any of them; the error is that of the last one.
+    """
+    definition = tileservers.of_template(template)
+    for number, (lon, lat) in enumerate(places, 1):
+        (x,), (y,) = transform("EPSG:4326", "EPSG:3857", [lon], [lat])
+        try:
+            _read(name, definition, (x - 250, y - 250, x + 250, y + 250), _PROBE)
+        except SourceError:
+            if number == len(places):
+                raise
+        else:
+            return
+
+
+def _read(name: str, definition: str, bounds: Bounds, size: int) -> NDArray[np.uint8]:
     attempts = 0
     try:
         with rasterio.Env(**_GDAL_OPTIONS):
@@ -57,8 +85,11 @@ def tiles(name: str, bounds: Bounds, size: int) -> NDArray[np.uint8]:
                     if attempts == _ATTEMPTS:
                         raise
     except (RasterioError, CRSError) as error:
+        problem = f"tile server {name} does not answer: {_reason(error)}"
         raise SourceError(
-            f"tile server {name} does not answer: {_reason(error)}; try another, or tms=sentinel"
+            problem,
+            advice="try another, or tms=sentinel",
+            plain=f"{problem}; try another, or the background sentinel",
         ) from error
     raise SourceError(f"tile server {name} has no coordinate system; mend its description")
 

@@ -57,11 +57,16 @@ def definition(name: str) -> str:
     """
     template = _of_workspace().get(name.lower())
     if template is not None:
-        return _described(template, _DEEPEST) if re.search(r"\{(x|quadkey)\}", template) else template
+        return of_template(template)
     if name.lower() in _UNLISTED:
         return _described(_UNLISTED[name.lower()][0], _DEEPEST)
     provider = _provider(name)
     return _described(provider.build_url(), int(provider.get("max_zoom", _DEEPEST)))
+
+
+def of_template(template: str) -> str:
+    """GDAL definition of a URL with {x}, {y}, {z} or {quadkey}; what else GDAL opens stays as it is."""
+    return _described(template, _DEEPEST) if re.search(r"\{(x|quadkey)\}", template) else template
 
 
 def attribution(name: str) -> str:

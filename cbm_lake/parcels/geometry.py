@@ -95,14 +95,21 @@ def source_crs(source: Features, bounds: Bounds, stated_crs: str | int | None) -
     try:
         crs = source.crs if stated_crs is None else CRS.from_user_input(stated_crs)
     except CRSError as error:
-        raise InvalidInputError(f"crs={stated_crs!r} is no coordinate system; write it as EPSG:2154") from error
+        raise InvalidInputError(
+            f"crs={stated_crs!r} is no coordinate system; write it as EPSG:2154",
+            plain=f"{stated_crs!r} is no coordinate system; write it as EPSG:2154",
+        ) from error
     if crs is None:
-        raise InvalidInputError(f"{source.name} does not say its coordinate system; give it by crs=, as EPSG:2154")
+        raise InvalidInputError(
+            f"{source.name} does not say its coordinate system; give it by crs=, as EPSG:2154",
+            plain=f"{source.name} does not say its coordinate system; save it with the right one",
+        )
     if stated_crs is not None and source.crs is not None and not crs.equals(source.crs, ignore_axis_order=True):
         log.warning("%s says %s, but is read as %s", source.name, source.crs.name, crs.name)
     if crs.is_geocentric:
         raise InvalidInputError(
-            f"{crs.name} counts from the earth's centre; give a geographic or projected one by crs="
+            f"{crs.name} counts from the earth's centre; give a geographic or projected one by crs=",
+            plain=f"{crs.name} counts from the earth's centre; save {source.name} in a geographic or projected one",
         )
     _check_range(source.name, crs, bounds)
     _check_order(source.name, crs, bounds, sure=stated_crs is not None)
@@ -116,7 +123,8 @@ def _check_range(name: str, crs: CRS, bounds: Bounds) -> None:
     looks = "degrees" if crs.is_projected and degrees else "metres" if crs.is_geographic and metres else ""
     if looks:
         raise InvalidInputError(
-            f"{name} says {crs.name}, but its coordinates look like {looks}; give the right one by crs="
+            f"{name} says {crs.name}, but its coordinates look like {looks}; give the right one by crs=",
+            plain=f"{name} says {crs.name}, but its coordinates look like {looks}; save it with the right one",
         )
 
 

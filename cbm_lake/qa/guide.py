@@ -11,8 +11,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from cbm_lake import card2db, cards, extract, get, parcels
 from cbm_lake.config import Workspace
@@ -21,6 +22,7 @@ from cbm_lake.extract.planning import days
 from cbm_lake.files import durable
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
+from cbm_lake.progress import Tell, reported
 from cbm_lake.qa.inspection import sampled_parcels
 from cbm_lake.qa.plots import plot_ndvi
 
@@ -95,7 +97,7 @@ class _Way:
         if self.settings.pids:
             return list(self.settings.pids)
         if self.settings.sample is None:
-            raise _LackingError("which parcels? give sample= (drawn by qa.sample) or pids=")
+            raise _LackingError("which parcels? give the name of a sample that was drawn, or parcels")
         return sampled_parcels(self.settings.sample)[: Workspace.here().config.set.plimit]
 
 
@@ -107,7 +109,7 @@ def workflow(
     *,
     workers: int | None = None,
     lake: Lake | None = None,
-    progress: Progress | None = None,
+    progress: Progress | Literal["auto"] | None = "auto",
     **settings: Any,
 ) -> list[Step]:
     """Run as many steps as the settings allow; the last step in the list is the first that lacks something.
@@ -118,7 +120,7 @@ def workflow(
         ptype: which parcel set; None is the main one.
         workers: processes for the extraction; see `extract.extract`.
         lake: the lake; None is the workspace's.
-        progress: called from steps that take long.
+        progress: called from steps that take long; "auto" is a bar in a notebook or on a terminal, None is nothing.
         settings: of `Settings`; they are kept for later calls with the same aoi, year and ptype, those excepted that
             the step which ended the way could not use.
 
@@ -130,7 +132,18 @@ def workflow(
     aoi, year, kind = parcels.check_set(aoi, year, ptype)
     file = Workspace.here().config_file.with_name("_".join(filter(None, ["workflow", aoi, str(year), kind])) + ".json")
     stored = _stored_settings(file)
-    way = _Way(lake, aoi, year, kind or None, _with(stored, settings), workers, progress)
+    merged = _with(stored, settings)
+    with reported("auto" if progress == "auto" else None, "workflow") as tell:
+        callback = progress if callable(progress) else partial(_named, tell)
+        return _gone(_Way(lake, aoi, year, kind or None, merged, workers, callback), stored, file)
+
+
+def _named(tell: Tell, step: str, done: int, total: int) -> None:
+    tell(done, total, step)
+
+
+def _gone(way: _Way, stored: Settings, file: Path) -> list[Step]:
+    """Go the steps until one lacks something."""
     steps: list[Step] = []
     useless: tuple[str, ...] = ()
     try:
@@ -142,7 +155,7 @@ def workflow(
         useless = ()
         steps.append(Step(name, "missing", str(lacking)))
     except NotFoundError as error:
-        steps.append(Step(name, "missing", str(error)))
+        steps.append(Step(name, "missing", error.plain))
     finally:
         _keep(file, replace(way.settings, **{name: getattr(stored, name) for name in useless}))
     return steps
@@ -163,7 +176,7 @@ def _with(stored: Settings, changes: dict[str, Any]) -> Settings:
         raise InvalidInputError(f"no setting {', '.join(unknown)}; there are: {', '.join(sorted(names))}")
     fresh = {name: value for name, value in changes.items() if value is not None}
     if fresh.get("sample") and fresh.get("pids"):
-        raise InvalidInputError("give either sample= or pids=, not both")
+        raise InvalidInputError("a sample and parcels are given; give one of them")
     if "sample" in fresh or "pids" in fresh:
         stored = replace(stored, sample=None, pids=None)
     settings = replace(stored, **fresh)
@@ -200,7 +213,9 @@ def _parcels(way: _Way) -> str:
     try:
         way.lake.parcel_set(way.aoi, way.year, way.ptype)
     except NotFoundError as error:
-        raise _LackingError(f"{error}: give parcels= (a file) and, where it is not guessed, pid= (a column)") from error
+        raise _LackingError(
+            f"{error}: give the file of the parcels and, where it is not guessed, the column of their identifier"
+        ) from error
     return "loaded before"
 
 
@@ -213,7 +228,7 @@ def _catalogue(way: _Way) -> str:
     if way.settings.scenes is None:
         count = way.lake.sql("select count(*) as n from scenes where card = 's2'")["n"][0].as_py()
         if not count:
-            raise _LackingError("no scene is catalogued; give scenes= (a folder, a STAC file, or a STAC API)")
+            raise _LackingError("no scene is catalogued; give the scenes (a folder, a STAC file, or a STAC API)")
         return f"{count} scenes, catalogued before"
     ingested = _ingest(way, way.settings.scenes)
     return f"{ingested.found} scenes found, {ingested.new} new"

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.files.charsets import UTF_8
-from cbm_lake.files.textfiles import encoding_of
+from cbm_lake.files.textfiles import delimiter_of, encoding_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,13 +133,14 @@ def _read_file(path: Path, numbers: Sequence[str]) -> pa.Table:
             log.warning("%s: %s", path, decision.note)
         codec = decision.codec.removesuffix("-sig")
         with path.open(encoding="utf-8-sig" if codec == UTF_8 else codec, newline="") as file:
-            header = next(csv.reader(file), [])
-        if len(header) == 1 and ";" in header[0]:
-            raise InvalidInputError(f"{path} is separated by semicolons; write it with commas")
+            first = file.readline()
+        delimiter = delimiter_of(first)
+        header = next(csv.reader([first], delimiter=delimiter), [])
         kinds = {column: pa.string() for column in header if column not in numbers}
         return pyarrow.csv.read_csv(
             path,
             read_options=pyarrow.csv.ReadOptions(encoding=codec),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
             convert_options=pyarrow.csv.ConvertOptions(column_types=kinds),
         )
 
@@ -150,7 +151,7 @@ def _readable(name: str) -> Iterator[None]:
         yield
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException, TypeError) as error:
         reason = " ".join(str(error).split())
-        raise SourceError(f"{name} cannot be read ({reason}); give a comma-separated or Parquet file") from error
+        raise SourceError(f"{name} cannot be read ({reason}); give a CSV or Parquet file") from error
 
 
 # -- checks ----------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from shapely.errors import ShapelyError
 
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.files import archives
-from cbm_lake.files.textfiles import encoding_of
+from cbm_lake.files.textfiles import delimiter_of, encoding_of
 from cbm_lake.geo.geoparquet import GeometryColumn, primary_column
 from cbm_lake.geo.vectors import coordinate_system
 from cbm_lake.geo.vectors.archives import extract
@@ -157,11 +157,11 @@ def _readable(name: str) -> Iterator[None]:
 def _read_csv(path: Path, name: str, table: TableType) -> Source:
     needed = {*table.columns, *table.texts, *table.geometry_names}
     as_text = {*table.texts, *table.geometry_names}
-    encoding, header = _opening(path, name)
+    encoding, delimiter, header = _opening(path)
     columns = _lowered(header, name)
     frame = pd.read_csv(
         path,
-        sep=";",
+        sep=delimiter,
         encoding=encoding,
         encoding_errors="replace",
         header=0,
@@ -181,14 +181,13 @@ def _read_csv(path: Path, name: str, table: TableType) -> Source:
     return Source(name, table, frame.drop(columns=geometry or []), shapes)
 
 
-def _opening(path: Path, name: str) -> tuple[str, list[str]]:
-    """Encoding and header names of a CSV file."""
+def _opening(path: Path) -> tuple[str, str, list[str]]:
+    """Encoding, delimiter and header names of a CSV file."""
     encoding = _encoding(path)
-    header = pd.read_csv(path, sep=";", encoding=encoding, header=None, nrows=1, dtype=str, keep_default_na=False)
-    names = [str(column) for column in header.iloc[0]]
-    if len(names) == 1 and any(mark in names[0] for mark in ",\t|"):
-        raise InvalidInputError(f"{name}: CSV file should use a semicolon (;) as delimiter; save it again with one")
-    return encoding, names
+    with path.open(encoding=encoding, errors="replace") as file:
+        delimiter = delimiter_of(file.readline(), usual=";")
+    header = pd.read_csv(path, sep=delimiter, encoding=encoding, header=None, nrows=1, dtype=str, keep_default_na=False)
+    return encoding, delimiter, [str(column) for column in header.iloc[0]]
 
 
 def _encoding(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 
 from cbm_lake.errors import InvalidInputError
+from cbm_lake.progress import Tell, Wish, during, reported
 from cbm_lake.qa import first_layer, tablefiles, tables
 from cbm_lake.qa.findings import CRITICAL, FAILURE, INFO, SKIPPED, SUCCESS, Finding, Step, Validation, table_of
 from cbm_lake.qa.rules import Rule
@@ -33,20 +34,21 @@ def validate(
     table_type: str,
     interventions_file: Table | None = None,
     gsa_population_file: Table | None = None,
-    progress: Progress | None = None,
+    progress: Wish = "auto",
 ) -> Validation:
     """Validate one table: all steps of the first layer, and the rules of the second that need no other table.
 
     Args:
-        input_file: .csv (with ;), .parquet, .shp, .gpkg, or a .zip with one of them; or an Arrow table.
+        input_file: .csv, .parquet, .shp, .gpkg, or a .zip with one of them; or an Arrow table.
         table_type: gsa, lpis, gsa_lpis, inter (interventions), ua (ua_claimed) or regions.
         interventions_file: for ua, the table that its unit amounts refer to.
         gsa_population_file: for ua, the table that its parcels refer to.
-        progress: is called with how many geometries are done and how many there are, each counted twice.
+        progress: is called with how many geometries are done and how many there are, each counted twice, and where it
+            takes three arguments what is done; "auto" is a bar in a notebook or on a terminal, None is nothing.
 
     Raises:
         SourceError: a file cannot be read.
-        InvalidInputError: the table type is unknown, a file is of another format, or its delimiter is not ;.
+        InvalidInputError: the table type is unknown, or a file is of another format.
     """
     table = tables.table_type(table_type)
     by_name: dict[str, Table] = {table.name: input_file}
@@ -63,13 +65,13 @@ def validate_tables(
     gsa_lpis: Table | None = None,
     interventions: Table | None = None,
     ua_claimed: Table | None = None,
-    progress: Progress | None = None,
+    progress: Wish = "auto",
 ) -> Validation:
     """Validate related tables: each by the first layer, all together by the second; see `validate`.
 
     Raises:
         SourceError: a file cannot be read.
-        InvalidInputError: no table is given, a file is of another format, or its delimiter is not ;.
+        InvalidInputError: no table is given, or a file is of another format.
     """
     named = {
         "lpis": lpis,
@@ -84,16 +86,24 @@ def validate_tables(
     return _validated(tables, set(tables), progress)
 
 
-def _validated(tables: dict[str, Table], checked: set[str], progress: Progress | None) -> Validation:
+def _validated(tables: dict[str, Table], checked: set[str], progress: Wish) -> Validation:
+    with reported(progress, "validate") as tell:
+        return _gone_through(tables, checked, tell)
+
+
+def _gone_through(tables: dict[str, Table], checked: set[str], tell: Tell) -> Validation:
     run = _Run()
-    sources = {name: run.read(file, name) for name, file in tables.items()}
+    sources = {}
+    for number, (name, file) in enumerate(tables.items()):
+        tell(number, len(tables), f"reading {name}")
+        sources[name] = run.read(file, name)
     usable = {
         name: source
         for name, source in sources.items()
         if (run.first(source, sources) if name in checked else not _lacking(source))
     }
     if checked & set(usable):
-        run.second(usable, checked, progress)
+        run.second(usable, checked, during(tell, "comparing outlines"))
     names = ", ".join(sources[name].name for name in tables if name in checked)
     return Validation(names, table_of(run.findings), run.steps)
 

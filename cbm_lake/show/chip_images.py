@@ -259,7 +259,10 @@ def _check(
 def _days(year: int | None, start: str | date | None, end: str | date | None) -> tuple[str | date, str | date]:
     """First and last day; default to those of the year."""
     if year is None and not (start and end):
-        raise InvalidInputError("which days? give start_date and end_date")
+        raise InvalidInputError(
+            "which days? give start_date and end_date",
+            plain="which days? give a first and a last one",
+        )
     return start or f"{year}-01-01", end or f"{year}-12-31"
 
 

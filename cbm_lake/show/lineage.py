@@ -77,7 +77,10 @@ def by_relation(
     rows = _rows(lake, later, earlier, None if pids is None else list(pids))
     relations = _strongest(rows, "pid"), _strongest(rows, "pid_before")
     if max(map(len, relations)) > _MOST:
-        raise InvalidInputError(f"a picture shows {_MOST:,} parcels at most, and these are more; choose some by pids=")
+        raise InvalidInputError(
+            f"a picture shows {_MOST:,} parcels at most, and these are more; choose some by pids=",
+            plain=f"a picture shows {_MOST:,} parcels at most, and these are more; choose some of them",
+        )
     shapes, epsg = _shapes(lake, later, list(relations[0]), None)
     before, epsg = _shapes(lake, earlier, list(relations[1]), epsg)
     figure = _figure(relations, shapes, before)

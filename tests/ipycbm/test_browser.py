@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -279,6 +280,19 @@ def test_an_administrator_works_in_the_page_after_the_login(workspace):
         visit.press("get")
         visit.see("no parcels yet")  # told over the web socket by the process of the page
         assert visit.page.url.startswith(url)
+
+
+@pytest.mark.slow
+@in_browser
+def test_a_page_whose_process_has_ended_says_so(workspace):
+    with served(workspace.root) as url, visited(url) as visit:
+        banner = visit.page.locator(".cbm-lake-lost").first
+        banner.wait_for(state="attached")
+        assert not banner.is_visible()
+        for folder in kernels(workspace.root):
+            os.kill(int(folder.name), signal.SIGKILL)
+        banner.wait_for(state="visible", timeout=90_000)
+        assert "nothing is saved" in banner.inner_text()
 
 
 @pytest.mark.slow

@@ -1,12 +1,15 @@
 """The widgets without a browser: set values, press, read what is shown."""
 
 import html
+import io
 import json
+import math
 import re
 import subprocess
 import sys
 import threading
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import ipywidgets
@@ -16,6 +19,7 @@ import pyarrow as pa
 import pytest
 from factories import PIDS, degrees, fill, outline
 from matplotlib.figure import Figure
+from PIL import Image
 
 from cbm_lake import get, ipycbm, show
 from cbm_lake.config import Workspace
@@ -173,8 +177,9 @@ def test_what_was_left_is_deleted_only_when_that_is_pressed(lake, monkeypatch):
     keep_file.write_text("mine")
     offered = ipycbm.config()
     keep, delete = (one for one in all_of(offered.children[0], ipywidgets.Button))
-    assert folders.kept(Workspace.here().temp) == {"ms": {"2024": ["12"]}}
     delete.click()
+    assert folders.kept(Workspace.here().temp) == {"ms": {"2024": ["12"]}}  # it is asked a second time
+    press_button(offered.children[0], "delete 1 file")
     assert folders.kept(Workspace.here().temp) == {}
     assert keep_file.exists()
     assert all_of(ipycbm.config(), ipywidgets.Button)[0] is not keep  # it asks once
@@ -204,8 +209,8 @@ def test_a_wrong_setting_is_told_and_not_saved(workspace):
 
 
 def test_tile_servers_are_added_and_listed_without_markup(workspace):
-    form = next(form for form in all_of(config_panel.panel(), Panel) if set(form.inputs) == {"name", "url"})
-    press(form, name="<b>", url="https://127.0.0.1/{z}/{x}/{y}.png")
+    form = next(form for form in all_of(config_panel.panel(), Panel) if {"name", "url"} <= set(form.inputs))
+    press(form, name="<b>", url="https://127.0.0.1/{z}/{x}/{y}.png", unchecked=True)
     assert (
         "&lt;b&gt;: <code>https" in rendered(ipywidgets.HTML(config_panel._listed(Workspace.here().config.tms))).value
     )
@@ -215,6 +220,45 @@ def test_tile_servers_are_added_and_listed_without_markup(workspace):
     assert Workspace.here().config.tms == {}
     press(form, name="<b>", url="")
     assert "needs a name" in form.message.value
+
+
+@pytest.fixture
+def tile_server():
+    """The address of a server that has tiles below /good/ and none elsewhere, and the paths it was asked for."""
+    asked, content = [], io.BytesIO()
+    Image.new("RGB", (256, 256), (200, 30, 30)).save(content, "PNG")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(200 if self.path.startswith("/good/") else 404)
+            self.send_header("Content-Type", "image/png")
+            self.end_headers()
+            self.wfile.write(content.getvalue() if self.path.startswith("/good/") else b"none")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_tile_server_is_saved_when_it_has_a_picture_of_an_area(lake, tile_server):
+    url, asked = tile_server
+    form = next(form for form in all_of(config_panel.panel(), Panel) if {"name", "url"} <= set(form.inputs))
+    press(form, name="agency", url=f"{url}/bad/{{z}}/{{x}}/{{y}}.png")
+    assert "agency is not saved, it has no picture of ms" in form.message.value
+    assert Workspace.here().config.tms == {}
+    asked.clear()
+    press(form, name="agency", url=f"{url}/good/{{z}}/{{x}}/{{y}}.png")
+    assert list(Workspace.here().config.tms) == ["agency"]
+    middle = lake.footprint("ms").centroid
+    z, x, y = map(int, asked[0].removeprefix("/good/").removesuffix(".png").split("/"))
+    west, north = x / 2**z * 360 - 180, math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * y / 2**z))))
+    assert (west, north) == (pytest.approx(middle.x, abs=0.02), pytest.approx(middle.y, abs=0.02))
 
 
 def test_a_database_is_saved_without_the_password_of_the_environment(workspace, monkeypatch):
@@ -308,15 +352,16 @@ def test_what_was_got_before_a_stop_is_kept(lake):
     assert form.inputs["folder"].value == "temp"
 
 
-def test_files_of_identifiers_are_read_and_others_refused():
+def test_files_of_identifiers_are_read_and_others_refused(lake):
     def file(content):
-        return ({"name": "list.csv", "content": memoryview(content)},)
+        return ({"name": "list.csv", "content": memoryview(content)},), ""
 
-    assert get_panel.uploaded(file(b"\xef\xbb\xbfpid,crop\n0012,a\n12,b\n0012,a\n")) == ["0012", "12"]
-    assert get_panel.uploaded(file(b"0012\n12\n")) == ["0012", "12"]
-    for wrong in ((), file(b""), file(b"\xff\xfe\x00")):
+    key = {"aoi": "ms", "year": 2024, "ptype": None}
+    assert get_panel.uploaded(file(b"\xef\xbb\xbfpid,crop\n0012,a\n12,b\n0012,a\n"), key) == ["0012", "12"]
+    assert get_panel.uploaded(file(b"0012\n12\n"), key) == ["0012", "12"]
+    for wrong in (((), ""), file(b"")):
         with pytest.raises(InvalidInputError):
-            get_panel.uploaded(wrong)
+            get_panel.uploaded(wrong, key)
 
 
 def test_more_parcels_than_the_limit_are_refused(lake, workspace):
@@ -353,14 +398,20 @@ def test_what_was_got_is_viewed_noted_and_deleted(lake):
     assert file.read_text() == "mown in May"
     assert next(iter(all_of(view_panel.panel(), ipywidgets.Textarea))).value == "mown in May"
     press(forms["delete"])
-    assert "tick the box" in forms["delete"].message.value
-    assert "notes (1 file, 11 bytes)" in forms["delete"].message.value
-    press(forms["delete"], sure=True)
-    assert "what a person made stays: notes of parcel ms 2024 a/b" in forms["delete"].result.children[0].value
+    box = forms["delete"].result.children[0]
+    assert "notes (2 files" in box.line.value
+    press_button(box, "delete …")
+    assert "You made this, and it cannot be fetched again: notes of parcel ms 2024 a/b" in box.line.value
+    assert file.exists()
+    press_button(box, next(one.description for one in all_of(box, ipywidgets.Button) if "file" in one.description))
+    assert "what a person made stays" in box.line.value
     assert not folders.place("ms", 2024, "a/b", "").exists()
     assert file.exists()
-    press(forms["delete"], sure=True, written=True)
-    assert not file.exists()
+    press(forms["delete"])
+    box = forms["delete"].result.children[0]
+    press_button(box, "delete …")
+    press_button(box, "delete yours too")
+    assert not file.parent.exists()
     with pytest.raises(InvalidInputError, match="no parcel is chosen"):
         _ = chosen.value
 
@@ -410,7 +461,7 @@ def test_of_a_pid_too_long_for_a_folder_the_notes_are_those_of_the_parcel(worksp
 
 @pytest.mark.parametrize(
     ("answer", "info", "note"),
-    [("delete all but this", False, True), ("delete this too", False, False), ("delete nothing", True, True)],
+    [("delete 1 file", False, True), ("delete yours too", False, False), ("delete nothing", True, True)],
 )
 def test_what_a_person_made_is_asked_about_once_more(lake, workspace, answer, info, note):
     parcel_info.by_pid("ms", 2024, "12")
@@ -419,7 +470,7 @@ def test_what_a_person_made_is_asked_about_once_more(lake, workspace, answer, in
     box = cleaning.question(workspace.temp, folders.kept(workspace.temp))
     for words in ("parcel ms 2024 12", "information (1 file", "notes (1 file, 7 bytes)", "other files", noted.owner()):
         assert words in box.line.value
-    press_button(box, "delete 1 folders")
+    press_button(box, "delete …")
     assert "notes of parcel ms 2024 12" in box.line.value
     assert "mine.xlsx" in box.line.value
     assert noted.exists()

@@ -1,18 +1,24 @@
 """What every form of every widget keeps to: a result is of what the form says, or it is marked as old, or gone."""
 
+import html
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 
 import ipyleaflet
 import ipywidgets
+import pandas as pd
 import pytest
 from factories import PIDS, fill, parcels
 from test_ipycbm import all_of
 
+from cbm_lake import get, qa
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.get import parcel_info
 from cbm_lake.ipycbm import (
     card2db_panel,
+    changes,
+    choice,
     config_panel,
     crops_panel,
     extract_panel,
@@ -20,10 +26,12 @@ from cbm_lake.ipycbm import (
     foi_panel,
     forms,
     get_panel,
+    opened,
     overview,
     qa_panel,
     view_panel,
 )
+from cbm_lake.ipycbm.note_form import Notes
 from cbm_lake.ipycbm.panel import Panel, rendered
 
 MODULES = (
@@ -200,7 +208,7 @@ def test_where_it_redraws_the_newest_click_is_drawn_and_the_older_answer_dropped
     assert form.result_values == {"pid": "3"}
 
 
-def test_a_result_that_stays_after_a_failure_is_marked_with_what_it_is_of():
+def test_under_an_error_no_former_result_stays():
     def action(pid):
         if pid == "2":
             raise InvalidInputError("no such parcel")
@@ -212,7 +220,9 @@ def test_a_result_that_stays_after_a_failure_is_marked_with_what_it_is_of():
     pid.value = "2"
     form.submit().result(20)
     assert "no such parcel" in form.message.value
-    assert "of parcel 1" in form.old.value
+    assert not form.result.children
+    pid.value = "1"
+    assert form.result_values is None
 
 
 def test_what_an_action_changes_in_its_form_does_not_make_its_answer_old():
@@ -231,3 +241,226 @@ def test_inputs_of_several_parts_are_told_in_words():
     days.last.value = None
     assert known.words(before) == "days 2024-01-01 to 2024-12-31"
     assert known.differs(before)
+
+
+# -- what is old is locked --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_nothing_in_an_old_result_can_be_pressed_or_downloaded(lake_with_parcels, module):
+    for form in every_form(module):
+        pressed = ipywidgets.Button(description="in the result")
+        form._render = lambda _, pressed=pressed: ipywidgets.VBox([pressed, ipywidgets.Button(disabled=True)])
+        form.submit().result(20)
+        assert not pressed.disabled
+        for widget, trait in sorted(form.form.watched(), key=str):
+            before = getattr(widget, trait)
+            setattr(widget, trait, another(widget, trait))
+            if not form.is_old:
+                continue
+            assert pressed.disabled
+            assert "pointer-events: none" in form.old.value
+            assert "a[download] { display: none }" in form.old.value
+            assert "cbm-lake-old" in form.result._dom_classes
+            if not isinstance(widget, ipywidgets.FileUpload):
+                setattr(widget, trait, before)
+            if not form.is_old:
+                assert [button.disabled for button in form.result.children[0].children] == [False, True]
+            break
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_under_an_error_of_any_form_nothing_is_shown(lake_with_parcels, module):
+    for form in every_form(module):
+        form.submit().result(20)
+        assert form.result.children
+
+        def refuse(**_):
+            raise InvalidInputError("it cannot be done")
+
+        form.action = refuse
+        form.submit().result(20)
+        assert not form.result.children, form.button.description
+        assert "it cannot be done" in form.message.value
+
+
+def test_while_it_runs_the_button_can_be_pressed_only_for_other_values():
+    begun, gate, pid = threading.Event(), threading.Event(), ipywidgets.Text("1")
+
+    def action(pid):
+        begun.set()
+        gate.wait(20)
+        return pid
+
+    draws, saves = Panel("look", action, pid=pid), Panel("save", action, fleeting=True, pid=pid)
+    running = [draws.submit(), saves.submit()]
+    begun.wait(20)
+    assert [draws.button.disabled, saves.button.disabled] == [True, True]
+    pid.value = "2"
+    assert [draws.button.disabled, saves.button.disabled] == [False, True]
+    draws.button.click()
+    gate.set()
+    assert [each.result(20) for each in running] == ["2", "1"]
+
+
+# -- what is said -----------------------------------------------------------------------------------------------------
+
+PYTHON = re.compile(r"`|\bipycbm\.|\bcbm\.\w+\(|\b[a-z]+(_[a-z]+)*=")
+"""What only those who write Python understand."""
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize("nonsense", [""])
+def test_what_a_form_says_of_wrong_inputs_names_no_argument(lake_with_parcels, module, nonsense):
+    widget = module.panel()
+    forms_of_module = all_of(widget, Panel)
+    for typed in all_of(widget, ipywidgets.Text):
+        typed.value = nonsense
+    for form in forms_of_module:
+        form.submit().result(60)
+        said = html.unescape(re.sub(r"<[^>]+>", "", form.message.value))
+        shown = [html.unescape(each.value) for each in all_of(form.result, ipywidgets.HTML)]
+        assert "a fault of cbm-lake" not in said, (form.button.description, said)
+        for line in (said, *(re.sub(r"<[^>]+>", "", each) for each in shown if len(each) < 2_000)):
+            assert not PYTHON.search(line), (form.button.description, line)
+
+
+def test_an_error_of_a_parcel_that_is_none_is_told_without_names_of_arguments(lake_with_parcels):
+    for wrong in ({"aoi": ""}, {"year": 3}, {"pid": ""}):
+        with pytest.raises(InvalidInputError) as told:
+            parcel_info.by_pid(**{"aoi": "ms", "year": 2024, "pid": "12"} | wrong)
+        assert f"{next(iter(wrong))}=" in str(told.value)
+        assert not PYTHON.search(told.value.plain)
+        assert "is not right" in told.value.plain
+
+
+# -- tabs hear of each other ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_what_another_tab_or_process_loads_is_offered_and_choices_stay(lake_with_parcels, module):
+    lake, widget = lake_with_parcels, module.panel()
+    choosers = all_of(widget, choice.ParcelSet)
+    heard = []
+    for chooser in choosers:
+        chooser.aoi.value, chooser.year.value = "ms", next(year for year in chooser.year.options if int(year) == 2023)
+        chooser.aoi.observe(lambda change: heard.append(change["new"]), "value")
+        chooser.year.observe(lambda change: heard.append(change["new"]), "value")
+    lake.add_parcels("aa", 2024, "", "v1", parcels(PIDS, [("rye", "2")] * len(PIDS)))
+    changes.announce("parcels")
+    for chooser in choosers:
+        assert chooser.aoi.options == ("aa", "ms", "zz")
+        assert (chooser.aoi.value, int(chooser.year.value)) == ("ms", 2023)
+    lake.add_parcels("bb", 2024, "", "v1", parcels(PIDS, [("rye", "2")] * len(PIDS)))
+    changes.refresh_within(widget)
+    assert all(chooser.aoi.options == ("aa", "bb", "ms", "zz") for chooser in choosers)
+    assert heard == []
+
+
+def test_what_is_got_loaded_and_drawn_appears_elsewhere_at_once(lake_with_parcels, tmp_path):
+    catalogue, got, seen, desk = card2db_panel.panel(), get_panel.panel(), view_panel.panel(), qa_panel.Desk()
+    kept = seen.children[0]
+    assert (kept.aoi.options, kept.value) == (("ms", "zz"), ("ms", 2024, "0012"))
+    get.folders.write("qq", 2022, "7", "info.json", "{}")
+    fetch = next(form for form in all_of(got, Panel) if form.button.description == "get")
+    fetch.action = lambda **_: pd.DataFrame({"pid": [], "what": [], "problem": []})
+    fetch.submit().result(20)
+    assert kept.aoi.options == ("ms", "qq", "zz")
+    assert kept.value == ("ms", 2024, "0012")
+    load = next(form for form in all_of(catalogue, Panel) if form.button.description == "load")
+    lake_with_parcels.add_parcels("aa", 2024, "", "v1", parcels(PIDS, [("rye", "2")] * len(PIDS)))
+    load.action = lambda **_: "loaded"
+    load.submit().result(20)
+    assert all("aa" in each.aoi.options for each in (*all_of(got, choice.ParcelSet), desk.parcels))
+    assert desk.sample.options == ()
+    listed = tmp_path / "list.csv"
+    listed.write_text("gsa_par_id;gsa_hol_id;ua_grp_id;covered;ranking\n0012;H;ww;1;1\n12;H;ww;1;2\n")
+    qa.sample(listed, extraction_id="first")
+    changes.announce("samples")
+    assert desk.sample.options == ("first",)
+
+
+# -- notes ------------------------------------------------------------------------------------------------------------
+
+
+def notes_of(widget):
+    return next(iter(all_of(widget, Notes)))
+
+
+def test_notes_are_of_the_parcel_whose_were_read(lake_with_parcels):
+    for key in (("ms", 2024, "12"), ("ms", 2023, "12"), ("zz", 2023, "a/b")):
+        get.notes.write(*key, " ".join(map(str, key)))
+    widget = view_panel.panel()
+    kept, notes = widget.children[0], notes_of(widget)
+    for aoi, year, pid in (("ms", "2024", "12"), ("ms", "2023", "12"), ("zz", "2023", "a/b")):
+        kept.aoi.value, kept.year.value = aoi, year
+        kept.pid.value = pid
+        assert (notes.text.value, notes.loaded) == (f"{aoi} {year} {pid}", (aoi, int(year), pid))
+        assert f"notes on parcel {pid} of {aoi} {year}, last changed by" in notes.heading.value
+        assert not notes.button.disabled
+
+
+def test_what_is_typed_stays_with_its_parcel(lake_with_parcels):
+    widget = view_panel.panel()
+    kept, notes = widget.children[0], notes_of(widget)
+    kept.pid.value = "12"
+    notes.text.value = "of twelve"
+    kept.pid.value = "0012"
+    assert notes.text.value == ""
+    assert "unsaved: notes on parcel 12" in notes.heading.value
+    notes.submit().result(20)
+    assert get.notes.read("ms", 2024, "12") == ""
+    kept.pid.value = "1"  # half of one
+    assert notes.button.disabled
+    assert "no parcel is chosen" in notes.lock.value
+    kept.pid.value = "12"
+    assert notes.text.value == "of twelve"
+    notes.submit().result(20)
+    assert get.notes.read("ms", 2024, "12") == "of twelve"
+    assert "unsaved" not in notes.heading.value
+
+
+def test_what_others_wrote_meanwhile_is_not_lost(lake_with_parcels):
+    widget = view_panel.panel()
+    kept, notes = widget.children[0], notes_of(widget)
+    kept.pid.value = "12"
+    notes.text.value = "mine"
+    get.notes.write("ms", 2024, "12", "of ada", who="ada")
+    notes.submit().result(20)
+    assert "others changed these notes meanwhile" in notes.message.value
+    assert get.notes.read("ms", 2024, "12") == "of ada"
+    assert notes.text.value == "of ada\n\nmine"
+    notes.submit().result(20)
+    assert get.notes.read("ms", 2024, "12") == "of ada\n\nmine"
+    assert [each.text for each in get.notes.history("ms", 2024, "12")] == ["of ada", "of ada\n\nmine"]
+    with pytest.raises(InvalidInputError, match="were changed meanwhile by"):
+        get.notes.write("ms", 2024, "12", "other", instead_of="of ada")
+
+
+def test_nobody_deletes_what_others_wrote(lake_with_parcels, workspace):
+    workspace.configure("set", user="bob")
+    for pid, who in (("12", "ada"), ("0012", "bob")):
+        get.notes.write("ms", 2024, pid, f"of {who}", who=who)
+    files = get.leftovers.of_folders(get.folders.of_parcels(workspace.data))
+    assert "ada (2 files)" in get.leftovers.in_words(files)
+    get.leftovers.delete(files, also_by_person=True)
+    assert [get.notes.read("ms", 2024, pid) for pid in ("12", "0012")] == ["of ada", ""]
+    widget = view_panel.panel()
+    widget.children[0].pid.value = "12"
+    form = next(form for form in all_of(widget, Panel) if form.button.description == "what would be deleted")
+    form.submit().result(20)
+    (box,) = form.result.children
+    assert "of ada" in box.line.value
+    next(button for button in all_of(box, ipywidgets.Button) if button.description == "delete …").click()
+    assert "Others made this, and it stays: notes of parcel ms 2024 12" in box.line.value
+    assert "delete yours too" not in [button.description for button in all_of(box, ipywidgets.Button)]
+    widget.children[0].pid.value = "0012"
+    assert not form.result.children  # the question was about another parcel
+
+
+def test_notes_of_a_page_are_of_the_account_that_opened_it(workspace, monkeypatch):
+    monkeypatch.setenv("HTTP_X_CBM_LAKE_WHO", "carol")
+    monkeypatch.setenv("CBM_LAKE_VISITOR", "")
+    opened.introduce()
+    get.notes.write("ms", 2024, "12", "seen")
+    assert [each.who for each in get.notes.history("ms", 2024, "12")] == ["carol"]

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from cbm_lake import qa
 from cbm_lake.errors import InvalidInputError, SourceError
+from cbm_lake.qa import parcel_list
 from cbm_lake.qa.buckets import Ranked, select
 from cbm_lake.qa.options import request
 from cbm_lake.qa.targets import RULES, raised
@@ -232,10 +233,18 @@ def test_what_is_no_list_is_refused(source):
         qa.sample(source)
 
 
-def test_a_list_with_semicolons_is_told(tmp_path):
-    (tmp_path / "list.csv").write_text("gsa_par_id;gsa_hol_id;ua_grp_id;covered;ranking\n1;a;A;0;1\n")
-    with pytest.raises(InvalidInputError, match="is separated by semicolons; write it with commas"):
-        qa.sample(tmp_path / "list.csv")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_list_with_any_delimiter_is_read_alike(tmp_path, delimiter, encoding):
+    lines = ["gsa_par_id,gsa_hol_id,ua_grp_id,covered,ranking", "0012,é,A,0,1", "12,b,A,1,2"]
+    (tmp_path / "list.csv").write_text("\n".join(lines).replace(",", delimiter), encoding)
+    rows = parcel_list.read_parcels(tmp_path / "list.csv")
+    assert rows["gsa_par_id"].to_pylist() == ["0012", "12"]
+    assert rows["gsa_hol_id"].to_pylist() == ["é", "b"]
+    assert rows["ranking"].to_pylist() == [1, 2]
+
+
+def test_a_folder_is_no_list(tmp_path):
     with pytest.raises(SourceError, match="is a folder; give the path of a file"):
         qa.sample(tmp_path)
 

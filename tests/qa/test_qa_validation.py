@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import queries
-from cbm_lake.qa import geometries, tables
+from cbm_lake.qa import geometries, tablefiles, tables
 from cbm_lake.qa.first_layer import AREAS, NULLS
 from cbm_lake.qa.geometries import STATES
 from cbm_lake.qa.tablefiles import Shapes
@@ -345,10 +345,15 @@ def test_duplicates_and_nulls_equal_those_counted_one_by_one(rows):
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
-def test_another_delimiter_is_refused_in_the_words_of_the_original(tmp_path):
-    path = csv(tmp_path, "gsa", frame("gsa").to_csv(index=False))
-    with pytest.raises(InvalidInputError, match=r"CSV file should use a semicolon \(;\)"):
-        validate(path, "gsa")
+@pytest.mark.parametrize("delimiter", [",", "\t", "|"])
+@pytest.mark.parametrize("table", ["gsa", "lpis"])
+def test_any_delimiter_is_read_as_a_semicolon_is(tmp_path, table, delimiter):
+    usual, other = (tmp_path / f"{number}.csv" for number in range(2))
+    usual.write_text(frame(table).to_csv(index=False, sep=";"))
+    other.write_text(frame(table).to_csv(index=False, sep=delimiter))
+    expected, found = (tablefiles.read(path, tables.TABLES[table]).frame for path in (usual, other))
+    assert len(found) > 0
+    pd.testing.assert_frame_equal(found, expected)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])

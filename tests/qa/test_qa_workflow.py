@@ -26,11 +26,11 @@ def test_the_way_ends_where_something_is_missing_says_what_and_goes_on_from_ther
 
     steps = go()
     assert state(steps) == {"connect": "done", "parcels": "missing"}
-    assert "give parcels= (a file)" in steps[-1].message
+    assert "give the file of the parcels" in steps[-1].message
 
     steps = go(parcels=str(season.parcels), pid="parcel_id")
     assert state(steps) == {"connect": "done", "parcels": "done", "tables": "done", "catalogue": "missing"}
-    assert "give scenes=" in steps[-1].message
+    assert "give the scenes" in steps[-1].message
 
     steps = go(scenes=str(season.items["s2"]))
     assert steps[-1].name == "configure"
@@ -38,7 +38,7 @@ def test_the_way_ends_where_something_is_missing_says_what_and_goes_on_from_ther
 
     steps = go(start="2024-01-01", end="2024-12-31", bands=("B04", "B08"))
     assert steps[-1].name == "get"
-    assert "give sample= (drawn by qa.sample) or pids=" in steps[-1].message
+    assert "give the name of a sample that was drawn, or parcels" in steps[-1].message
     assert "3 scenes extracted, 0 before" in steps[-2].message
 
     pids = lake.sql("select pid from parcels order by pid limit 2")["pid"].to_pylist()
@@ -86,9 +86,9 @@ def test_what_cannot_be_used_is_not_kept(workspace, lake, season):
     assert go()[-1].message == "give start= and end="
     go(start="2024-01-01", end="2024-12-31", bands=("B04", "B08"))
     assert "no parcel 'NOPE'" in go(pids=("NOPE",))[-1].message
-    assert "give sample=" in go()[-1].message
+    assert "give the name of a sample" in go()[-1].message
     assert go(sample="nosuch")[-1].status == "missing"
-    assert "give sample=" in go()[-1].message
+    assert "give the name of a sample" in go()[-1].message
     (pid,) = lake.sql("select pid from parcels order by pid limit 1")["pid"].to_pylist()
     assert go(pids=(pid,))[-1].status == "done"
     assert "nosuch" in go(sample="nosuch")[-1].message

@@ -67,13 +67,18 @@ def read_sheet(source: Opened) -> Features:
     names = [str(name) for name in pyogrio.list_layers(source.path)[:, 0]]
     if source.layer is not None and source.layer not in names:
         raise InvalidInputError(f"{source.name} has no sheet {source.layer!r}; its sheets: {some(names)}")
-    sheets = {name: _sheet(source.path, name) for name in names if source.layer in (None, name)}
+    sheets = {name: tabled for name, tabled in tables(source.path).items() if source.layer in (None, name)}
     fitting = [name for name, rows in sheets.items() if column_of(source.name, rows) is not None]
     if len(fitting) > 1:
         raise InvalidInputError(f"{source.name}: the sheets {some(fitting)} hold geometries; say which by layer=")
     sheet = fitting[0] if fitting else next(iter(sheets))
     notes = (f"sheet {sheet} is read, the only one with geometries",) if len(names) > 1 and not source.layer else ()
     return _features(source.name, sheets[sheet], notes)
+
+
+def tables(path: str) -> dict[str, pa.Table]:
+    """Rows of each sheet of a workbook, geometries among them as text."""
+    return {str(name): _sheet(path, str(name)) for name in pyogrio.list_layers(path)[:, 0]}
 
 
 def _sheet(path: str, name: str) -> pa.Table:
