@@ -43,10 +43,10 @@ class Band:
 
     @property
     def label(self) -> str:
-        """Name, meaning and pixel size for people: Band 8 – near infrared (10 m)."""
+        """Name, meaning and pixel size for people: Band 8: near infrared (10 m)."""
         number = _NUMBER.fullmatch(self.name)
         name = f"Band {number[1]}" if number else self.name
-        meaning = f" – {self.title}" if self.title else ""
+        meaning = f": {self.title}" if self.title else ""
         return f"{name}{meaning} ({self.metres} m)"
 
 

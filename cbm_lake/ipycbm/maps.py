@@ -69,7 +69,7 @@ def blank(
     )
     ground = overlays.Ground(lake, said)
     overlays.Overlay(view, ground.paint, said, name="scene", pane=overlays.GROUND)
-    servers = [(name, url) for name, url in Workspace.here().config.tms.items() if _TILED <= set(_FIELDS.findall(url))]
+    servers = [(name, url) for name, url in Workspace.here().config.tms.items() if set(_FIELDS.findall(url)) >= _TILED]
     for name, url in servers:
         view.add(package.TileLayer(url=url, name=name, attribution=name))
     if servers:
@@ -162,7 +162,7 @@ class Polygon(ipywidgets.VBox):
 
 
 def footprints(rows: pa.Table, lake: Lake | None = None) -> Any:
-    """Map of footprints: `footprint` is WKB in degrees, other columns appear in the line below; lake is the ground's."""
+    """Map of footprints: `footprint` is WKB in degrees, other columns appear in the line below; the lake gives the ground."""
     package = leaflet()
     shapes = shapely.from_wkb(rows["footprint"].to_numpy())
     properties = rows.drop_columns(["footprint"]).slice(0, _MOST_OUTLINES).to_pylist()

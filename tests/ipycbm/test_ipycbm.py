@@ -21,7 +21,17 @@ from cbm_lake import get, ipycbm, show
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get import folders, parcel_info
-from cbm_lake.ipycbm import card2db_panel, choice, cleaning, config_panel, extract_panel, get_panel, maps, view_panel
+from cbm_lake.ipycbm import (
+    card2db_panel,
+    choice,
+    cleaning,
+    config_panel,
+    extract_panel,
+    get_panel,
+    maps,
+    view_panel,
+    wanted,
+)
 from cbm_lake.ipycbm.panel import Panel, StoppedError, rendered
 from cbm_lake.lake import open_lake
 
@@ -245,12 +255,12 @@ def test_the_connections_are_tried(lake):
 
 def test_parcels_are_got_by_their_identifiers_into_the_folder_that_is_chosen(lake):
     panel = get_panel.panel()
-    _, which, form = panel.children
-    which.children[0].value = "0012, a/b\nnobody"
+    form = panel.form
+    panel.which.typed.value = "0012, a/b\nnobody"
     rows = press(form, folder="data")
     assert rows[rows["problem"].isna()]["pid"].unique().tolist() == ["0012", "a/b"]
     assert "no parcel 'nobody'" in rows["problem"].dropna().iloc[0]
-    told = get_panel.summary(rows)
+    told = wanted.summary(rows)
     assert told["parcel"].tolist() == ["0012", "a/b", "nobody"]
     assert told["got"].tolist() == ["information, series s2", "information, series s2", ""]
     assert told["not got"].str.count("no parcel 'nobody'").tolist() == [0, 0, 1]
@@ -293,7 +303,7 @@ def test_a_place_and_a_polygon_without_parcels_are_told(lake):
 
 
 def test_what_was_got_before_a_stop_is_kept(lake):
-    form = get_panel.panel().children[2]
+    form = get_panel.panel().form
     steps = []
 
     def stop(done, total):
@@ -302,7 +312,7 @@ def test_what_was_got_before_a_stop_is_kept(lake):
             raise StoppedError("stopped")
 
     with pytest.raises(StoppedError):
-        get_panel.got({"aoi": "ms", "year": 2024, "ptype": None}, list(PIDS), get.several.Wanted(), "data", stop)
+        wanted.got({"aoi": "ms", "year": 2024, "ptype": None}, list(PIDS), get.several.Wanted(), "data", stop)
     assert folders.kept(Workspace.here().data) == {"ms": {"2024": ["0012"]}}
     assert steps == [(0, 6), (1, 6), (2, 6), (2, 6), (3, 6)]
     assert form.inputs["folder"].value == "temp"
@@ -321,8 +331,9 @@ def test_files_of_identifiers_are_read_and_others_refused():
 
 def test_more_parcels_than_the_limit_are_refused(lake, workspace):
     workspace.configure("set", plimit=2)
-    _, which, form = get_panel.panel().children
-    which.children[0].value = ",".join(PIDS)
+    panel = get_panel.panel()
+    form = panel.form
+    panel.which.typed.value = ",".join(PIDS)
     press(form)
     assert "3 parcels are more than 2" in form.message.value
 
@@ -331,8 +342,8 @@ def test_a_server_that_is_lost_is_one_line_in_the_form(lake, workspace):
     panel = get_panel.panel()
     workspace.configure("api", url="http://127.0.0.1:9", user="ada")
     workspace.configure("set", data_source="api")
-    _, which, form = panel.children
-    which.children[0].value = "0012"
+    form = panel.form
+    panel.which.typed.value = "0012"
     form.inputs["series"].boxes["s2"].value = False  # each step waits for some tries
     rows = press(form)
     assert "does not answer" in rows["problem"].iloc[0]
