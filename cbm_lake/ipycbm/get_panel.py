@@ -183,8 +183,9 @@ def found(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = None) -> 
     """
     source, ptype = sources.here(lake), key["ptype"] or ""
     if way in ("place", "marker"):
-        asked = ByLocation(key["aoi"], key["year"], *value, ptype, geometry=True, wgs84=True)
-        return _checked(source.answer(asked), f"{value[1]:.6f}, {value[0]:.6f}")
+        lon, lat = value
+        asked = ByLocation(key["aoi"], key["year"], lon, lat, ptype, geometry=True, wgs84=True)
+        return _checked(source.answer(asked), f"{lat:.6f}, {lon:.6f}")
     if way == "polygon":
         drawn = json.dumps(value)
         inside = ByPolygon(key["aoi"], key["year"], drawn, ptype, geometry=True, wgs84=True, only_ids=False)

@@ -162,7 +162,7 @@ class Polygon(ipywidgets.VBox):
 
 
 def footprints(rows: pa.Table, lake: Lake | None = None) -> Any:
-    """Map of footprints: `footprint` is WKB in degrees, other columns appear in the line below; the lake gives the ground."""
+    """Map of footprints over a lake's ground: `footprint` is WKB in degrees; other columns appear in the line below."""
     package = leaflet()
     shapes = shapely.from_wkb(rows["footprint"].to_numpy())
     properties = rows.drop_columns(["footprint"]).slice(0, _MOST_OUTLINES).to_pylist()

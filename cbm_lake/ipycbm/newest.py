@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import ipywidgets
 
 from cbm_lake.ipycbm.panel import reporting
 
+THREAD: Final = "cbm-lake newest"
+"""Name of the threads; they are short, and a process that ends waits for them: none may end inside the database."""
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -40,7 +42,7 @@ class Newest(Generic[Asked, Answer]):
                 return
             self._is_working = True
             self._settled.clear()
-        threading.Thread(target=self._work, daemon=True).start()
+        threading.Thread(target=self._work, name=THREAD).start()
 
     def settled(self, seconds: float) -> bool:
         """Wait until all is answered; False if that takes longer."""

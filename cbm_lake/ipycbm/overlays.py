@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import imagecodecs
 import ipywidgets
 import numpy as np
+from rasterio.enums import Resampling
+from rasterio.transform import from_bounds
+from rasterio.warp import reproject, transform_bounds
 
 from cbm_lake.errors import InvalidInputError, NotFoundError, of_extra
 from cbm_lake.geo.reprojection import transformer
@@ -20,6 +23,7 @@ from cbm_lake.parcel import basemaps, chips
 from cbm_lake.parcel.basemaps import Square
 
 if TYPE_CHECKING:
+    from affine import Affine
     from numpy.typing import NDArray
 
     from cbm_lake.ipycbm.drawing import Box
@@ -145,6 +149,33 @@ class Ground:
         self._said.value = html.escape(f"ground: {found.caption}")
         alpha = np.where(found.pixels.any(axis=2), 255, 0).astype(np.uint8)
         return Picture(np.dstack([found.pixels, alpha]), in_degrees(found.bounds))
+
+
+def warped(pixels: NDArray[np.uint8], transform: Affine, epsg: int, *, finer: int = 1) -> Picture:
+    """An image of another coordinate system as a map shows it; every pixel keeps its colour.
+
+    Args:
+        pixels: (y, x, 4).
+        transform: from column and row of a pixel's upper left corner to x and y.
+        epsg: of x and y.
+        finer: pixels of the map along one of the image, so that these stay squares.
+    """
+    height, width = pixels.shape[:2]
+    west, north = transform * (0, 0)
+    east, south = transform * (width, height)
+    bounds: Box = transform_bounds(f"EPSG:{epsg}", "EPSG:3857", west, south, east, north, densify_pts=21)
+    shape = (4, height * finer, width * finer)
+    target = np.zeros(shape, np.uint8)
+    reproject(
+        np.moveaxis(pixels, -1, 0),
+        target,
+        src_transform=transform,
+        src_crs=f"EPSG:{epsg}",
+        dst_transform=from_bounds(*bounds, shape[2], shape[1]),
+        dst_crs="EPSG:3857",
+        resampling=Resampling.nearest,
+    )
+    return Picture(np.moveaxis(target, 0, -1), in_degrees(bounds))
 
 
 def in_degrees(bounds: Box) -> Box:

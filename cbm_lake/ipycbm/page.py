@@ -10,7 +10,7 @@ import ipywidgets
 from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
-from cbm_lake.ipycbm import cleaning, opened
+from cbm_lake.ipycbm import cleaning, guide, opened
 from cbm_lake.ipycbm.panel import explained
 from cbm_lake.lake import Lake
 
@@ -45,7 +45,7 @@ def page(first: str = "get", lake: Lake | None = None) -> ipywidgets.Widget:
 def _first_opened(module: str, lake: Lake | None) -> ipywidgets.Widget:
     """The widget of a task, or the reason why there is none."""
     try:
-        widget: ipywidgets.Widget = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel(lake)
+        panel = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel(lake)
     except (LakeError, ImportError) as error:
         return ipywidgets.HTML(f"<p style='color: {palette.BAD}'>{explained(error)}</p>")
-    return widget
+    return guide.explained(module.removesuffix("_panel"), panel)

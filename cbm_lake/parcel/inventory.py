@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cbm_lake.cards import CARDS
+from cbm_lake.errors import NotFoundError
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel import chips
 from cbm_lake.parcel.declaration import Parcel
@@ -55,6 +56,30 @@ def band_key(card: str, band: str) -> str:
 
 def _of(images: Mapping[str, Imagery], card: str) -> tuple[str, ...]:
     return images[card].bands if card in images else ()
+
+
+def kind_of(source: Source, aoi: str, year: int, pid: str) -> str:
+    """The parcel set, of an area and year, that has a parcel: "" is the main one, which goes before others.
+
+    Raises:
+        NotFoundError: none has it.
+        SourceError: the lake or the server fails.
+    """
+    try:
+        return source.parcel(ParcelKey(aoi, year, "", pid)).ptype or ""
+    except NotFoundError:
+        for kind in source.info([aoi])["aois"].get(aoi, {}).get("datasets", []):
+            if _is_in(source, ParcelKey(aoi, year, kind, pid)):
+                return str(kind)
+        raise
+
+
+def _is_in(source: Source, key: ParcelKey) -> bool:
+    try:
+        source.parcel(key)
+    except NotFoundError:
+        return False
+    return True
 
 
 def of(source: Source, key: ParcelKey) -> Inventory:

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from factories import PIDS, degrees, fill, outline
+from ipyleaflet import GeoJSON
 from matplotlib.figure import Figure
 
 from cbm_lake import get, ipycbm, show
@@ -351,7 +352,8 @@ def test_a_server_that_is_lost_is_one_line_in_the_form(lake, workspace):
 
 def test_what_was_got_is_viewed_noted_and_deleted(lake):
     parcel_info.by_pid("ms", 2024, "a/b")
-    chosen, tabs = view_panel.panel().children
+    panel = view_panel.panel()
+    chosen, tabs = panel.parcels, panel.tabs
     assert chosen.value == ("ms", 2024, "a/b")
     forms = dict(zip(tabs.titles, tabs.children, strict=True))
     assert isinstance(press(forms["information"]), Figure)
@@ -362,7 +364,7 @@ def test_what_was_got_is_viewed_noted_and_deleted(lake):
     assert "stored in" in forms["notes"].result.children[0].value
     file = folders.in_data(folders.place("ms", 2024, "a/b", "notes.txt"))
     assert file.read_text() == "mown in May"
-    assert next(iter(all_of(view_panel.panel(), ipywidgets.Textarea))).value == "mown in May"
+    assert next(iter(all_of(view_panel.panel().tabs, ipywidgets.Textarea))).value == "mown in May"
     press(forms["delete"])
     assert "tick the box" in forms["delete"].message.value
     assert "notes (1 file, 11 bytes)" in forms["delete"].message.value
@@ -450,10 +452,11 @@ def test_the_map_shows_what_was_got_and_a_click_chooses(lake, workspace):
         parcel_info.by_pid("ms", 2024, pid)
     folders.keep("ms", 2024, "12")
     (workspace.temp / "ms" / "2024" / "empty").mkdir()
-    chosen, tabs = view_panel.panel().children
+    panel = view_panel.panel()
+    chosen, tabs = panel.parcels, panel.tabs
     form = dict(zip(tabs.titles, tabs.children, strict=True))["map"]
     shown = press(form)
-    layer = shown.children[1].layers[1]
+    layer = next(one for one in shown.children[1].layers if isinstance(one, GeoJSON))
     assert {one["properties"]["pid"] for one in layer.data["features"]} == {"12", "0012"}
     west, south = layer.data["features"][0]["geometry"]["coordinates"][0][0]
     assert (west, south) == (pytest.approx(3, abs=0.01), pytest.approx(43.35, abs=0.01))
@@ -467,7 +470,8 @@ def features_of(layer, pid):
 
 def test_an_identifier_that_is_being_typed_does_no_harm(lake):
     parcel_info.by_pid("ms", 2024, "12")
-    chosen, tabs = view_panel.panel().children
+    panel = view_panel.panel()
+    chosen, tabs = panel.parcels, panel.tabs
     notes = dict(zip(tabs.titles, tabs.children, strict=True))["notes"]
     chosen.pid.value = "1"
     assert notes.message.value == ""

@@ -1,0 +1,123 @@
+"""Getting more inside view: what the chosen parcel lacks, or another parcel of the lake."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import ipywidgets
+
+from cbm_lake import get
+from cbm_lake.cards import S2
+from cbm_lake.config import Workspace
+from cbm_lake.ipycbm import wanted
+from cbm_lake.ipycbm.choice import STYLE, Examples, ParcelSet, ParcelSetKey
+from cbm_lake.ipycbm.panel import Panel, rendered, text
+from cbm_lake.lake import Lake
+from cbm_lake.parcel import basemaps
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from cbm_lake.ipycbm.holdings import Holdings
+    from cbm_lake.ipycbm.view_panel import Kept, Parcel
+    from cbm_lake.parcel.inventory import Inventory
+
+_CHIPS: Final = ("B04", "B08", "SCL")
+"""Bands that are suggested where a parcel has no chips."""
+
+
+class More(ipywidgets.Accordion):
+    """Two folded forms: what the parcel lacks, ticked already, and another parcel.
+
+    Args:
+        parcels: the choice of the page.
+        holdings: what there is of it.
+        lake: whose; None is that of the settings.
+        after: called with the key of a parcel that was got.
+    """
+
+    def __init__(self, parcels: Kept, holdings: Holdings, lake: Lake | None, after: Callable[[Parcel], None]) -> None:
+        self._lake, self._holdings, self._after = lake, holdings, after
+        self.lacking = ipywidgets.HTML()
+        self.this = Panel(
+            "get what is missing",
+            self._get_this,
+            stops=True,
+            render=_rendered,
+            context={"parcel": parcels},
+            **wanted.inputs(series=()),
+        )
+        chosen = ParcelSet(lake)
+        pid = ipywidgets.Text(description="parcel", placeholder="its identifier", style=STYLE)
+        self.other = Panel(
+            "get this parcel", self._get_other, stops=True, render=_rendered, context={"key": chosen, "pid": pid}
+        )
+
+        def take(example: str) -> None:
+            pid.value = example
+
+        examples = Examples(chosen, take)
+        another = ipywidgets.VBox([chosen, ipywidgets.HBox([pid, examples]), self.other])
+        super().__init__(
+            [ipywidgets.VBox([self.lacking, self.this]), another],
+            titles=["get what this parcel lacks", "get another parcel"],
+            selected_index=None,
+        )
+        holdings.listeners.append(self._offer)
+
+    def _offer(self, parcel: Parcel, found: Inventory) -> None:
+        """Offer what there is, and tick what the parcel's folders lack of it."""
+        inputs = self.this.inputs
+        aoi, year, pid = parcel
+        lacking = lacks(parcel, found)
+        series = {*found.series, *(["scl"] if S2.name in found.series else []), *(["weather"] if found.weather else [])}
+        inputs["series"].offer(series)
+        inputs["bands"].offer(found.bands())
+        inputs["days"].set_year(year)
+        for name in ("series", "bands", "images"):
+            for word, box in inputs[name].boxes.items():
+                box.value = word in lacking[name]
+        words = [f"{name}: {', '.join(lacking[name])}" for name in lacking if lacking[name]]
+        named = "; ".join(words).replace("images:", "backgrounds:").replace("bands:", "chips:")
+        said = f"its folder lacks {named}" if named else "its folder lacks nothing that can be suggested"
+        self.lacking.value = html.escape(f"parcel {pid} of {aoi} {year}: {said}")
+
+    def _get_this(self, parcel: Parcel, folder: str, progress: wanted.Progress, **what: Any) -> pd.DataFrame:
+        aoi, year, pid = parcel
+        key: ParcelSetKey = {"aoi": aoi, "year": year, "ptype": self._holdings.options(parcel)["ptype"]}
+        return self._got(key, pid, wanted.request(**what), folder, progress)
+
+    def _get_other(self, key: ParcelSetKey, pid: str, progress: wanted.Progress) -> pd.DataFrame:
+        named = text(pid, needed="the parcel")
+        return self._got(key, named, get.several.Wanted(series=()), "temp", progress)
+
+    def _got(
+        self, key: ParcelSetKey, pid: str, request: get.several.Wanted, folder: str, progress: wanted.Progress
+    ) -> pd.DataFrame:
+        rows = wanted.got(key, [pid], request, folder, progress, lake=self._lake)
+        if rows["problem"].isna().any():
+            self._after((key["aoi"], key["year"], pid))
+        return rows
+
+
+def lacks(parcel: Parcel, found: Inventory) -> dict[str, list[str]]:
+    """What the folders of a parcel have no file of, though there is some: time series, chips, backgrounds."""
+    temp = get.folders.place(*parcel, "")
+    folders = [temp, Workspace.here().data / temp.relative_to(Workspace.here().temp)]
+
+    def has(pattern: str) -> bool:
+        return any(next(folder.glob(pattern), None) is not None for folder in folders)
+
+    kinds = [*found.series, *(["weather"] if found.weather else [])]
+    offered = found.bands()
+    return {
+        "series": [kind for kind in kinds if not has(f"time_series_{kind}*.csv")],
+        "bands": [] if has(f"{get.folders.CHIPS}/*.tif") else [band for band in _CHIPS if band in offered],
+        "images": [] if has("backgrounds/*.tif") or S2.name not in (found.images or {}) else [basemaps.SENTINEL],
+    }
+
+
+def _rendered(rows: pd.DataFrame) -> ipywidgets.Widget:
+    return rendered(wanted.summary(rows))
