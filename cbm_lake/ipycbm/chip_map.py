@@ -74,7 +74,8 @@ class ChipMap(ipywidgets.VBox):
     @property
     def shown(self) -> Image:
         """The image that is shown."""
-        return self.row.images.images[self.dates.value]
+        image: Image = self.row.images.images[self.dates.value]
+        return image
 
     def _options(self, *, clear_only: bool = False) -> list[tuple[str, int]]:
         """Dates in words, and the number of the image of each; all where none is clear."""

@@ -10,7 +10,7 @@ import ipywidgets
 from cbm_lake.cards import CARDS, INDICES, S2
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm.choice import STYLE
-from cbm_lake.ipycbm.wanted import labels
+from cbm_lake.ipycbm.wanted import SERIES, labels
 from cbm_lake.parcel.inventory import band_key
 from cbm_lake.show.views import view as view_of
 
@@ -40,9 +40,9 @@ class Look(NamedTuple):
 
 def view_names() -> dict[str, str]:
     """All views by what `show.views.view` understands, and in words."""
-    indices = {index.name: f"{index.label} (index)" for index in INDICES.values()}
+    indices = {index.name: f"index: {index.label}" for index in INDICES.values()}
     others = (card for card in CARDS.values() if card is not S2)
-    of_others = {key: f"{card.picture}, {words}" for card in others for key, words in labels(card).items()}
+    of_others = {key: f"{SERIES[card.name]}, {words}" for card in others for key, words in labels(card).items()}
     return {**_COMPOSITES, **indices, **labels(S2), **of_others}
 
 
@@ -69,7 +69,7 @@ class Colours(ipywidgets.VBox):
             layout={"width": "480px"},
         )
         self.cmap = ipywidgets.Dropdown(
-            options=[("as usual", None), *((name, name) for name in _MAPS)],
+            options=[("as usual", ""), *((name, name) for name in _MAPS)],
             description="colours",
             tooltip="colour map of indices and single bands",
             style=STYLE,
@@ -102,7 +102,7 @@ class Colours(ipywidgets.VBox):
         if stretch != "usual" and not between[0] < between[1]:
             raise InvalidInputError(f"colours cannot run from {between[0]:g} to {between[1]:g}; the second is greater")
         percentile = between if stretch == "percentiles" else None
-        return Look(self.views.value, self.cmap.value, percentile, between if stretch == "numbers" else None)
+        return Look(self.views.value, self.cmap.value or None, percentile, between if stretch == "numbers" else None)
 
     def offer(self, bands: Collection[str]) -> None:
         """Offer the views whose bands are there, with the chosen ones if they can be."""

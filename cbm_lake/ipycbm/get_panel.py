@@ -141,6 +141,7 @@ class Ways(ipywidgets.Tab):
         }
         self._values_of = [widgets for _, widgets in ways.values()]
         super().__init__([widget for widget, _ in ways.values()], titles=list(ways))
+        self.label = "parcels by"
         parts = [(part, "value") for part in (typed, lon, lat, file)]
         self.watched = [(self, "selected_index"), *parts, *marker.watched, *polygon.watched]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import ipywidgets
 
 from cbm_lake import get
-from cbm_lake.cards import S2
+from cbm_lake.cards import CARDS, S2
 from cbm_lake.config import Workspace
 from cbm_lake.ipycbm import wanted
 from cbm_lake.ipycbm.choice import STYLE, Examples, ParcelSet, ParcelSetKey
@@ -79,10 +79,7 @@ class More(ipywidgets.Accordion):
         for name in ("series", "bands", "images"):
             for word, box in inputs[name].boxes.items():
                 box.value = word in lacking[name]
-        words = [f"{name}: {', '.join(lacking[name])}" for name in lacking if lacking[name]]
-        named = "; ".join(words).replace("images:", "backgrounds:").replace("bands:", "chips:")
-        said = f"its folder lacks {named}" if named else "its folder lacks nothing that can be suggested"
-        self.lacking.value = html.escape(f"parcel {pid} of {aoi} {year}: {said}")
+        self.lacking.value = html.escape(f"parcel {pid} of {aoi} {year}: {_in_words(lacking)}")
 
     def _get_this(self, parcel: Parcel, folder: str, progress: wanted.Progress, **what: Any) -> pd.DataFrame:
         aoi, year, pid = parcel
@@ -117,6 +114,18 @@ def lacks(parcel: Parcel, found: Inventory) -> dict[str, list[str]]:
         "bands": [] if has(f"{get.folders.CHIPS}/*.tif") else [band for band in _CHIPS if band in offered],
         "images": [] if has("backgrounds/*.tif") or S2.name not in (found.images or {}) else [basemaps.SENTINEL],
     }
+
+
+def _in_words(lacking: dict[str, list[str]]) -> str:
+    """What the folders lack, as the form names it."""
+    bands = {band: words for card in CARDS.values() for band, words in wanted.labels(card).items()}
+    named = {
+        "time series": [wanted.SERIES[kind] for kind in lacking["series"]],
+        "chips": [bands[band] for band in lacking["bands"]],
+        "backgrounds": lacking["images"],
+    }
+    words = "; ".join(f"{what}: {', '.join(names)}" for what, names in named.items() if names)
+    return f"its folder lacks {words}" if words else "its folder has a file of each kind"
 
 
 def _rendered(rows: pd.DataFrame) -> ipywidgets.Widget:

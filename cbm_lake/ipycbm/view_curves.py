@@ -14,6 +14,7 @@ from cbm_lake.cards import BS, C6, CARDS, INDICES, S2
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.ipycbm.choice import STYLE
 from cbm_lake.ipycbm.panel import Panel
+from cbm_lake.ipycbm.wanted import SERIES
 from cbm_lake.parcel.inventory import band_key
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ def series(parcels: Kept, holdings: Holdings) -> Panel:
 
 def _of_years() -> dict[str, tuple[str, str]]:
     """What is compared over years: its card, and in words."""
-    indices = {index.name: (S2.name, f"{index.label} (index)") for index in INDICES.values()}
+    indices = {index.name: (S2.name, f"index: {index.label}") for index in INDICES.values()}
     bands = {
-        band_key(card.name, band.name): (card.name, band.label if card is S2 else f"{card.picture}, {band.label}")
+        band_key(card.name, band.name): (card.name, band.label if card is S2 else f"{SERIES[card.name]}, {band.label}")
         for card in CARDS.values()
         for band in card.bands
     }

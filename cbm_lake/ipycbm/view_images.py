@@ -136,7 +136,9 @@ def year(parcels: Kept, holdings: Holdings) -> Panel:
         if cells == "scatter":
             return show.calendar.scatter(*parcel, **of)
         if cells == "histograms":
-            return show.calendar.histograms(*parcel, index=view if view in INDICES else "ndvi", **of)
+            return show.calendar.histograms(
+                *parcel, index=view if view is not None and view in INDICES else "ndvi", **of
+            )
         return show.calendar.by_pid(*parcel, bands=view or "true colour", **of)
 
     cells = [("images", "images"), ("histograms of an index", "histograms"), ("red and near infrared", "scatter")]

@@ -46,7 +46,7 @@ class Bands(ipywidgets.VBox):
     """Checkboxes of the bands of all cards by their names; `value` is those that are ticked: B08, bs VV."""
 
     def __init__(self) -> None:
-        self._ticks = {card.name: Ticks(labels(card), (), card.picture) for card in CARDS.values()}
+        self._ticks = {card.name: Ticks(labels(card), (), SERIES[card.name]) for card in CARDS.values()}
         super().__init__([ipywidgets.Label("chips of these bands"), *self._ticks.values()])
 
     @property
@@ -85,7 +85,7 @@ def inputs(series: tuple[str, ...] = (S2.name,)) -> dict[str, ipywidgets.Widget]
             value=1280,
             min=100,
             max=_WIDEST,
-            description="width of chips, m",
+            description="chip width, m",
             tooltip="metres a side of each chip; the parcel is in its middle",
             style=STYLE,
         ),
@@ -95,6 +95,7 @@ def inputs(series: tuple[str, ...] = (S2.name,)) -> dict[str, ipywidgets.Widget]
             description="folder",
             tooltip="where the files are put; temp is what can be fetched again",
             style=STYLE,
+            layout={"width": "auto"},
         ),
     }
 
