@@ -30,7 +30,7 @@ _TITLES: Final = {
 }
 _WIDE: Final = {"description_width": "170px"}
 """Of labels in words."""
-_ROW: Final = {"width": "520px"}
+_ROW: Final = {"width": "760px"}
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:

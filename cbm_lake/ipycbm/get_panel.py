@@ -93,10 +93,17 @@ class Get(ipywidgets.VBox):
             button_style="success",
             disabled=count > limit,
         )
-        these.on_click(lambda _: self.form.submit())
+        these.on_click(lambda _: self._get_these())
         table = pd.DataFrame({name: rows[name] for name in _ROWS}).rename(columns=_HEADINGS)
         tabs = ipywidgets.Tab([rendered(table), self._map(rows)], titles=["table", "map"])
         return ipywidgets.VBox([ipywidgets.HTML(f"<b>{counted(count, 'parcel')}</b>{more}"), tabs, these])
+
+    def _get_these(self) -> None:
+        """Get what was found, unless step 1 says other parcels meanwhile."""
+        if self.find.result_values is None:
+            self.find.say("step 1 says other parcels now: find them first")
+        else:
+            self.form.submit()
 
     def _map(self, rows: Columns) -> ipywidgets.Widget:
         told = ipywidgets.HTML()

@@ -95,7 +95,7 @@ def inputs(series: tuple[str, ...] = (S2.name,)) -> dict[str, ipywidgets.Widget]
             description="folder",
             tooltip="where the files are put; temp is what can be fetched again",
             style=STYLE,
-            layout={"width": "auto"},
+            layout={"width": "360px"},
         ),
     }
 

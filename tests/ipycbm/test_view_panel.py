@@ -325,6 +325,11 @@ def test_parcels_are_found_in_a_polygon_before_they_are_got(lake):
     assert "wheat" in tabs.children[0].value
     layer = next(one for one in all_of(tabs, ipyleaflet.Map)[0].layers if isinstance(one, ipyleaflet.GeoJSON))
     assert {one["properties"]["pid"] for one in layer.data["features"]} == {"0012", "12"}
+    panel.which.selected_index = 0
+    these.click()
+    assert "find them first" in panel.find.message.value
+    assert not panel.form.busy
+    panel.which.selected_index = 3
     these.click()
     panel.form.submit().result(60)
     assert get.folders.kept(Workspace.here().temp) == {"ms": {"2024": ["0012", "12"]}}
