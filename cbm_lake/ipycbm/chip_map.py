@@ -72,10 +72,10 @@ class ChipMap(ipywidgets.VBox):
         super().__init__([ipywidgets.HTML(legend(row)), self.map, controls, self.marks, below, said])
 
     @property
-    def shown(self) -> Image:
+    def image(self) -> Image:
         """The image that is shown."""
-        image: Image = self.row.images.images[self.dates.value]
-        return image
+        current: Image = self.row.images.images[self.dates.value]
+        return current
 
     def _options(self, *, clear_only: bool = False) -> list[tuple[str, int]]:
         """Dates in words, and the number of the image of each; all where none is clear."""

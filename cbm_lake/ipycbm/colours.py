@@ -113,8 +113,8 @@ class Colours(ipywidgets.VBox):
 
     def _follow(self, _: object = None) -> None:
         """Numbers are asked for where a stretch has some."""
-        shown = None if self.stretch.value != "usual" else "none"
-        self.low.layout.display = self.high.layout.display = shown
+        display = None if self.stretch.value != "usual" else "none"
+        self.low.layout.display = self.high.layout.display = display
         if self.stretch.value == "percentiles":
             self.low.value, self.high.value = _PERCENTILES
         elif self.stretch.value == "numbers":

@@ -44,7 +44,7 @@ class Get(ipywidgets.VBox):
         self.which = Ways(self.parcels)
         context = {"parcels": self.parcels, "which": self.which}
         self.form = Panel("get", self._get, stops=True, context=context, render=_rendered, **wanted.inputs())
-        self.find = Panel("find the parcels", self._find, context=context, render=self._found)
+        self.find = Panel("find the parcels", self._find, context=context, render=self._matches)
         number = len(self.form.inputs)
         inputs, buttons = self.form.children[:number], self.form.children[number:]
         self._lacking = ipywidgets.HTML()
@@ -80,9 +80,9 @@ class Get(ipywidgets.VBox):
         return wanted.got(parcels, pids, wanted.request(**what), folder, progress, lake=self.lake)
 
     def _find(self, parcels: ParcelSetKey, which: tuple[str, Any]) -> Columns:
-        return found(parcels, *which, lake=self.lake)
+        return matches(parcels, *which, lake=self.lake)
 
-    def _found(self, rows: Columns) -> ipywidgets.Widget:
+    def _matches(self, rows: Columns) -> ipywidgets.Widget:
         """Number, table and map of the parcels that were found, and the button that gets them."""
         count = len(rows["pid"])
         limit = Workspace.here().config.set.plimit
@@ -106,17 +106,17 @@ class Get(ipywidgets.VBox):
             self.form.submit()
 
     def _map(self, rows: Columns) -> ipywidgets.Widget:
-        told = ipywidgets.HTML()
+        line = ipywidgets.HTML()
         outlines = [shapely.from_geojson(text) for text in rows["geom"]]
         names = dict(zip(rows["pid"], rows["cropname"], strict=True))
 
         def tell(pid: str) -> None:
-            told.value = html.escape(f"parcel {pid}: {names[pid] or 'no crop declared'}")
+            line.value = html.escape(f"parcel {pid}: {names[pid] or 'no crop declared'}")
 
         shapes = gpd.GeoSeries(outlines, index=rows["pid"], crs=4326)
         colours = dict.fromkeys(names, palette.GOOD)
         said = "a click on a parcel says which it is"
-        return ipywidgets.VBox([parcel_map(shapes, colours, tell, self.lake, said), told])
+        return ipywidgets.VBox([parcel_map(shapes, colours, tell, self.lake, said), line])
 
 
 def panel(lake: Lake | None = None) -> Get:
@@ -182,7 +182,7 @@ def identifiers(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = Non
     return uploaded(value) if way == "file" else split(value)
 
 
-def found(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = None) -> Columns:
+def matches(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = None) -> Columns:
     """The selected parcels: pid, cropname, area (m²) and geom (GeoJSON in degrees) of each.
 
     Raises:

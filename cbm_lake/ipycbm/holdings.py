@@ -79,24 +79,24 @@ class Holdings(ipywidgets.HTML):
             return parcel, str(error)
 
     def _show(self, answer: tuple[Parcel, Inventory | str]) -> None:
-        parcel, found = answer
-        if isinstance(found, str):
-            self.value = html.escape(found)
+        parcel, stock = answer
+        if isinstance(stock, str):
+            self.value = html.escape(stock)
             return
-        self.value = in_words(found, self._kinds[parcel])
+        self.value = in_words(stock, self._kinds[parcel])
         for listener in self.listeners:
-            listener(parcel, found)
+            listener(parcel, stock)
 
 
-def in_words(found: Inventory, kind: str = "") -> str:
+def in_words(stock: Inventory, kind: str = "") -> str:
     """What there is of a parcel and what is absent, with how to get it, as HTML."""
-    there = [f"{CARDS[card].title}: {counted(rows, 'observation')}" for card, rows in found.series.items()]
-    there += [f"weather: {counted(found.weather, 'day')}"] if found.weather else []
-    images = found.images or {}
+    there = [f"{CARDS[card].title}: {counted(rows, 'observation')}" for card, rows in stock.series.items()]
+    there += [f"weather: {counted(stock.weather, 'day')}"] if stock.weather else []
+    images = stock.images or {}
     there += [f"images of {CARDS[card].title}: {counted(of.scenes, 'scene')}" for card, of in images.items()]
-    absent = [f"{card.title} ({_HOW['series']})" for name, card in CARDS.items() if name not in found.series]
-    absent += [] if found.weather else [f"weather ({_HOW['weather']})"]
-    absent += [f"images ({_HOW['images']})"] if found.images == {} else []
+    absent = [f"{card.title} ({_HOW['series']})" for name, card in CARDS.items() if name not in stock.series]
+    absent += [] if stock.weather else [f"weather ({_HOW['weather']})"]
+    absent += [f"images ({_HOW['images']})"] if stock.images == {} else []
     of_kind = f"a parcel of the kind {kind}; " if kind else ""
     lines = [f"{of_kind}there is {'; '.join(there) or 'nothing but the declaration'}"]
     lines += [f"not there: {'; '.join(absent)}"] if absent else []

@@ -49,17 +49,17 @@ class More(ipywidgets.Accordion):
             context={"parcel": parcels},
             **wanted.inputs(series=()),
         )
-        chosen = ParcelSet(lake)
+        parcel_set = ParcelSet(lake)
         pid = ipywidgets.Text(description="parcel", placeholder="its identifier", style=STYLE)
         self.other = Panel(
-            "get this parcel", self._get_other, stops=True, render=_rendered, context={"key": chosen, "pid": pid}
+            "get this parcel", self._get_other, stops=True, render=_rendered, context={"key": parcel_set, "pid": pid}
         )
 
         def take(example: str) -> None:
             pid.value = example
 
-        examples = Examples(chosen, take)
-        another = ipywidgets.VBox([chosen, ipywidgets.HBox([pid, examples]), self.other])
+        examples = Examples(parcel_set, take)
+        another = ipywidgets.VBox([parcel_set, ipywidgets.HBox([pid, examples]), self.other])
         super().__init__(
             [ipywidgets.VBox([self.lacking, self.this]), another],
             titles=["get what this parcel lacks", "get another parcel"],
@@ -67,14 +67,14 @@ class More(ipywidgets.Accordion):
         )
         holdings.listeners.append(self._offer)
 
-    def _offer(self, parcel: Parcel, found: Inventory) -> None:
+    def _offer(self, parcel: Parcel, stock: Inventory) -> None:
         """Offer what there is, and tick what the parcel's folders lack of it."""
         inputs = self.this.inputs
         aoi, year, pid = parcel
-        lacking = lacks(parcel, found)
-        series = {*found.series, *(["scl"] if S2.name in found.series else []), *(["weather"] if found.weather else [])}
+        lacking = lacks(parcel, stock)
+        series = {*stock.series, *(["scl"] if S2.name in stock.series else []), *(["weather"] if stock.weather else [])}
         inputs["series"].offer(series)
-        inputs["bands"].offer(found.bands())
+        inputs["bands"].offer(stock.bands())
         inputs["days"].set_year(year)
         for name in ("series", "bands", "images"):
             for word, box in inputs[name].boxes.items():
@@ -99,7 +99,7 @@ class More(ipywidgets.Accordion):
         return rows
 
 
-def lacks(parcel: Parcel, found: Inventory) -> dict[str, list[str]]:
+def lacks(parcel: Parcel, stock: Inventory) -> dict[str, list[str]]:
     """What the folders of a parcel have no file of, though there is some: time series, chips, backgrounds."""
     temp = get.folders.place(*parcel, "")
     folders = [temp, Workspace.here().data / temp.relative_to(Workspace.here().temp)]
@@ -107,12 +107,12 @@ def lacks(parcel: Parcel, found: Inventory) -> dict[str, list[str]]:
     def has(pattern: str) -> bool:
         return any(next(folder.glob(pattern), None) is not None for folder in folders)
 
-    kinds = [*found.series, *(["weather"] if found.weather else [])]
-    offered = found.bands()
+    kinds = [*stock.series, *(["weather"] if stock.weather else [])]
+    offered = stock.bands()
     return {
         "series": [kind for kind in kinds if not has(f"time_series_{kind}*.csv")],
         "bands": [] if has(f"{get.folders.CHIPS}/*.tif") else [band for band in _CHIPS if band in offered],
-        "images": [] if has("backgrounds/*.tif") or S2.name not in (found.images or {}) else [basemaps.SENTINEL],
+        "images": [] if has("backgrounds/*.tif") or S2.name not in (stock.images or {}) else [basemaps.SENTINEL],
     }
 
 

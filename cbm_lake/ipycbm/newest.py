@@ -49,17 +49,17 @@ class Newest(Generic[Asked, Answer]):
         return self._settled.wait(seconds)
 
     def _work(self) -> None:
-        while taken := self._taken():
+        while request := self._next_request():
             with reporting(self._problem):
-                answer = self._answer(taken[0])
+                answer = self._answer(request[0])
                 if not self._waiting:
                     self._show(answer)
 
-    def _taken(self) -> list[Asked]:
+    def _next_request(self) -> list[Asked]:
         """The request that waits; none ends the work."""
         with self._lock:
-            taken, self._waiting = self._waiting, []
-            if not taken:
+            request, self._waiting = self._waiting, []
+            if not request:
                 self._is_working = False
                 self._settled.set()
-            return taken
+            return request

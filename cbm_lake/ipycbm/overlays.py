@@ -142,13 +142,13 @@ class Ground:
         lake = lake_or_default(self._lake)
         self._reader = self._reader or chips.Reader(lake)
         try:
-            found = basemaps.render_square(square, lake, self._reader)
+            background = basemaps.render_square(square, lake, self._reader)
         except (InvalidInputError, NotFoundError) as error:
             self._said.value = html.escape(f"no ground below the map: {error}")
             return NOTHING
-        self._said.value = html.escape(f"ground: {found.caption}")
-        alpha = np.where(found.pixels.any(axis=2), 255, 0).astype(np.uint8)
-        return Picture(np.dstack([found.pixels, alpha]), in_degrees(found.bounds))
+        self._said.value = html.escape(f"ground: {background.caption}")
+        alpha = np.where(background.pixels.any(axis=2), 255, 0).astype(np.uint8)
+        return Picture(np.dstack([background.pixels, alpha]), in_degrees(background.bounds))
 
 
 def warped(pixels: NDArray[np.uint8], transform: Affine, epsg: int, *, finer: int = 1) -> Picture:

@@ -47,8 +47,8 @@ def series(parcels: Kept, holdings: Holdings) -> Panel:
         options=list(_KINDS), description="what", tooltip="only what there is of the parcel", style=STYLE
     )
 
-    def offer(_: Parcel, found: Inventory) -> None:
-        there = {*found.series, *(["weather"] if found.weather else [])}
+    def offer(_: Parcel, stock: Inventory) -> None:
+        there = {*stock.series, *(["weather"] if stock.weather else [])}
         _narrow(what, [kind for kind, (_, needed) in _KINDS.items() if needed & there])
 
     holdings.listeners.append(offer)
@@ -92,8 +92,8 @@ def years(parcels: Kept, holdings: Holdings) -> Panel:
         options=[(words, name) for name, (_, words) in names.items()], value="ndvi", description="what", style=STYLE
     )
 
-    def offer(_: Parcel, found: Inventory) -> None:
-        _narrow(what, [(words, name) for name, (card, words) in names.items() if card in found.series])
+    def offer(_: Parcel, stock: Inventory) -> None:
+        _narrow(what, [(words, name) for name, (card, words) in names.items() if card in stock.series])
 
     holdings.listeners.append(offer)
     months = [(name, number) for number, name in enumerate(calendar.month_name) if name]

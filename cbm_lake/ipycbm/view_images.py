@@ -51,8 +51,8 @@ def chips(parcels: Kept, holdings: Holdings) -> Panel:
             ipywidgets.link((maps[0].map, "zoom"), (other.map, "zoom"))
         return ipywidgets.VBox(maps)
 
-    def offer(_: Parcel, found: Inventory) -> None:
-        colours.offer(found.bands())
+    def offer(_: Parcel, stock: Inventory) -> None:
+        colours.offer(stock.bands())
 
     holdings.listeners.append(offer)
     return Panel(
@@ -147,8 +147,8 @@ def year(parcels: Kept, holdings: Holdings) -> Panel:
         options=[(words, name) for name, words in names.items()], description="images of", style=STYLE
     )
 
-    def offer(_: Parcel, found: Inventory) -> None:
-        before, there = view.value, showable(found.bands())
+    def offer(_: Parcel, stock: Inventory) -> None:
+        before, there = view.value, showable(stock.bands())
         view.options = [(names[name], name) for name in there]
         view.value = before if before in there else next(iter(there), None)
 

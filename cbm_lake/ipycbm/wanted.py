@@ -57,12 +57,12 @@ class Bands(ipywidgets.VBox):
     @property
     def offered(self) -> tuple[str, ...]:
         """The bands that can be seen."""
-        return tuple(band for ticks in self._shown() for band in ticks.offered)
+        return tuple(band for ticks in self._visible() for band in ticks.offered)
 
     @property
     def value(self) -> tuple[str, ...]:
         """The bands."""
-        return tuple(band for ticks in self._shown() for band in ticks.value)
+        return tuple(band for ticks in self._visible() for band in ticks.value)
 
     def offer(self, bands: Collection[str]) -> None:
         """Show the boxes of these bands alone."""
@@ -70,7 +70,7 @@ class Bands(ipywidgets.VBox):
             ticks.offer(bands)
             ticks.layout.display = None if ticks.offered else "none"
 
-    def _shown(self) -> Iterator[Ticks]:
+    def _visible(self) -> Iterator[Ticks]:
         return (ticks for ticks in self._ticks.values() if ticks.layout.display != "none")
 
 

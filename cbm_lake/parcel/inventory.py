@@ -43,9 +43,9 @@ class Inventory:
         All bands of all cards where the source cannot tell.
         """
         return tuple(
-            band_key(card, band)
-            for card, known in CARDS.items()
-            for band in (known.rasters if self.images is None else _of(self.images, card))
+            band_key(name, band)
+            for name, card in CARDS.items()
+            for band in (card.rasters if self.images is None else _of(self.images, name))
         )
 
 
@@ -99,10 +99,10 @@ def of(source: Source, key: ParcelKey) -> Inventory:
 def _images(source: LakeSource, parcel: Parcel) -> dict[str, Imagery]:
     """Imagery by card."""
     first, last = (f"{parcel.year}-{day}" for day in _DAYS)
-    found = {}
+    imagery = {}
     for name, card in CARDS.items():
         scenes = chips.covering(source.lake, parcel.lon, parcel.lat, first, last, card=name)
         rasters = {band for scene in scenes for band, _ in scene.hrefs}
         if rasters:
-            found[name] = Imagery(len(scenes), tuple(band for band in card.rasters if band in rasters))
-    return found
+            imagery[name] = Imagery(len(scenes), tuple(band for band in card.rasters if band in rasters))
+    return imagery

@@ -200,7 +200,7 @@ def test_what_a_parcel_lacks_is_ticked_got_and_no_longer_missing(lake, largest):
     assert panel.holdings.settled(60)
     folder = get.folders.place("demo", 2024, largest, "")
     assert len(list((folder / "chipimages").glob("*.B08.tif"))) == 9
-    assert len(list((folder / "chipimages" / "bs").glob("*.VV.tif"))) > 0
+    assert len(list((folder / "chipimages" / "bs").glob("*VV.tif"))) > 0
     assert (folder / "backgrounds" / "sentinel.tif").exists()
     found = inventory.of(sources.here(), ParcelKey("demo", 2024, "", largest))
     assert more.lacks(("demo", 2024, largest), found) == {"series": [], "bands": [], "images": []}
@@ -250,14 +250,14 @@ def test_the_slider_walks_over_the_dates_and_marks_clouds(lake, largest):
     assert 0 < len(clouded) < len(images)
     before = chip_map.layer.url
     chip_map.dates.value = 1
-    assert chip_map.shown is images[1]
+    assert chip_map.image is images[1]
     assert chip_map.layer.url != before
     assert chip_map.play.max == len(images) - 1
     chip_map.dates.value = clouded[0]
     chip_map.clear_only.value = True
     assert [number for _, number in chip_map.dates.options] == [n for n in range(len(images)) if n not in clouded]
     assert chip_map.play.max == len(images) - len(clouded) - 1
-    assert chip_map.shown.cloud <= 0.005
+    assert chip_map.image.cloud <= 0.005
 
 
 @pytest.mark.parametrize("view", ["ndvi", "B08", "bs VV", "true colour", "SCL"])
@@ -342,9 +342,9 @@ def _map_of(panel, tab):
 def test_more_parcels_than_are_got_at_once_are_found_but_not_got(lake):
     Workspace.here().configure("set", plimit=2)
     try:
-        rows = get_panel.found({"aoi": "ms", "year": 2024, "ptype": None}, "polygon", _square())
+        rows = get_panel.matches({"aoi": "ms", "year": 2024, "ptype": None}, "polygon", _square())
         panel = get_panel.panel()
-        shown = panel._found(rows)
+        shown = panel._matches(rows)
     finally:
         Workspace.here().configure("set", plimit=25)
     assert len(rows["pid"]) == 3
@@ -396,8 +396,8 @@ def test_chips_of_several_cards_are_got_each_from_its_own(lake, largest):
     assert rows["what"].tolist() == ["information", "chips B04, SCL", "chips bs VV, bs VH"]
     assert rows["problem"].isna().all()
     chips = get.folders.place("demo", 2024, largest, "chipimages")
-    assert list((chips / "bs").glob("*.VH.tif"))
-    assert not list(chips.glob("*.VV.tif"))
+    assert list((chips / "bs").glob("*VH.tif"))
+    assert not list(chips.glob("*VV.tif"))
 
 
 # -- maps -------------------------------------------------------------------------------------------------------------
