@@ -252,7 +252,7 @@ def visited(url, login=None):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 1700}, http_credentials=login)
         page.set_default_timeout(20_000)
-        page.goto(url)
+        page.goto(url, timeout=90_000)
         page.get_by_role("tab", name="QA").wait_for(timeout=90_000)
         try:
             yield Visit(page)
