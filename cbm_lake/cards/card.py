@@ -16,6 +16,8 @@ from cbm_lake.errors import InvalidInputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_NUMBER: Final = re.compile(r"B0?(\d{1,2}A?)")
+"""Of a band of Sentinel-2 in its name."""
 _NOTHING: Final = re.compile(r"(?!)")
 """Matches no text."""
 
@@ -36,6 +38,16 @@ class Band:
     """Display range from black to full intensity, in the unit of signatures."""
     colour: str = "#777777"
     """Of its curve."""
+    title: str = ""
+    """What it measures, in words: near infrared."""
+
+    @property
+    def label(self) -> str:
+        """Name, meaning and pixel size for people: Band 8: near infrared (10 m)."""
+        number = _NUMBER.fullmatch(self.name)
+        name = f"Band {number[1]}" if number else self.name
+        meaning = f": {self.title}" if self.title else ""
+        return f"{name}{meaning} ({self.metres} m)"
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,10 @@ BS: Final = Card(
     "Sentinel-1 backscatter",
     _LINEAR,
     SENTINEL1,
-    bands=(Band("VV", 10, display=(0, 0.4), colour=BLUE), Band("VH", 10, display=(0, 0.1), colour=RED)),
+    bands=(
+        Band("VV", 10, display=(0, 0.4), colour=BLUE, title="sent and received vertically"),
+        Band("VH", 10, display=(0, 0.1), colour=RED, title="sent vertically, received horizontally"),
+    ),
     key_band="VV",
     default_bands=("VV", "VH"),
     quantity=Quantity(

@@ -8,11 +8,12 @@ from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cbm_lake.cards import CARDS, S2
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.get import background, chip_images, parcel_info, time_series
 from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
-from cbm_lake.parcel import basemaps
+from cbm_lake.parcel import basemaps, inventory
 from cbm_lake.progress import Wish, reported
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Wanted:
     series: Sequence[str] = ("s2",)
     """Time series: s2, scl, bs, c6, weather."""
     bands: Sequence[str] = ()
-    """Bands of chips."""
+    """Bands of chips; of another card than Sentinel-2 with its name before: bs VV."""
     start_date: date | str = ""
     """Of chips, the first day."""
     end_date: date | str = ""
@@ -101,7 +102,21 @@ def _steps(
         yield pid, f"background {tms}", partial(_background, tms=tms, **key)
     if request.bands:
         key |= {"start_date": request.start_date, "end_date": request.end_date, "chipsize": request.chipsize}
-        yield pid, f"chips {', '.join(request.bands)}", partial(chip_images.by_pid, **key, band=list(request.bands))
+        for card, bands in _by_card(request.bands).items():
+            names = ", ".join(inventory.band_key(card, band) for band in bands)
+            yield pid, f"chips {names}", partial(chip_images.by_pid, **key, band=bands, card=card)
+
+
+def _by_card(bands: Sequence[str]) -> dict[str, list[str]]:
+    """Bands by their cards: "bs VV" is VV of bs; without a card's name they are of Sentinel-2."""
+    sorted_bands: dict[str, list[str]] = {}
+    for band in bands:
+        card, _, name = band.partition(" ")
+        if card in CARDS and name:
+            sorted_bands.setdefault(card, []).append(name)
+        else:
+            sorted_bands.setdefault(S2.name, []).append(band)
+    return sorted_bands
 
 
 def _background(tms: str, **key: Any) -> str:

@@ -44,10 +44,10 @@ if Path.cwd() == Path(__file__).parent:
 def _widget(name: str) -> Callable[..., Any]:
     def build(*, lake: Lake | None = None) -> Any:
         with of_extra("notebook", "a widget"):
-            from cbm_lake.ipycbm import cleaning
+            from cbm_lake.ipycbm import cleaning, guide
 
             panel = importlib.import_module(f"cbm_lake.ipycbm.{name}_panel").panel
-        return cleaning.offered(panel(lake))
+        return cleaning.offered(guide.explained(name, panel(lake)))
 
     build.__name__ = build.__qualname__ = name
     build.__doc__ = f"The widget of cbm_lake.{name}, shown when it is the last line of a cell; lake is whose."
@@ -108,7 +108,7 @@ def bg_slider(
     lake: Lake | None = None,
 ) -> Any:
     """The orthophotos of a parcel with a slider over the servers; see `bg_grid`."""
-    from cbm_lake.ipycbm.view_panel import slider
+    from cbm_lake.ipycbm.view_images import slider
 
     names = [tms] if isinstance(tms, str) else tms
     figures = [bg_grid(aoi, year, pid, chipsize, extend, name, ptype, lake=lake) for name in names]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import Any, TypedDict
@@ -80,6 +80,23 @@ class ParcelSet(ipywidgets.HBox):
             raise InvalidInputError("there are no parcels yet; load some first, in the catalogue")
         return {"aoi": self.aoi.value, "year": int(self.year.value), "ptype": self.ptype.value or None}
 
+    @property
+    def examples(self) -> list[str]:
+        """A few identifiers of the parcel set; none where the source names none."""
+        kind = f"_{self.ptype.value}" if self.ptype.value else ""
+        named: list[object] = self._area.get(f"id_examples_{self.year.value}{kind}") or []
+        return [str(pid) for pid in named]
+
+    @property
+    def extracted(self) -> tuple[str, ...]:
+        """Cards of which something was extracted in the area."""
+        return tuple(self._area.get("time_series") or ())
+
+    @property
+    def _area(self) -> dict[str, Any]:
+        """What the source says of the area."""
+        return self._areas.get(self.aoi.value) or {}
+
     def refresh(self) -> None:
         """Reload the available parcel sets."""
         self.problem.value = ""
@@ -101,6 +118,33 @@ class ParcelSet(ipywidgets.HBox):
         offer(self.ptype, [("main", ""), *((name, name) for name in area["datasets"])])
 
 
+class Examples(ipywidgets.HBox):
+    """Buttons with identifiers that exist in the chosen parcel set.
+
+    Args:
+        parcels: which set.
+        take: called with the identifier of the button that is pressed.
+    """
+
+    def __init__(self, parcels: ParcelSet, take: Callable[[str], None]) -> None:
+        self._parcels, self._take = parcels, take
+        super().__init__(layout={"flex_flow": "row wrap", "align_items": "center"})
+        for input_ in (parcels.aoi, parcels.year, parcels.ptype):
+            input_.observe(lambda _: self._offer(), "value")
+        self._offer()
+
+    def _offer(self) -> None:
+        buttons = map(self._button, self._parcels.examples)
+        self.children = [ipywidgets.Label("for example"), *buttons] if self._parcels.examples else []
+
+    def _button(self, pid: str) -> ipywidgets.Button:
+        button = ipywidgets.Button(
+            description=pid, tooltip=f"take {pid}: a parcel of this set", layout={"width": "auto"}
+        )
+        button.on_click(lambda _: self._take(pid))
+        return button
+
+
 class Days(ipywidgets.HBox):
     """Input for a date range; `value` is a pair of dates."""
 
@@ -108,6 +152,10 @@ class Days(ipywidgets.HBox):
         self.first = ipywidgets.DatePicker(value=first, description="first day", style=STYLE)
         self.last = ipywidgets.DatePicker(value=last, description="last day", style=STYLE)
         super().__init__([self.first, self.last])
+
+    def set_year(self, year: int) -> None:
+        """From its first to its last day."""
+        self.first.value, self.last.value = date(year, 1, 1), date(year, 12, 31)
 
     @property
     def value(self) -> tuple[date, date]:
@@ -123,7 +171,7 @@ class Days(ipywidgets.HBox):
 
 
 class Ticks(ipywidgets.HBox):
-    """Group of checkboxes; `value` is the ticked labels."""
+    """Group of checkboxes, some of which may be hidden; `value` is those that are ticked and can be seen."""
 
     def __init__(self, words: dict[str, str], ticked: tuple[str, ...], label: str) -> None:
         self.boxes = {
@@ -136,6 +184,16 @@ class Ticks(ipywidgets.HBox):
         self.layout.flex_flow = "row wrap"
 
     @property
+    def offered(self) -> tuple[str, ...]:
+        """The words that can be seen."""
+        return tuple(word for word, box in self.boxes.items() if box.layout.display != "none")
+
+    def offer(self, words: Collection[str]) -> None:
+        """Show the boxes of these words alone."""
+        for word, box in self.boxes.items():
+            box.layout.display = None if word in words else "none"
+
+    @property
     def value(self) -> tuple[str, ...]:
         """The words."""
-        return tuple(word for word, box in self.boxes.items() if box.value)
+        return tuple(word for word in self.offered if self.boxes[word].value)

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import ipywidgets
 from pydantic import BaseModel, SecretStr
-from pydantic.fields import FieldInfo
 
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, SourceError, some
 from cbm_lake.ipycbm.choice import STYLE
 from cbm_lake.ipycbm.panel import Panel
+from cbm_lake.ipycbm.settings_words import WORDS, Words
 from cbm_lake.lake import Lake, lake_or_default, open_lake
 from cbm_lake.parcel import sources, tiles
 from cbm_lake.storage.store import Store
@@ -30,7 +30,9 @@ _TITLES: Final = {
 }
 _EUROPE: Final = (10.0, 50.0)
 """Longitude and latitude."""
-_CHOICES: Final = {"data_source": ("direct", "api")}
+_WIDE: Final = {"description_width": "170px"}
+"""Of labels in words."""
+_ROW: Final = {"width": "760px"}
 
 
 def panel(lake: Lake | None = None) -> ipywidgets.Widget:
@@ -46,9 +48,9 @@ def _section(name: str, section: Any, lake: Lake | None) -> ipywidgets.Widget:
     if name == "tms":
         return _tile_servers(section, lake)
     if name == "db":
-        form = _form(section["main"], lambda **values: _save_database(values))
+        form = _form("db", section["main"], lambda **values: _save_database(values))
         return ipywidgets.VBox([form, _test(form, _test_database)])
-    form = _form(section, lambda **values: _save(name, values))
+    form = _form(name, section, lambda **values: _save(name, values))
     tests = {"lake": _test_lake, "api": _test_api, "s3": _test_s3}
     return ipywidgets.VBox([form, _test(form, tests[name])] if name in tests else [form])
 
@@ -58,25 +60,25 @@ def _test(form: Panel, proven: Callable[[], str]) -> Panel:
     return Panel("test the connection", lambda **_: proven(), context=form.inputs)
 
 
-def _form(section: BaseModel, save: Any) -> Panel:
-    fields = type(section).model_fields
-    inputs = {name: _input(name, field, getattr(section, name)) for name, field in fields.items()}
+def _form(name: str, section: BaseModel, save: Any) -> Panel:
+    """The settings of a section that something reads, in words."""
+    inputs = {key: _input(words, getattr(section, key)) for key, words in WORDS[name].items()}
     return Panel("save", save, fleeting=True, changed=("settings",), **inputs)
 
 
-def _input(name: str, field: FieldInfo, value: Any) -> ipywidgets.Widget:
+def _input(words: Words, value: Any) -> ipywidgets.Widget:
     """Widget of a setting; secrets show only whether they are set."""
-    options: dict[str, Any] = {"description": name.replace("_", " "), "style": STYLE}
+    options: dict[str, Any] = {"description": words.label, "tooltip": words.tip, "style": _WIDE, "layout": _ROW}
     if isinstance(value, SecretStr):
         placeholder = "kept as it is unless you write another" if value.get_secret_value() else "none yet"
         return ipywidgets.Password(placeholder=placeholder, **options)
-    if name in _CHOICES:
-        return ipywidgets.Dropdown(options=_CHOICES[name], value=value, **options)
+    if words.choices:
+        return ipywidgets.Dropdown(options=list(words.choices.items()), value=value, **options)
     if isinstance(value, bool):
         return ipywidgets.Checkbox(value=value, **options)
     if isinstance(value, int):
         return ipywidgets.IntText(value=value, **options)
-    return ipywidgets.Text(value=str(value), **options)
+    return ipywidgets.Text(value=str(value), placeholder=words.tip, **options)
 
 
 def _named(section: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:

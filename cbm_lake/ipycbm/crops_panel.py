@@ -45,7 +45,7 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     form = Panel(
         "list",
         listed,
-        render=lambda rows: _listed(rows, lambda pid: None if form.is_old else look.choose(pid)),
+        render=lambda rows: _listed(rows, lambda pid: None if form.is_old else look.choose(pid), lake),
         after=look.take,
         context={"key": parcels},
         verdict=ipywidgets.Dropdown(
@@ -63,7 +63,7 @@ def _promised(lake: Lake, key: dict[str, Any]) -> str:
     return "; ".join(filter(None, (promise(run["alpha"], run["settings"]) for run in runs)))
 
 
-def _listed(rows: pa.Table, choose: Callable[[str], None]) -> ipywidgets.Widget:
+def _listed(rows: pa.Table, choose: Callable[[str], None], lake: Lake | None) -> ipywidgets.Widget:
     """The list of parcels, each with a button, and their map."""
     first: Row = rows.slice(0, 1).to_pylist()[0]
     some = f"the first {rows.num_rows:,} of {first['total']:,} parcels" if rows.num_rows < first["total"] else ""
@@ -71,7 +71,7 @@ def _listed(rows: pa.Table, choose: Callable[[str], None]) -> ipywidgets.Widget:
     heading = ipywidgets.HTML(f"<b>{html.escape('; '.join(filter(None, words)))}</b>")
     lines = [_line(row, choose) for row in rows.drop_columns(["geometry", "epsg"]).to_pylist()]
     listing = ipywidgets.VBox([_titles(), *lines], layout={"max_height": "420px", "overflow": "auto"})
-    tabs = ipywidgets.Tab([listing, _map(rows, choose)], titles=["ranked", "on a map"])
+    tabs = ipywidgets.Tab([listing, _map(rows, choose, lake)], titles=["ranked", "on a map"])
     return ipywidgets.VBox([heading, tabs])
 
 
@@ -114,13 +114,13 @@ def _cells(texts: Mapping[str, object]) -> ipywidgets.HTML:
     return ipywidgets.HTML("".join(cells))
 
 
-def _map(rows: pa.Table, choose: Callable[[str], None]) -> ipywidgets.Widget:
+def _map(rows: pa.Table, choose: Callable[[str], None], lake: Lake | None) -> ipywidgets.Widget:
     """The parcels of the list in the colours of their verdicts; a click opens one."""
     pids, verdicts = rows["pid"].to_pylist(), rows["verdict"].to_pylist()
     shapes = gpd.GeoSeries.from_wkb(rows["geometry"].to_numpy(), index=pids, crs=rows["epsg"][0].as_py())
     colours = {pid: VERDICTS.get(verdict, palette.PALE) for pid, verdict in zip(pids, verdicts, strict=True)}
     legend = " · ".join(f'<b style="color: {colour}">{name}</b>' for name, colour in VERDICTS.items())
-    return ipywidgets.VBox([ipywidgets.HTML(legend), parcel_map(shapes, colours, choose)])
+    return ipywidgets.VBox([ipywidgets.HTML(legend), parcel_map(shapes, colours, choose, lake)])
 
 
 class Look(Panel):

@@ -2,141 +2,153 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import tempfile
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
+import geopandas as gpd
 import ipywidgets
 import pandas as pd
+import shapely
 
 from cbm_lake import get
-from cbm_lake.cards import BS, CARDS, S2
+from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
-from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.get.several import Wanted
-from cbm_lake.ipycbm import maps, overview
-from cbm_lake.ipycbm.choice import STYLE, WIDE, Days, ParcelSet, ParcelSetKey, Ticks
-from cbm_lake.ipycbm.panel import Panel, rendered
+from cbm_lake.errors import InvalidInputError, NotFoundError, counted
+from cbm_lake.ipycbm import guide, maps, overview, wanted
+from cbm_lake.ipycbm.choice import STYLE, WIDE, Examples, ParcelSet, ParcelSetKey
+from cbm_lake.ipycbm.panel import Panel, rendered, reporting
+from cbm_lake.ipycbm.parcel_map import parcel_map
 from cbm_lake.lake import Lake
-from cbm_lake.parcel import basemaps, sources
-from cbm_lake.parcel.sources import ByLocation, ByPolygon
+from cbm_lake.lake.keys import ParcelKey
+from cbm_lake.parcel import sources
+from cbm_lake.parcel.sources import ByLocation, ByPid, ByPolygon
 from cbm_lake.parcel.sources.protocol import Columns
 from cbm_lake.progress import Tell
 
-_SERIES: Final = {
-    S2.name: S2.picture,
-    "scl": "scene classes",
-    **{card.name: card.picture if card.is_optical else card.quantity.name for card in CARDS.values() if card is not S2},
-    "weather": "weather",
-}
-_BANDS: Final = (*S2.default_bands, "SCL", *BS.resolutions)
+_ROWS: Final = ("pid", "cropname", "area")
+"""Columns of an answer that are shown of a found parcel."""
+_HEADINGS: Final = {"pid": "parcel", "cropname": "crop", "area": "area, m²"}
 _ACCEPTED: Final = ".txt,.csv,.tsv,.xlsx,.xlsm,.ods,.geojson,.json,.gpkg,.zip,.parquet"
-_FOLDERS: Final = (("temp (may be cleared away)", "temp"), ("data (kept)", "data"))
 
 
-def panel(lake: Lake | None = None) -> ipywidgets.Widget:
-    """Build the widget: parcel selection, data selection, and a button."""
-    parcels = ParcelSet(lake)
-    which = Ways(parcels)
+class Get(ipywidgets.VBox):
+    """The widget in steps: which parcels, what of them, get.
 
-    def run(
+    Args:
+        lake: whose parcels; None is that of the settings.
+    """
+
+    def __init__(self, lake: Lake | None = None) -> None:
+        self.lake = lake
+        self.parcels = ParcelSet(lake)
+        self.which = Ways(self.parcels)
+        context = {"parcels": self.parcels, "which": self.which}
+        self.form = Panel(
+            "get", self._get, stops=True, changed=("folders",), context=context, render=_rendered, **wanted.inputs()
+        )
+        self.find = Panel("find the parcels", self._find, context=context, render=self._matches)
+        number = len(self.form.inputs)
+        inputs, buttons = self.form.children[:number], self.form.children[number:]
+        self._lacking = ipywidgets.HTML()
+        self.form.children = (
+            guide.step(2, "What of them"),
+            *inputs,
+            self._lacking,
+            guide.step(3, "Get"),
+            *buttons,
+        )
+        for input_ in (self.parcels.aoi, self.parcels.year):
+            input_.observe(self._offer, "value")
+        self._offer()
+        super().__init__([guide.step(1, "Which parcels"), self.parcels, self.which, self.find, self.form])
+
+    def _offer(self, _: object = None) -> None:
+        """Offer what there is of the area, and set the dates to the year."""
+        if self.parcels.year.value:
+            self.form.inputs["days"].set_year(int(self.parcels.year.value))
+        with reporting(self._lacking):
+            absent = wanted.narrowed(self.form.inputs, self.parcels, self.lake)
+            self._lacking.value = html.escape(absent)
+
+    def _get(
+        self,
         parcels: ParcelSetKey,
         which: tuple[str, Any],
-        series: tuple[str, ...],
-        bands: tuple[str, ...],
-        days: tuple[date, date],
-        chipsize: int,
-        images: tuple[str, ...],
         folder: str,
         progress: Tell,
-    ) -> Any:
-        request = Wanted(series, bands, *days, chipsize, images)
-        pids = limited(identifiers(parcels, *which, lake=lake))
-        return got(parcels, pids, request, folder, progress, lake=lake)
+        **what: Any,
+    ) -> pd.DataFrame:
+        pids = limited(identifiers(parcels, *which, lake=self.lake))
+        return wanted.got(parcels, pids, wanted.request(**what), folder, progress, lake=self.lake)
 
-    year = date.today().year
-    form = Panel(
-        "get",
-        run,
-        stops=True,
-        changed=("folders",),
-        context={"parcels": parcels, "which": which},
-        render=lambda rows: rendered(summary(rows)),
-        series=Ticks(dict(_SERIES), (S2.name,), "time series"),
-        bands=Ticks({band: band for band in _BANDS}, (), "chips of"),
-        days=Days(date(year, 1, 1), date(year, 12, 31)),
-        chipsize=ipywidgets.BoundedIntText(value=1280, min=100, max=50_000, description="metres a side", style=STYLE),
-        images=Ticks({name: name for name in basemaps.names()}, (), "backgrounds"),
-        folder=ipywidgets.Dropdown(options=_FOLDERS, description="folder", style=STYLE),
-    )
-    _follow(parcels, form.inputs["days"])
-    return ipywidgets.VBox([parcels, which, form])
+    def _find(self, parcels: ParcelSetKey, which: tuple[str, Any]) -> Columns:
+        return matches(parcels, *which, lake=self.lake)
 
-
-def got(
-    key: ParcelSetKey,
-    pids: list[str],
-    request: Wanted,
-    folder: str,
-    progress: Tell,
-    lake: Lake | None = None,
-) -> pd.DataFrame:
-    """Get parcels one by one, optionally moving each to data/ at once; one row per step."""
-    rows = []
-    for number, pid in enumerate(pids):
-
-        def step(done: int, steps: int, what: str = "", before: int = number) -> None:
-            progress(before * steps + done, len(pids) * steps, what)
-
-        steps_of_parcel = get.several.by_pids(
-            key["aoi"], key["year"], [pid], request, key["ptype"], lake=lake, progress=step
+    def _matches(self, rows: Columns) -> ipywidgets.Widget:
+        """Number, table and map of the parcels that were found, and the button that gets them."""
+        count = len(rows["pid"])
+        limit = Workspace.here().config.set.plimit
+        more = f"; at most {limit:,} are got at once (see the settings): narrow it down" if count > limit else ""
+        these = ipywidgets.Button(
+            description="get these",
+            tooltip="get what step 2 says of them",
+            button_style="success",
+            disabled=count > limit,
         )
-        if folder == "data" and steps_of_parcel["problem"].isna().any():
-            get.folders.keep(key["aoi"], key["year"], pid)
-        rows.append(steps_of_parcel)
-    return pd.concat(rows, ignore_index=True)
+        these.on_click(lambda _: self._get_these())
+        table = pd.DataFrame({name: rows[name] for name in _ROWS}).rename(columns=_HEADINGS)
+        tabs = ipywidgets.Tab([rendered(table), self._map(rows)], titles=["table", "map"])
+        return ipywidgets.VBox([ipywidgets.HTML(f"<b>{counted(count, 'parcel')}</b>{more}"), tabs, these])
+
+    def _get_these(self) -> None:
+        """Get what was found, unless step 1 says other parcels meanwhile."""
+        if self.find.result_values is None:
+            self.find.say("step 1 says other parcels now: find them first")
+        else:
+            self.form.submit()
+
+    def _map(self, rows: Columns) -> ipywidgets.Widget:
+        line = ipywidgets.HTML()
+        outlines = [shapely.from_geojson(text) for text in rows["geom"]]
+        names = dict(zip(rows["pid"], rows["cropname"], strict=True))
+
+        def tell(pid: str) -> None:
+            line.value = html.escape(f"parcel {pid}: {names[pid] or 'no crop declared'}")
+
+        shapes = gpd.GeoSeries(outlines, index=rows["pid"], crs=4326)
+        colours = dict.fromkeys(names, palette.GOOD)
+        said = "a click on a parcel says which it is"
+        return ipywidgets.VBox([parcel_map(shapes, colours, tell, self.lake, said), line])
 
 
-def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per parcel: data obtained and missing, each reason once."""
-    lines = []
-    for pid, steps in rows.groupby("pid", sort=False):
-        lacking = steps[steps["problem"].notna()]
-        reasons = lacking.groupby("problem", sort=False)["what"].agg(", ".join)
-        parts = ", ".join(steps[steps["problem"].isna()]["what"])
-        problems = "; ".join(f"{step}: {problem}" for problem, step in reasons.items())
-        lines.append({"parcel": pid, "got": parts, "not got": problems})
-    return pd.DataFrame(lines)
+def panel(lake: Lake | None = None) -> Get:
+    """Build the widget."""
+    return Get(lake)
 
 
-def _follow(parcels: ParcelSet, days: Days) -> None:
-    """Set the dates to the selected year."""
-
-    def set_year(_: object = None) -> None:
-        if parcels.year.value:
-            year = int(parcels.year.value)
-            days.first.value, days.last.value = date(year, 1, 1), date(year, 12, 31)
-
-    parcels.year.observe(set_year, "value")
-    set_year()
+def _rendered(rows: pd.DataFrame) -> ipywidgets.Widget:
+    return rendered(wanted.summary(rows))
 
 
 class Ways(ipywidgets.Tab):
     """Tabs of parcel selection methods; `value` is the open tab and its input."""
 
     def __init__(self, parcels: ParcelSet) -> None:
-        typed = ipywidgets.Textarea(placeholder="identifiers, with commas or lines between them", layout=WIDE)
+        self.typed = typed = ipywidgets.Textarea(
+            placeholder="identifiers, with commas or lines between them", layout=WIDE
+        )
         lon = ipywidgets.FloatText(description="longitude", style=STYLE)
         lat = ipywidgets.FloatText(description="latitude", style=STYLE)
         marker, polygon = maps.Marker(parcels), maps.Polygon(parcels)
         file = ipywidgets.FileUpload(accept=_ACCEPTED, description="list, table or shapes", layout=WIDE)
         column = ipywidgets.Text(description="column", placeholder="found by its values", style=STYLE)
         ways: dict[str, tuple[ipywidgets.Widget, Callable[[], Any]]] = {
-            "identifiers": (typed, lambda: typed.value),
+            "identifiers": (ipywidgets.VBox([typed, Examples(parcels, self._add)]), lambda: typed.value),
             "place": (ipywidgets.HBox([lon, lat]), lambda: (lon.value, lat.value)),
             "marker": (_beneath(marker, parcels), lambda: marker.value),
             "polygon": (_beneath(polygon, parcels), lambda: polygon.value),
@@ -144,6 +156,7 @@ class Ways(ipywidgets.Tab):
         }
         self._values_of = [widgets for _, widgets in ways.values()]
         super().__init__([widget for widget, _ in ways.values()], titles=list(ways))
+        self.label = "parcels by"
         parts = [(part, "value") for part in (typed, lon, lat, file, column)]
         self.watched = [(self, "selected_index"), *parts, *marker.watched, *polygon.watched]
 
@@ -156,6 +169,11 @@ class Ways(ipywidgets.Tab):
         """
         number = self.selected_index or 0
         return self.titles[number], self._values_of[number]()
+
+    def _add(self, pid: str) -> None:
+        """Write an identifier behind those that are there."""
+        if pid not in re.split(r"[,;\n]\s*", self.typed.value):
+            self.typed.value = ", ".join(filter(None, [self.typed.value.strip(" ,;\n"), pid]))
 
 
 def _beneath(control: maps.Marker | maps.Polygon, parcels: ParcelSet) -> ipywidgets.Widget:
@@ -172,6 +190,28 @@ def identifiers(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = Non
     return uploaded(value, key, lake=lake) if way == "file" else split(value)
 
 
+def matches(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = None) -> Columns:
+    """The selected parcels: pid, cropname, area (m²) and geom (GeoJSON in degrees) of each.
+
+    Raises:
+        NotFoundError: there is none, or one of the identifiers is not there.
+        InvalidInputError: nothing is selected.
+    """
+    source, ptype = sources.here(lake), key["ptype"] or ""
+    if way in ("place", "marker"):
+        lon, lat = value
+        asked = ByLocation(key["aoi"], key["year"], lon, lat, ptype, geometry=True, wgs84=True)
+        return _checked(source.answer(asked), f"{lat:.6f}, {lon:.6f}")
+    if way == "polygon":
+        drawn = json.dumps(value)
+        inside = ByPolygon(key["aoi"], key["year"], drawn, ptype, geometry=True, wgs84=True, only_ids=False)
+        return _checked(source.answer(inside), "the polygon")
+    pids = limited(identifiers(key, way, value, lake))
+    keys = [ParcelKey(key["aoi"], key["year"], ptype, pid) for pid in pids]
+    answers = [source.answer(ByPid(one, geometry=True, wgs84=True)) for one in keys]
+    return {name: [value for answer in answers for value in answer[name]] for name in (*_ROWS, "geom")}
+
+
 def limited(pids: list[str]) -> list[str]:
     """The identifiers, unless they exceed the limit.
 
@@ -180,7 +220,7 @@ def limited(pids: list[str]) -> list[str]:
     """
     limit = Workspace.here().config.set.plimit
     if len(pids) > limit:
-        raise InvalidInputError(f"{len(pids)} parcels are more than {limit}, the limit of the settings (set.plimit)")
+        raise InvalidInputError(f"{len(pids)} parcels are more than {limit}, the limit of the settings")
     return pids
 
 
@@ -214,9 +254,18 @@ def _some(parcels: Columns, where: str) -> list[str]:
     Raises:
         NotFoundError: there is none.
     """
+    return [str(pid) for pid in _checked(parcels, where)["pid"]]
+
+
+def _checked(parcels: Columns, where: str) -> Columns:
+    """An answer that has parcels.
+
+    Raises:
+        NotFoundError: there is none.
+    """
     if not parcels["pid"]:
         raise NotFoundError(f"no parcel at {where}; look where the parcels of the area are")
-    return [str(pid) for pid in parcels["pid"]]
+    return parcels
 
 
 def uploaded(sent: tuple[Any, str], key: ParcelSetKey, lake: Lake | None = None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import ipywidgets
@@ -12,13 +13,20 @@ import pyarrow as pa
 import shapely
 
 from cbm_lake.cards import palette
+from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, of_extra
-from cbm_lake.lake import open_lake
+from cbm_lake.ipycbm import overlays
+from cbm_lake.lake import Lake, open_lake
 
 if TYPE_CHECKING:
     from cbm_lake.ipycbm.choice import ParcelSet
 
-_HEIGHT: Final = "360px"
+_HEIGHT: Final = 360
+"""Pixels."""
+_PANES: Final = {overlays.GROUND: {"zIndex": 150}}
+"""Tiles lie at 200."""
+_FIELDS: Final = re.compile(r"\{(\w+)\}")
+_TILED: Final = {"x", "y", "z"}
 _WIDTH: Final = 800
 """Pixels that a map has at least."""
 _FEW_POINTS: Final = 10_000
@@ -36,9 +44,42 @@ def leaflet() -> Any:
     return ipyleaflet
 
 
-def _map(parcels: ParcelSet) -> Any:
-    """Map of the selected area."""
-    view = leaflet().Map(center=(50, 10), zoom=4, scroll_wheel_zoom=True, layout={"height": _HEIGHT})
+def blank(
+    lake: Lake | None, *, center: tuple[float, float] = (50, 10), zoom: float = 4, height: int = _HEIGHT, **traits: Any
+) -> tuple[Any, ipywidgets.HTML]:
+    """A map that asks no other host: its ground is the clearest scene of the lake, painted for what it shows.
+
+    Tile servers of the settings (tms) that give tiles by {x}, {y} and {z} lie over the ground where they answer; a
+    button of the map takes them away.
+
+    Args:
+        lake: whose scenes; None is that of the settings.
+        center: latitude and longitude.
+        zoom: level.
+        height: in pixels.
+        traits: further ones of the map.
+
+    Returns:
+        The map, and the line below it that names the ground, its date and product.
+    """
+    package, said = leaflet(), ipywidgets.HTML()
+    layout = {"height": f"{height}px"}
+    view = package.Map(
+        layers=(), center=center, zoom=zoom, scroll_wheel_zoom=True, layout=layout, panes=_PANES, **traits
+    )
+    ground = overlays.Ground(lake, said)
+    overlays.Overlay(view, ground.paint, said, name="scene", pane=overlays.GROUND)
+    servers = [(name, url) for name, url in Workspace.here().config.tms.items() if set(_FIELDS.findall(url)) >= _TILED]
+    for name, url in servers:
+        view.add(package.TileLayer(url=url, name=name, attribution=name))
+    if servers:
+        view.add(package.LayersControl(position="topright"))
+    return view, said
+
+
+def _map(parcels: ParcelSet) -> tuple[Any, ipywidgets.HTML]:
+    """Map of the selected area, and what its ground is."""
+    view, said = blank(parcels.lake)
 
     def go(_: object = None) -> None:
         try:
@@ -49,7 +90,7 @@ def _map(parcels: ParcelSet) -> Any:
 
     parcels.aoi.observe(go, "value")
     go()
-    return view
+    return view, said
 
 
 def showing(box: tuple[float, float, float, float], height: int = 360) -> dict[str, Any]:
@@ -59,7 +100,7 @@ def showing(box: tuple[float, float, float, float], height: int = 360) -> dict[s
     tall = (north - south) / math.cos(math.radians(min(abs(middle), 80)))
     degrees_a_pixel = max((east - west) / _WIDTH, tall / height, 1e-9)
     zoom = math.floor(math.log2(360 / 256 / degrees_a_pixel))
-    return {"center": (middle, (west + east) / 2), "zoom": min(max(zoom, 2), 17)}
+    return {"center": (middle, (west + east) / 2), "zoom": min(max(zoom, 2), 18)}
 
 
 class Marker(ipywidgets.VBox):
@@ -67,13 +108,13 @@ class Marker(ipywidgets.VBox):
 
     def __init__(self, parcels: ParcelSet) -> None:
         package = leaflet()
-        self.map = _map(parcels)
+        self.map, said = _map(parcels)
         self.marker = package.Marker(location=self.map.center, draggable=True)
         self.map.add(self.marker)
         self.map.on_interaction(self._moved)
         self.map.observe(lambda change: self._put(change["new"]), "center")
         self.watched = [(self.marker, "location")]
-        super().__init__([ipywidgets.Label("click on the map, or pull the marker, to the parcel"), self.map])
+        super().__init__([ipywidgets.Label("click on the map, or pull the marker, to the parcel"), self.map, said])
         self._clicked = False
 
     @property
@@ -97,11 +138,11 @@ class Polygon(ipywidgets.VBox):
 
     def __init__(self, parcels: ParcelSet) -> None:
         package = leaflet()
-        self.map = _map(parcels)
+        self.map, said = _map(parcels)
         self.drawing = package.DrawControl(polyline={}, circlemarker={})
         self.map.add(self.drawing)
         self.watched = [(self.drawing, "data")]
-        super().__init__([ipywidgets.Label("draw a polygon round the parcels"), self.map])
+        super().__init__([ipywidgets.Label("draw a polygon round the parcels"), self.map, said])
 
     @property
     def value(self) -> dict[str, Any]:
@@ -120,8 +161,8 @@ class Polygon(ipywidgets.VBox):
         return geometry
 
 
-def footprints(rows: pa.Table) -> Any:
-    """Map of footprints: `footprint` is WKB in degrees, other columns appear in the tooltip."""
+def footprints(rows: pa.Table, lake: Lake | None = None) -> Any:
+    """Map of footprints over a lake's ground: `footprint` is WKB in degrees; other columns appear in the line below."""
     package = leaflet()
     shapes = shapely.from_wkb(rows["footprint"].to_numpy())
     properties = rows.drop_columns(["footprint"]).slice(0, _MOST_OUTLINES).to_pylist()
@@ -134,7 +175,7 @@ def footprints(rows: pa.Table) -> Any:
         for shape, row in zip(shapes, properties, strict=False)
     ]
     position = showing(shapely.total_bounds(shapes) if len(shapes) else (0, 35, 30, 60))
-    view = package.Map(**position, layout={"height": _HEIGHT})
+    view, said = blank(lake, **position)
     layer = package.GeoJSON(
         data={"type": "FeatureCollection", "features": features},
         style={"color": palette.GOOD, "weight": 2, "fillOpacity": 0.05},
@@ -147,4 +188,4 @@ def footprints(rows: pa.Table) -> Any:
 
     layer.on_hover(tell)
     view.add(layer)
-    return ipywidgets.VBox([view, under])
+    return ipywidgets.VBox([view, said, under])

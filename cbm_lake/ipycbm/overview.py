@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import imagecodecs
 import ipywidgets
 import numpy as np
 import pyarrow as pa
@@ -17,10 +15,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from cbm_lake.cards import CLOUD_CLASSES, observation
-from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, of_extra
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.ipycbm import drawing, maps
 from cbm_lake.ipycbm.choice import STYLE, ParcelSet, ParcelSetKey, offer
 from cbm_lake.ipycbm.files import File
+from cbm_lake.ipycbm.overlays import Overlay, Picture
 from cbm_lake.ipycbm.panel import Panel, reporting
 from cbm_lake.lake import Lake, lake_or_default, open_lake
 
@@ -57,14 +56,12 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
     table = File("table", ".parquet,.csv", needed=False)
     column = ipywidgets.Text(description="column", placeholder="its name", style=STYLE)
 
-    def draw(
-        key: ParcelSetKey, colour_by: str, day: str | None, table: Path | None, column: str, gpu: bool
-    ) -> ipywidgets.Widget:
+    def draw(key: ParcelSetKey, colour_by: str, day: str | None, table: Path | None, column: str) -> ipywidgets.Widget:
         opened = lake or open_lake()
         rows = opened.query("parcels.declared", **_named(key), outlines=True)
         values = _values(opened, rows, key, colour_by, day, table, column)
-        widget = by_lonboard if gpu else Overview
-        return widget(drawing.Geometries.of(rows), drawing.coloured(values), lambda pid: tell(opened, key, pid))
+        geometries, colouring = drawing.Geometries.of(rows), drawing.coloured(values)
+        return Overview(geometries, colouring, lambda pid: tell(opened, key, pid), opened)
 
     form = Panel(
         "draw the map",
@@ -74,11 +71,6 @@ def panel(lake: Lake | None = None) -> ipywidgets.Widget:
         day=day,
         table=table,
         column=column,
-        gpu=ipywidgets.Checkbox(
-            description="drawn by the browser with lonboard (in Jupyter only; it must reach cdn.jsdelivr.net)",
-            style=STYLE,
-            layout={"width": "auto"},
-        ),
     )
 
     def follow(_: object = None) -> None:
@@ -167,49 +159,25 @@ def tell(lake: Lake, key: ParcelSetKey, pid: str) -> str:
     return f"{heading}: NDVI of {rows.num_rows} scenes{f', pale: {pale}' if pale else ''}<br>{curve}"
 
 
-class Layer:
-    """Rasterized parcels as an overlay that follows the map view."""
+def layer(view: Any, geometries: Geometries, colours: NDArray[np.uint8], problem: ipywidgets.HTML) -> Overlay:
+    """Rasterized parcels as an overlay that follows the map's view."""
 
-    def __init__(self, view: Any, geometries: Geometries, colours: NDArray[np.uint8], problem: ipywidgets.HTML) -> None:
-        self._geometries, self._colours, self._problem = geometries, colours, problem
-        self._map = view
-        self.overlay = maps.leaflet().ImageOverlay(**self._picture(geometries.extent))
-        view.add(self.overlay)
-        view.observe(self._follow, "bounds")
-        self._follow()
+    def paint(box: Box) -> Picture:
+        return Picture(geometries.painted(box, _PIXELS, colours), box)
 
-    def remove(self) -> None:
-        """Remove the overlay from the map."""
-        self._map.unobserve(self._follow, "bounds")
-        self._map.remove(self.overlay)
-
-    def _follow(self, _: object = None) -> None:
-        """Redraw for the current map view."""
-        if not self._map.bounds:
-            return
-        (south, west), (north, east) = self._map.bounds
-        with reporting(self._problem), self.overlay.hold_trait_notifications():
-            for name, value in self._picture((west, south, east, north)).items():
-                setattr(self.overlay, name, value)
-
-    def _picture(self, view: Box) -> dict[str, Any]:
-        """What the overlay is to have."""
-        painted = self._geometries.painted(view, _PIXELS, self._colours)
-        image = base64.b64encode(imagecodecs.png_encode(painted, level=1)).decode("ascii")  # soon rather than small
-        west, south, east, north = view
-        return {"url": f"data:image/png;base64,{image}", "bounds": ((south, west), (north, east))}
+    return Overlay(view, paint, problem, first=paint(geometries.extent), name="parcels")
 
 
 def beneath(view: Any, parcel_set: ParcelSet) -> Panel:
     """Button that overlays the parcels, coloured by crop, on an existing map."""
-    before: list[Layer] = []
+    before: list[Overlay] = []
 
     def show(key: ParcelSetKey) -> str:
         rows = (parcel_set.lake or open_lake()).query("parcels.declared", **_named(key), outlines=True)
         geometries, colouring = drawing.Geometries.of(rows), drawing.coloured(rows["crop_name"])
         while before:
             before.pop().remove()
-        before.append(Layer(view, geometries, colouring.colours, form.message))
+        before.append(layer(view, geometries, colouring.colours, form.message))
         return f"{rows.num_rows:,} parcels"
 
     form = Panel("show the parcels", show, context={"key": parcel_set})
@@ -219,15 +187,13 @@ def beneath(view: Any, parcel_set: ParcelSet) -> Panel:
 class Overview(ipywidgets.VBox):
     """Map of all parcels; `under` shows the parcel that was clicked."""
 
-    def __init__(self, geometries: Geometries, colouring: Colouring, tell: Tell) -> None:
+    def __init__(self, geometries: Geometries, colouring: Colouring, tell: Tell, lake: Lake | None = None) -> None:
         self._geometries, self._tell = geometries, tell
         self.under = ipywidgets.HTML("a click on a parcel shows its NDVI")
-        self.map = maps.leaflet().Map(
-            **maps.showing(geometries.extent, _HEIGHT), scroll_wheel_zoom=True, layout={"height": f"{_HEIGHT}px"}
-        )
-        self.layer = Layer(self.map, geometries, colouring.colours, self.under).overlay
+        self.map, ground = maps.blank(lake, **maps.showing(geometries.extent, _HEIGHT), height=_HEIGHT)
+        self.overlay = layer(self.map, geometries, colouring.colours, self.under)
         self.map.on_interaction(self._clicked)
-        super().__init__([ipywidgets.HTML(drawing.key(colouring)), self.map, self.under])
+        super().__init__([ipywidgets.HTML(drawing.key(colouring)), self.map, ground, self.under])
 
     def _clicked(self, **event: Any) -> None:
         if event.get("type") != "click":
@@ -236,28 +202,3 @@ class Overview(ipywidgets.VBox):
         with reporting(self.under):
             pid = self._geometries.at(lon, lat)
             self.under.value = "there is no parcel" if pid is None else self._tell(pid)
-
-
-def by_lonboard(geometries: Geometries, colouring: Colouring, tell: Tell) -> ipywidgets.Widget:
-    """The same map on the GPU (lonboard), from GeoArrow.
-
-    Raises:
-        ConfigError: package lonboard is missing.
-    """
-    import geopandas as gpd
-
-    with of_extra("notebook", "this map"):
-        import lonboard
-    frame = gpd.GeoDataFrame({"pid": geometries.pids.to_pandas()}, geometry=geometries.shapes, crs=3857).to_crs(4326)
-    layer = lonboard.SolidPolygonLayer.from_geopandas(
-        frame, get_fill_color=colouring.colours, pickable=True, auto_downcast=False
-    )
-    under = ipywidgets.HTML("a click on a parcel shows its NDVI")
-
-    def clicked(change: dict[str, Any]) -> None:
-        if change["new"] is not None:
-            with reporting(under):
-                under.value = tell(geometries.pids[change["new"]].as_py())
-
-    layer.observe(clicked, "selected_index")
-    return ipywidgets.VBox([ipywidgets.HTML(drawing.key(colouring)), lonboard.Map([layer], height=_HEIGHT), under])

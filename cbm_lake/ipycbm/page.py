@@ -11,7 +11,7 @@ import ipywidgets
 from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
-from cbm_lake.ipycbm import changes, cleaning, lost, opened
+from cbm_lake.ipycbm import changes, cleaning, guide, lost, opened
 from cbm_lake.ipycbm.heartbeat import Heartbeat
 from cbm_lake.ipycbm.panel import explained
 from cbm_lake.ipycbm.texts import Texts
@@ -58,7 +58,7 @@ def page(first: str = "workbench", lake: Lake | None = None) -> ipywidgets.Widge
 def _first_opened(module: str, lake: Lake | None) -> ipywidgets.Widget:
     """The widget of a task, or the reason why there is none."""
     try:
-        widget: ipywidgets.Widget = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel(lake)
+        panel = importlib.import_module(f"cbm_lake.ipycbm.{module}").panel(lake)
     except (LakeError, ImportError) as error:
         return ipywidgets.HTML(f"<p style='color: {palette.BAD}'>{explained(error)}</p>")
-    return widget
+    return guide.explained(name, panel) if (name := module.removesuffix("_panel")) in guide.ABOUT else panel

@@ -44,6 +44,7 @@ def by_pid(  # noqa: PLR0917 - the original's order
     hspace: float = 0.0,
     debug: bool = False,
     *,
+    limits: Sequence[float] | None = None,
     screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
@@ -74,6 +75,8 @@ def by_pid(  # noqa: PLR0917 - the original's order
         view: True shows the figure in the notebook and gives nothing back.
         hspace: room between lines of images, as a share of an image's height.
         debug: log the steps at level DEBUG.
+        limits: the two numbers between which the colours of an index or of one band run, in its own unit (reflectance,
+            dB), instead.
         screen: scene classes (SCL) that count as clouds: numbers, or 3_8_9_10_11; also by the original's name, scl.
         file: also write the figure there: .png, .svg, .pdf; .html of an interactive one.
         interactive: an object of holoviews with a slider over the dates instead of a matplotlib figure.
@@ -99,7 +102,9 @@ def by_pid(  # noqa: PLR0917 - the original's order
             get.folders.clear_chips(folder)
         images = reading.images(parcel, season, kind.bands)
         outline = parcel.outline_in(images.epsg)
-        row = rendering.row(parcel.label, kind, images, outline, cmap, percentile=percentile, outlined=show_parcel)
+        row = rendering.row(
+            parcel.label, kind, images, outline, cmap, percentile=percentile, limits=limits, outlined=show_parcel
+        )
         _store(folder, season, images)
         rendering.write(row, get.chip_images.folder_of(folder, kind.card.name), f"Parcel {parcel.label}")
         rows.append(row)
@@ -127,6 +132,7 @@ def by_location(
     *,
     aoi: str | None = None,
     year: int | None = None,
+    limits: Sequence[float] | None = None,
     screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
@@ -152,7 +158,7 @@ def by_location(
     position = float(lon), float(lat)
     season = Season.of(*days, chipsize, screened, kind.card.name)
     images, label = reading.images(position, season, kind.bands), degrees(*position)
-    row = rendering.row(label, kind, images, None, cmap, percentile=percentile)
+    row = rendering.row(label, kind, images, None, cmap, percentile=percentile, limits=limits)
     _store(folder, season, images)
     rendering.write(row, get.chip_images.folder_of(folder, kind.card.name), label)
     figure = _figure([row], f"{label}: {kind.title}", columns, hspace, interactive=interactive)
@@ -204,6 +210,7 @@ def grid(  # noqa: PLR0917 - the original's order
     hspace: float = 0.0,
     debug: bool = False,
     *,
+    limits: Sequence[float] | None = None,
     screen: Classes = CLOUD_CLASSES,
     file: str | Path | None = None,
     interactive: bool = False,
@@ -211,8 +218,9 @@ def grid(  # noqa: PLR0917 - the original's order
 ) -> Figure | None:
     """Plot several views of one parcel, also of several cards, one row each and one column per date.
 
-    Args and errors are those of `by_pid`; views are what its `bands` are. A list of bands at their position, or as the
-    original's imgtype, is one image of these bands; views=["B04", "B08"] are two.
+    Args and errors are those of `by_pid`; views are what its `bands` are, and limits are of those that have a scale.
+    A list of bands at their position, or as the original's imgtype, is one image of these bands; views=["B04", "B08"]
+    are two.
     """
     _check(chipsize, columns, hspace, file, interactive=interactive)
     kinds = [view_of(each) for each in ([views] if isinstance(views, str) else views)]
@@ -236,6 +244,7 @@ def grid(  # noqa: PLR0917 - the original's order
             outlines[kind.card.name],
             cmap,
             percentile=percentile,
+            limits=limits if kind.scaled else None,
             outlined=show_parcel,
         )
         for kind in kinds

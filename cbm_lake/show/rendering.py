@@ -77,6 +77,7 @@ def row(
     cmap: str | None,
     *,
     percentile: Sequence[float] | None = None,
+    limits: Sequence[float] | None = None,
     outlined: bool = True,
 ) -> Row:
     """Build a `Row`; common limits are taken from cloud-free images where there are any.
@@ -88,16 +89,18 @@ def row(
         outline: of the parcel, in the images' coordinate system.
         cmap: colour map of matplotlib; None is the usual one.
         percentile: between which percentiles colours are stretched; None is the usual stretch of the view.
+        limits: the two numbers of the colour scale instead, in its own unit.
         outlined: whether the geometry is drawn.
 
     Raises:
-        InvalidInputError: no such colour map, or percentiles that are none.
+        InvalidInputError: no such colour map, or percentiles or limits that are none.
     """
     cmap = cmap or view.cmap
     if cmap not in mpl.colormaps:
         raise InvalidInputError(f"there is no colour map {cmap!r}; viridis, cividis, YlGn and magma are some")
     clear = [image.bands for image in images.images if image.cloud == 0] or [image.bands for image in images.images]
-    return Row(label, view, images, outline, view.limits(clear, percentile), cmap, outlined)
+    between = view.limits(clear, percentile) if limits is None else view.fixed(limits)
+    return Row(label, view, images, outline, between, cmap, outlined)
 
 
 def scale(row: Row) -> ScalarMappable:

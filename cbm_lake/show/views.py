@@ -112,6 +112,29 @@ class View:
             return ((0.0, brightest),) * 3
         return tuple(_spread(part) for part in parts)
 
+    def fixed(self, limits: Sequence[float]) -> Limits:
+        """Colour limits that are given, in the unit of the scale.
+
+        Raises:
+            InvalidInputError: they are not two rising numbers, or the view has no scale.
+        """
+        if not self.scaled:
+            raise InvalidInputError(f"{self.title} has no scale of one number; choose an index or a single band")
+        try:
+            low, high = (float(value) for value in limits)
+        except (TypeError, ValueError):
+            low, high = np.nan, np.nan
+        if not (np.isfinite([low, high]).all() and low < high):
+            raise InvalidInputError(f"limits {limits!r} are no two numbers of which the second is greater")
+        return ((low, high),)
+
+    def in_words(self, between: Limits) -> str:
+        """Between which numbers colours are stretched: NDVI 0 to 0.9; B08 212 to 4810, …; "" of classes."""
+        if self.classes:
+            return ""
+        names = [self.unit] if self.scaled else self.bands
+        return ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in zip(names, between, strict=True))
+
     def _stretched(self, images: Sequence[Bands], between: tuple[float, float]) -> Limits:
         """Limits at percentiles of all valid pixels."""
         if self.scaled:

@@ -253,7 +253,7 @@ def visited(url, login=None):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 1700}, http_credentials=login)
         page.set_default_timeout(20_000)
-        page.goto(url)
+        page.goto(url, timeout=90_000)
         page.get_by_role("tab", name="QA").wait_for(timeout=90_000)
         try:
             yield Visit(page)
@@ -348,8 +348,8 @@ def test_a_verdict_is_on_the_parcel_whose_pictures_are_seen(demo):
 
 def configure(visit, demo):
     visit.tab("settings", "general")
-    visit.fill("user", "ada")
-    visit.fill("plimit", "60")
+    visit.fill("your name", "ada")
+    visit.fill("parcels at once", "60")
     visit.press("save")
     wait(lambda: json.loads((demo / "config" / "main.json").read_text())["set"]["user"] == "ada")
     visit.shoot("1_settings")
@@ -369,8 +369,8 @@ def load(visit, demo):
 def get_by_id(visit, demo, pids):
     visit.tab("get", "identifiers")
     visit.page.get_by_placeholder("identifiers, with").fill(", ".join(pids))
-    for band in ("B04", "B08"):
-        visit.page.get_by_label(band, exact=True).check()
+    for band in ("Band 4: red (10 m)", "Band 8: near infrared (10 m)"):
+        visit.page.get_by_label(band, exact=True).locator("visible=true").check()
     visit.press("get")
     visit.see(re.compile(pids[1]))
     wait(lambda: len(list((demo / "temp" / "demo" / "2024").glob("*/chipimages/*.B08.tif"))) > 2)
@@ -381,8 +381,8 @@ def get_by_id(visit, demo, pids):
 def get_by_polygon(visit, demo):
     before = len(list((demo / "temp" / "demo" / "2024").iterdir()))
     visit.tab("get", "polygon")
-    for band in ("B04", "B08"):
-        visit.page.get_by_label(band, exact=True).uncheck()
+    for band in ("Band 4: red (10 m)", "Band 8: near infrared (10 m)"):
+        visit.page.get_by_label(band, exact=True).locator("visible=true").uncheck()
     visit.page.locator("a.leaflet-control-zoom-in:visible").click()
     visit.page.wait_for_timeout(800)  # the map glides
     visit.page.locator("a.leaflet-draw-draw-polygon:visible").click()

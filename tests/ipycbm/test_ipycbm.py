@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from factories import PIDS, degrees, fill, outline
+from ipyleaflet import GeoJSON
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -25,7 +26,17 @@ from cbm_lake import get, ipycbm, show
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get import folders, parcel_info
-from cbm_lake.ipycbm import card2db_panel, choice, cleaning, config_panel, extract_panel, get_panel, maps, view_panel
+from cbm_lake.ipycbm import (
+    card2db_panel,
+    choice,
+    cleaning,
+    config_panel,
+    extract_panel,
+    get_panel,
+    maps,
+    view_panel,
+    wanted,
+)
 from cbm_lake.ipycbm.panel import Panel, StoppedError, rendered
 from cbm_lake.lake import open_lake
 
@@ -289,12 +300,12 @@ def test_the_connections_are_tried(lake):
 
 def test_parcels_are_got_by_their_identifiers_into_the_folder_that_is_chosen(lake):
     panel = get_panel.panel()
-    _, which, form = panel.children
-    which.children[0].value = "0012, a/b\nnobody"
+    form = panel.form
+    panel.which.typed.value = "0012, a/b\nnobody"
     rows = press(form, folder="data")
     assert rows[rows["problem"].isna()]["pid"].unique().tolist() == ["0012", "a/b"]
     assert "no parcel 'nobody'" in rows["problem"].dropna().iloc[0]
-    told = get_panel.summary(rows)
+    told = wanted.summary(rows)
     assert told["parcel"].tolist() == ["0012", "a/b", "nobody"]
     assert told["got"].tolist() == ["information, series s2", "information, series s2", ""]
     assert told["not got"].str.count("no parcel 'nobody'").tolist() == [0, 0, 1]
@@ -337,7 +348,7 @@ def test_a_place_and_a_polygon_without_parcels_are_told(lake):
 
 
 def test_what_was_got_before_a_stop_is_kept(lake):
-    form = get_panel.panel().children[2]
+    form = get_panel.panel().form
     steps = []
 
     def stop(done, total):
@@ -346,7 +357,7 @@ def test_what_was_got_before_a_stop_is_kept(lake):
             raise StoppedError("stopped")
 
     with pytest.raises(StoppedError):
-        get_panel.got({"aoi": "ms", "year": 2024, "ptype": None}, list(PIDS), get.several.Wanted(), "data", stop)
+        wanted.got({"aoi": "ms", "year": 2024, "ptype": None}, list(PIDS), get.several.Wanted(), "data", stop)
     assert folders.kept(Workspace.here().data) == {"ms": {"2024": ["0012"]}}
     assert steps == [(0, 6), (1, 6), (2, 6), (2, 6), (3, 6)]
     assert form.inputs["folder"].value == "temp"
@@ -366,8 +377,9 @@ def test_files_of_identifiers_are_read_and_others_refused(lake):
 
 def test_more_parcels_than_the_limit_are_refused(lake, workspace):
     workspace.configure("set", plimit=2)
-    _, which, form = get_panel.panel().children
-    which.children[0].value = ",".join(PIDS)
+    panel = get_panel.panel()
+    form = panel.form
+    panel.which.typed.value = ",".join(PIDS)
     press(form)
     assert "3 parcels are more than 2" in form.message.value
 
@@ -376,8 +388,8 @@ def test_a_server_that_is_lost_is_one_line_in_the_form(lake, workspace):
     panel = get_panel.panel()
     workspace.configure("api", url="http://127.0.0.1:9", user="ada")
     workspace.configure("set", data_source="api")
-    _, which, form = panel.children
-    which.children[0].value = "0012"
+    form = panel.form
+    panel.which.typed.value = "0012"
     form.inputs["series"].boxes["s2"].value = False  # each step waits for some tries
     rows = press(form)
     assert "does not answer" in rows["problem"].iloc[0]
@@ -385,7 +397,8 @@ def test_a_server_that_is_lost_is_one_line_in_the_form(lake, workspace):
 
 def test_what_was_got_is_viewed_noted_and_deleted(lake):
     parcel_info.by_pid("ms", 2024, "a/b")
-    chosen, tabs = view_panel.panel().children
+    panel = view_panel.panel()
+    chosen, tabs = panel.parcels, panel.tabs
     assert chosen.value == ("ms", 2024, "a/b")
     forms = dict(zip(tabs.titles, tabs.children, strict=True))
     assert isinstance(press(forms["information"]), Figure)
@@ -396,7 +409,7 @@ def test_what_was_got_is_viewed_noted_and_deleted(lake):
     assert "stored in" in forms["notes"].result.children[0].value
     file = folders.in_data(folders.place("ms", 2024, "a/b", "notes.txt"))
     assert file.read_text() == "mown in May"
-    assert next(iter(all_of(view_panel.panel(), ipywidgets.Textarea))).value == "mown in May"
+    assert next(iter(all_of(view_panel.panel().tabs, ipywidgets.Textarea))).value == "mown in May"
     press(forms["delete"])
     box = forms["delete"].result.children[0]
     assert "notes (2 files" in box.line.value
@@ -490,10 +503,11 @@ def test_the_map_shows_what_was_got_and_a_click_chooses(lake, workspace):
         parcel_info.by_pid("ms", 2024, pid)
     folders.keep("ms", 2024, "12")
     (workspace.temp / "ms" / "2024" / "empty").mkdir()
-    chosen, tabs = view_panel.panel().children
+    panel = view_panel.panel()
+    chosen, tabs = panel.parcels, panel.tabs
     form = dict(zip(tabs.titles, tabs.children, strict=True))["map"]
     shown = press(form)
-    layer = shown.children[1].layers[1]
+    layer = next(one for one in shown.children[1].layers if isinstance(one, GeoJSON))
     assert {one["properties"]["pid"] for one in layer.data["features"]} == {"12", "0012"}
     west, south = layer.data["features"][0]["geometry"]["coordinates"][0][0]
     assert (west, south) == (pytest.approx(3, abs=0.01), pytest.approx(43.35, abs=0.01))
@@ -507,7 +521,8 @@ def features_of(layer, pid):
 
 def test_an_identifier_that_is_being_typed_does_no_harm(lake):
     parcel_info.by_pid("ms", 2024, "12")
-    chosen, tabs = view_panel.panel().children
+    panel = view_panel.panel()
+    chosen, tabs = panel.parcels, panel.tabs
     notes = dict(zip(tabs.titles, tabs.children, strict=True))["notes"]
     chosen.pid.value = "1"
     assert notes.message.value == ""
