@@ -5,7 +5,7 @@ INSTALLED := .venv/.installed
 SLOW ?= tests
 BENCHMARKS := zonal extraction durability jp2 remote scaling chips lookup verbs exporting server foi foi_truth qa validation markers markers_truth guard loading load crops_lake lineage
 
-.PHONY: demo test test-slow lint docs shape bench lock clean
+.PHONY: demo test test-slow lint docs shape bench lock pictures clean
 
 demo: $(INSTALLED)  ## the main job end to end on a generated sample, in ./demo
 	CBM_LAKE_HOME=demo $(BIN)/cbm-lake demo demo
@@ -25,6 +25,9 @@ lint: $(INSTALLED)
 
 docs: $(INSTALLED)  ## the documentation as a site in .venv/site, links checked
 	$(BIN)/mkdocs build
+
+pictures: $(INSTALLED)  ## the pictures of the page in the documentation, taken from ./demo in Chromium
+	CBM_LAKE_HOME=.venv/workspace $(BIN)/python docs/pictures.py
 
 shape: $(INSTALLED)  ## the shape of the code in numbers: functions, modules, names, lakes and questions of each verb
 	$(BIN)/python -m benchmarks.shape

@@ -1,12 +1,16 @@
 """Every notebook runs from end to end on the demo lake, and what lies in the repository is without outputs."""
 
+import json
 import os
 from pathlib import Path
 
+import geopandas as gpd
 import nbformat
 import pytest
 import small_demo
 from nbclient import NotebookClient
+
+from cbm_lake import extract, parcels
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 QUICK = ("1_get_started",)
@@ -29,7 +33,23 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CBM_LAKE_HOME", str(folder))
-        yield small_demo.make(folder)
+        small_demo.make(folder)
+        add_area(folder)
+        yield folder
+
+
+OTHERS = "zz-"
+"""What identifiers of the other area begin with."""
+
+
+def add_area(folder):
+    """A second area of two years; its parcels lie where those of the demo do, are larger and come first by name."""
+    declared = gpd.read_file(folder / "sample" / "parcels.gpkg")
+    declared = declared.assign(parcel_id=OTHERS + declared["parcel_id"], geometry=declared.buffer(15))
+    declared.to_file(folder / "others.gpkg")
+    for year in (2023, 2024):
+        parcels.load(folder / "others.gpkg", "aa", year, pid="parcel_id", crop_name="crop_name", crop_code="crop_code")
+    extract.run(extract.plan("s2", "2024-03-01", "2024-10-31", aoi="aa", year=2024), workers=0)
 
 
 def executed(name, workspace):
@@ -39,6 +59,22 @@ def executed(name, workspace):
     client = NotebookClient(book, timeout=120, resources={"metadata": {"path": str(workspace)}})
     client.execute(env=environment)
     return [(cell.source, cell.outputs) for cell in book.cells if cell.cell_type == "code"]
+
+
+def settings(workspace):
+    """The content of the files of settings."""
+    return {path.name: path.read_bytes() for path in sorted((workspace / "config").iterdir()) if path.is_file()}
+
+
+def check(name, workspace):
+    """Run a notebook; nothing of the other area is in what it shows, and the settings are those of before."""
+    before = settings(workspace)
+    cells = executed(name, workspace)
+    shown = json.dumps([output for _, outputs in cells for output in outputs])
+    assert OTHERS not in shown
+    assert settings(workspace) == before
+    assert not complaints(cells)
+    return cells
 
 
 def pictures(cells):
@@ -63,18 +99,14 @@ def complaints(cells):
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_a_notebook_runs_shows_pictures_and_complains_of_nothing(name, demo):
-    cells = executed(name, demo)
-    assert pictures(cells) >= 2
-    assert not complaints(cells)
+def test_a_notebook_runs_shows_pictures_of_its_area_and_complains_of_nothing(name, demo):
+    assert pictures(check(name, demo)) >= 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
-def test_a_longer_notebook_runs_and_complains_of_nothing(name, demo):
-    cells = executed(name, demo)
-    assert any(outputs for _, outputs in cells)
-    assert not complaints(cells)
+def test_a_longer_notebook_runs_of_its_area_and_complains_of_nothing(name, demo):
+    assert any(outputs for _, outputs in check(name, demo))
 
 
 def test_every_notebook_is_executed_by_a_test():

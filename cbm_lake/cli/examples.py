@@ -106,7 +106,7 @@ EXAMPLES: Final = {
     "show parcel-info": f"{_OF_PARCEL} --out card.svg",
     "show time-series": f"{_OF_PARCEL} --kind ndvi --out ndvi.png",
     "show years": f"{_OF_PARCEL} --years 2022,2023,2024 --out years.png",
-    "sql": '"select crop_name, count(*) as parcels from parcels group by crop_name"',
+    "sql": '"select aoi, year, crop_name, count(*) as parcels from parcels group by all"',
     "status": "--format json",
     "user access": "--since 2024-03-01 --aoi ms",
     "user add": "eve --aoi ms",

@@ -11,7 +11,7 @@ from typing import Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cbm_lake.errors import ConfigError, InvalidInputError, LakeError, NotFoundError, SourceError, UnknownSetError
@@ -146,6 +146,10 @@ def _add_files(app: FastAPI) -> None:
         root = state.settings.files
         areas = sorted(folder.name for folder in root.iterdir() if folder.is_dir()) if root.is_dir() else []
         return {aoi: _names(root / aoi) for aoi in areas if user.may_read(aoi)}
+
+    @app.get("/", include_in_schema=False)
+    def beginning() -> Response:
+        return RedirectResponse("apidocs")  # relative, so that it holds below the path of a proxy
 
     @app.get("/apidocs", include_in_schema=False)
     def apidocs() -> Response:

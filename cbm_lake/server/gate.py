@@ -32,7 +32,7 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'",
     "Cache-Control": "no-store",
 }
-_OPEN: Final = ("/static/", "/openapi.json", "/apidocs", "/health", "/metrics")
+_OPEN: Final = ("/static/", "/", "/openapi.json", "/apidocs", "/health", "/metrics")
 """What is read without a login: results by links that nobody can guess, the documentation, and how the service is."""
 _READING: Final = ("GET", "HEAD")
 _MOST_AT_ONCE: Final = 512

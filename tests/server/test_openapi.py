@@ -42,6 +42,14 @@ def test_nothing_that_can_be_asked_fails_inside(description):
     assert asked > 100
 
 
+def test_the_address_alone_leads_to_the_page_also_for_strangers(description):
+    base = description.get_base_url()
+    answer = requests.get(f"{base}/", timeout=9)
+    assert answer.url == f"{base}/apidocs"
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/html")
+
+
 def test_the_page_lists_every_question_and_loads_nothing(description):
     page = requests.get(f"{description.get_base_url()}/apidocs", timeout=9).text
     assert all(path in page for path in description.raw_schema["paths"])
