@@ -468,8 +468,9 @@ def test_slides_of_unknown_parcels_or_into_other_files_are_refused(tmp_path, par
 
 def test_the_widget_shows_histograms_scatter_plots_and_the_crop(parcel):
     get.parcel_info.by_pid("demo", 2024, parcel.pid)
-    chosen, tabs = view_panel.panel().children
-    chosen.aoi.value, chosen.year.value, chosen.pid.value = "demo", "2024", parcel.pid
+    view = view_panel.panel()
+    view.parcels.aoi.value, view.parcels.year.value, view.parcels.pid.value = "demo", "2024", parcel.pid
+    tabs = view.tabs
     forms = dict(zip(tabs.titles, tabs.children, strict=True))
     for cells in ("histograms", "scatter"):
         forms["calendar"].inputs["cells"].value = cells

@@ -352,7 +352,8 @@ def test_an_interactive_figure_tells_the_true_date_and_no_year_of_the_axis(prepa
     import holoviews as hv
 
     [scatter, *_] = [one for one in figure.traverse() if isinstance(one, hv.Scatter)]
-    assert "2022-01-05" in scatter.dimension_values("date").tolist()
+    dates = scatter.dimension_values("told_0").tolist()  # the first line of the tooltip
+    assert "2022-01-05" in dates
     plot = hv.renderer("bokeh").get_plot(figure).state
     file = tmp_path / "years.html"
     show.years.by_pid("ms", 2024, "A", interactive=True, file=file, lake=prepared)
@@ -414,7 +415,7 @@ def test_years_from_the_command_line(other, tmp_path):
 def test_years_in_the_widget(other, workspace):
     (workspace.temp / "ms/2024/A").mkdir(parents=True)
     (workspace.temp / "ms/2024/A/info.json").write_text("{}", "utf-8")
-    form = view_panel._years(view_panel.Kept(other))
+    form = view_panel.View(other).tabs.children[2]
     form.inputs["years"].value, form.inputs["zoomable"].value = "2023, 2024", False
     form.submit().result(120)
     assert not form.message.value
