@@ -164,8 +164,8 @@ def clear(curve: pd.DataFrame) -> NDArray[np.bool_]:
 
 def hidden(curve: pd.DataFrame) -> dict[str, int]:
     """Number of observations that are not usable, by reason."""
-    found = reasons(curve)
-    return {words: int((found == name).sum()) for name, words in observation.WHY_NOT.items() if name in found}
+    why_not = reasons(curve)
+    return {words: int((why_not == name).sum()) for name, words in observation.WHY_NOT.items() if name in why_not}
 
 
 def reasons(curve: pd.DataFrame) -> NDArray[np.object_]:

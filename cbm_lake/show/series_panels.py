@@ -136,9 +136,9 @@ def _weather_rows(rows: pd.DataFrame, value: str, low: str = "", high: str = "")
 
 def _summed(rows: pd.DataFrame) -> pd.DataFrame:
     """Precipitation since the first day; until the first day that is missing, beyond which a sum would be too small."""
-    known = _weather_rows(rows, "prec")
-    follows = known["time"].diff().dt.days.fillna(1) == 1
-    unbroken = known[follows.astype(int).cummin() == 1]
+    days = _weather_rows(rows, "prec")
+    follows = days["time"].diff().dt.days.fillna(1) == 1
+    unbroken = days[follows.astype(int).cummin() == 1]
     return unbroken.assign(value=unbroken["value"].cumsum())
 
 

@@ -188,20 +188,20 @@ def _band(layer: Layer, key: _Key, label: str) -> Interactive:
 
 def _curve(layer: Layer, key: _Key, label: str) -> Interactive:
     """Values joined; where they are not marked the line says what they are."""
-    told = {} if key.panel.marks or _is_peers(layer) else _told(layer, key)
+    tooltip = {} if key.panel.marks or _is_peers(layer) else _tooltip(layer, key)
     look = {"color": layer.colour, "line_dash": _DASHES[layer.dash], "line_alpha": layer.opacity}
-    curve: Interactive = notebooks.drawing().Curve(*_table(layer, key, told), label=label)
-    return curve.opts(line_width=layer.width, **look, **(_hover(told) if told else {}))
+    curve: Interactive = notebooks.drawing().Curve(*_table(layer, key, tooltip), label=label)
+    return curve.opts(line_width=layer.width, **look, **(_hover(tooltip) if tooltip else {}))
 
 
 def _points(layer: Layer, key: _Key, label: str) -> Interactive:
     """Observations, filled, or hollow where they do not count."""
-    told, look = _told(layer, key), {"color": layer.colour}
+    tooltip, look = _tooltip(layer, key), {"color": layer.colour}
     if layer.kind == "hollow":
         look = {"fill_color": "white", "line_color": layer.colour}
-    points: Interactive = notebooks.drawing().Scatter(*_table(layer, key, told), label=label)
+    points: Interactive = notebooks.drawing().Scatter(*_table(layer, key, tooltip), label=label)
     size = round(layer.size * _PER_POINT, 1)
-    return points.opts(size=size, line_alpha=layer.opacity, **look, **_hover(told))
+    return points.opts(size=size, line_alpha=layer.opacity, **look, **_hover(tooltip))
 
 
 def _errors(layer: Layer, key: _Key, label: str) -> Interactive:
@@ -218,11 +218,11 @@ def _bars(layer: Layer, key: _Key, label: str) -> Interactive:
     import pandas as pd
 
     hv, half, value, bottom = notebooks.drawing(), pd.Timedelta(days=content.BAR / 2), *map(key.column, ("value", "0"))
-    times, told = layer.rows["time"], _told(layer, key)
+    times, tooltip = layer.rows["time"], _tooltip(layer, key)
     sides = {"time": times - half, bottom.name: 0.0, "end": times + half, value.name: layer.rows["value"]}
-    rows = _named(layer.rows, {**sides, **_columns(told)})
-    bars: Interactive = hv.Rectangles(rows, ["time", bottom, "end", value], list(_columns(told)), label=label)
-    return bars.opts(color=layer.colour, line_alpha=0, **_hover(told))
+    rows = _named(layer.rows, {**sides, **_columns(tooltip)})
+    bars: Interactive = hv.Rectangles(rows, ["time", bottom, "end", value], list(_columns(tooltip)), label=label)
+    return bars.opts(color=layer.colour, line_alpha=0, **_hover(tooltip))
 
 
 _ELEMENTS: Final = {
@@ -240,30 +240,30 @@ def _named(rows: pd.DataFrame, columns: dict[str, Any]) -> pd.DataFrame:
     return rows[["time"]].assign(**columns)
 
 
-def _table(layer: Layer, key: _Key, told: dict[str, pd.Series[str]]) -> tuple[pd.DataFrame, str, list[Any]]:
+def _table(layer: Layer, key: _Key, tooltip: dict[str, pd.Series[str]]) -> tuple[pd.DataFrame, str, list[Any]]:
     """Values as they are drawn, with what tooltips say of them; the time; and the other columns."""
-    value, columns = key.column("value"), _columns(told)
+    value, columns = key.column("value"), _columns(tooltip)
     return _named(layer.rows, {value.name: layer.values, **columns}), "time", [value, *columns]
 
 
-def _columns(told: dict[str, pd.Series[str]]) -> dict[str, pd.Series[str]]:
+def _columns(tooltip: dict[str, pd.Series[str]]) -> dict[str, pd.Series[str]]:
     """Columns of a tooltip, by names that bokeh understands."""
-    return {f"told_{number}": text for number, text in enumerate(told.values())}
+    return {f"told_{number}": text for number, text in enumerate(tooltip.values())}
 
 
-def _told(layer: Layer, key: _Key) -> dict[str, pd.Series[str]]:
+def _tooltip(layer: Layer, key: _Key) -> dict[str, pd.Series[str]]:
     """What a tooltip says of each row, by label."""
     rows, unit = layer.rows, key.panel.unit
-    told = {"date": rows["date"] if "date" in rows else rows["time"].dt.strftime("%-d %B %Y")}
-    told[unit] = rows["value"].map("{:.4g}".format)
+    tooltip = {"date": rows["date"] if "date" in rows else rows["time"].dt.strftime("%-d %B %Y")}
+    tooltip[unit] = rows["value"].map("{:.4g}".format)
     if rows["low"].notna().any():
-        told["band"] = rows["low"].map("{:.4g}".format) + " to " + rows["high"].map("{:.4g}".format)
+        tooltip["band"] = rows["low"].map("{:.4g}".format) + " to " + rows["high"].map("{:.4g}".format)
     if "cloud" in rows:
-        told["clouds"] = rows["cloud"].map(computing.share_words).astype(object) + _of_part(rows)
-        told["pixels"] = rows["count"].map("{:,.0f}".format)
+        tooltip["clouds"] = rows["cloud"].map(computing.share_words).astype(object) + _of_part(rows)
+        tooltip["pixels"] = rows["count"].map("{:,.0f}".format)
     if layer.kind == "hollow":
-        told["not used"] = [observation.WHY_NOT[reason] for reason in computing.reasons(rows)]
-    return told
+        tooltip["not used"] = [observation.WHY_NOT[reason] for reason in computing.reasons(rows)]
+    return tooltip
 
 
 def _of_part(rows: pd.DataFrame) -> Any:
@@ -272,6 +272,6 @@ def _of_part(rows: pd.DataFrame) -> Any:
     return np.where(part, "; of the clear part", "")
 
 
-def _hover(told: dict[str, pd.Series[str]]) -> dict[str, Any]:
+def _hover(tooltip: dict[str, pd.Series[str]]) -> dict[str, Any]:
     """Options of the tooltip that says it."""
-    return {"tools": ["hover"], "hover_tooltips": [(name, f"@told_{n}") for n, name in enumerate(told)]}
+    return {"tools": ["hover"], "hover_tooltips": [(name, f"@told_{n}") for n, name in enumerate(tooltip)]}
