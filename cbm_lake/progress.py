@@ -142,8 +142,8 @@ def _of_terminal(title: str) -> Iterator[Tell]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    step_column = TextColumn("{task.fields[step]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), step_column)
+    name, step_column = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[step]}"))
+    columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), step_column)
     with Progress(*columns, console=Console(stderr=True)) as bars:
         task = bars.add_task(title, total=None, step="")
 

@@ -138,12 +138,14 @@ class Truth:
         return frame.drop(columns="severity").reset_index(drop=True)
 
     def row(self, pid, scenario, since):
-        own = [(ORDER.index(self.lights[pid, name]), name) for name in SCENARIOS if self.lights.get((pid, name))]
-        own = [one for one in own if scenario in (None, one[1])]
+        every = [(ORDER.index(self.lights[pid, name]), name) for name in SCENARIOS if self.lights.get((pid, name))]
+        own = [one for one in every if scenario in (None, one[1])]
         colour, name = (ORDER[min(own)[0]], min(own)[1]) if own else (None, None)
         verdict, rank = self.checks.get(pid, (None, None))
         candidates = [self.judged.get((pid, at)) for at in {"", name or ""}]
         standing = max((row for row in candidates if row), key=lambda row: row["decided"], default=None)
+        whole = ORDER[min(every)[0]] if every else None  # of the declaration as a whole the worst light
+        judged = whole if standing and standing["scenario"] == "" else colour
         return {
             "pid": pid,
             "colour": colour,
@@ -154,7 +156,7 @@ class Truth:
             "change": self.change(pid, name, scenario) if since else None,
             "decision": standing and standing["decision"],
             "decided": standing and standing["decided"],
-            "outdated": "light" if standing and standing["colour"] != colour else None,
+            "outdated": "light" if standing and standing["colour"] != judged else None,
         }
 
     def change(self, pid, name, scenario):

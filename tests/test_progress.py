@@ -37,6 +37,15 @@ def test_on_a_terminal_there_is_a_bar(capfd, monkeypatch):
     assert "3/12" in drawn.err
 
 
+@pytest.mark.parametrize("step", ["parcel 12[3]: s2", "parcel [red]: s2", "parcel a[/b]: s2"])
+def test_a_step_is_said_as_it_is_named(step, capfd, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress.reported("auto", "get") as tell:
+        tell(1, 2, step)
+    assert step in capfd.readouterr().err
+
+
 def test_in_a_notebook_there_is_a_bar(monkeypatch):
     shown = []
     monkeypatch.setattr(IPython, "get_ipython", lambda: types.SimpleNamespace(kernel=object()))

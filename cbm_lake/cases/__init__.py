@@ -21,8 +21,9 @@ cbm.cases.withdraw("ms", 2024, "000123", scenario="grassland is mown")
 cbm.cases.open_cases("ms", 2024, decisions="photo")
 """
 
+from cbm_lake.cases.judgedlights import WORST
 from cbm_lake.cases.judgements import DECISIONS, judge, judgements, withdraw
-from cbm_lake.cases.listing import WORST, case_worklist, last_visit, sample_worklist, worklist
+from cbm_lake.cases.listing import case_worklist, last_visit, sample_worklist, worklist
 from cbm_lake.cases.notices import Replay, notices, save_photo, verify
 from cbm_lake.cases.opening import open_cases
 from cbm_lake.cases.photos import Photo

@@ -13,8 +13,8 @@ from cbm_lake.lake import Lake
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.markers.lastday import last_day
 
-_WORST_FIRST: Final = ("red", "yellow", "cannot be seen", "not yet due", "green")
-"""Colours in the order in which they are worth a look."""
+WORST: Final = ("red", "yellow", "cannot be seen", "not yet due", "green")
+"""Colours of lights in the order in which parcels are looked at."""
 _COLUMNS: Final = ("scenario", "colour", "reason", "due", "day")
 
 
@@ -46,7 +46,7 @@ def worst(lights: Sequence[Row]) -> Row | None:
     """
     if not lights:
         return None
-    first = min(lights, key=lambda row: (_WORST_FIRST.index(row["colour"]), row["scenario"]))
+    first = min(lights, key=lambda row: (WORST.index(row["colour"]), row["scenario"]))
     return {**first, "scenario": "", "reason": f"{first['scenario']}: {first['reason']}"}
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from cbm_lake import markers, qa
 from cbm_lake.cases import record
+from cbm_lake.cases.judgedlights import WORST
 from cbm_lake.cases.worklists import STANDING, Listed, Worklist, cached, joined, select
 from cbm_lake.config import current_user
 from cbm_lake.errors import NotFoundError
@@ -22,8 +23,6 @@ from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.markers.finding import part_of
 
-WORST: Final = ("red", "yellow", "cannot be seen", "not yet due", "green")
-"""Colours of lights in the order in which parcels are looked at."""
 _RECORDED: Final = ("changed", "checked_crops", "checks_of_crops")
 """Tables that rows rest on where nights record lights."""
 _FOUND: Final = (*_RECORDED, "ledger", "marked", "divided", "attributes", "exclusions", "suspects")
@@ -86,11 +85,13 @@ def worklist(
     visited = None if since is None else timestamp_of(since, "since")
     versions = _versions(lake)
     rows, key = _season(lake, parcels, scenario, visited, versions)
+    whole = rows if scenario is None else _season(lake, parcels, None, visited, versions)[0]
     if scenario is not None and not rows.num_rows:
-        names = sorted(set(_season(lake, parcels, None, visited, versions)[0]["scenario"].to_pylist()) - {None})
+        names = sorted(set(whole["scenario"].to_pylist()) - {None})
         raise NotFoundError(f"no parcel of {parcels.name} has a light of {scenario!r}; there are: {', '.join(names)}")
     decided, judged = versions["judged"], _judged(lake, parcels, versions)
-    standing = cached(lake, ("standing", key, decided), lambda: joined("standing", {"listed": rows, "judged": judged}))
+    tables = {"listed": rows, "judged": judged, "whole": whole.select(["pid", "colour"])}
+    standing = cached(lake, ("standing", key, decided), lambda: joined("standing", tables))
     return select(Listed(lake, parcels, rows, standing, key, decided), where, search, sort)
 
 

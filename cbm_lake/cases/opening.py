@@ -174,7 +174,8 @@ def _lights_judged(
         rows = _lights(lake, key, [scenario] if scenario else None, pids, day, parameters)
         by_pid = groupby(sorted(rows, key=itemgetter("pid")), itemgetter("pid"))
         lights += rows if scenario else [light for _, group in by_pid if (light := worst(list(group)))]
-    missing = {row["pid"] for row in standing} - {light["pid"] for light in lights}
+    judged = {(row["scenario"], row["pid"]) for row in standing}
+    missing = {pid for _, pid in judged - {(light["scenario"], light["pid"]) for light in lights}}
     if missing:
         log.warning(
             "no case is opened for %s of %s, although judged so: there is no light of it by these rules, or it is "

@@ -24,6 +24,8 @@ from cbm_lake.server import statements
 Ints = npt.NDArray[np.int64]
 STANDING: Final = ("decision", "who", "decided", "note", "outdated")
 """Columns of what was decided, in all worklists."""
+_OF_THE_MOMENT: Final = re.compile(r"\b(now|today|age|current_\w+|localtime\w*)\b", re.IGNORECASE)
+"""Words of conditions that are true at one time and not at another."""
 _WITH_GEOMETRY: Final = frozenset({".gpkg", ".parquet", ".fgb", ".geojson"})
 
 
@@ -188,7 +190,7 @@ def select(listed: Listed, where: str = "", search: str = "", sort: str = "") ->
     def ordered() -> Ints:
         return _ordered(listed, where, search, order, judged=judged)
 
-    if listed.key is None:
+    if listed.key is None or _OF_THE_MOMENT.search(where):
         return Worklist(listed, ordered())
     return Worklist(listed, listed.lake.caches.worklists.get(key, ordered, lambda numbers: numbers.nbytes))
 

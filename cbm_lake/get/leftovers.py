@@ -101,7 +101,7 @@ def delete(files: Sequence[Leftover], *, also_by_person: bool = False) -> int:
     """
     gone = [each for each in files if not each.by_person or (also_by_person and not each.of_another)]
     for each in files:
-        if each not in gone and each.file.name == folders.NOTES and each.file.is_relative_to(Workspace.here().temp):
+        if each.file.name == folders.NOTES and each not in gone and each.file.is_relative_to(Workspace.here().temp):
             folders.adopt_notes(each.file)
     for each in gone:
         _unlink(each.file)

@@ -109,7 +109,7 @@ def identifiers_in(listed: Listed, is_known: Callable[[str], bool], column: str 
     candidates = {name: _values(listed, name, is_known) for name in [*listed.columns][:_MOST_COLUMNS]}
     counts = {name: sum(map(is_known, _spread(values))) for name, values in candidates.items()}
     best = [name for name, count in counts.items() if count and count == max(counts.values())]
-    usual = [name for name in best if name.lower() in PID_NAMES]
+    usual = [name for name, count in counts.items() if count and name.lower() in PID_NAMES]
     fitting = usual if len(usual) == 1 else best
     if len({tuple(candidates[name]) for name in fitting}) > 1:
         raise InvalidInputError(f"the columns {some(fitting)} of {listed.name} all hold parcels; say which is meant")
@@ -153,21 +153,40 @@ def read(file: Path) -> Listed:
 
 
 def _of_text(file: Path) -> Listed:
-    text = textfiles.decoded(file.read_bytes())
+    text = textfiles.decoded(_bytes(file))
     first = next((line for line in text.splitlines() if line.strip()), "")
     if not first:
         raise InvalidInputError(f"{file.name} is empty; write an identifier in each line, or a table")
     delimiter = textfiles.delimiter_of(first)
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
-    rows = [row for row in rows if any(row)]
+    try:
+        cells = [*csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)]
+    except csv.Error as error:  # such as a quotation mark that is never closed
+        raise SourceError(f"{file.name} cannot be read as a table: {error}; save it again as CSV") from error
+    rows = [row for row in ([cell.strip() for cell in line] for line in cells) if any(row)]
     if len(rows) == 1:  # identifiers beside one another
         return Listed(file.name, {"": _distinct(rows[0])}, has_heading=True)
-    heading = rows[0]
+    heading = _apart(rows[0])
     columns = {
         name: _distinct(row[number] if number < len(row) else "" for row in rows[1:])
         for number, name in enumerate(heading)
     }
     return Listed(file.name, columns, has_heading=False)
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{file} cannot be read: {error.strerror}; check the path") from error
+
+
+def _apart(heading: Sequence[str]) -> list[str]:
+    """Headings of which none is twice: later ones are numbered."""
+    names: list[str] = []
+    for name in heading:
+        number = 1 + sum(name == before for before in heading[: len(names)])
+        names.append(name if number == 1 else f"{name} ({number})")
+    return names
 
 
 def _of_sheets(file: Path) -> Listed:

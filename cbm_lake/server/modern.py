@@ -23,7 +23,7 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.files import decimals
 from cbm_lake.lake import queries
 from cbm_lake.lake.export import as_text, json_rows
-from cbm_lake.server.questions import CardName, Pid
+from cbm_lake.server.questions import CardName, Decision, Pid
 from cbm_lake.server.security import Parcels, User
 from cbm_lake.server.sqlbox import TooLargeError
 from cbm_lake.server.sqldesk import Asking
@@ -72,7 +72,7 @@ def time_series(declared: Parcels, pid: Pid, card: CardName = "s2", accept: Acce
 @router.get("/judgements")
 def judgements(
     declared: Parcels,
-    decision: Annotated[list[str] | None, Query(description="confirmed, refused, photo or undecidable.")] = None,
+    decision: Annotated[list[Decision] | None, Query(description="Some of what was decided.")] = None,
     scenario: Annotated[list[str] | None, Query(description="Empty is the declaration as a whole.")] = None,
     pid: Annotated[list[str] | None, Query(description="Identifiers of parcels.")] = None,
     history: Annotated[bool, Query(description="All that was ever decided, withdrawals too.")] = False,

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import orjson
 from fastapi import Query, Request
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from starlette.responses import Response
 
 from cbm_lake import cards
@@ -34,6 +34,11 @@ CardName = Annotated[str, AfterValidator(_one_of(*cards.CARDS)), Query(json_sche
 _SERIES: Final = (*cards.CARDS, "scl")
 SeriesName = Annotated[str, AfterValidator(_one_of(*_SERIES)), Query(json_schema_extra={"enum": [*_SERIES]})]
 """A card, or the scene classes of Sentinel-2 alone."""
+_DECISIONS: Final = ("confirmed", "refused", "photo", "undecidable", "withdrawn")
+Decision = Annotated[
+    str, AfterValidator(_one_of(*_DECISIONS)), WithJsonSchema({"type": "string", "enum": [*_DECISIONS]})
+]
+"""What is decided of a light; the history has withdrawals too."""
 Aoi = Annotated[str, Query(min_length=1, max_length=50, description="Area.")]
 Year = Annotated[int, Query(ge=1900, le=2200, description="Year of the declaration.")]
 Pid = Annotated[str, Query(max_length=200, description="Identifier of the parcel.")]

@@ -79,6 +79,8 @@ _EXPRESSIONS: Final = frozenset(
 _BEFORE: Final = "select\n"
 """Before a condition that is parsed."""
 _NOT_IN_CONDITIONS: Final = frozenset({"SUBQUERY", "PARAMETER", "STAR", "WINDOW", "POSITIONAL_REFERENCE"})
+_NOT_OF_A_ROW: Final = frozenset({"range", "generate_series", "repeat", "random"})
+"""Functions that say nothing of a row and fill any memory, or something else each time."""
 _TABLE_FUNCTIONS: Final = frozenset({"unnest", "range", "generate_series"})
 _COMPUTING: Final = """
     share_of sky_of is_seen is_observable
@@ -159,6 +161,8 @@ def check_condition(condition: str) -> None:
     for part, _ in _dicts(node["select_list"]):
         if part.get("class") in _NOT_IN_CONDITIONS:
             raise InvalidInputError(f"a {part['class'].lower()} is not allowed in a condition")
+        if str(part.get("function_name")).lower() in _NOT_OF_A_ROW:
+            raise InvalidInputError(f"the function {part['function_name']} is not allowed in a condition")
         _check_part(part, frozenset())
 
 

@@ -57,8 +57,10 @@ def cloud_shares(series: TimeSeries, screen: Classes) -> pd.Series[float]:
     table = series.screened(scene_classes(screen)).table if series.card.classification else series.table.slice(0, 0)
     times = table["obstime"].to_pandas().dt.tz_convert(None)
     if "clear_share" in table.column_names:
-        shares = 1 - table["clear_share"].to_pandas().astype(float)
-        rows = pd.DataFrame({"time": times, "seen": table["share"].to_pandas(), "cloud": shares})
+        clear, seen = (table[name].to_pandas().astype(float) for name in ("clear_share", "share"))
+        part = table["clear_part"].to_pandas().fillna(False).astype(bool)
+        shares = 1 - clear.where(~part, clear / seen)  # of a part the share is of all the parcel, seen or not
+        rows = pd.DataFrame({"time": times, "seen": seen, "cloud": shares})
     else:
         shares = _clouds(table, series.card, screen)
         rows = pd.DataFrame({"time": times, "seen": 1.0, "cloud": shares})

@@ -236,9 +236,9 @@ _RANKS: Final[dict[Kind, int]] = {"band": 0, "hollow": 1, "errors": 2, "bars": 3
 
 def layers(panel: Panel) -> list[Layer]:
     """What is drawn of a panel, from bottom to top: peers, bands, hollow points, curves with their points."""
-    stack = [layer for line in panel.peers if not line.rows.empty for layer in _of_peers(line)]
-    stack += [layer for line in panel.lines for layer in _of_line(line, panel)]
-    return sorted(stack, key=lambda layer: (layer.entry[0] != "peers", _RANKS[layer.kind]))
+    unordered = [layer for line in panel.peers if not line.rows.empty for layer in _of_peers(line)]
+    unordered += [layer for line in panel.lines for layer in _of_line(line, panel)]
+    return sorted(unordered, key=lambda layer: (layer.entry[0] != "peers", _RANKS[layer.kind]))
 
 
 def _of_peers(line: Line) -> Iterator[Layer]:

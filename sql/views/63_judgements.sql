@@ -5,7 +5,7 @@
 -- declaration is another one by now: gone (no such parcel is declared), geometry, crop, or set (the parcel set was loaded anew, with the
 -- same geometry and crop of the parcel); null where it is the one that was judged.
 create view judgements as
-with standing as (
+with standing as not materialized (
     select * from judged
     where decision <> 'withdrawn' and not exists (
         from judged as later

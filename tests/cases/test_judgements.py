@@ -439,6 +439,18 @@ def test_a_parcel_that_is_declared_no_more_is_named_and_the_others_get_their_cas
     assert "no case is opened for 2 of ms 2024" in caplog.text
 
 
+def test_a_judgement_without_a_light_by_now_is_named_though_another_of_the_parcel_has_one(seen, caplog):
+    for pid, scenario in (("1", "is seen"), ("1", "is yellow"), ("2", "is seen")):
+        judged(pid, "photo", scenario)
+    of_rye = {"is yellow": {**RULES["scenarios"]["is yellow"], "codes": ["no such"]}}
+    opened = cases.open_cases("ms", 2024, parameters={"scenarios": {**RULES["scenarios"], **of_rye}}, decisions="photo")
+    assert list(zip(opened["pid"].to_pylist(), opened["scenario"].to_pylist(), strict=True)) == [
+        ("1", "is seen"),
+        ("2", "is seen"),
+    ]
+    assert "no case is opened for 1 of ms 2024" in caplog.text
+
+
 def test_a_table_of_cases_of_an_earlier_version_gets_the_new_column(seen, monkeypatch):
     store = Store(seen.url)
     present = tables.of(store)["decisions"]

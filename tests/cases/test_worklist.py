@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from listed_parcels import NIGHTS, ORDER, SCENARIOS, SETS, SINCE, Truth, judge, judgement, of
 
 from cbm_lake import cases, markers, qa
+from cbm_lake.cases import worklists
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.markers.finding import part_of
@@ -135,6 +136,10 @@ def test_pages_together_are_the_whole_in_order_whatever_filter_and_sort(
         ("read_text('/etc/passwd') = 'x'", "read_text"),
         ("getenv('HOME') = 'x'", "getenv"),
         ("sum(area_ha) > 3", "aggregate"),
+        ("len(range(4000000000)) > 0", "range"),
+        ("len(generate_series(1, 4000000000)) > 0", "generate_series"),
+        ("length(repeat(pid, 1000000000)) > 0", "repeat"),
+        ("random() < 0.5", "random"),
         ("crop::integer = 3", "Conversion"),
         ("/* never closed", "."),
         ("'" + "x" * 30_000 + "' = pid", "characters"),
@@ -144,6 +149,21 @@ def test_what_is_no_condition_is_refused_by_name(truths, where, message):
     lake, all_truths = truths
     with pytest.raises(InvalidInputError, match=message):
         cases.worklist(*all_truths[0].key, where=where, lake=lake).page()
+
+
+@pytest.mark.parametrize("condition", ["due < {}", "decided > {}::timestamptz - interval 9 year and due < {}"])
+@pytest.mark.parametrize("now", ["current_date", "today()", "now()::date"])
+def test_a_condition_of_the_present_is_looked_at_anew(truths, monkeypatch, condition, now):
+    lake, all_truths = truths
+    asked = []
+    ordered = worklists._ordered
+    monkeypatch.setattr(worklists, "_ordered", lambda *told, **more: asked.append(told) or ordered(*told, **more))
+    for _ in range(2):
+        cases.worklist(*all_truths[0].key, where=condition.replace("{}", now), lake=lake)
+    assert len(asked) == 2
+    for _ in range(2):
+        cases.worklist(*all_truths[0].key, where=condition.replace("{}", "date '2024-07-02'"), lake=lake)
+    assert len(asked) <= 3
 
 
 def test_unknown_columns_scenarios_sets_and_pages_are_refused_by_name(truths):

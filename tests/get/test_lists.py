@@ -72,6 +72,18 @@ def test_where_several_columns_fit_it_is_asked_and_where_none_does_said(tmp_path
     assert names(tmp_path, lake, "pid,other\n0012,12\n12,0012\n", "list.csv") == ["0012", "12"]
 
 
+def test_a_column_that_is_called_so_goes_before_one_of_numbers_that_are_parcels_by_chance(tmp_path, lake):
+    text = "rank,pid\n12,0012\n12,0012\n12,gone\n"
+    assert names(tmp_path, lake, text, "list.csv") == ["0012", "gone"]
+
+
+def test_of_two_columns_of_one_heading_neither_is_lost(tmp_path, lake):
+    assert names(tmp_path, lake, "x,x\n0012,wheat\n12,rye\n", "list.csv") == ["0012", "12"]
+    assert names(tmp_path, lake, "x,x\nwheat,0012\nrye,12\n", "list.csv") == ["0012", "12"]
+    with pytest.raises(InvalidInputError, match=r"the columns x, x \(2\) of list\.csv"):
+        names(tmp_path, lake, "x,x\n0012,12\n12,0012\n", "list.csv")
+
+
 @pytest.mark.parametrize("numbers", [False, True])
 def test_a_workbook_is_read_as_a_table(tmp_path, lake, numbers):
     content = io.BytesIO()
@@ -115,3 +127,11 @@ def test_a_geopackage_in_an_archive_is_read_too(tmp_path, lake):
 def test_what_cannot_be_read_is_refused_by_name(tmp_path, lake, content, name):
     with pytest.raises((SourceError, InvalidInputError), match=name):
         names(tmp_path, lake, content, name)
+
+
+@pytest.mark.parametrize("name", ["none.csv", "none.txt", "none.xlsx", "none.geojson", "none"])
+def test_a_file_that_is_not_there_or_no_table_is_said(tmp_path, lake, name):
+    with pytest.raises((SourceError, InvalidInputError, NotFoundError), match="none"):
+        lists.pids(tmp_path / name, *KEYS[0], lake=lake)
+    with pytest.raises(SourceError, match=r"a\.csv cannot be read as a table"):
+        names(tmp_path, lake, 'pid;crop\n0012;"' + "x" * 200_000, "a.csv")

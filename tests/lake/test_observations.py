@@ -16,7 +16,7 @@ from cbm_lake.ipycbm import overview
 from cbm_lake.lake import Lake
 from cbm_lake.lake.looks import count
 from cbm_lake.parcel.sources import wire
-from cbm_lake.report import words
+from cbm_lake.report import facts, words
 from cbm_lake.show import computing, reading
 
 SCREEN = list(cards.CLOUD_CLASSES)
@@ -331,10 +331,24 @@ def test_figures_draw_the_clear_pixels_and_tell_them_apart(lake):
     figures = reading.Reading.of(lake)
     (parcel,) = figures.parcels("ms", 2024, "12")
     curve = computing.ndvi_curve(figures.series(parcel, "s2"), cards.CLOUD_CLASSES)
-    assert curve[["value", "cloud", "clear_part", "count"]].values.tolist() == [[pytest.approx(0.6), 0.0, True, 72.0]]
+    (row,) = curve[["value", "cloud", "clear_part", "count"]].values.tolist()
+    assert row == [pytest.approx(0.6), pytest.approx(0.28), True, 72.0]
     assert computing.clear(curve).all()
     curve = computing.ndvi_curve(figures.series(parcel, "s2"), [2, 9])
     assert curve[["value", "clear_part", "why_not"]].values.tolist() == [[pytest.approx(0.5), False, "cloudy"]]
+
+
+@pytest.mark.parametrize(("seen", "clear"), [(1.0, 0.72), (0.95, 0.76), (0.92, 0.92)])
+def test_curves_reports_and_images_tell_one_share_of_clouds_of_a_parcel_that_is_cut(lake, seen, clear):
+    look(lake, {**PARTLY, "share": seen}, clear_row(clear), {})
+    key = {"aoi": "ms", "year": 2024, "ptype": "", "pid": "12", "screen": SCREEN}
+    hidden = pytest.approx(1 - clear / seen, abs=1e-6)  # of what was seen of it
+    figures = reading.Reading.of(lake)
+    (parcel,) = figures.parcels("ms", 2024, "12")
+    assert computing.cloud_shares(figures.series(parcel, "s2"), SCREEN).tolist() == [hidden]
+    (row,) = lake.query("report.optical", **key).to_pylist()
+    assert facts.hidden_share(row) == hidden
+    assert lake.query("time_series.sky_s2", **key)["cloud"].to_pylist() == [hidden]
 
 
 def test_a_crop_is_described_by_clear_pixels_where_they_count(lake):

@@ -104,6 +104,16 @@ def test_what_stands_is_features_page_by_page(url):
     assert (one["properties"]["decision"], one["properties"]["former_who"]) == ("photo", "ann")
 
 
+def test_a_decision_that_there_is_not_is_refused_and_not_answered_with_nothing(url):
+    asked = {"aoi": "ms", "year": 2024}
+    for unknown in ("confirm", "Photo", ""):
+        answer = at(url, "/v1/judgements", decision=["photo", unknown], **asked)
+        assert answer.status_code in (400, 422), unknown
+        assert "undecidable" in answer.text
+    for known in (*cases.DECISIONS, "withdrawn"):
+        assert at(url, "/v1/judgements", decision=known, history=True, **asked).status_code == 200
+
+
 @pytest.mark.parametrize("verb", ["post", "put", "delete", "patch"])
 def test_nothing_is_judged_over_rest(url, lake, verb):
     answer = requests.request(verb, f"{url}/v1/judgements", auth=ROOT, json={"decision": "confirmed"}, timeout=60)
