@@ -103,7 +103,7 @@ class SceneMap(ipywidgets.VBox):
             self._telling.on = True
             self._say(data)
             self._telling.on = False
-            self.bar.busy = not self._is_current(data.request)
+            self.bar.busy = not self._is_current(data)
             self.bar.progress = ""
             self._follow()
         self._look_ahead(data)
@@ -201,11 +201,12 @@ class SceneMap(ipywidgets.VBox):
         label = html.escape(self._texts("caption"), quote=True)
         return f'<div class="cbm-map-words" tabindex="0" role="region" aria-label="{label}">{lines}</div>'
 
-    def _is_current(self, request: Request) -> bool:
-        """Whether a request is what the state says."""
-        state = self.state
-        chosen_now = (state.key, state.day, state.compared, state.layer)
-        return (request.key, request.day, request.compared, request.layer) == chosen_now
+    def _is_current(self, sight: Sight) -> bool:
+        """Whether what is on the map is what the state says; the clearest day may be said by its date, too."""
+        request, state = sight.request, self.state
+        days = {request.day, str(sight.look.day) if sight.look and not request.day else request.day}
+        chosen = (request.key, request.compared, request.layer) == (state.key, state.compared, state.layer)
+        return chosen and state.day in days
 
     # -- following ----------------------------------------------------------------------------------------------------
 
@@ -221,7 +222,7 @@ class SceneMap(ipywidgets.VBox):
     def _changed(self, _: object) -> None:
         """Fade what is on the map until what is asked for now is drawn."""
         sight = self._sight
-        if sight is None or not self._is_current(sight.request):
+        if sight is None or not self._is_current(sight):
             self.bar.busy = bool(self.state.pid)
             if self.state.day:
                 self.bar.day = self.state.day  # which chooses nothing: it is the state's already
