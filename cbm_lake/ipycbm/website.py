@@ -81,7 +81,7 @@ class Website(Voila):
     def setup_template_dirs(self) -> None:
         """Templates of Voila, behind ours."""
         super().setup_template_dirs()
-        self.template_paths = [str(_TEMPLATES), *self.template_paths]
+        self.template_paths.insert(0, str(_TEMPLATES))
 
     def init_handlers(self) -> list[Any]:
         """Handlers of Voila, behind the login."""

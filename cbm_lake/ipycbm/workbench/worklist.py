@@ -218,13 +218,14 @@ class Worklist(anywidget.AnyWidget):
             handler(content)
 
     def _choose(self, message: Message) -> None:
-        """Choose the row that was chosen in the browser, unless the list has another parcel there by now."""
+        """Choose the row that was chosen in the browser; by its parcel, if the list has another one there by now."""
         position, pid = int(message["at"]), str(message["pid"])
-        if self._pid(position) == pid:
-            self.at = self._position = position
-            self._go(pid)
-        else:
+        there = position if self._pid(position) == pid else self._list.position(pid) if self._list else None
+        if there is None:
             self._follow(again=True)
+            return
+        self.at = self._position = there
+        self._go(pid)
 
     def _go(self, pid: str | None) -> None:
         if pid is not None:
