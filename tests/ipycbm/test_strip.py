@@ -107,7 +107,7 @@ def test_days_and_clouds_are_those_of_the_statistics(strip, lake, pids):
         key = {"aoi": "demo", "year": 2024, "ptype": "", "pid": pid}
         rows = lake.query("time_series.ndvi", **key, screen=list(CLOUD_CLASSES)).to_pylist()
         sky = lake.query("time_series.sky_s2", **key, screen=list(CLOUD_CLASSES)).to_pylist()
-        clear = {row["scene"]: row["clear_share"] for row in sky}  # of the parcel; its numbers may be of that part alone
+        clear = {row["scene"]: row["clear_share"] for row in sky}  # of the whole parcel
         of_day = {row["obstime"].date().isoformat(): row for row in rows}
         for look in strip.film.looks:
             row = of_day.get(look["day"])
