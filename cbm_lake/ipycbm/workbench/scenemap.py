@@ -226,8 +226,8 @@ class SceneMap(ipywidgets.VBox):
         """Whether what is on the map is what the state says; the clearest day may be said by its date, too."""
         request, state = sight.request, self.state
         days = {request.day, str(sight.look.day) if sight.look and not request.day else request.day}
-        chosen = (request.key, request.compared, request.layer) == (state.key, state.compared, state.layer)
-        return chosen and state.day in days
+        is_same = (request.key, request.compared, request.layer) == (state.key, state.compared, state.layer)
+        return is_same and state.day in days
 
     # -- following ----------------------------------------------------------------------------------------------------
 

@@ -163,20 +163,22 @@ class Sights:
             NotFoundError: no such parcel.
         """
         what = key, of_parcels(self._lake.snapshot())
-        about = self._kept(self._abouts, what)
-        return about or self._keep(self._abouts, what, About(parcel := self.source.parcel(key), self._cards(parcel)))
+        about = self._remembered(self._abouts, what)
+        return about or self._remember(
+            self._abouts, what, About(parcel := self.source.parcel(key), self._cards(parcel))
+        )
 
-    def _kept(self, kept: OrderedDict[object, T], what: object) -> T | None:
+    def _remembered(self, memory: OrderedDict[object, T], what: object) -> T | None:
         with self._lock:
-            return kept.get(what)
+            return memory.get(what)
 
-    def _keep(self, kept: OrderedDict[object, T], what: object, new: T) -> T:
+    def _remember(self, memory: OrderedDict[object, T], what: object, new: T) -> T:
         """Remember something, unless another thread was faster; returns what is remembered."""
         with self._lock:
-            new = kept.setdefault(what, new)
-            kept.move_to_end(what)
-            while len(kept) > _MOST:
-                kept.popitem(last=False)
+            new = memory.setdefault(what, new)
+            memory.move_to_end(what)
+            while len(memory) > _MOST:
+                memory.popitem(last=False)
         return new
 
     def _cards(self, parcel: Parcel) -> list[str]:
@@ -195,8 +197,8 @@ class Sights:
     def _parcels_in(self, parcel: Parcel, frame: Frame, column: str, scenario: str) -> ParcelPicture:
         """The parcels of a frame, drawn again where it is another, or they are coloured otherwise."""
         what = parcel.key.set_name, frame, column, scenario, self._lake.snapshot()
-        drawn = self._kept(self._parcels, what)
-        return drawn or self._keep(
+        drawn = self._remembered(self._parcels, what)
+        return drawn or self._remember(
             self._parcels, what, parcelpictures.picture(self._lake, parcel, frame, column, scenario)
         )
 
