@@ -4,7 +4,8 @@
 
 The page of the workspace is opened in Chromium and walked through by keyboard. A parcel counts as drawn when all parts
 say that they show it, so that a decision could be recorded, and every picture of the map is decoded; the band of peers
-and the small images of the year may come later. Timed is what the browser itself sees, from the key to the frame. With
+and the small images of the year may come later. Between two keys nobody looks, unless the line says so: then
+the next parcel is read ahead. Timed is what the browser itself sees, from the key to the frame. With
 --parcels a lake of so many parcels and 73 dates is made first; it has no scene files, so of its map there are the
 parcels alone. The line "calibration" says how busy the machine was.
 """
@@ -94,6 +95,7 @@ def walk(options: argparse.Namespace) -> None:
         page.locator(".cbm-bar[data-pid]:not([data-pid=''])").wait_for(timeout=180_000)
         print(f"{'opening the page':<40}{time.perf_counter() - start:9.1f} s")
         show("parcel to parcel, everything drawn", walked(page, "ArrowDown", options.steps))
+        show("after a look of a second", walked(page, "ArrowDown", options.steps // 3, looked=1000))
         show("back again", walked(page, "ArrowUp", options.steps))
         show("date to date, the first time", walked(page, "ArrowLeft", options.steps // 3))
         show("date to date, again", walked(page, "ArrowRight", options.steps // 3))
@@ -101,9 +103,12 @@ def walk(options: argparse.Namespace) -> None:
         browser.close()
 
 
-def walked(page: Any, key: str, steps: int) -> list[float]:
-    """Milliseconds of so many steps by a key."""
-    times = [page.evaluate(STEP, key) for _ in range(steps)]
+def walked(page: Any, key: str, steps: int, looked: float = 0) -> list[float]:
+    """Milliseconds of so many steps by a key, each after a person has looked so many milliseconds."""
+    times = []
+    for _ in range(steps):
+        page.wait_for_timeout(looked)
+        times.append(page.evaluate(STEP, key))
     return [each for each in times if each is not None]
 
 

@@ -5,18 +5,37 @@ const BEAT = 2000; // milliseconds
 const PATIENCE = 1500; // for a connection that comes back at once
 const ENDED = new Set(["dead", "terminating", "restarting", "autorestarting"]);
 
-function banner(model) {
-  const box = document.createElement("div");
-  box.className = "cbm-banner";
-  box.setAttribute("role", "alert");
-  box.hidden = true;
-  const words = document.createElement("span");
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = model.get("texts").reload;
-  button.addEventListener("click", () => window.location.reload());
-  box.append(words, button);
-  return { box, words, button };
+// One banner for the whole page, whichever of its widgets says something; the last of them takes it away. Each widget has
+// these functions of its own, so how many there are is written on the banner.
+function enter() {
+  let box = document.querySelector(".cbm-banner");
+  if (!box) {
+    box = document.createElement("div");
+    box.className = "cbm-banner";
+    box.setAttribute("role", "alert");
+    box.hidden = true;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.addEventListener("click", () => window.location.reload());
+    box.append(document.createElement("span"), button);
+    document.body.append(box); // not in a widget: a tab that is not in sight would hide it
+  }
+  box.dataset.users = Number(box.dataset.users ?? 0) + 1;
+  return box;
+}
+
+function leave(box) {
+  box.dataset.users -= 1;
+  if (box.dataset.users === "0") box.remove();
+}
+
+function tell(box, what, texts) {
+  const [words, button] = box.children;
+  words.textContent = what ? texts[what] : "";
+  button.textContent = texts.reload;
+  button.hidden = what !== "dead";
+  box.hidden = !what;
+  document.documentElement.dataset.cbmProcess = what || "alive"; // other parts switch their buttons off by it
 }
 
 function watch(model, say) {
@@ -45,28 +64,21 @@ function watch(model, say) {
 
 export default {
   render({ model, el }) {
-    const { box, words, button } = banner(model);
-    const isFirst = document.querySelector(".cbm-banner") === null;
-    if (isFirst) document.body.append(box); // not in here: a tab that is not in sight would hide it
+    const box = enter();
     document.querySelector(".cbm-page")?.setAttribute("role", "main");
     let ended = false;
-    const say = (what) => {
+    const stop = watch(model, (what) => {
       if (ended) return;
       ended = what === "dead";
-      words.textContent = what ? model.get("texts")[what] : "";
-      button.hidden = what !== "dead";
-      box.hidden = !what;
-      document.documentElement.dataset.cbmProcess = what || "alive"; // other parts switch their buttons off by it
-      document.dispatchEvent(new CustomEvent("cbm-process", { detail: what || "alive" }));
-    };
-    const stop = watch(model, say);
+      tell(box, what, model.get("texts"));
+    });
     const beat = setInterval(() => {
       if (!document.hidden && !ended && el.isConnected) model.send({ kind: "beat" });
     }, BEAT);
     return () => {
       clearInterval(beat);
       stop();
-      box.remove();
+      leave(box);
     };
   },
 };

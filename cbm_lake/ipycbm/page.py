@@ -11,7 +11,7 @@ import ipywidgets
 from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import LakeError
-from cbm_lake.ipycbm import changes, cleaning, guide, lost, opened
+from cbm_lake.ipycbm import changes, cleaning, guide, opened
 from cbm_lake.ipycbm.heartbeat import Heartbeat
 from cbm_lake.ipycbm.panel import explained
 from cbm_lake.ipycbm.texts import Texts
@@ -50,7 +50,7 @@ def page(first: str = "workbench", lake: Lake | None = None) -> ipywidgets.Widge
     opened.listen()
     url = html.escape(lake.url if lake else Workspace.here().lake_url)
     heading = f"<h1 style='margin: 0 12px 0 0; display: inline; font-size: 18px'>cbm-lake</h1>{url}"
-    whole = ipywidgets.VBox([ipywidgets.HTML(f"{lost.BANNER}{heading}"), tabs, Heartbeat(Texts("bench"))])
+    whole = ipywidgets.VBox([ipywidgets.HTML(heading), tabs, Heartbeat(Texts("bench"))])
     whole.add_class("cbm-page")
     return cleaning.offered(whole)
 

@@ -39,6 +39,8 @@ from cbm_lake.server.plain import escaped
 log = logging.getLogger(__name__)
 
 PAGE: Final = Path(__file__).with_name("app.ipynb")
+_TEMPLATES: Final = Path(__file__).with_name("template")
+"""Pages of ours that stand before Voila's of the same names, which fetch style sheets from elsewhere."""
 _COOKIE: Final = "cbm_lake"
 _DAYS: Final = 1
 """For which a login holds."""
@@ -75,6 +77,11 @@ class Website(Voila):
     certificate: ssl.SSLContext | None = None
     opened: Callable[[str], None] = staticmethod(lambda _: None)
     """Called with the address when the site answers."""
+
+    def setup_template_dirs(self) -> None:
+        """Templates of Voila, behind ours."""
+        super().setup_template_dirs()
+        self.template_paths.insert(0, str(_TEMPLATES))
 
     def init_handlers(self) -> list[Any]:
         """Handlers of Voila, behind the login."""

@@ -286,13 +286,13 @@ def test_an_administrator_works_in_the_page_after_the_login(workspace):
 @in_browser
 def test_a_page_whose_process_has_ended_says_so(workspace):
     with served(workspace.root) as url, visited(url) as visit:
-        banner = visit.page.locator(".cbm-lake-lost").first
+        banner = visit.page.locator(".cbm-banner")
         banner.wait_for(state="attached")
         assert not banner.is_visible()
         for folder in kernels(workspace.root):
             os.kill(int(folder.name), signal.SIGKILL)
         banner.wait_for(state="visible", timeout=90_000)
-        assert "nothing is saved" in banner.inner_text()
+        assert "nothing is recorded any more" in banner.inner_text()
 
 
 @pytest.mark.slow

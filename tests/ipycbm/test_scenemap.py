@@ -312,7 +312,11 @@ def test_what_is_drawn_is_said_with_product_time_and_credit(bench):
     assert "clearest" not in scene_map.foot.value
     shown(scene_map, state)
     assert "the clearest day" in scene_map.foot.value
-    assert state.day == ""  # which one it is is no choice
+    assert (state.day, scene_map.bar.busy) == ("", False)  # which one it is is no choice
+    for named, is_old in (("2024-01-01", True), (scene_map.bar.drawn, False)):  # whoever names it chooses no other
+        state.day = named
+        assert scene_map.bar.busy == is_old
+    assert scene_map.bar.drawn not in ("", "2024-01-01")
 
 
 def test_controls_set_the_state_and_what_is_old_is_marked_at_once(bench):

@@ -106,13 +106,15 @@ def test_days_and_clouds_are_those_of_the_statistics(strip, lake, pids):
         strip.show(data)
         key = {"aoi": "demo", "year": 2024, "ptype": "", "pid": pid}
         rows = lake.query("time_series.ndvi", **key, screen=list(CLOUD_CLASSES)).to_pylist()
+        sky = lake.query("time_series.sky_s2", **key, screen=list(CLOUD_CLASSES)).to_pylist()
+        clear = {row["scene"]: row["clear_share"] for row in sky}  # of the whole parcel
         of_day = {row["obstime"].date().isoformat(): row for row in rows}
         for look in strip.film.looks:
             row = of_day.get(look["day"])
             if row is None:
                 assert (look["cloud"], look["why_not"]) == (None, "unknown")
                 continue
-            assert look["cloud"] == pytest.approx(row["cloud"])
+            assert look["cloud"] == pytest.approx(1 - clear[row["scene"]])
             assert look["clouded"] == (not (row["observable"] and row["sky"] == "clear"))
             clouded.add(look["clouded"])
     assert clouded == {True, False}

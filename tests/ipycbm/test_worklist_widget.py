@@ -66,6 +66,9 @@ def test_a_row_that_is_chosen_is_the_parcel_of_the_state_and_the_other_way_round
     assert (state.pid, widget.at, widget.selected["pid"]) == (pids(widget)[4], 4, pids(widget)[4])
     state.pid = pids(widget)[9]
     assert widget.at == 9
+    send(widget, kind="choose", at=7, pid=pids(widget)[2])  # clicked before the rows moved
+    assert (state.pid, widget.at) == (pids(widget)[2], 2)
+    state.pid = pids(widget)[9]
     send(widget, kind="choose", at=3, pid="of a list that is no more")
     assert (state.pid, widget.at) == (pids(widget)[9], 9)
     state.pid = "not in the list"

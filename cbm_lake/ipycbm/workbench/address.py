@@ -14,7 +14,7 @@ import traitlets
 
 from cbm_lake.cards import INDICES
 from cbm_lake.ipycbm.texts import LANGUAGES
-from cbm_lake.ipycbm.workbench.state import ADDRESS, State
+from cbm_lake.ipycbm.workbench.state import ADDRESS, DESK_NAMES, State
 
 LANGUAGE: Final = "lang"
 """In the address beside the traits of the state: the language of the page."""
@@ -116,7 +116,7 @@ def _day(value: str) -> str:
 
 
 def _desk(value: str) -> str:
-    if value not in State.desk.values:
+    if value not in DESK_NAMES:
         raise ValueError(value)
     return value
 

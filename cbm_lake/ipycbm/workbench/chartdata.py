@@ -13,8 +13,9 @@ from cbm_lake import cards
 from cbm_lake.cards import INDICES, palette
 from cbm_lake.ipycbm.texts import Texts
 from cbm_lake.ipycbm.workbench.observed import RADAR, Observed
-from cbm_lake.show import computing, curves, series_panels
-from cbm_lake.show.curves import Line, Panel
+from cbm_lake.show import computing, series_panels
+from cbm_lake.show import panels as content
+from cbm_lake.show.panels import Line, Panel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +87,7 @@ def figure(observed: Observed, panels: Panels, index: str, texts: Texts) -> Json
     drawable = panels.drawable
     if not drawable:
         return {}
-    first, last = curves.span(drawable)
+    first, last = content.span(drawable)
     return {
         "span": [_iso(first), _iso(last)],
         "panels": [panel for panel in _panels(observed, panels, index, texts) if panel],
@@ -100,7 +101,7 @@ def figure(observed: Observed, panels: Panels, index: str, texts: Texts) -> Json
 
 def band(panel: Panel, lines: Sequence[Line]) -> Json:
     """The bands of peers, behind the curve of a panel, and the limits of both together."""
-    limits = [_number(limit) for limit in curves.limits_of(replace(panel, peers=tuple(lines)))]
+    limits = [_number(limit) for limit in content.limits_of(replace(panel, peers=tuple(lines)))]
     return {"lines": _bands(lines), "limits": limits, "loading": False}
 
 
@@ -132,7 +133,7 @@ def _panels(observed: Observed, panels: Panels, index: str, texts: Texts) -> Ite
             **_curves("weather", texts("weather"), rain, [_named(rain.lines[0], texts("rain"))]),
             "bars": True,
             "right": {
-                "limits": [*map(_number, curves.limits_of(warmth))],
+                "limits": [*map(_number, content.limits_of(warmth))],
                 "series": [_named(warmth.lines[0], texts("temperature"))],
                 "title": texts("degrees"),
             },
@@ -140,7 +141,7 @@ def _panels(observed: Observed, panels: Panels, index: str, texts: Texts) -> Ite
 
 
 def _curves(name: str, title: str, panel: Panel, series: Sequence[Json]) -> Json:
-    limits = [_number(limit) for limit in curves.limits_of(panel)]
+    limits = [_number(limit) for limit in content.limits_of(panel)]
     return {"name": name, "title": title, "height": _HEIGHTS[name], "limits": limits, "series": series}
 
 

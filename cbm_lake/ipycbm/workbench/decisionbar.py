@@ -42,8 +42,8 @@ class DecisionBar(anywidget.AnyWidget):
     _css = Path(__file__).with_name("bench.css")
     words = traitlets.Dict().tag(sync=True)
     own = traitlets.Bool(False).tag(sync=True)
-    choices = traitlets.List().tag(sync=True)
-    hints = traitlets.List().tag(sync=True)
+    choices = traitlets.List(traitlets.Dict()).tag(sync=True)
+    hints = traitlets.List(traitlets.List()).tag(sync=True)
     bound = traitlets.Dict().tag(sync=True)
     """{"number", "pid"} of what is drawn, {} while nothing can be decided."""
     locked = traitlets.Unicode("…").tag(sync=True)

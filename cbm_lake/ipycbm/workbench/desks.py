@@ -72,12 +72,17 @@ class AmbiguousCaseError(InvalidInputError):
 class Desk(Protocol):
     """What is decided on."""
 
-    choices: Mapping[str, Choice]
-    """By the names under which decisions are recorded."""
-    table: str
-    """The table of the lake with the decisions: at another version of it there are new ones."""
-    undone: str
-    """Text that says what an undo has done."""
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        """By the names under which decisions are recorded."""
+
+    @property
+    def table(self) -> str:
+        """The table of the lake with the decisions: at another version of it there are new ones."""
+
+    @property
+    def undone(self) -> str:
+        """Text that says what an undo has done."""
 
     def standing(self, lake: Lake, key: ParcelKey, name: str) -> Standing | None:
         """The decision that stands; None where there is none."""
@@ -200,9 +205,9 @@ class CasesDesk:
         last = max(closed, key=lambda row: row["decided"])
         cases.reopen(last["case_id"], "closed by mistake", who=who, lake=lake)
 
-    def _cases(self, lake: Lake, key: ParcelKey, name: str) -> list[dict[str, str]]:
+    def _cases(self, lake: Lake, key: ParcelKey, name: str) -> list[dict[str, Any]]:
         scenarios = [name] if name else None
-        rows: list[dict[str, str]] = cases.listed(
+        rows: list[dict[str, Any]] = cases.listed(
             key.aoi, key.year, key.ptype, scenarios=scenarios, pids=key.pid, lake=lake
         ).to_pylist()
         return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,7 @@ import traitlets
 
 from cbm_lake.cards import INDICES
 from cbm_lake.errors import LakeError
+from cbm_lake.files import clock
 from cbm_lake.ipycbm.texts import Texts
 from cbm_lake.ipycbm.workbench import chartdata, facts
 from cbm_lake.ipycbm.workbench.arriving import Arriving
@@ -29,6 +30,8 @@ from cbm_lake.show.peers import Peers
 _WORDS: Final = ("no_clear", "value", "clear_share", "scene", "small", "cut", "unknown", "cloudy")
 _LEGEND: Final = ("hollow", "hollow_tip", "spread", "spread_tip", "peers", "peers_loading", "work", "work_tip")
 THEMES: Final = ("light", "dark")
+_AHEAD: Final = 6
+"""Figures that are kept ahead."""
 
 
 class Chart(anywidget.AnyWidget):
@@ -95,6 +98,8 @@ class Evidence(ipywidgets.VBox):
         self.texts = Texts("evidence", language)
         self._season: Season | None = None
         self._foi = ""
+        self._ready: dict[ParcelKey, Season] = {}
+        """What was worked out ahead; replaced as a whole."""
         self._later: Arriving[Later] = Arriving(self._add, self._refuse)
         self._ahead: Arriving[None] = Arriving(lambda _: None, lambda _: None)
         self.facts, self.note = ipywidgets.HTML(), ipywidgets.HTML()
@@ -112,6 +117,7 @@ class Evidence(ipywidgets.VBox):
         self._connect()
 
     def _connect(self) -> None:
+        self.observe(lambda change: setattr(self.observations, "since", change["new"]), "since")
         traitlets.link((self.state, "day"), (self.chart, "day"))
         traitlets.link((self.state, "index"), (self.index, "value"))
         traitlets.dlink((self, "theme"), (self.chart, "theme"))
@@ -128,6 +134,9 @@ class Evidence(ipywidgets.VBox):
     def read(self, request: Request) -> Season:
         """See `Part.read`."""
         observed = self.observations.of(request.key, self.since)
+        ready = self._ready.get(request.key)
+        if ready is not None and ready.observed is observed and ready.request.index == request.index:
+            return replace(ready, request=request)
         panels = Panels.of(observed, request.index)
         figure = chartdata.figure(observed, panels, request.index, self.texts)
         label = self._label(observed, panels, request.index)
@@ -161,10 +170,20 @@ class Evidence(ipywidgets.VBox):
 
         def work() -> Iterator[None]:
             for key in coming:
-                self.observations.prefetch([key], since)
+                self._read_ahead(key, since)
                 yield None
 
         self._ahead.start(work)
+
+    def _read_ahead(self, key: ParcelKey, since: datetime | None) -> None:
+        """Work out the figure of a parcel that may come; it holds as long as its reading does."""
+        self.observations.prefetch([key], since)
+        state = self.state
+        try:
+            season = self.read(Request(key, "", "", state.layer, state.index, clock.now()))
+        except LakeError:  # whoever asks for it is told
+            return
+        self._ready = dict([*self._ready.items(), (key, season)][-_AHEAD:])
 
     # -- what comes later ----------------------------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ def screen_of(card: Card) -> tuple[int, ...]:
     return cards.screened(cards.CLOUD_CLASSES, card)
 
 
-def _of_parcels(snapshot: Snapshot) -> Snapshot:
+def of_parcels(snapshot: Snapshot) -> Snapshot:
     """A snapshot without the versions of what people decided."""
     return replace(snapshot, versions=tuple(each for each in snapshot.versions if each[0] not in _DECIDED))
 
@@ -104,6 +104,8 @@ class Observations:
         self._lake, self._most = lake, most
         self.pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="evidence")
         """Threads in which parts of a parcel are read."""
+        self.since: datetime | None = None
+        """From which moment on the workbench counts changes."""
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._pixels: Reader | None = None
@@ -168,7 +170,7 @@ class Observations:
 
     def _renew(self) -> None:
         """Forget what is of an earlier snapshot."""
-        snapshot = _of_parcels(self.lake.snapshot())
+        snapshot = of_parcels(self.lake.snapshot())
         with self._lock:
             if snapshot != self._snapshot:
                 self._years.clear()

@@ -6,34 +6,29 @@ drawn anew when the view leaves it. Nothing comes from elsewhere.
 
 from __future__ import annotations
 
-import base64
 import html
-import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import ipywidgets
 import shapely
 
 from cbm_lake.errors import LakeError, NotFoundError
+from cbm_lake.files import clock
 from cbm_lake.ipycbm import maps
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench import frames, mapbar, mapwords
-from cbm_lake.ipycbm.workbench.frames import Frame
+from cbm_lake.ipycbm.workbench import frames, mapbar, mapwords, overlaid
+from cbm_lake.ipycbm.workbench.arriving import Arriving
 from cbm_lake.ipycbm.workbench.scenepictures import Asked, OutdatedError, Picture
 from cbm_lake.ipycbm.workbench.sights import Sight, Sights, Viewport, Where, round_parcel
 from cbm_lake.ipycbm.workbench.state import Drawn, Request, State
 from cbm_lake.lake import Lake, open_lake
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.sources import ByLocation
 
 _SIZE: Final = (560, 380)
 """Width and height of the map in pixels, until the browser says it."""
-_CLEAR: Final = (
-    "data:image/png;base64,"
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
-)
-"""A pixel through which everything is seen, until there is a picture."""
 _CALM: Final = 0.2
 """Seconds that a map must stand still before it is drawn anew."""
 _PATIENCE: Final = 0.5
@@ -67,6 +62,7 @@ class SceneMap(ipywidgets.VBox):
         self._sight: Sight | None = None
         self._outlined: shapely.Geometry | None = None
         self._broken: set[str] = set()
+        self._coming: Arriving[None] = Arriving(lambda _: None, lambda _: None)
         self._timers: dict[str, threading.Timer] = {}
         self._telling = threading.local()
         """Its `on` is set in a thread that lets the controls say something, which is no choice of a person."""
@@ -103,7 +99,7 @@ class SceneMap(ipywidgets.VBox):
             self._telling.on = True
             self._say(data)
             self._telling.on = False
-            self.bar.busy = not self._is_current(data.request)
+            self.bar.busy = not self._is_current(data)
             self.bar.progress = ""
             self._follow()
         self._look_ahead(data)
@@ -114,12 +110,38 @@ class SceneMap(ipywidgets.VBox):
         with self._lock:
             self._sight, self._turn, self._ahead = None, self._turn + 1, self._ahead + 1
             for overlay in (self._scene, self._second, self._parcels):
-                overlay.url = _CLEAR
-            self._halo.data = self._line.data = _features(None)
+                overlay.url = overlaid.CLEAR
+            self._halo.data = self._line.data = overlaid.features(None)
             self.bar.looks, self.bar.others, self.bar.drawn, self.bar.against = [], [], "", ""
             self.bar.busy, self.bar.progress = False, ""
             line = f'<div class="cbm-map-problem" role="alert">{html.escape(problem)}</div>'
             self.foot.value = self._worded(line) if problem else ""
+
+    def prefetch(self, keys: Iterable[ParcelKey]) -> None:
+        """Read the next parcels in the background, until something else is asked for."""
+        coming, turn = list(keys), self._turn
+        asked = Asked(lambda: turn != self._turn)
+
+        def work() -> Iterator[None]:
+            for key in coming:
+                self._read_ahead(key, asked)
+                yield None
+
+        self._coming.start(work)
+
+    def _read_ahead(self, key: ParcelKey, asked: Asked) -> None:
+        if asked.outdated():
+            return
+        state = self.state
+        request = Request(key, "", "", state.layer, state.index, clock.now())
+        try:
+            self._sights.read(request, Where(None, None, self._size), self._colouring(), asked)
+        except LakeError:  # whoever asks for it is told
+            return
+
+    def _colouring(self) -> tuple[str, str]:
+        """By which column parcels are coloured, and the scenario of lights."""
+        return self.bar.colour, self.state.subject if self.state.desk == "season" else ""
 
     def step(self, by: int) -> None:
         """Go so many looks on, or back where negative; at the ends nothing changes."""
@@ -131,8 +153,7 @@ class SceneMap(ipywidgets.VBox):
         with self._lock:
             key = self._sight.parcel.key if self._sight else None
             where = Where(self._viewport, key, self._size)
-        scenario = self.state.subject if self.state.desk == "season" else ""
-        return self._sights.read(request, where, (self.bar.colour, scenario), asked)
+        return self._sights.read(request, where, self._colouring(), asked)
 
     def _note(self, scene: str, band: str) -> None:
         self._reading = scene, band
@@ -148,16 +169,16 @@ class SceneMap(ipywidgets.VBox):
 
     def _lay(self, sight: Sight) -> None:
         """Put the pictures on the map."""
-        _put(self._scene, sight.picture.png, sight.viewport.frame)
+        overlaid.put(self._scene, sight.picture.png, sight.viewport.frame)
         if sight.against:
-            _put(self._second, sight.against[1].png, sight.viewport.frame)
+            overlaid.put(self._second, sight.against[1].png, sight.viewport.frame)
         else:
-            self._second.url = _CLEAR
-        _put(self._parcels, sight.parcels.png, sight.viewport.sharp)
+            self._second.url = overlaid.CLEAR
+        overlaid.put(self._parcels, sight.parcels.png, sight.viewport.sharp)
         outline = sight.parcel.outline_in(4326)
         if self._outlined != outline:
             self._outlined = outline
-            self._halo.data = self._line.data = _features(outline)
+            self._halo.data = self._line.data = overlaid.features(outline)
 
     def _say(self, sight: Sight) -> None:
         """Let the controls and the caption say what is on the map."""
@@ -201,11 +222,12 @@ class SceneMap(ipywidgets.VBox):
         label = html.escape(self._texts("caption"), quote=True)
         return f'<div class="cbm-map-words" tabindex="0" role="region" aria-label="{label}">{lines}</div>'
 
-    def _is_current(self, request: Request) -> bool:
-        """Whether a request is what the state says."""
-        state = self.state
-        chosen_now = (state.key, state.day, state.compared, state.layer)
-        return (request.key, request.day, request.compared, request.layer) == chosen_now
+    def _is_current(self, sight: Sight) -> bool:
+        """Whether what is on the map is what the state says; the clearest day may be said by its date, too."""
+        request, state = sight.request, self.state
+        days = {request.day, str(sight.look.day) if sight.look and not request.day else request.day}
+        is_same = (request.key, request.compared, request.layer) == (state.key, state.compared, state.layer)
+        return is_same and state.day in days
 
     # -- following ----------------------------------------------------------------------------------------------------
 
@@ -221,7 +243,7 @@ class SceneMap(ipywidgets.VBox):
     def _changed(self, _: object) -> None:
         """Fade what is on the map until what is asked for now is drawn."""
         sight = self._sight
-        if sight is None or not self._is_current(sight.request):
+        if sight is None or not self._is_current(sight):
             self.bar.busy = bool(self.state.pid)
             if self.state.day:
                 self.bar.day = self.state.day  # which chooses nothing: it is the state's already
@@ -349,11 +371,11 @@ class SceneMap(ipywidgets.VBox):
         package, texts = maps.leaflet(), self._texts
         self.bar = mapbar.bar(texts, self.state.layer)
         self._scene, self._second, self._parcels = (
-            package.ImageOverlay(url=_CLEAR, bounds=((0, 0), (1, 1)), pane=pane)
+            package.ImageOverlay(url=overlaid.CLEAR, bounds=((0, 0), (1, 1)), pane=pane)
             for pane in ("cbmscene", "cbmcompared", "cbmparcels")
         )
         self._halo, self._line = (
-            package.GeoJSON(data=_features(None), style={**style, "fill": False}, pane="cbmoutline")
+            package.GeoJSON(data=overlaid.features(None), style={**style, "fill": False}, pane="cbmoutline")
             for style in (_HALO, _LINE)
         )
         order = ("cbmscene", "cbmcompared", "cbmparcels", "cbmoutline")
@@ -371,21 +393,3 @@ class SceneMap(ipywidgets.VBox):
         self.map.add(package.ScaleControl(position="bottomleft", imperial=False))
         self.foot = ipywidgets.HTML()
         self.foot.add_class("cbm-map-foot")
-
-
-def _put(overlay: Any, png: bytes, frame: Frame) -> None:
-    """Show a picture on the map."""
-    west, south, east, north = frame.degrees
-    bounds = ((south, west), (north, east))
-    url = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
-    with overlay.hold_sync():
-        if tuple(map(tuple, overlay.bounds)) != bounds:
-            overlay.bounds = bounds
-        overlay.url = url
-
-
-def _features(outline: shapely.Geometry | None) -> dict[str, Any]:
-    """GeoJSON of an outline in degrees; None is of nothing."""
-    geometry = [] if outline is None else [json.loads(shapely.to_geojson(outline))]
-    features = [{"type": "Feature", "properties": {}, "geometry": one} for one in geometry]
-    return {"type": "FeatureCollection", "features": features}

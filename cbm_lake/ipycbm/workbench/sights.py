@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Final, TypeVar
 
 from cbm_lake.cards import S2, Card
 from cbm_lake.ipycbm.texts import Texts
 from cbm_lake.ipycbm.workbench import frames, mapwords, parcelpictures
 from cbm_lake.ipycbm.workbench.frames import Box, Frame
 from cbm_lake.ipycbm.workbench.looks import Look, ordered_by_clearness
+from cbm_lake.ipycbm.workbench.observed import of_parcels
 from cbm_lake.ipycbm.workbench.parcelpictures import ParcelPicture
 from cbm_lake.ipycbm.workbench.scenepictures import Asked, Picture, Pictures
 from cbm_lake.ipycbm.workbench.state import Request
@@ -21,6 +24,10 @@ from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.show import views
 from cbm_lake.show.views import View
+
+T = TypeVar("T")
+_MOST: Final = 4
+"""Parcels, and pictures of parcels, that are remembered."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +113,21 @@ class About:
     parcel: Parcel
     cards: list[str]
     """Of which there are scenes."""
-    pictures: dict[str, Pictures]
+    pictures: dict[str, Pictures] = field(default_factory=dict)
     """By card."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while they are looked up, so that whoever asks meanwhile waits for them."""
 
 
 class Sights:
-    """Reads requests; remembers what belongs to the parcel that is looked at."""
+    """Reads requests; remembers what belongs to the parcels looked at last, or read ahead, of the newest snapshot."""
 
     def __init__(self, lake: Lake, texts: Texts) -> None:
         self._lake, self._texts = lake, texts
         self.source = LakeSource(lake)
         self._lock = threading.Lock()
-        self._key: ParcelKey | None = None
-        self._about: About | None = None
-        self._parcels: tuple[object, ParcelPicture] | None = None
+        self._abouts: OrderedDict[object, About] = OrderedDict()
+        self._parcels: OrderedDict[object, ParcelPicture] = OrderedDict()
 
     def read(self, request: Request, where: Where, colouring: tuple[str, str], asked: Asked) -> Sight:
         """Read what a request is to show.
@@ -154,13 +162,24 @@ class Sights:
         Raises:
             NotFoundError: no such parcel.
         """
+        what = key, of_parcels(self._lake.snapshot())
+        about = self._remembered(self._abouts, what)
+        return about or self._remember(
+            self._abouts, what, About(parcel := self.source.parcel(key), self._cards(parcel))
+        )
+
+    def _remembered(self, memory: OrderedDict[object, T], what: object) -> T | None:
         with self._lock:
-            if self._about is not None and self._key == key:
-                return self._about
-        about = About(parcel := self.source.parcel(key), self._cards(parcel), {})
+            return memory.get(what)
+
+    def _remember(self, memory: OrderedDict[object, T], what: object, new: T) -> T:
+        """Remember something, unless another thread was faster; returns what is remembered."""
         with self._lock:
-            self._key, self._about = key, about
-        return about
+            new = memory.setdefault(what, new)
+            memory.move_to_end(what)
+            while len(memory) > _MOST:
+                memory.popitem(last=False)
+        return new
 
     def _cards(self, parcel: Parcel) -> list[str]:
         """Cards of which there are scenes over a parcel in its year."""
@@ -170,18 +189,18 @@ class Sights:
 
     def _pictures(self, about: About, card: Card) -> Pictures:
         """What draws the scenes of a card round a parcel."""
-        if card.name not in about.pictures:
-            about.pictures[card.name] = Pictures(self._lake, about.parcel, card)
-        return about.pictures[card.name]
+        with about.lock:
+            if card.name not in about.pictures:
+                about.pictures[card.name] = Pictures(self._lake, about.parcel, card)
+            return about.pictures[card.name]
 
     def _parcels_in(self, parcel: Parcel, frame: Frame, column: str, scenario: str) -> ParcelPicture:
         """The parcels of a frame, drawn again where it is another, or they are coloured otherwise."""
-        what = parcel.key.set_name, frame, column, scenario
-        remembered = self._parcels
-        if remembered is None or remembered[0] != what:
-            remembered = what, parcelpictures.picture(self._lake, parcel, frame, column, scenario)
-            self._parcels = remembered
-        return remembered[1]
+        what = parcel.key.set_name, frame, column, scenario, self._lake.snapshot()
+        drawn = self._remembered(self._parcels, what)
+        return drawn or self._remember(
+            self._parcels, what, parcelpictures.picture(self._lake, parcel, frame, column, scenario)
+        )
 
 
 def _drawn(pictures: Pictures, frame: Frame, view: View, day: str, asked: Asked) -> tuple[Look | None, Picture]:

@@ -25,6 +25,7 @@ ADDRESS: Final = (
     "sort",
 )
 """Traits that the address carries, in this order."""
+DESK_NAMES: Final = ("season", "sample", "cases")
 Data_co = TypeVar("Data_co", covariant=True)
 Data = TypeVar("Data")
 
@@ -32,7 +33,7 @@ Data = TypeVar("Data")
 class State(traitlets.HasTraits):
     """What is chosen. Parts observe it and set it; no part keeps a choice of its own."""
 
-    desk = traitlets.Enum(("season", "sample", "cases"), "season")
+    desk = traitlets.Enum(DESK_NAMES, "season")
     """What is decided on: lights, parcels of a QA sample, or cases."""
     subject = traitlets.Unicode("")
     """The scenario of the lights, "" for all; or the sample."""

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +28,8 @@ from cbm_lake.show import views
 from cbm_lake.show.views import View
 
 _WORDS: Final = ("clouded", "cloud_free", "is_chosen", "loading", "no_image", "no_images", "unknown", "small", "cut")
+_AHEAD: Final = 6
+"""Parcels whose looks are kept ahead."""
 _MOST: Final = 32
 """Strips that are remembered."""
 _READERS: Final = 4
@@ -88,6 +90,8 @@ class Strip(ipywidgets.VBox):
         self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="strip")
         self._lock = threading.Lock()
         self._strips: OrderedDict[tuple[ParcelKey, str], tuple[Observed, Thumbnails]] = OrderedDict()
+        self._ready: dict[tuple[ParcelKey, str], Looks] = {}
+        """What was read ahead; replaced as a whole."""
         self._later: Arriving[Thumbnails] = Arriving(self._add, self._refuse)
         self._ahead: Arriving[None] = Arriving(lambda _: None, lambda _: None)
         self.film = Film(
@@ -106,7 +110,10 @@ class Strip(ipywidgets.VBox):
         return self._read(request.key, request.layer, request)
 
     def _read(self, key: ParcelKey, layer: str, request: Request | None = None) -> Looks:
-        observed, view = self.observations.of(key), views.view(layer)
+        observed, view = self.observations.of(key, self.observations.since), views.view(layer)
+        ready = self._ready.get((key, layer))
+        if ready is not None and ready.observed is observed:
+            return replace(ready, request=request)
         return Looks(observed, view, layer, thumbnails.looks(observed, view), request)
 
     def show(self, data: Looks) -> Drawn:
@@ -156,6 +163,7 @@ class Strip(ipywidgets.VBox):
             data = self._read(key, layer)
         except LakeError:  # whoever asks for it is told
             return
+        self._ready = dict([*self._ready.items(), ((key, layer), data)][-_AHEAD:])
         if self._remembered(data) is None:
             for _ in self._drawn(data):
                 pass

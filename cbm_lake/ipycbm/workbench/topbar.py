@@ -11,7 +11,7 @@ from cbm_lake import cases
 from cbm_lake.ipycbm.choice import offer
 from cbm_lake.ipycbm.qa_panel import samples
 from cbm_lake.ipycbm.texts import LANGUAGES, Texts
-from cbm_lake.ipycbm.workbench.state import State
+from cbm_lake.ipycbm.workbench.state import DESK_NAMES, State
 from cbm_lake.lake import Lake
 
 THEMES: Final = ("auto", "light", "dark")
@@ -31,7 +31,7 @@ class TopBar(ipywidgets.HBox):
         self._state, self._lake, self._texts = state, lake, texts
         sets = [(each.name, (each.aoi, each.year, each.ptype)) for each in lake.parcel_sets()]
         self.set = self._dropdown("set", sets, (state.aoi, state.year, state.ptype))
-        desks = [(texts(f"desk_{name}"), name) for name in State.desk.values]
+        desks = [(texts(f"desk_{name}"), name) for name in DESK_NAMES]
         self.desk = self._dropdown("desk", desks, state.desk)
         self.subject = ipywidgets.Dropdown(tooltip=texts("subject_tip"))
         self.language = self._dropdown("language", [(name, code) for code, name in LANGUAGES.items()], texts.language)

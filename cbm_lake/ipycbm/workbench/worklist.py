@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import anywidget
 import traitlets
@@ -38,6 +38,14 @@ _WORDS: Final = (
 _LARGEST: Final = 100_000_000
 """Bytes of a file that is sent to the browser."""
 Message = Mapping[str, Any]
+
+
+class _Asked(TypedDict):
+    """How the rows are filtered, searched and sorted."""
+
+    where: str
+    search: str
+    sort: str
 
 
 class Worklist(anywidget.AnyWidget):
@@ -147,7 +155,7 @@ class Worklist(anywidget.AnyWidget):
     def _read(self) -> cases.Worklist:
         state = self.state
         key = (state.aoi, state.year, state.ptype)
-        how = {"where": state.where, "search": state.search, "sort": state.sort}
+        how: _Asked = {"where": state.where, "search": state.search, "sort": state.sort}
         if state.desk == "sample":
             return cases.sample_worklist(state.subject, *key, **how, lake=self.lake)
         if state.desk == "cases":
@@ -210,13 +218,14 @@ class Worklist(anywidget.AnyWidget):
             handler(content)
 
     def _choose(self, message: Message) -> None:
-        """Choose the row that was chosen in the browser, unless the list has another parcel there by now."""
+        """Choose the row that was chosen in the browser; by its parcel, if the list has another one there by now."""
         position, pid = int(message["at"]), str(message["pid"])
-        if self._pid(position) == pid:
-            self.at = self._position = position
-            self._go(pid)
-        else:
+        there = position if self._pid(position) == pid else self._list.position(pid) if self._list else None
+        if there is None:
             self._follow(again=True)
+            return
+        self.at = self._position = there
+        self._go(pid)
 
     def _go(self, pid: str | None) -> None:
         if pid is not None:
