@@ -202,12 +202,13 @@ class Workbench(ipywidgets.Box):
             pid = self.parts.worklist.next_open(before.pid)
             if pid is None:
                 self.decisions.say("all_decided")
-        else:
-            pid = key.pid
-        if pid is None or pid == before.pid:
+            key = replace(before, pid=pid or before.pid)
+        if key == before:
             self.loader.ask(self._asked(), again=(OWN,))
         elif self.state.key == before:  # unless a person has chosen another meanwhile
-            self.state.pid = pid
+            with self.state.hold_trait_notifications():
+                for name, value in key.params.items():
+                    self.state.set_trait(name, value)
 
     def _refresh(self) -> None:
         self._seen = self._version()

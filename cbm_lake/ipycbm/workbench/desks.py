@@ -37,6 +37,8 @@ class Standing:
     note: str = ""
     number: int = 0
     """Of the judgement; 0 where the desk counts none."""
+    thing: str = ""
+    """The scenario that was judged, or the case that was closed."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +114,15 @@ class SeasonDesk:
     undone: Final = "undone"
 
     def standing(self, lake: Lake, key: ParcelKey, name: str) -> Standing | None:
-        """The judgement that stands."""
-        rows = cases.judgements(key.aoi, key.year, key.ptype, pids=key.pid, scenarios=name, lake=lake).to_pylist()
-        return _judged(rows[0]) if rows else None
+        """The judgement that stands on a scenario, or the last one of all where none is chosen, as in the worklist."""
+        return max(self._judgements(lake, key, name), key=lambda standing: standing.decided, default=None)
 
     def record(self, lake: Lake, subject: Subject, decision: str, note: str, who: str | None) -> Standing:
         """Record a judgement."""
         _check_unchanged(self, lake, subject)
         key = subject.key
+        judged = self._judgements(lake.at(None), key, subject.name)
+        earlier = [standing.number for standing in judged if standing.thing == subject.name]
         rows = cases.judge(
             key.aoi,
             key.year,
@@ -129,7 +132,7 @@ class SeasonDesk:
             ptype=key.ptype or None,
             scenario=subject.name or None,
             shown=subject.pictures,
-            expected=subject.standing.number if subject.standing else 0,
+            expected=max(earlier, default=0),
             who=who,
             lake=lake.at(subject.as_of),
         )
@@ -148,6 +151,12 @@ class SeasonDesk:
             who=who,
             lake=lake,
         )
+
+    def _judgements(self, lake: Lake, key: ParcelKey, name: str) -> list[Standing]:
+        """Those that stand on a scenario, or on any."""
+        scenarios = [name] if name else None
+        rows = cases.judgements(key.aoi, key.year, key.ptype, pids=key.pid, scenarios=scenarios, lake=lake)
+        return [_judged(row) for row in rows.to_pylist()]
 
 
 class SampleDesk:
@@ -188,7 +197,7 @@ class CasesDesk:
         rows = sorted(self._cases(lake, key, name), key=lambda row: row["decided"])
         if not rows or any(row["status"] in self._OPEN for row in rows):
             return None
-        return Standing(rows[-1]["outcome"], rows[-1]["who"], rows[-1]["decided"], rows[-1]["note"])
+        return _closed(rows[-1])
 
     def record(self, lake: Lake, subject: Subject, decision: str, note: str, who: str | None) -> Standing:
         """Close the one case of the parcel."""
@@ -196,14 +205,16 @@ class CasesDesk:
         closable = [row for row in self._cases(lake, subject.key, subject.name) if row["status"] in self._OPEN]
         if len(closable) != 1:
             raise AmbiguousCaseError(subject.key, [row["scenario"] for row in closable])
-        cases.close(closable[0]["case_id"], decision, note, who=who, lake=lake.at(subject.as_of))
-        return _recorded(self, lake, subject)
+        closed = cases.close(closable[0]["case_id"], decision, note, who=who, lake=lake.at(subject.as_of))
+        return _closed(closed.to_pylist()[0])
 
     def undo(self, lake: Lake, subject: Subject, recorded: Standing, who: str | None) -> None:
-        """Open the case again that was closed last."""
-        closed = [row for row in self._cases(lake, subject.key, subject.name) if row["status"] == "closed"]
-        last = max(closed, key=lambda row: row["decided"])
-        cases.reopen(last["case_id"], "closed by mistake", who=who, lake=lake)
+        """Open the case again that was closed, unless somebody has decided on it since."""
+        rows = self._cases(lake, subject.key, subject.name)
+        now = next(_closed(row) for row in rows if row["case_id"] == recorded.thing)
+        if now != recorded:
+            raise MeanwhileError(now)
+        cases.reopen(recorded.thing, "closed by mistake", who=who, lake=lake)
 
     def _cases(self, lake: Lake, key: ParcelKey, name: str) -> list[dict[str, Any]]:
         scenarios = [name] if name else None
@@ -230,7 +241,12 @@ def _recorded(desk: Desk, lake: Lake, subject: Subject) -> Standing:
 
 def _judged(row: dict[str, Any]) -> Standing:
     """A judgement of the lake."""
-    return Standing(row["decision"], row["who"], row["decided"], row["note"], row["number"])
+    return Standing(row["decision"], row["who"], row["decided"], row["note"], row["number"], row["scenario"])
+
+
+def _closed(row: dict[str, Any]) -> Standing:
+    """A case as it stands: its outcome, or its status where it has none."""
+    return Standing(row["outcome"] or row["status"], row["who"], row["decided"], row["note"], thing=row["case_id"])
 
 
 DESKS: Final[dict[str, Desk]] = {"season": SeasonDesk(), "sample": SampleDesk(), "cases": CasesDesk()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -88,6 +89,7 @@ class Worklist(anywidget.AnyWidget):
         self._list: cases.Worklist | None = None
         self._answered: tuple[object, ...] = ()
         self._position = -1
+        self._reading = threading.RLock()
         self._visits: dict[tuple[str, int, str], datetime | None] = {}
         self._handlers: dict[str, Callable[[Message], None]] = {
             "page": lambda message: self._show(int(message["offset"])),
@@ -125,14 +127,22 @@ class Worklist(anywidget.AnyWidget):
         """The parcel so many rows below; None beyond the ends."""
         if self._list is None:
             return None
-        position = self._list.position(pid)
+        is_chosen = self.at >= 0 and (self.selected or {}).get("pid") == pid  # one of several rows of the parcel
+        position = self.at if is_chosen else self._list.position(pid)
         if position is None:  # it has left the list, and the next one has its position
             position = self._position - (by > 0)
         to = position + by
         return self._pid(to) if 0 <= to < self._list.count().rows else None
 
     def refresh(self) -> None:
-        """Read again what stands, also by others; the page and the chosen parcel stay."""
+        """Read again what stands, also by others; the page and the chosen parcel stay.
+
+        One after another, whichever thread asks: the last one reads what is chosen last.
+        """
+        with self._reading:
+            self._refresh()
+
+    def _refresh(self) -> None:
         self.busy, self._answered = True, self._question()
         try:
             self._list = self._read() if self.state.aoi else None
