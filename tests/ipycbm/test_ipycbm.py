@@ -351,7 +351,7 @@ def test_what_was_got_before_a_stop_is_kept(lake):
     form = get_panel.panel().form
     steps = []
 
-    def stop(done, total):
+    def stop(done, total, step):
         steps.append((done, total))
         if done == 3:
             raise StoppedError("stopped")
