@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any, TypedDict
 
 import ipywidgets
+from traitlets import Bunch
 
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.ipycbm import changes
@@ -190,9 +191,11 @@ class Ticks(ipywidgets.HBox):
         return tuple(word for word, box in self.boxes.items() if box.layout.display != "none")
 
     def offer(self, words: Collection[str]) -> None:
-        """Show the boxes of these words alone."""
+        """Show the boxes of these words alone; those of which a tick comes or goes by that are said to have changed."""
         for word, box in self.boxes.items():
-            box.layout.display = None if word in words else "none"
+            before, box.layout.display = box.layout.display, None if word in words else "none"
+            if box.value and box.layout.display != before:
+                box.notify_change(Bunch(name="value", type="change", owner=box, old=not box.value, new=box.value))
 
     @property
     def value(self) -> tuple[str, ...]:

@@ -67,8 +67,8 @@ class Bands(ipywidgets.VBox):
     def offer(self, bands: Collection[str]) -> None:
         """Show the boxes of these bands alone."""
         for ticks in self._ticks.values():
+            ticks.layout.display = None if set(bands) & set(ticks.boxes) else "none"
             ticks.offer(bands)
-            ticks.layout.display = None if ticks.offered else "none"
 
     def _visible(self) -> Iterator[Ticks]:
         return (ticks for ticks in self._ticks.values() if ticks.layout.display != "none")
