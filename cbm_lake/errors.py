@@ -127,6 +127,16 @@ def argument_in_words(name: str) -> str:
     return _ARGUMENTS.get(name, name.replace("_", " "))
 
 
+def wrong_argument(name: str, problem: str) -> InvalidInputError:
+    """The error of an argument.
+
+    Args:
+        name: of the argument.
+        problem: its value, and what is wrong with it.
+    """
+    return InvalidInputError(f"{name}={problem}", plain=f"{argument_in_words(name)} {problem}")
+
+
 def quoted(value: object, most: int = 60) -> str:
     """Quote a value for a message: its repr where that is one short line, else the name of its type."""
     try:

@@ -108,7 +108,7 @@ def test_what_is_installed_is_what_the_package_asks_for():
 
 
 APPLICATIONS = frozenset({"hvplot", "jupyterlab"})
-"""Declared for people who start them, or plot what a query answers with them; no code imports them."""
+"""Declared for people who start them or draw with them in notebooks; the package does not import them."""
 
 
 def imported():

@@ -30,7 +30,10 @@ def area_of(lake: Lake, aoi: str | None, geometry: GeometryLike | None, source: 
     if geometry is not None:
         return _geometry(geometry)
     if aoi is None:
-        raise InvalidInputError(f"{source} has the whole world; say with aoi= or geometry= which part of it you want")
+        raise InvalidInputError(
+            f"{source} has the whole world; say with aoi= or geometry= which part of it you want",
+            plain=f"{source} has the whole world; choose an area, of which parcels are loaded",
+        )
     return lake.footprint(aoi)
 
 

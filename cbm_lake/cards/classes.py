@@ -12,7 +12,7 @@ from pydantic import SkipValidation
 
 from cbm_lake.cards.card import Card
 from cbm_lake.cards.sentinel2 import SCL
-from cbm_lake.errors import InvalidInputError, quoted
+from cbm_lake.errors import quoted, wrong_argument
 
 CLASSES: Final = SCL.classes
 """The classes of Sentinel-2's scene classification (SCL), which has most of all."""
@@ -39,7 +39,7 @@ def scene_classes(named: Classes) -> tuple[int, ...]:
     if isinstance(named, str):
         parts: Iterable[str | int] = _BETWEEN_CLASSES.split(named.strip())
     elif isinstance(named, Mapping | bytes | bytearray | memoryview):
-        raise InvalidInputError(f"screen={quoted(named)} is no list of scene classes; write 3_8_9_10_11 or numbers")
+        raise wrong_argument("screen", f"{quoted(named)} is no list of scene classes; write 3_8_9_10_11 or numbers")
     elif isinstance(named, Iterable):
         parts = named
     else:
@@ -71,9 +71,10 @@ def _scene_class(part: str | int, named: object) -> int:
     except (TypeError, ValueError):
         value = -1
     if isinstance(part, bool | np.bool_) or value not in CLASSES:
-        raise InvalidInputError(
-            f"screen={quoted(named)} is no list of scene classes, {quoted(part)} is none of 0 to 11; "
-            "write 3_8_9_10_11 or numbers"
+        raise wrong_argument(
+            "screen",
+            f"{quoted(named)} is no list of scene classes, {quoted(part)} is none of 0 to 11; "
+            "write 3_8_9_10_11 or numbers",
         )
     return value
 

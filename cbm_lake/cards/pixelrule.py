@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from cbm_lake.errors import InvalidInputError, quoted
+from cbm_lake.errors import InvalidInputError, quoted, wrong_argument
 
 METHODS: Final = ("centre", "coverage")
 """centre: a pixel belongs to a parcel when its centre is inside; coverage: pixels weigh by the part that is inside."""
@@ -88,8 +88,9 @@ def checked_buffer(inner_buffer: object) -> float:
     """
     is_number = isinstance(inner_buffer, int | float | np.integer | np.floating) and not isinstance(inner_buffer, bool)
     if not is_number or not 0 <= inner_buffer <= WIDEST_BUFFER:  # type: ignore[operator]
-        raise InvalidInputError(
-            f"inner_buffer={quoted(inner_buffer)} is no width of a margin inside parcels; "
-            f"give metres, from 0 (none) to {WIDEST_BUFFER:g}"
+        raise wrong_argument(
+            "inner_buffer",
+            f"{quoted(inner_buffer)} is no width of a margin inside parcels; "
+            f"give metres, from 0 (none) to {WIDEST_BUFFER:g}",
         )
     return float(inner_buffer) + 0.0  # type: ignore[arg-type]  # -0.0 is 0

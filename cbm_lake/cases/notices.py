@@ -191,4 +191,4 @@ def save_photo(case: str, name: str, folder: str | Path, *, lake: Lake | None = 
         for photo in decision["photos"] or ():
             if name in (photo["name"], photo["sha256"]) and (content := lake.stored_file(photo["file"])):
                 return folders.write_bytes(Path(folder) / Path(photo["name"]).name, content)
-    raise NotFoundError(f"case {case} has no photo {name!r}; `cbm-lake cases history` shows those that it has")
+    raise NotFoundError(f"case {case} has no photo {name!r}; cbm-lake cases history shows those that it has")

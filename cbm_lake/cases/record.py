@@ -12,7 +12,7 @@ import shapely
 
 from cbm_lake.cases import lineage, photos
 from cbm_lake.config import current_user
-from cbm_lake.errors import InvalidInputError, NotFoundError, some
+from cbm_lake.errors import InvalidInputError, NotFoundError, some, wrong_argument
 from cbm_lake.files import clock, installed
 from cbm_lake.files.dates import day_of
 from cbm_lake.geo.reprojection import reprojected
@@ -103,7 +103,10 @@ def reschedule(
         raise InvalidInputError("say why the cases are given another date; the reason is kept")
     day = deadline(answer_by)
     if day is None:
-        raise InvalidInputError("say until which day an answer is expected: answer_by=, such as 2027-09-01")
+        raise InvalidInputError(
+            "say until which day an answer is expected: answer_by=, such as 2027-09-01",
+            plain="say until which day an answer is expected, such as 2027-09-01",
+        )
     seen = {case["case_id"]: case["number"] for case in of_names(lake.at(None), as_list(cases) or ())}
 
     def dated(case: Row) -> Row:
@@ -248,7 +251,7 @@ def of_names(lake: Lake, names: Sequence[str]) -> list[Row]:
         matches = [row for row in rows if row["case_id"].startswith(name)] if name else []
         if len(matches) != 1:
             problem = f"{len(matches)} cases begin with" if matches else "there is no case"
-            raise NotFoundError(f"{problem} {name!r}; `cbm-lake cases list` shows those that there are")
+            raise NotFoundError(f"{problem} {name!r}; cbm-lake cases list shows those that there are")
         cases[matches[0]["case_id"]] = matches[0]
     return list(cases.values())
 
@@ -352,7 +355,7 @@ def deadline(answer_by: date | str | None) -> date | None:
     """
     day, today = as_day(answer_by), clock.now().date()
     if day is not None and day < today:
-        raise InvalidInputError(f"answer_by={day} is past; nobody can answer by then: give {today} or a later day")
+        raise wrong_argument("answer_by", f"{day} is past; nobody can answer by then: give {today} or a later day")
     return day
 
 

@@ -186,7 +186,7 @@ def qa_validate(
         if report is not None:
             validation.write(report)
     except LakeError as error:
-        err.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"error: {error.plain}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from error
     if output is Format.table:
         for step in validation.steps:

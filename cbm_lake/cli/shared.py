@@ -30,7 +30,7 @@ from rich.text import Text
 
 from cbm_lake.cards import CARDS
 from cbm_lake.cli import dataset
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.files import decimals
 
 if TYPE_CHECKING:
@@ -267,6 +267,13 @@ def as_options(text: str, options: Mapping[str, str]) -> str:
         return text
     names = re.compile(rf"(?<![\w/.'\"])({'|'.join(map(re.escape, options))})=(?=(\S?))")
     return names.sub(lambda match: options[match[1]] + _gap(match[2]), text)
+
+
+def told(error: LakeError, options: Mapping[str, str]) -> str:
+    """The message of an error in the words of a command: its options, or where it has none of them plain words."""
+    text = str(error)
+    message = as_options(text, options)
+    return message if message != text else error.plain
 
 
 def _gap(following: str) -> str:

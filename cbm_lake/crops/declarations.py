@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError, NotFoundError, counted, quoted, some
+from cbm_lake.errors import InvalidInputError, NotFoundError, counted, quoted, some, wrong_argument
 from cbm_lake.geo.reprojection import transformer
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
@@ -83,7 +83,7 @@ def _texts(column: pa.ChunkedArray | pa.Array) -> pa.Array:
 def _column(rows: pa.Table, parcels: ParcelSet, by: str | None) -> str:
     """The column that says the crop."""
     if by is not None and by not in COLUMNS:
-        raise InvalidInputError(f"by={quoted(by)} is no column of crops; choose {', '.join(COLUMNS)}")
+        raise wrong_argument("by", f"{quoted(by)} is no column of crops; choose {', '.join(COLUMNS)}")
     filled = [name for name in COLUMNS if name in rows.column_names and _texts(rows[name]).null_count < rows.num_rows]
     if by is None and filled and filled[0] == "crop_code" and _are_names(rows):
         return "crop_name"

@@ -18,7 +18,7 @@ from cbm_lake.crops.eventwindows import BEFORE, Flags, Floats, Ints, LongSeries,
 from cbm_lake.crops.separation import Separated, adjusted, separate
 from cbm_lake.crops.signalsources import SPAN, of_lake, of_rows
 from cbm_lake.crops.signaltables import Source, Truth, series_of, truth_of
-from cbm_lake.errors import InvalidInputError, counted, some
+from cbm_lake.errors import InvalidInputError, counted, some, wrong_argument
 from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
@@ -106,7 +106,7 @@ def signals(
     members = _members(facts, pids, parts, against, controls, seed, notes)
     first, last = (-weeks, weeks) if facts.day is not None else _calendar(parts, members)
     if weeks < -BEFORE[0]:
-        raise InvalidInputError(f"weeks={weeks} is too few: changes are against the {-BEFORE[0]} weeks before an event")
+        raise wrong_argument("weeks", f"{weeks} is too few: changes are against the {-BEFORE[0]} weeks before an event")
     columns, values = _combinations(parts, members, first, last, changes=facts.day is not None)
     answer = _separate(columns, values, members, permutations, seed, notes)
     table = _table(columns, answer, fdr, facts, members, notes)

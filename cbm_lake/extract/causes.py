@@ -39,13 +39,20 @@ def listed(failed: Iterable[Outcome]) -> str:
     return "; ".join(lines)
 
 
-def as_before(failing: Sequence[Outcome]) -> str:
-    """One line on scenes that failed on what stopped them at an earlier run; "" where there are none."""
+def still_failing(failing: Sequence[Outcome]) -> str:
+    """Which scenes failed on what stopped them at an earlier run; "" where there are none."""
     if not failing:
         return ""
     scenes = some((outcome.scene for outcome in failing), 5)
     count = "1 scene still fails" if len(failing) == 1 else f"{len(failing)} scenes still fail"
+    return f"{count} as before, of the same cause: {scenes}"
+
+
+def as_before(failing: Sequence[Outcome]) -> str:
+    """The line of `still_failing`, with what to do on the command line."""
+    if not failing:
+        return ""
     return (
-        f"{count} as before, of the same cause: {scenes}; `cbm-lake status` says why, "
+        f"{still_failing(failing)}; `cbm-lake status` says why, "
         "`cbm-lake scenes leave-out ID --why …` leaves out what can never be read"
     )

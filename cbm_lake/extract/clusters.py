@@ -295,9 +295,11 @@ def _cluster(count: int) -> LocalCluster:
             silence_logs=logging.CRITICAL,
         )
     except RuntimeError as error:
+        problem = f"worker processes cannot be started ({' '.join(str(error).split())})"
         raise InvalidInputError(
-            f"worker processes cannot be started ({' '.join(str(error).split())}); in a script, put the call under "
-            '`if __name__ == "__main__":`, since they read the script too, or give workers=0'
+            f'{problem}; in a script, put the call under `if __name__ == "__main__":`, since they read the script too, '
+            "or give workers=0",
+            plain=f"{problem}; do without them: 0 workers",
         ) from error
 
 

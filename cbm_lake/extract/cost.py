@@ -14,7 +14,7 @@ import pyarrow as pa
 from cbm_lake import cards
 from cbm_lake.cards.observation import LEAST_PIXELS
 from cbm_lake.cards.pixelrule import checked_buffer
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, wrong_argument
 from cbm_lake.extract.machine import Machine, Progress, measure
 
 _TILE: Final = 10_980
@@ -110,12 +110,12 @@ def estimate(
     """
     counts = {"parcels": parcels, "scenes": scenes, "bands": bands, "workers": workers, "pixels": pixels}
     if not (clear >= 0 and math.isfinite(clear)):
-        raise InvalidInputError(f"clear={clear} is no share of rows, 0 or more")
+        raise wrong_argument("clear", f"{clear} is no share of rows, 0 or more")
     for name, value in (counts | {"tiles": 1 if tiles is None else tiles}).items():
         if not (value > 0 and math.isfinite(value)):
             raise InvalidInputError(f"{name}={value} is no number above 0")
     if not 0 <= indices <= len(cards.INDICES):
-        raise InvalidInputError(f"indices={indices} is no number of indices; there are {len(cards.INDICES)}")
+        raise wrong_argument("indices", f"{indices} is no number of indices; there are {len(cards.INDICES)}")
     machine = machine or measure(progress)
     tiles = tiles or math.ceil(parcels / 100_000)
     fine, coarse = min(bands, _FINE), max(bands - _FINE, 0) + 1

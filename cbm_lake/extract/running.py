@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from cbm_lake import zonal
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.extract import memory
-from cbm_lake.extract.causes import as_before, listed
+from cbm_lake.extract.causes import as_before, listed, still_failing
 from cbm_lake.extract.child import Child, DiedError
 from cbm_lake.extract.clusters import (
     MOST_WORKERS,
@@ -114,9 +114,11 @@ def _result(todo: Plan, outcomes: list[Outcome]) -> Extracted:
     still = tuple(outcome for outcome in outcomes if outcome.repeated)
     done = len(outcomes) - len(failed) - len(still)
     if failed:
-        already = f". {as_before(still)}" if still else ""
         count = f"{len(failed)} of {len(outcomes)} scenes failed, {done} are done"
-        raise SourceError(f"{count}; run again to retry. {listed(failed)}{already}")
+        said = f"{count}; run again to retry. {listed(failed)}"
+        raise SourceError(
+            f"{said}. {as_before(still)}" if still else said, plain=f"{said}. {still_failing(still)}" if still else said
+        )
     rows = sum(outcome.rows for outcome in outcomes)
     return Extracted(done, rows, todo.done, tuple(outcomes), still, todo.too_small)
 

@@ -32,7 +32,10 @@ def measured(lake: Lake, card: Card, parcels: ParcelSet) -> dict[str, tuple[floa
         InvalidInputError: the shift guard does not know the card.
     """
     if card.name != S2.name:
-        raise InvalidInputError(f"shifts are measured of card {S2.name} alone; extract {card.name} without shifted=")
+        raise InvalidInputError(
+            f"shifts are measured of card {S2.name} alone; extract {card.name} without shifted=",
+            plain=f"shifts are measured of card {S2.name} alone; extract {card.name} without correcting them",
+        )
     rows = [row for row in lake.query("guard.shifts", **parcels.params).to_pylist() if row["card"] == card.name]
     if not rows:
         log.warning(

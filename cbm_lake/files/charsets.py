@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError, some
+from cbm_lake.errors import InvalidInputError, some, wrong_argument
 from cbm_lake.files.guessing import CANDIDATES, IMPOSSIBLE, ranked
 
 UTF_8: Final = "utf-8"
@@ -116,7 +116,7 @@ def asked(label: str | None) -> str | None:
         return None
     codec = codec_of(label)
     if codec is None:
-        raise InvalidInputError(f"encoding={label!r} is not known; write it as UTF-8, cp1250 or iso-8859-2")
+        raise wrong_argument("encoding", f"{label!r} is not known; write it as UTF-8, cp1250 or iso-8859-2")
     return codec
 
 
@@ -165,10 +165,11 @@ def _as_wished(texts: Collection[bytes], wish: str, utf8: bool) -> Decision:
     bad = [] if wish == UTF_8 and utf8 else [raw for raw in texts if not _fits(raw, wish)]
     if bad:
         best = ranked(texts)[0][1]
-        raise InvalidInputError(
+        problem = (
             f"{len(bad)} texts, as {bad[0]!r}, are not in {labelled(wish)}; "
-            f"{labelled(best)} would read {sample(bad, best)}; give another by encoding="
+            f"{labelled(best)} would read {sample(bad, best)}"
         )
+        raise InvalidInputError(f"{problem}; give another by encoding=", plain=f"{problem}; give another encoding")
     if utf8 and wish != UTF_8:
         return Decision(
             wish, f"the texts are valid UTF-8, as {sample(texts, UTF_8)}, but are read as {labelled(wish)}, as was said"

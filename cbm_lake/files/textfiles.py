@@ -115,9 +115,8 @@ def _xml_encoding(path: Path) -> Declared | None:
         match = _XML.search(file.read(200))
     codec = codec_of(match[1].decode()) if match else None
     if match and codec is None:
-        raise InvalidInputError(
-            f"its first line says encoding {match[1].decode()!r}, which is not known; say encoding="
-        )
+        problem = f"its first line says encoding {match[1].decode()!r}, which is not known"
+        raise InvalidInputError(f"{problem}; say encoding=", plain=f"{problem}; save it in UTF-8")
     return Declared(codec, f"its first line says {match[1].decode()}") if match and codec else None
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cbm_lake.cards import CARDS, S2
-from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.errors import InvalidInputError, LakeError, NotFoundError
 from cbm_lake.get import background, chip_images, parcel_info, time_series
 from cbm_lake.lake import Lake
 from cbm_lake.lake.options import checked_options
@@ -104,7 +104,7 @@ def _steps(
         key |= {"start_date": request.start_date, "end_date": request.end_date, "chipsize": request.chipsize}
         for card, bands in _by_card(request.bands).items():
             names = ", ".join(inventory.band_key(card, band) for band in bands)
-            yield pid, f"chips {names}", partial(chip_images.by_pid, **key, band=bands, card=card)
+            yield pid, f"chips {names}", partial(_chips, **key, band=bands, card=card)
 
 
 def _by_card(bands: Sequence[str]) -> dict[str, list[str]]:
@@ -123,6 +123,17 @@ def _background(tms: str, **key: Any) -> str:
     """Get a background and describe its source, which may differ from the requested one."""
     (file,) = background.by_pid(tms=tms, **key)
     return f"background {basemaps.caption(basemaps.tags(file), tms)}"
+
+
+def _chips(band: Sequence[str], card: str, **key: Any) -> None:
+    """Get chips of a card.
+
+    Raises:
+        NotFoundError: there is no scene of it over the parcel in those days.
+    """
+    if chip_images.by_pid(band=band, card=card, **key).empty:
+        when = f"from {key['start_date']} to {key['end_date']}"
+        raise NotFoundError(f"no scene of {CARDS[card].title} is over the parcel {when}; choose other days or bands")
 
 
 def _tried(step: Callable[[], Any]) -> tuple[str, str | None]:

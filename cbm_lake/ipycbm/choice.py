@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any, TypedDict
 
 import ipywidgets
+from traitlets import Bunch
 
 from cbm_lake.errors import InvalidInputError, LakeError
 from cbm_lake.ipycbm import changes
@@ -108,7 +109,7 @@ class ParcelSet(ipywidgets.HBox):
         try:
             areas: dict[str, Any] = sources.here(self.lake).info(None)["aois"]
         except LakeError as error:
-            self.problem.value = html.escape(str(error))
+            self.problem.value = html.escape(error.plain)
             return {}
         return areas
 
@@ -174,14 +175,15 @@ class Ticks(ipywidgets.HBox):
     """Group of checkboxes, some of which may be hidden; `value` is those that are ticked and can be seen."""
 
     def __init__(self, words: dict[str, str], ticked: tuple[str, ...], label: str) -> None:
-        self.boxes = {
-            word: ipywidgets.Checkbox(
-                value=word in ticked, description=description, indent=False, layout={"width": "auto"}
-            )
-            for word, description in words.items()
-        }
+        self.boxes = {word: _tick(description, ticked=word in ticked) for word, description in words.items()}
         super().__init__([ipywidgets.Label(label, layout={"width": "110px"}), *self.boxes.values()])
         self.layout.flex_flow = "row wrap"
+
+    def replace(self, words: dict[str, str]) -> None:
+        """Have checkboxes for these words; those that there are stay as they are."""
+        boxes = {word: self.boxes.get(word) or _tick(description) for word, description in words.items()}
+        if list(boxes) != list(self.boxes):
+            self.boxes, self.children = boxes, (self.children[0], *boxes.values())
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -189,11 +191,17 @@ class Ticks(ipywidgets.HBox):
         return tuple(word for word, box in self.boxes.items() if box.layout.display != "none")
 
     def offer(self, words: Collection[str]) -> None:
-        """Show the boxes of these words alone."""
+        """Show the boxes of these words alone; those of which a tick comes or goes by that are said to have changed."""
         for word, box in self.boxes.items():
-            box.layout.display = None if word in words else "none"
+            before, box.layout.display = box.layout.display, None if word in words else "none"
+            if box.value and box.layout.display != before:
+                box.notify_change(Bunch(name="value", type="change", owner=box, old=not box.value, new=box.value))
 
     @property
     def value(self) -> tuple[str, ...]:
         """The words."""
         return tuple(word for word in self.offered if self.boxes[word].value)
+
+
+def _tick(description: str, *, ticked: bool = False) -> ipywidgets.Checkbox:
+    return ipywidgets.Checkbox(value=ticked, description=description, indent=False, layout={"width": "auto"})

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from cbm_lake import extract
 from cbm_lake.cards import CARDS
-from cbm_lake.extract.causes import as_before
+from cbm_lake.extract.causes import still_failing
 from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey
 from cbm_lake.ipycbm.panel import Panel
 from cbm_lake.lake import Lake, lake_or_default
@@ -98,7 +98,8 @@ def _extract(
     where = {"scheduler": scheduler.strip()} if scheduler.strip() else {"workers": workers if workers != "" else None}
     done = extract.run(plan, **where, progress=progress)
     line = f"{done.scenes} scenes extracted, {done.skipped} before; {done.rows:,} signatures written"
-    return f"{line}; {as_before(done.still_failing)}" if done.still_failing else line
+    still = still_failing(done.still_failing)
+    return f"{line}; {still}; how it stands says why" if still else line
 
 
 def _status(lake: Lake | None) -> list[pa.Table | str]:

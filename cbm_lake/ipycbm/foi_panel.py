@@ -123,7 +123,7 @@ def _v2(source: Source, raster: File, classes: File, look: Look) -> Panel:
         stops=True,
         context={"source": source, "raster": raster, "classes": classes},
         after=lambda result: look.take(result, form),
-        render=lambda result: results(result, lambda pid: look.choose(pid, result, form)),
+        render=lambda result: results(result, lambda pid: look.choose(pid, result, form), source.parcels.lake),
         buffer=ipywidgets.BoundedFloatText(value=-10, min=-500, max=0, description="buffer, m", style=STYLE),
         share=_share(),
         connectivity=ipywidgets.Dropdown(options=[8, 4], description="connectivity", style=STYLE),
@@ -145,7 +145,7 @@ def _v1(source: Source, raster: File, classes: File, look: Look) -> Panel:
         stops=True,
         context={"source": source, "raster": raster, "classes": classes},
         after=lambda result: look.take(result, form),
-        render=lambda result: results(result, lambda pid: look.choose(pid, result, form)),
+        render=lambda result: results(result, lambda pid: look.choose(pid, result, form), source.parcels.lake),
         share=_share(),
         area=ipywidgets.BoundedFloatText(value=2000, min=0, max=1e12, description="clusters, m² >", style=STYLE),
     )
@@ -164,11 +164,11 @@ def _of_lake(source: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in source.items() if name != "vector_file"}
 
 
-def results(result: Foi, choose: Callable[[str], None]) -> ipywidgets.Widget:
+def results(result: Foi, choose: Callable[[str], None], lake: Lake | None) -> ipywidgets.Widget:
     """Results of a check: counts, most suspicious parcels, maps, and files."""
     maps = ipywidgets.Tab(
         [
-            parcel_map(*_suspected(result), choose),
+            parcel_map(*_suspected(result), choose, lake),
             rendered(foi.plot_map(result, "foi_h")),
             rendered(foi.plot_map(result, "foi_c")),
         ],

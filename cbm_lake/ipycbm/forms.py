@@ -29,9 +29,22 @@ class Form:
         self._inputs = dict(inputs)
 
     def observe(self, changed: Callable[[], None]) -> None:
-        """Call `changed` after every change of an input."""
-        for widget, trait in self.watched():
-            widget.observe(lambda _: changed(), trait)
+        """Call `changed` after every change of an input, also of parts that it gets later."""
+        known: set[tuple[ipywidgets.Widget, str]] = set()
+
+        def follow(_: object = None) -> None:
+            for widget, trait in self.watched() - known:
+                widget.observe(lambda _: changed(), trait)
+            known.update(self.watched())
+
+        def grown(_: object) -> None:
+            follow()
+            changed()
+
+        follow()
+        for box in self._inputs.values():
+            if isinstance(box, ipywidgets.Box):
+                box.observe(grown, "children")
 
     def watched(self) -> set[tuple[ipywidgets.Widget, str]]:
         """Widgets and traits whose changes are changes of the form."""

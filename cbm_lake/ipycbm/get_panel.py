@@ -187,7 +187,10 @@ def identifiers(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = Non
         return at(key, lon, lat, lake)
     if way == "polygon":
         return within(key, value, lake=lake)
-    return uploaded(value, key, lake=lake) if way == "file" else split(value)
+    if way == "file":
+        files, column = value
+        return uploaded(files, key, column, lake=lake)
+    return split(value)
 
 
 def matches(key: ParcelSetKey, way: str, value: Any, lake: Lake | None = None) -> Columns:
@@ -268,13 +271,19 @@ def _checked(parcels: Columns, where: str) -> Columns:
     return parcels
 
 
-def uploaded(sent: tuple[Any, str], key: ParcelSetKey, lake: Lake | None = None) -> list[str]:
+def uploaded(files: Any, key: ParcelSetKey | None = None, column: str = "", *, lake: Lake | None = None) -> list[str]:
     """Identifiers of the parcels that an uploaded file names; see `get.lists.pids`.
+
+    Args:
+        files: the value of a FileUpload.
+        key: which parcel set; None is the one that a form offers first.
+        column: heading of the identifiers; without it, it is found by its values.
+        lake: None is that of the settings.
 
     Raises:
         InvalidInputError: there is no file, or nothing in it.
     """
-    files, column = sent
+    key = key or ParcelSet(lake).value
     if not files:
         raise InvalidInputError("no file is chosen; choose a list, a table or a vector file")
     with tempfile.TemporaryDirectory() as folder:

@@ -76,7 +76,7 @@ class Holdings(ipywidgets.HTML):
             key = ParcelKey(aoi, year, self._kind(parcel), pid)
             return parcel, inventory.of(sources.here(self._lake), key)
         except NotFoundError as error:
-            return parcel, str(error)
+            return parcel, error.plain
 
     def _show(self, answer: tuple[Parcel, Inventory | str]) -> None:
         parcel, stock = answer

@@ -18,6 +18,7 @@ from rasterio.warp import reproject, transform_bounds
 from cbm_lake.errors import InvalidInputError, NotFoundError, of_extra
 from cbm_lake.geo.reprojection import transformer
 from cbm_lake.ipycbm.newest import Newest
+from cbm_lake.ipycbm.outlines import Outlines
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.parcel import basemaps, chips
 from cbm_lake.parcel.basemaps import Square
@@ -122,7 +123,7 @@ def put(layer: Any, picture: Picture) -> None:
 
 
 class Ground:
-    """The lake's clearest scene in true colour, as the ground of a map.
+    """The lake's clearest scene in true colour, as the ground of a map; where it has none, the parcels' outlines.
 
     Args:
         lake: whose scenes; None is that of the settings, which is opened for the first picture.
@@ -132,9 +133,10 @@ class Ground:
     def __init__(self, lake: Lake | None, said: ipywidgets.HTML) -> None:
         self._lake, self._said = lake, said
         self._reader: chips.Reader | None = None
+        self._outlines: Outlines | None = None
 
     def paint(self, view: Box) -> Picture:
-        """The scene in a view, in its middle if that is very wide; nothing where the lake has none there."""
+        """The scene in a view, in its middle if that is very wide, else the parcels' outlines."""
         west, south, east, north = view
         (left, bottom), (right, top) = _WEB_OF.transform(west, south), _WEB_OF.transform(east, north)
         lon, lat = _WEB_OF.transform((left + right) / 2, (bottom + top) / 2, direction="INVERSE")
@@ -144,11 +146,21 @@ class Ground:
         try:
             background = basemaps.render_square(square, lake, self._reader)
         except (InvalidInputError, NotFoundError) as error:
-            self._said.value = html.escape(f"no ground below the map: {error}")
-            return NOTHING
+            return self._without_scene(view, lake, error.plain)
         self._said.value = html.escape(f"ground: {background.caption}")
         alpha = np.where(background.pixels.any(axis=2), 255, 0).astype(np.uint8)
         return Picture(np.dstack([background.pixels, alpha]), in_degrees(background.bounds))
+
+    def _without_scene(self, view: Box, lake: Lake, why: str) -> Picture:
+        """The outlines of the parcels in a view, nothing where there are none."""
+        self._outlines = self._outlines or Outlines(lake)
+        painted = self._outlines.painted(view)
+        if painted is None:
+            self._said.value = html.escape(f"no ground below the map: {why}")
+            return NOTHING
+        pixels, names = painted
+        self._said.value = html.escape(f"ground: outlines of the parcels of {', '.join(names)}; {why}")
+        return Picture(pixels, view)
 
 
 def warped(pixels: NDArray[np.uint8], transform: Affine, epsg: int, *, finer: int = 1) -> Picture:

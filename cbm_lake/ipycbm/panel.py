@@ -322,7 +322,7 @@ def explained(error: BaseException) -> str:
 
 
 def rendered(value: Any) -> ipywidgets.Widget:
-    """Convert a result to a widget: tables, matplotlib and hvplot figures, texts, and lists of these."""
+    """Convert a result to a widget: tables, matplotlib and holoviews figures, texts, and lists of these."""
     if isinstance(value, ipywidgets.Widget):
         return value
     if isinstance(value, pa.Table):
@@ -361,7 +361,7 @@ def _picture(figure: Any) -> ipywidgets.Image:
 
 
 def _interactive(figure: Any) -> ipywidgets.HTML:
-    """hvplot figure in an iframe with its own scripts, which works offline."""
+    """Holoviews figure in an iframe with its own scripts, which works offline."""
     import holoviews
     from bokeh.embed import components
     from bokeh.resources import Resources

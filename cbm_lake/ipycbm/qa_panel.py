@@ -263,7 +263,7 @@ class Desk(ipywidgets.VBox):
             path = Path(folder) / f"{opened.sample}_verdicts.csv"
             qa.export_verdicts(opened.sample, path, lake=self.lake)
             handed = downloads([path])
-        view = parcel_map(self._geometries(opened.key, list(verdict)), colours, self.choose)
+        view = parcel_map(self._geometries(opened.key, list(verdict)), colours, self.choose, self.lake)
         return ipywidgets.VBox([ipywidgets.HTML(legend), view, rendered(opened.counts), handed])
 
     def _geometries(self, key: ParcelSetKey, pids: list[str]) -> gpd.GeoSeries:

@@ -15,6 +15,7 @@ from cbm_lake.cards import palette
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.ipycbm import changes, guide, overview, view_curves, view_images
+from cbm_lake.ipycbm.backgrounds import BackgroundList
 from cbm_lake.ipycbm.choice import STYLE, offer
 from cbm_lake.ipycbm.delete_form import delete_form
 from cbm_lake.ipycbm.holdings import Holdings
@@ -23,7 +24,6 @@ from cbm_lake.ipycbm.note_form import Notes
 from cbm_lake.ipycbm.panel import Panel, reporting
 from cbm_lake.ipycbm.parcel_map import MOST, parcel_map
 from cbm_lake.lake import Lake
-from cbm_lake.parcel import basemaps
 from cbm_lake.show.style import page_of
 
 Parcel = tuple[str, int, str]
@@ -189,12 +189,4 @@ def _background(parcels: Kept, holdings: Holdings) -> Panel:
         figures = [page_of(show.background.by_pid(*parcel, tms=tms, **options)) for tms in servers]
         return view_images.slider({str(figure.get_label()): figure for figure in figures})
 
-    names = basemaps.names()
-    return Panel(
-        "show",
-        draw,
-        context={"parcel": parcels},
-        servers=ipywidgets.SelectMultiple(
-            options=names, value=names[-1:], rows=len(names), description="backgrounds", style=STYLE
-        ),
-    )
+    return Panel("show", draw, context={"parcel": parcels}, servers=BackgroundList())

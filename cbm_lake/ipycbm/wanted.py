@@ -12,9 +12,10 @@ import pandas as pd
 from cbm_lake import get
 from cbm_lake.cards import CARDS, S2, Card
 from cbm_lake.get.several import Wanted
+from cbm_lake.ipycbm.backgrounds import BackgroundTicks
 from cbm_lake.ipycbm.choice import STYLE, Days, ParcelSet, ParcelSetKey, Ticks
 from cbm_lake.lake import Lake
-from cbm_lake.parcel import basemaps, sources
+from cbm_lake.parcel import sources
 from cbm_lake.parcel.inventory import band_key
 from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.progress import Tell
@@ -66,8 +67,8 @@ class Bands(ipywidgets.VBox):
     def offer(self, bands: Collection[str]) -> None:
         """Show the boxes of these bands alone."""
         for ticks in self._ticks.values():
+            ticks.layout.display = None if set(bands) & set(ticks.boxes) else "none"
             ticks.offer(bands)
-            ticks.layout.display = None if ticks.offered else "none"
 
     def _visible(self) -> Iterator[Ticks]:
         return (ticks for ticks in self._ticks.values() if ticks.layout.display != "none")
@@ -88,7 +89,7 @@ def inputs(series: tuple[str, ...] = (S2.name,)) -> dict[str, ipywidgets.Widget]
             tooltip="metres a side of each chip; the parcel is in its middle",
             style=STYLE,
         ),
-        "images": Ticks({name: name for name in basemaps.names()}, (), "backgrounds"),
+        "images": BackgroundTicks(),
         "folder": ipywidgets.Dropdown(
             options=FOLDERS,
             description="folder",

@@ -136,8 +136,7 @@ class Court:
         """
         if self.checks is None and CROP_CHECK in rules.markers_of(self.parameters.scenarios[name]):
             raise cropchecks.NotCheckedError(
-                f"scenario {name!r} asks for a crop check, and none was made yet; "
-                "make it first (`cbm-lake crops check`)"
+                f"scenario {name!r} asks for a crop check, and none was made yet; make it first (cbm-lake crops check)"
             )
 
     def _last(self, name: str, scenario: Scenario, days: Windows) -> int:
@@ -301,7 +300,7 @@ def court_of(
         pids=None if pids is None else list(pids),
     )
     if not rows.num_rows:
-        raise NotFoundError(f"no markers of {parcels.name} were found yet; find them first (`cbm-lake markers find`)")
+        raise NotFoundError(f"no markers of {parcels.name} were found yet; find them first (cbm-lake markers find)")
     until = last_day(lake, parcels) if day is None else _as_day(day)
     judged = parameters.season.days(parcels.year)[0] if until is None else (until - EPOCH).days
     rows = rows.filter(pc.is_in(rows["pid"], seen.pids))

@@ -67,7 +67,7 @@ def show_parts(
     rows = lake.query("markers.parts_of", **key, pids=[pid]).to_pylist()
     if not rows:
         raise NotFoundError(
-            f"no parts of parcel {pid} were found; look for them first (`cbm-lake markers parts`), which says why"
+            f"no parts of parcel {pid} were found; look for them first (cbm-lake markers parts), which says why"
         )
     events = [list(group) for _, group in groupby(rows, key=lambda row: row["date_start"])]
     return style.save(_figure(reading, parcel, events), file)

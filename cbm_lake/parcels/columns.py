@@ -128,9 +128,10 @@ def _refuse_capitals(source: Features, name: str) -> None:
     others = [other for other in source.columns.column_names if other != name and other.lower() == name.lower()]
     if others:
         number = next(number for number in ROW_NUMBERS if number != name.lower())
+        problem = f"{name!r} is the file's own numbering of its rows, but there is a column {others[0]!r}"
         raise InvalidInputError(
-            f"{source.name}: pid={name!r} is the file's own numbering of its rows, but there is a column {others[0]!r}"
-            f"; say pid={others[0]} for the column, or pid={number} for the numbering"
+            f"{source.name}: pid={problem}; say pid={others[0]} for the column, or pid={number} for the numbering",
+            plain=f"{source.name}: {problem}; write {others[0]} for the column, or {number} for the numbering",
         )
 
 
@@ -247,9 +248,10 @@ def identifiers(source: Features, column: str) -> pa.Array:
     blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(ids), ""), fill_value=True)
     rows = np.flatnonzero(blank) + 1
     if len(rows):
+        problem = f"{source.name}: {len(rows)} rows have no identifier in column {column!r}: rows {some(rows)}"
         raise InvalidInputError(
-            f"{source.name}: {len(rows)} rows have no identifier in column {column!r}: rows {some(rows)}; "
-            "fill it in or name another column by pid="
+            f"{problem}; fill it in or name another column by pid=",
+            plain=f"{problem}; fill it in or name another column of identifiers",
         )
     counts = pc.value_counts(ids)
     double = counts.field("values").filter(pc.greater(counts.field("counts"), 1))

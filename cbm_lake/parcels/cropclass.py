@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from cbm_lake.errors import InvalidInputError, some
+from cbm_lake.errors import InvalidInputError, some, wrong_argument
 from cbm_lake.files.validation import meant, nearest
 from cbm_lake.geo.vectors import Features
 from cbm_lake.parcels import croptables, hcat
@@ -98,23 +98,28 @@ def _as_said(source: Features, attributes: Mapping[str, pa.Array], option: str) 
         of_names = next((name for name in names if name.lower() in HCAT_NAMES and name != option), None)
         classes = _of_columns(source, option, of_names)
         if classes.codes is None:
-            raise InvalidInputError(f"{source.name}: {classes.notes[0]}; name another by hcat=, or say hcat=none")
+            problem = f"{source.name}: {classes.notes[0]}"
+            raise InvalidInputError(
+                f"{problem}; name another by hcat=, or say hcat=none", plain=f"{problem}; name another, or none"
+            )
         return classes
     if table is None and not Path(option).is_file():
         candidates = [*hcat.tables(), *names]
-        raise InvalidInputError(
-            f"hcat={option!r} is no column of {source.name}, no table of crop codes and no file; "
-            f"{meant(option, candidates)}"
+        raise wrong_argument(
+            "hcat",
+            f"{option!r} is no column of {source.name}, no table of crop codes and no file; "
+            f"{meant(option, candidates)}",
         )
     choice = croptables.of_file(Path(option), attributes) if table is None else croptables.shipped(table)
     ours = "crop:name" if choice.of_names else "crop:code"
     if ours not in attributes:
-        raise InvalidInputError(f"{source.name} has no column of crop codes; say which by crop_code=")
+        problem = f"{source.name} has no column of crop codes"
+        raise InvalidInputError(f"{problem}; say which by crop_code=", plain=f"{problem}; name it")
     keys = _keys(attributes[ours], croptables.key_of_name if choice.of_names else hcat.normalised)
     if len(keys.dictionary) and not croptables.covered(choice, keys):
+        problem = f"{source.name}: {choice.label} has none of the crops, such as {some(keys.dictionary.to_pylist())}"
         raise InvalidInputError(
-            f"{source.name}: {choice.label} has none of the crops, such as {some(keys.dictionary.to_pylist())}; name "
-            "another by hcat=, or say hcat=none"
+            f"{problem}; name another by hcat=, or say hcat=none", plain=f"{problem}; name another, or none"
         )
     return _of_table(choice, keys, attributes.get("crop:name"), choice.label)
 

@@ -224,7 +224,9 @@ def _opened(path: str, band: int | None, *, classes: bool) -> Iterator[_Source]:
     with opened(path) as dataset:
         count = measured(dataset)
         if band is None and count != 1:
-            raise InvalidInputError(f"{name} has {count} bands; say which by band=")
+            raise InvalidInputError(
+                f"{name} has {count} bands; say which by band=", plain=f"{name} has {count} bands; give a file of one"
+            )
         number = band or 1
         if not 1 <= number <= count:
             raise InvalidInputError(f"{name} has {count} bands, not a band {band}")

@@ -258,8 +258,9 @@ def _moved(source: Features, geometries: Geometries, crs: CRS, target: CRS) -> G
     try:
         return transform(geometries, crs, target)
     except (CRSError, ProjError) as error:
+        problem = f"{source.name}: no way leads from {crs.name} to {target.name}"
         raise InvalidInputError(
-            f"{source.name}: no way leads from {crs.name} to {target.name}; give another by crs="
+            f"{problem}; give another by crs=", plain=f"{problem}; save it in another coordinate system"
         ) from error
 
 

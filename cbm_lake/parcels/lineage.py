@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError, NotFoundError, some
+from cbm_lake.errors import InvalidInputError, NotFoundError, some, wrong_argument
 from cbm_lake.geo.reprojection import Shapes
 from cbm_lake.lake import Lake, lake_or_default, schemas
 from cbm_lake.lake.arguments import checked
@@ -96,7 +96,7 @@ def lineage(
     """
     lake = lake_or_default(lake)
     if not 0 <= least_share < 0.5:
-        raise InvalidInputError(f"least_share={least_share:g} is not right: a share from 0 to less than 0.5")
+        raise wrong_argument("least_share", f"{least_share:g} is not right: a share from 0 to less than 0.5")
     later, earlier = _sets(lake, aoi, (year_a, year_b), ptype, ptype_before)
     now, before, pairs = _compared(lake, later, earlier, progress)
     related = relate(pairs, now.areas, before.areas, least_share)
@@ -152,7 +152,8 @@ def _sets(
     """The later and the earlier parcel set."""
     before = ptype if ptype_before is None else ptype_before
     if years[0] == years[1] and (ptype or "") == (before or ""):
-        raise InvalidInputError(f"both years are {years[0]}; give two years, or another ptype_before=")
+        problem = f"both years are {years[0]}; give two years, or another"
+        raise InvalidInputError(f"{problem} ptype_before=", plain=f"{problem} kind of parcels before")
     return lake.parcel_set(aoi, max(years), ptype), lake.parcel_set(aoi, min(years), before)
 
 

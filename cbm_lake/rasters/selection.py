@@ -65,7 +65,10 @@ class Choice:
         """
         kind = cards.get(card)
         if year is not None and not isinstance(year, int):
-            raise InvalidInputError(f"{year!r} is no year; write it as 2024, and days as start= and end=")
+            problem = f"{year!r} is no year; write it as 2024"
+            raise InvalidInputError(
+                f"{problem}, and days as start= and end=", plain=f"{problem}, and days as the first and the last one"
+            )
         if resolution is not None and not (isinstance(resolution, (int, float)) and resolution > 0):
             raise InvalidInputError(f"{resolution!r} is no pixel size; give a number above 0")
         names = (bands,) if isinstance(bands, str) else None if bands is None else tuple(bands)

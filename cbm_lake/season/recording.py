@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 
-from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
+from cbm_lake.errors import InvalidInputError, NotFoundError, quoted, wrong_argument
 from cbm_lake.files import clock, installed
 from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake, lake_or_default
@@ -192,7 +192,7 @@ def changes(
     """
     lake = lake_or_default(lake)
     if kind is not None and kind not in KINDS:
-        raise InvalidInputError(f"kind={quoted(kind)} is not right: {', '.join(KINDS[:-1])} or {KINDS[-1]}")
+        raise wrong_argument("kind", f"{quoted(kind)} is not right: {', '.join(KINDS[:-1])} or {KINDS[-1]}")
     aoi = aoi and aoi.lower()
     _check_set(lake, aoi, year, ptype)
     _check_names(lake, {"aoi": aoi, "year": year, "ptype": ptype}, scenario, pids)

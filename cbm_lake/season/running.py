@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from cbm_lake.errors import INTERRUPTED, InvalidInputError, LakeError
+from cbm_lake.errors import INTERRUPTED, LakeError, wrong_argument
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.season.journal import Entry, Journal, Outcome, Stopwatch
 from cbm_lake.season.nightly import Steps
@@ -181,7 +181,7 @@ def watch(
         InvalidInputError: the seconds are not above 0.
     """
     if not seconds > 0:
-        raise InvalidInputError(f"seconds={seconds} is no time between runs; give more than 0")
+        raise wrong_argument("seconds", f"{seconds} is no time between runs; give more than 0")
     stop = stop or threading.Event()
     while not stop.is_set():
         stopwatch = Stopwatch()

@@ -69,7 +69,7 @@ def by_pid(
 def _verdict(lake: Lake, parcel: Parcel) -> Mapping[str, Any]:
     rows = lake.query("crops.verdict_of", **parcel.key.params).to_pylist()
     if not rows:
-        raise NotFoundError(f"parcel {parcel.pid} was not checked yet; check the crops first (`cbm-lake crops check`)")
+        raise NotFoundError(f"parcel {parcel.pid} was not checked yet; check the crops first (cbm-lake crops check)")
     row: Mapping[str, Any] = rows[0]
     return row
 

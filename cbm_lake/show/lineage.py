@@ -94,7 +94,7 @@ def _rows(lake: Lake, later: ParcelSet, earlier: ParcelSet, pids: list[str] | No
     rows = lake.query("lineage.of", **later.params, **before, pids=pids)
     if not rows.num_rows:
         whose = "these parcels" if pids else f"the parcels of {later.name} from {earlier.name}"
-        raise NotFoundError(f"the lineage of {whose} is not in the lake; compute it first (`cbm-lake parcels lineage`)")
+        raise NotFoundError(f"the lineage of {whose} is not in the lake; compute it first (cbm-lake parcels lineage)")
     return rows.filter(pc.not_equal(rows["relation"], SLIVER))
 
 

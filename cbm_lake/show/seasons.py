@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from cbm_lake.errors import InvalidInputError, quoted
+from cbm_lake.errors import quoted, wrong_argument
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ class Season:
 
     def __post_init__(self) -> None:
         if isinstance(self.start, bool) or self.start not in range(1, 13):
-            raise InvalidInputError(f"start={quoted(self.start)} is not right: it is a month, 1 to 12")
+            raise wrong_argument("start", f"{quoted(self.start)} is not right: it is a month, 1 to 12")
 
     @property
     def first(self) -> date:

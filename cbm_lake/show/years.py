@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 from cbm_lake.cards import CLOUD_CLASSES, Classes, screened
-from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
+from cbm_lake.errors import InvalidInputError, NotFoundError, quoted, wrong_argument
 from cbm_lake.files import durable
 from cbm_lake.lake.arguments import also
 from cbm_lake.lake.options import checked_option, checked_options
@@ -206,7 +206,7 @@ def _numbers(years: Sequence[int] | None) -> list[int] | None:
     if years is None:
         return None
     if isinstance(years, str | int) or not isinstance(years, Sequence) or not years:
-        raise InvalidInputError(f"years={quoted(years)} is not right: it is a list of years such as [2023, 2024]")
+        raise wrong_argument("years", f"{quoted(years)} is not right: it is a list of years such as [2023, 2024]")
     numbers = sorted({int(str(checked_option("year", one))) for one in years})
     if len(numbers) > _MOST:
         raise InvalidInputError(f"{len(numbers)} years are too many to tell apart in a figure; {_MOST} at most")

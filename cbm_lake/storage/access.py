@@ -58,6 +58,8 @@ _FEW: Final = 4
 CONNECT_TIMEOUT: Final = timedelta(seconds=5)
 READ_TIMEOUT: Final = timedelta(seconds=30)
 """Timeouts: to connect, and between two bytes."""
+_BUCKET: Final = re.compile(r"[A-Za-z0-9._-]+")
+_HOST: Final = re.compile(r"(https?://)?([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _ORNAMENT = re.compile(r"\x1b\[[0-9;]*m|↳")
 
 
@@ -91,6 +93,8 @@ class Access:
         """
         if not bucket_of(url):
             raise InvalidInputError(f"{url!r} names no bucket; write s3://bucket/folder")
+        if not _BUCKET.fullmatch(bucket_of(url)):
+            raise InvalidInputError(f"{bucket_of(url)!r} is no name of a bucket: letters, digits, dots and hyphens")
         section = _section(bucket_of(url))
         host = section.host or variable("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
         key, secret, token = section.access_key, section.secret_key.get_secret_value(), ""
@@ -99,9 +103,11 @@ class Access:
         elif not key:
             names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
             key, secret, token = (variable(name) for name in names)
+        region = section.region or variable("AWS_REGION", "AWS_DEFAULT_REGION")
+        _check_header(region=region, key=key, secret=secret, token=token)
         return cls(
-            host if "://" in host or not host else f"https://{host}",
-            region=section.region or variable("AWS_REGION", "AWS_DEFAULT_REGION"),
+            _endpoint(host),
+            region=region,
             access_key=key,
             secret_key=secret,
             session_token=token,
@@ -197,6 +203,28 @@ class Access:
 def is_remote(url: str) -> bool:
     """Whether a URL is one of an object store."""
     return url.startswith(SCHEME)
+
+
+def _endpoint(host: str) -> str:
+    """The URL of a host, https unless it says otherwise; "" is Amazon's.
+
+    Raises:
+        ConfigError: it is none, which the client of obstore would panic on.
+    """
+    if host and not _HOST.fullmatch(host):
+        raise ConfigError(f"the host of the bucket, {host!r}, is none; write it as https://s3.example.org:443")
+    return host if "://" in host or not host else f"https://{host}"
+
+
+def _check_header(**values: str) -> None:
+    """Refuse what can stand in no header of a request, which the client of obstore would panic on.
+
+    Raises:
+        ConfigError: a value has control characters.
+    """
+    for name, value in values.items():
+        if not value.isprintable():
+            raise ConfigError(f"the {name} of the bucket has a line break or another control character; correct it")
 
 
 def bucket_of(url: str) -> str:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError, NotFoundError
+from cbm_lake.errors import NotFoundError, wrong_argument
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
@@ -73,7 +73,7 @@ def candidates(rows: pa.Table, most: int | None = None) -> pa.Table:
         InvalidInputError: the number of first ones is not positive.
     """
     if most is not None and most < 1:
-        raise InvalidInputError(f"most={most} is not right: a number of parcels, 1 or more")
+        raise wrong_argument("most", f"{most} is not right: a number of parcels, 1 or more")
     ranked = rows.filter(pc.equal(rows["verdict"], CANDIDATE))
     return ranked if most is None else ranked.slice(0, most)
 

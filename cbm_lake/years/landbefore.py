@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import wrong_argument
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet, geometry_part
 from cbm_lake.parcels import lineage
@@ -22,7 +22,7 @@ def span(value: int, least: int = 2) -> int:
         InvalidInputError: it is outside of what makes sense.
     """
     if not least <= value <= MOST_YEARS:
-        raise InvalidInputError(f"years={value} is not right: a number of successive years, {least} to {MOST_YEARS}")
+        raise wrong_argument("years", f"{value} is not right: a number of successive years, {least} to {MOST_YEARS}")
     return value
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cbm_lake.errors import InvalidInputError
+from cbm_lake.errors import InvalidInputError, wrong_argument
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
 from cbm_lake.lake.snapshots import ParcelSet
@@ -66,7 +66,7 @@ def rotation(
     """
     lake = lake_or_default(lake)
     if digits not in _DIGITS:
-        raise InvalidInputError(f"digits={digits} is not right: 6 (groups), 8 (crops) or 10 (winter and summer crops)")
+        raise wrong_argument("digits", f"{digits} is not right: 6 (groups), 8 (crops) or 10 (winter and summer crops)")
     listed = crops(exempt, ROTATION_FREE, "exempt")
     parcels = _prepared(lake, aoi, year, ptype, years, slivers)
     rows = lake.query("years.rotation", **parcels.params, years=years, exempt=listed, digits=digits, slivers=slivers)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from cbm_lake.errors import InvalidInputError, NotFoundError, quoted
+from cbm_lake.errors import InvalidInputError, NotFoundError, quoted, wrong_argument
 from cbm_lake.files.validation import meant
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.arguments import checked
@@ -77,7 +77,8 @@ def sensitive(
     lake = lake_or_default(lake)
     if (areas is None) == (column is None):
         raise InvalidInputError(
-            "say where the sensitive areas are: areas= names a parcel set, column= a column; one of them"
+            "say where the sensitive areas are: areas= names a parcel set, column= a column; one of them",
+            plain="say where the sensitive areas are, by a parcel set or by a column; one of them",
         )
     params = {"grass": crops(grass, GRASS, "grass"), "slivers": share(slivers, "slivers")}
     params |= {"years": landbefore.span(years), "confidence": share(confidence, "confidence")}
@@ -139,7 +140,7 @@ def reference(
 def _set_of(lake: Lake, parcels: ParcelSet, areas: str) -> ParcelSet:
     """The set of areas of a year, or the latest before it."""
     if areas == parcels.ptype:
-        raise InvalidInputError(f"areas={quoted(areas)} are the parcels themselves; name the set of areas")
+        raise wrong_argument("areas", f"{quoted(areas)} are the parcels themselves; name the set of areas")
     fitting = [each for each in lake.parcel_sets() if each.aoi == parcels.aoi and each.ptype == areas]
     before = [each for each in fitting if each.year <= parcels.year]
     if not before:

@@ -351,7 +351,7 @@ def test_what_was_got_before_a_stop_is_kept(lake):
     form = get_panel.panel().form
     steps = []
 
-    def stop(done, total):
+    def stop(done, total, step):
         steps.append((done, total))
         if done == 3:
             raise StoppedError("stopped")
@@ -365,12 +365,16 @@ def test_what_was_got_before_a_stop_is_kept(lake):
 
 def test_files_of_identifiers_are_read_and_others_refused(lake):
     def file(content):
-        return ({"name": "list.csv", "content": memoryview(content)},), ""
+        return ({"name": "list.csv", "content": memoryview(content)},)
 
     key = {"aoi": "ms", "year": 2024, "ptype": None}
     assert get_panel.uploaded(file(b"\xef\xbb\xbfpid,crop\n0012,a\n12,b\n0012,a\n"), key) == ["0012", "12"]
     assert get_panel.uploaded(file(b"0012\n12\n"), key) == ["0012", "12"]
-    for wrong in (((), ""), file(b"")):
+    assert get_panel.uploaded(file(b"code\n12\n")) == ["12"]  # of the set that a form offers first
+    with pytest.raises(InvalidInputError):
+        get_panel.uploaded(file(b"12,0012\n0012,12\n"), key)
+    assert get_panel.uploaded(file(b"a,b\n12,0012\n0012,12\n"), key, "b") == ["0012", "12"]
+    for wrong in ((), file(b"")):
         with pytest.raises(InvalidInputError):
             get_panel.uploaded(wrong, key)
 

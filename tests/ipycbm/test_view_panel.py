@@ -4,14 +4,17 @@ import base64
 import threading
 from datetime import date
 
+import geopandas as gpd
 import imagecodecs
 import ipyleaflet
 import ipywidgets
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+import shapely
 import small_demo
-from factories import degrees, fill, outline, parcel_set, parcels, signature, signatures, write
+from factories import PIDS, degrees, fill, outline, parcel_set, parcels, signature, signatures, write
 from pyproj import Transformer
 
 from cbm_lake import cards, get, show
@@ -19,6 +22,7 @@ from cbm_lake.config import Workspace, settings
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.get.several import Wanted
 from cbm_lake.ipycbm import (
+    changes,
     choice,
     colours,
     config_panel,
@@ -33,6 +37,7 @@ from cbm_lake.ipycbm import (
     wanted,
 )
 from cbm_lake.ipycbm import settings_words as words
+from cbm_lake.ipycbm.backgrounds import BackgroundList, BackgroundTicks
 from cbm_lake.ipycbm.chip_map import ChipMap, legend
 from cbm_lake.ipycbm.panel import Panel
 from cbm_lake.lake import open_lake
@@ -62,6 +67,11 @@ def lake(home, monkeypatch):
     monkeypatch.setenv("CBM_LAKE_HOME", str(home))
     yield open_lake()
     get.leftovers.delete(get.leftovers.of_folders(get.folders.of_parcels(Workspace.here().temp)), also_by_person=True)
+
+
+@pytest.fixture
+def empty_lake(tmp_path):
+    return open_lake(str(tmp_path / "empty"))
 
 
 @pytest.fixture
@@ -428,11 +438,95 @@ def test_the_ground_of_a_map_is_the_clearest_scene_and_named(lake, largest):
     assert expected.tags["product"] in said.value
 
 
-def test_where_there_is_no_scene_the_map_says_so(lake):
+def test_where_there_is_neither_scene_nor_parcel_the_map_says_so(lake):
     said = ipywidgets.HTML()
     picture = overlays.Ground(lake, said).paint((10.0, 50.0, 10.1, 50.1))
     assert not picture.pixels.any()
     assert "no Sentinel-2 scene" in said.value
+
+
+def inside(lake, aoi, year, ptype=""):
+    """The parcels of a set in degrees."""
+    rows = lake.read_parcels(lake.parcel_set(aoi, year, ptype), ["geometry", "epsg"])
+    shapes = gpd.GeoSeries.from_wkb(rows["geometry"].to_numpy(), crs=rows["epsg"][0].as_py())
+    return shapes.to_crs(4326)
+
+
+@pytest.mark.parametrize(("half_in", "half_up"), [(0.004, 0.004), (0.02, 0.01)])
+def test_where_there_is_no_scene_the_ground_is_the_parcels_outlines(empty_lake, half_in, half_up):
+    for key in (("ms", 2023, ""), ("ms", 2024, "other"), ("zz", 2022, "a"), ("zz", 2023, "a")):
+        empty_lake.add_parcels(*key, "v1", parcels(PIDS, [("grass", "1")] * len(PIDS)))
+    shapes, said = inside(empty_lake, "ms", 2023), ipywidgets.HTML()
+    middle = shapes.union_all().centroid
+    west, south, east, north = middle.x - half_in, middle.y - half_up, middle.x + half_in, middle.y + half_up
+    picture = overlays.Ground(empty_lake, said).paint((west, south, east, north))
+    assert "ground: outlines of the parcels of ms 2023, zz 2023 a; " in said.value
+    assert picture.box == (west, south, east, north)
+    rows, columns = picture.pixels.shape[:2]
+    to_web = Transformer.from_crs(4326, 3857, always_xy=True)
+    (left, bottom), (right, top) = to_web.transform(west, south), to_web.transform(east, north)
+    assert abs((top - bottom) / (right - left) - rows / columns) < 0.01
+    x, y = np.meshgrid(
+        left + (np.arange(columns) + 0.5) * (right - left) / columns,
+        top - (np.arange(rows) + 0.5) * (top - bottom) / rows,
+    )
+    covered = shapely.contains_xy(shapes.to_crs(3857).union_all(), x, y)
+    drawn = picture.pixels[..., 3] > 0
+    assert covered.any()
+    assert (covered & ~drawn).sum() <= 0.01 * covered.sum()
+    beside = shapes.to_crs(3857).union_all().buffer(3 * (right - left) / columns)  # where lines and their shadows lie
+    assert not (drawn & ~shapely.contains_xy(beside, x, y)).any()
+    assert not overlays.Ground(empty_lake, said).paint((west - 1, south, east + 1, north)).pixels.any()
+
+
+def test_a_card_without_scenes_in_these_days_is_not_said_to_be_got(lake, largest):
+    request = Wanted((), ("B04", "bs VV", "c6 VV"), "2024-01-01", "2024-01-02")
+    rows = get.several.by_pids("demo", 2024, largest, request).set_index("what")["problem"]
+    assert rows["information"] is None
+    for what, card in (("chips B04", "s2"), ("chips bs VV", "bs"), ("chips c6 VV", "c6")):
+        assert f"no scene of {cards.CARDS[card].title} is over the parcel from 2024-01-01 to 2024-01-02" in rows[what]
+    shown = wanted.summary(rows.rename("problem").reset_index().assign(pid=largest))
+    assert shown["got"].tolist() == ["information"]
+
+
+def test_tile_servers_that_are_saved_later_are_offered_and_what_is_chosen_stays(lake):
+    widgets = [get_panel.panel(), view_panel.panel()]
+    ticks = [one for widget in widgets for one in all_of(widget, BackgroundTicks)]
+    (listed,) = all_of(widgets[1], BackgroundList)
+    form = next(form for form in all_of(widgets[1], Panel) if listed in form.inputs.values())
+    form.action = lambda **_: "drawn"
+    form.submit().result(20)
+    for one in ticks:
+        one.boxes["osm"].value = True
+    workspace = Workspace.here()
+    try:
+        for added, removed in (("agency", None), ("other", "agency")):
+            workspace.configure("tms", **{added: f"http://127.0.0.1:9/{added}/{{z}}/{{x}}/{{y}}.png"})
+            if removed:
+                workspace.configure("tms", **{removed: None})
+            changes.announce("settings")
+            assert len(ticks) == 2
+            for one in ticks:
+                assert tuple(one.boxes) == tuple(basemaps.names())
+                assert added in one.offered
+                assert removed not in one.offered
+                assert one.value == ("osm",)
+            assert (added in listed.options, removed in listed.options) == (True, False)
+            assert listed.value == ("sentinel",)
+            assert not form.is_old
+        fetch = widgets[0].form
+        fetch.action = lambda **_: rows_of("1")
+        fetch.submit().result(20)
+        assert fetch.result_values is not None
+        fetch.inputs["images"].boxes["other"].value = True
+        assert fetch.result_values is None
+    finally:
+        workspace.configure("tms", agency=None, other=None)
+
+
+def rows_of(pid):
+    """What was got of a parcel."""
+    return pd.DataFrame({"pid": [pid], "what": ["information"], "problem": [None]})
 
 
 @pytest.mark.parametrize("make", [maps.Marker, maps.Polygon])

@@ -359,7 +359,7 @@ def test_messages_of_the_command_line_name_options(two_years):
 
 
 def test_a_map_without_lineage_says_what_to_do(two_years):
-    with pytest.raises(NotFoundError, match=r"compute it first \(`cbm-lake parcels lineage`\)"):
+    with pytest.raises(NotFoundError, match=r"compute it first \(cbm-lake parcels lineage\)"):
         show.lineage.by_relation("aa", 2023, 2024)
     parcels.lineage("aa", 2023, 2024)
     with pytest.raises(NotFoundError, match="these parcels"):

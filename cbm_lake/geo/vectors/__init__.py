@@ -162,7 +162,9 @@ def _readable(path: str) -> Iterator[list[str]]:
     except SourceError:
         raise
     except InvalidInputError as error:
-        raise error if path in str(error) else InvalidInputError(f"{path}: {error}") from error
+        if path in str(error):
+            raise
+        raise InvalidInputError(f"{path}: {error}", plain=f"{path}: {error.plain}") from error
     except (
         OSError,
         RuntimeError,

@@ -118,7 +118,10 @@ def _select(path: str, archive: zipfile.ZipFile, layer: str | None) -> tuple[str
     problem = f"holds several files: {some(members)}"
     if layer is not None:
         problem = f"holds no file {layer!r}, or several, but {some(members)}"
-    raise InvalidInputError(f"{path} {problem}; say which by layer=, as {_stem(members[0])}")
+    raise InvalidInputError(
+        f"{path} {problem}; say which by layer=, as {_stem(members[0])}",
+        plain=f"{path} {problem}; give the one that is meant in an archive of its own",
+    )
 
 
 def _rests(member: str, layer: str | None) -> Sequence[str | None]:

@@ -119,7 +119,10 @@ def _layer(source: Opened, opened: str | bytes) -> tuple[str | int, tuple[str, .
         if fitting
         else "no layer of geometries"
     )
-    raise InvalidInputError(f"{source.name} has {problem}; its layers: {some(fitting) or 'none'}; say which by layer=")
+    problem = f"{source.name} has {problem}; its layers: {some(fitting) or 'none'}"
+    raise InvalidInputError(
+        f"{problem}; say which by layer=", plain=f"{problem}; save the one that is meant in a file of its own"
+    )
 
 
 def _geometry_column(table: pa.Table, name: str) -> int | None:

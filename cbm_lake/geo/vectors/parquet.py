@@ -48,9 +48,14 @@ def read(source: Opened) -> Features:
         InvalidInputError: a layer or encoding is asked for, which these formats have not; or no column is a geometry.
     """
     if source.layer is not None:
-        raise InvalidInputError(f"{source.name} has no layers; leave out layer=")
+        raise InvalidInputError(
+            f"{source.name} has no layers; leave out layer=", plain=f"{source.name} has no layers; name none"
+        )
     if source.encoding is not None:
-        raise InvalidInputError(f"{source.name} is always in UTF-8; leave out encoding=")
+        raise InvalidInputError(
+            f"{source.name} is always in UTF-8; leave out encoding=",
+            plain=f"{source.name} is always in UTF-8; name no encoding",
+        )
     path = Path(source.path)
     if path.suffix.lower() in ARROW:
         return _features(source.name, path, pyarrow.feather.read_table(path))

@@ -32,7 +32,9 @@ def read_csv(source: Opened) -> Features:
         InvalidInputError: no column holds geometries.
     """
     if source.layer is not None:
-        raise InvalidInputError(f"{source.name} has no layers; leave out layer=")
+        raise InvalidInputError(
+            f"{source.name} has no layers; leave out layer=", plain=f"{source.name} has no layers; name none"
+        )
     decision = encoding_of(Path(source.path), source.encoding)
     wide = decision.codec == "utf-16"  # which pyarrow turns into UTF-8; all others have commas and ends of lines alike
     with Path(source.path).open(encoding=decision.codec, errors="replace", newline="") as file:
@@ -63,14 +65,20 @@ def read_sheet(source: Opened) -> Features:
         InvalidInputError: no sheet does, several do, or the one asked for is not there.
     """
     if source.encoding is not None:
-        raise InvalidInputError(f"{source.name} is always in UTF-8; leave out encoding=")
+        raise InvalidInputError(
+            f"{source.name} is always in UTF-8; leave out encoding=",
+            plain=f"{source.name} is always in UTF-8; name no encoding",
+        )
     names = [str(name) for name in pyogrio.list_layers(source.path)[:, 0]]
     if source.layer is not None and source.layer not in names:
         raise InvalidInputError(f"{source.name} has no sheet {source.layer!r}; its sheets: {some(names)}")
     sheets = {name: tabled for name, tabled in tables(source.path).items() if source.layer in (None, name)}
     fitting = [name for name, rows in sheets.items() if column_of(source.name, rows) is not None]
     if len(fitting) > 1:
-        raise InvalidInputError(f"{source.name}: the sheets {some(fitting)} hold geometries; say which by layer=")
+        problem = f"{source.name}: the sheets {some(fitting)} hold geometries"
+        raise InvalidInputError(
+            f"{problem}; say which by layer=", plain=f"{problem}; save the one that is meant in a file of its own"
+        )
     sheet = fitting[0] if fitting else next(iter(sheets))
     notes = (f"sheet {sheet} is read, the only one with geometries",) if len(names) > 1 and not source.layer else ()
     return _features(source.name, sheets[sheet], notes)
