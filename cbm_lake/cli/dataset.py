@@ -32,7 +32,7 @@ def year(context: typer.Context, value: int) -> int:
 
     settings = Workspace.here().config.set
     aoi = str(context.params.get("aoi") or "").lower()
-    if settings.ds_year and aoi in ("", settings.dataset.lower()):
+    if settings.ds_year and settings.dataset.lower() in ("", aoi):
         return _number(settings.ds_year)
     return int(_only("--year", {str(number) for name, number in _sets() if aoi in ("", name)}))
 

@@ -33,8 +33,9 @@ class BackgroundList(ipywidgets.SelectMultiple):
         """Offer what the settings name now; what is selected stays."""
         names, selected = basemaps.names(), self.value
         if tuple(names) != tuple(self.options):
-            self.options, self.rows = names, len(names)
-            self.value = [name for name in selected if name in names]
+            for trait, value in {"options": names, "rows": len(names)}.items():
+                self.set_trait(trait, value)
+            self.set_trait("value", [name for name in selected if name in names])
 
 
 def _words() -> dict[str, str]:

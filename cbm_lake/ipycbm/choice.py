@@ -183,7 +183,8 @@ class Ticks(ipywidgets.HBox):
         """Have checkboxes for these words; those that there are stay as they are."""
         boxes = {word: self.boxes.get(word) or _tick(description) for word, description in words.items()}
         if list(boxes) != list(self.boxes):
-            self.boxes, self.children = boxes, (self.children[0], *boxes.values())
+            self.boxes = boxes
+            self.set_trait("children", (self.children[0], *boxes.values()))
 
     @property
     def offered(self) -> tuple[str, ...]:

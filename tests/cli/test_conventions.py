@@ -135,14 +135,14 @@ def test_status_is_not_several_tables_in_one_csv(lake):
 
 def test_a_table_on_a_pipe_has_all_rows_and_whole_values(workspace):
     numbers = "select i, repeat('x', 200) || i as text, 1 / 3 as share from range(1000) as t(i)"
-    done = program("sql", numbers, folder=workspace)
+    done = program("sql", numbers, folder=workspace.root)
     assert done.returncode == 0, done.stderr
     assert "…" not in done.stdout
     assert all(f"{'x' * 200}{i} " in done.stdout for i in range(1000))
 
 
 def test_a_statement_that_is_wrong_is_shown_with_a_caret_at_the_place(workspace):
-    done = program("sql", "select crop\nfrom parcels", folder=workspace)
+    done = program("sql", "select crop\nfrom parcels", folder=workspace.root)
     assert done.returncode == 1
     error, line, caret = done.stderr.splitlines()
     assert "crop_name" in error  # the candidates
@@ -153,9 +153,9 @@ def test_a_statement_that_is_wrong_is_shown_with_a_caret_at_the_place(workspace)
 def test_a_reader_that_goes_away_ends_a_command_quietly(workspace):
     numbers = "select i from range(200000) as t(i)"
     command = f"{sys.executable} -m cbm_lake.cli sql '{numbers}' --format csv | head -2; exit ${{PIPESTATUS[0]}}"
-    environment = {**os.environ, "CBM_LAKE_HOME": str(workspace)}
+    environment = {**os.environ, "CBM_LAKE_HOME": str(workspace.root)}
     done = subprocess.run(
-        ["bash", "-c", command], cwd=workspace, env=environment, capture_output=True, text=True, check=False
+        ["bash", "-c", command], cwd=workspace.root, env=environment, capture_output=True, text=True, check=False
     )
     assert done.stdout in {"i\n0\n", '"i"\n0\n'}
     assert "Traceback" not in done.stderr
