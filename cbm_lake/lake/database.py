@@ -389,7 +389,11 @@ def relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str
         kinds = [part.type for part in cursor.extract_statements(statement)]
         if len(kinds) != 1 or kinds[0] not in _READING:
             raise InvalidInputError("this SQL is not one statement that gives rows; the lake is read by one SELECT")
-        return cursor.sql(statement, params=params or None)
+        try:
+            return cursor.sql(statement, params=params or None)
+        except (duckdb.BinderException, duckdb.CatalogException):
+            cursor.execute(statement, params or None)  # fails alike, and says at which place
+            raise
 
 
 def _partitioned(schema: pa.Schema) -> pa.Schema:

@@ -105,12 +105,17 @@ def test_a_wrong_statement_is_one_line_with_the_place_below_and_exit_status_1(tm
     assert (done.returncode, done.stdout) == (1, "")
     error, line, caret = done.stderr.splitlines()
     assert error.startswith("error: this SQL cannot be run: ")
-    assert line.startswith("LINE 1: select [nope] from")
-    assert caret.strip() == "^"
+    assert line.startswith("LINE ")
+    assert set(caret.strip()) == {"^"}
 
 
 def test_wrong_usage_is_exit_status_2(tmp_path):
-    for words in (["nope"], ["sql"], ["sql", "from s2", "--format", "nope"], ["get", "peers", "--aoi", "ms", "--year", "1"]):
+    for words in (
+        ["nope"],
+        ["sql"],
+        ["sql", "from s2", "--format", "nope"],
+        ["get", "peers", "--aoi", "ms", "--year", "1"],
+    ):
         done = program(*words, folder=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert "Usage" in done.stderr
