@@ -47,9 +47,10 @@ def opened(browser: Browser, url: str, scheme: str) -> Page:
     page = browser.new_page(viewport=SIZE, color_scheme="dark" if scheme == "dark" else "light")
     page.goto(url)
     page.get_by_role("tab", name="workbench").wait_for(timeout=PATIENCE)
-    page.locator(".cbm-strip [role=option]").first.wait_for(timeout=PATIENCE)
+    page.locator("[class^=cbm-strip] [role=option]").first.wait_for(timeout=PATIENCE)
+    page.wait_for_function("() => document.querySelector('.cbm-bench') && !document.querySelector('.cbm-old')")
     page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(3_000)  # images of the strip and the map come one after another
+    page.wait_for_timeout(8_000)  # images of the strip and the map come one after another
     return page
 
 

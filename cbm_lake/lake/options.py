@@ -213,17 +213,21 @@ def _day(value: object) -> date:
         raise _UnfitError(expected) from None
 
 
-def _percentiles(value: object) -> tuple[float, float]:
-    expected = "two percentiles, 0 to 100, the lower first; write (2, 98)"
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise _UnfitError(expected)
-    try:
-        low, high = (_number(each) for each in value)
-    except (_UnfitError, ValueError):  # ValueError: not two
-        raise _UnfitError(expected) from None
-    if not 0 <= low < high <= 100:
-        raise _UnfitError(expected)
-    return low, high
+def _two(least: float, most: float, expected: str) -> Check:
+    """Two numbers between these, the lower first; `expected` names them."""
+
+    def check(value: object) -> tuple[float, float]:
+        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+            raise _UnfitError(expected)
+        try:
+            low, high = (_number(each) for each in value)
+        except (_UnfitError, ValueError):  # ValueError: not two
+            raise _UnfitError(expected) from None
+        if not least <= low < high <= most:
+            raise _UnfitError(expected)
+        return low, high
+
+    return check
 
 
 def _path(value: object) -> object:
@@ -266,7 +270,8 @@ CHECKS: Final = MappingProxyType(
         "columns": _between(1, 24, "a number of images side by side, 1 to 24", whole=True),
         "hspace": _between(0, 10, "room between images, 0 to 10 times their height"),
         "max_line_plots": _between(1, 1e9, "a number of lines, 1 or more", whole=True),
-        "percentile": _percentiles,
+        "percentile": _two(0, 100, "two percentiles, 0 to 100, the lower first; write (2, 98)"),
+        "limits": _two(-math.inf, math.inf, "two numbers, the lower first, such as (0, 0.3)"),
         "cmap": _name,
         "formats": _some(_name, "a format such as pdf, or a list of some"),
         "name": _name,
@@ -274,6 +279,8 @@ CHECKS: Final = MappingProxyType(
         "file": _path,
         "folder": _path,
         "text": _label,
+        "instead_of": _text("the text of the notes that were read"),
+        "who": _name,
         "view": _flag,
         **dict.fromkeys(
             (
