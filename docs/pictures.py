@@ -1,7 +1,7 @@
 """The pictures of the page in these documents, taken anew from the demonstration: `make demo`, then `make pictures`.
 
 Each tab of `cbm-lake app` is opened in Chromium over a copy of the demonstration's workspace and photographed as it
-stands; the workbench light and dark. Nothing is drawn by hand, so a picture shows what the page is.
+stands; the workbench light and dark.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ def main() -> None:
 def photograph(page: Page) -> None:
     """Each of the other tabs."""
     for name in list(TABS)[1:]:
+        if name == "FOI":  # which has a picture of a finished check
+            continue
         page.get_by_role("tab", name=name, exact=True).first.click()
         page.wait_for_load_state("networkidle")
         page.wait_for_timeout(3_000)

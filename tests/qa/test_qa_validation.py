@@ -615,10 +615,12 @@ def test_thousands_of_copies_of_one_outline_are_no_thousands_of_thousands_of_pai
     assert (finding["count"], finding["rows"][0], finding["rows"][-1]) == (3000, 1, 3000)
 
 
-def test_progress_counts_every_outline_twice():
+def test_progress_names_its_step_and_counts_every_outline_twice():
     seen = []
     validate_tables(gsa=arrow("gsa", [square(0, 0), square(200, 0)]), progress=lambda *done: seen.append(done))
-    assert seen == [(2, 4), (4, 4)]
+    assert seen[0] == (0, 1, "reading gsa")
+    assert [(done, total) for done, total, _ in seen[1:]] == [(2, 4), (4, 4)]
+    assert all(step for _, _, step in seen)
 
 
 # -- areas -----------------------------------------------------------------------------------------------------------
