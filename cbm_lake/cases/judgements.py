@@ -77,7 +77,8 @@ def judge(
             than the expected one; nothing is recorded.
         SourceError: the lake cannot be written.
     """
-    lake, scenario = lake_or_default(lake), scenario or ""
+    lake = lake_or_default(lake)
+    scenario = scenario or ""
     if decision not in DECISIONS:
         raise InvalidInputError(f"decision {decision!r} is unknown; give {', '.join(DECISIONS)}")
     own = document(parameters)
@@ -178,13 +179,14 @@ def judgements(
     Raises:
         InvalidInputError: there is no such decision.
     """
+    lake = lake_or_default(lake)
     unknown = sorted(set(as_list(decisions) or ()) - {*DECISIONS, *([WITHDRAWN] if history else [])})
     if unknown:
         raise InvalidInputError(f"no judgement is {unknown[0]!r}; choose from {', '.join(DECISIONS)}")
     limits = {"decisions": decisions, "scenarios": scenarios, "pids": pids, "people": people}
     key = {"aoi": aoi and aoi.lower(), "year": year, "ptype": ptype}
     question = "cases.judged" if history else "cases.judgements"
-    return lake_or_default(lake).query(question, **key, **{name: as_list(value) for name, value in limits.items()})
+    return lake.query(question, **key, **{name: as_list(value) for name, value in limits.items()})
 
 
 def _declared(lake: Lake, key: ParcelKey) -> Row:
