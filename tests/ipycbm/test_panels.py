@@ -500,7 +500,7 @@ def test_nobody_deletes_what_others_wrote(lake_with_parcels, workspace):
     form = next(form for form in all_of(widget, Panel) if form.button.description == "what would be deleted")
     form.submit().result(20)
     (box,) = form.result.children
-    assert "of ada" in box.line.value
+    assert "ada (2 files)" in box.line.value
     next(button for button in all_of(box, ipywidgets.Button) if button.description == "delete …").click()
     assert "Others made this, and it stays: notes of parcel ms 2024 12" in box.line.value
     assert "delete yours too" not in [button.description for button in all_of(box, ipywidgets.Button)]
