@@ -358,6 +358,7 @@ def said_by(form):
     return [html.unescape(re.sub(r"<[^>]+>", "", line)) for line in (form.message.value, *shown)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_what_a_form_says_of_wrong_inputs_names_no_argument(lake_with_parcels, module):
     widget = module.panel()
