@@ -26,10 +26,10 @@ import numpy as np
 
 from benchmarks import season
 from cbm_lake.cards import INDICES
-from cbm_lake.ipycbm.workbench import thumbnails
-from cbm_lake.ipycbm.workbench.evidence import Evidence
-from cbm_lake.ipycbm.workbench.observed import Observations
-from cbm_lake.ipycbm.workbench.state import Request, State
+from cbm_lake.ipycbm.desk import thumbnails
+from cbm_lake.ipycbm.desk.evidence import Evidence
+from cbm_lake.ipycbm.desk.observed import Observations
+from cbm_lake.ipycbm.desk.state import Request, State
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.show import peers, views

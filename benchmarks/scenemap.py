@@ -21,8 +21,8 @@ import rasterio
 import shapely
 from pyproj import Transformer
 
-from cbm_lake.ipycbm.workbench.scenemap import SceneMap
-from cbm_lake.ipycbm.workbench.state import Request, State
+from cbm_lake.ipycbm.desk.scenemap import SceneMap
+from cbm_lake.ipycbm.desk.state import Request, State
 from cbm_lake.lake import Lake, open_lake, schemas
 
 SIDE, LEFT, TOP, DATES = 10_980, 600_000, 5_700_000, 6

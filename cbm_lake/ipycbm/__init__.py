@@ -69,9 +69,9 @@ def workbench(
     subject: str = "",
     lake: Lake | None = None,
 ) -> Any:
-    """The page on which an analyst decides; arguments and errors are those of `workbench.bench.workbench`."""
+    """The page on which an analyst decides; arguments and errors are those of `desk.bench.workbench`."""
     with of_extra("notebook", "the workbench"):
-        from cbm_lake.ipycbm.workbench import bench
+        from cbm_lake.ipycbm.desk import bench
     return bench.workbench(aoi, year, ptype, pid, desk=desk, subject=subject, lake=lake)
 
 

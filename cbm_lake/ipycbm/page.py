@@ -18,7 +18,7 @@ from cbm_lake.ipycbm.texts import Texts
 from cbm_lake.lake import Lake
 
 TABS: Final = {
-    "workbench": "workbench.bench",
+    "workbench": "desk.bench",
     "settings": "config_panel",
     "catalogue": "card2db_panel",
     "extract": "extract_panel",

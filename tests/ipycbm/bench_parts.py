@@ -5,9 +5,9 @@ from datetime import date
 
 import ipywidgets
 
-from cbm_lake.ipycbm.workbench.bench import Parts
-from cbm_lake.ipycbm.workbench.state import Drawn
-from cbm_lake.ipycbm.workbench.worklist import Worklist
+from cbm_lake.ipycbm.desk.bench import Parts
+from cbm_lake.ipycbm.desk.state import Drawn
+from cbm_lake.ipycbm.desk.worklist import Worklist
 
 
 class Plain(ipywidgets.HTML):

@@ -31,7 +31,7 @@ class Driver:
 
     def _run(self, number):
         from cbm_lake.errors import LakeError
-        from cbm_lake.ipycbm.workbench.state import Request
+        from cbm_lake.ipycbm.desk.state import Request
 
         state = self.state
         request = Request(state.key, state.day, state.compared, state.layer, state.index, datetime.now(UTC))
@@ -49,8 +49,8 @@ class Driver:
 
 def build(choice):
     """State and map, of which the first request is being drawn."""
-    from cbm_lake.ipycbm.workbench.scenemap import SceneMap
-    from cbm_lake.ipycbm.workbench.state import State
+    from cbm_lake.ipycbm.desk.scenemap import SceneMap
+    from cbm_lake.ipycbm.desk.state import State
 
     state = State(**choice)
     scene_map = SceneMap(state)

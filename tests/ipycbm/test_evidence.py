@@ -14,11 +14,11 @@ import three_years
 from cbm_lake import cards, show
 from cbm_lake.cards import CLOUD_CLASSES, INDICES, observation
 from cbm_lake.errors import NotFoundError
+from cbm_lake.ipycbm.desk.arriving import Arriving
+from cbm_lake.ipycbm.desk.evidence import Evidence
+from cbm_lake.ipycbm.desk.observed import Observations
+from cbm_lake.ipycbm.desk.state import Request, State
 from cbm_lake.ipycbm.texts import LANGUAGES, Texts
-from cbm_lake.ipycbm.workbench.arriving import Arriving
-from cbm_lake.ipycbm.workbench.evidence import Evidence
-from cbm_lake.ipycbm.workbench.observed import Observations
-from cbm_lake.ipycbm.workbench.state import Request, State
 from cbm_lake.lake import schemas
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.markers.saying import CANNOT_BE_SEEN, NOT_YET_DUE

@@ -17,12 +17,12 @@ from pyproj import Transformer
 
 from cbm_lake.cards import S2
 from cbm_lake.errors import InvalidInputError, NotFoundError
-from cbm_lake.ipycbm.workbench import frames, parcelpictures
-from cbm_lake.ipycbm.workbench.frames import Frame
-from cbm_lake.ipycbm.workbench.looks import Look, ordered_by_clearness
-from cbm_lake.ipycbm.workbench.scenemap import SceneMap
-from cbm_lake.ipycbm.workbench.scenepictures import Asked, OutdatedError, Pictures
-from cbm_lake.ipycbm.workbench.state import Request, State
+from cbm_lake.ipycbm.desk import frames, parcelpictures
+from cbm_lake.ipycbm.desk.frames import Frame
+from cbm_lake.ipycbm.desk.looks import Look, ordered_by_clearness
+from cbm_lake.ipycbm.desk.scenemap import SceneMap
+from cbm_lake.ipycbm.desk.scenepictures import Asked, OutdatedError, Pictures
+from cbm_lake.ipycbm.desk.state import Request, State
 from cbm_lake.lake import Lake
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.chips import Scene

@@ -18,9 +18,9 @@ import small_demo
 
 from cbm_lake.cards import CLOUD_CLASSES
 from cbm_lake.errors import InvalidInputError, SourceError
-from cbm_lake.ipycbm.workbench.observed import Observations
-from cbm_lake.ipycbm.workbench.state import Request, State
-from cbm_lake.ipycbm.workbench.strip import Strip
+from cbm_lake.ipycbm.desk.observed import Observations
+from cbm_lake.ipycbm.desk.state import Request, State
+from cbm_lake.ipycbm.desk.strip import Strip
 from cbm_lake.lake import open_lake
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.chips import Reader
@@ -207,10 +207,10 @@ import asyncio, os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 import ipywidgets, traitlets
-from cbm_lake.ipycbm.workbench.evidence import Evidence
-from cbm_lake.ipycbm.workbench.observed import Observations
-from cbm_lake.ipycbm.workbench.state import Request, State
-from cbm_lake.ipycbm.workbench.strip import Strip
+from cbm_lake.ipycbm.desk.evidence import Evidence
+from cbm_lake.ipycbm.desk.observed import Observations
+from cbm_lake.ipycbm.desk.state import Request, State
+from cbm_lake.ipycbm.desk.strip import Strip
 
 state, observations, pool, tasks = State(aoi="demo", year=2024), Observations(), ThreadPoolExecutor(2), []
 evidence, strip = Evidence(state, observations), Strip(state, observations)

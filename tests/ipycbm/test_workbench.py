@@ -15,11 +15,11 @@ from factories import fill
 from cbm_lake import cases, ipycbm, markers, qa
 from cbm_lake.errors import SourceError
 from cbm_lake.ipycbm import texts as page_texts
+from cbm_lake.ipycbm.desk import address, bench, desks
+from cbm_lake.ipycbm.desk.bench import Workbench
+from cbm_lake.ipycbm.desk.state import State
 from cbm_lake.ipycbm.heartbeat import Heartbeat
 from cbm_lake.ipycbm.texts import LANGUAGES, Texts
-from cbm_lake.ipycbm.workbench import address, bench, desks
-from cbm_lake.ipycbm.workbench.bench import Workbench
-from cbm_lake.ipycbm.workbench.state import State
 from cbm_lake.lake import Lake, open_lake
 
 PIDS = ("1", "2", "a/b", "ü 4")

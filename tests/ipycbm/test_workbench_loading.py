@@ -9,8 +9,8 @@ import pytest
 from bench_parts import Plain
 
 from cbm_lake.errors import SourceError
-from cbm_lake.ipycbm.workbench.loading import Loader, Slot, summary
-from cbm_lake.ipycbm.workbench.state import Drawn, Request, State
+from cbm_lake.ipycbm.desk.loading import Loader, Slot, summary
+from cbm_lake.ipycbm.desk.state import Drawn, Request, State
 from cbm_lake.lake.keys import ParcelKey
 
 MOMENT = datetime(2026, 11, 30, 12, tzinfo=UTC)

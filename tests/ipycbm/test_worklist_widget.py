@@ -16,9 +16,9 @@ import pytest
 from listed_parcels import SETS, Truth, judge, judgement
 
 from cbm_lake import cases
+from cbm_lake.ipycbm.desk.state import State
+from cbm_lake.ipycbm.desk.worklist import COLUMNS, PAGE, Worklist
 from cbm_lake.ipycbm.texts import LANGUAGES, table
-from cbm_lake.ipycbm.workbench.state import State
-from cbm_lake.ipycbm.workbench.worklist import COLUMNS, PAGE, Worklist
 from cbm_lake.lake import open_lake
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -195,8 +195,8 @@ def test_the_table_speaks_the_language(truths, language):
 NOTEBOOK = """
 import os
 import re
-from cbm_lake.ipycbm.workbench.state import State
-from cbm_lake.ipycbm.workbench.worklist import Worklist
+from cbm_lake.ipycbm.desk.state import State
+from cbm_lake.ipycbm.desk.worklist import Worklist
 import ipywidgets
 state = State(aoi="ms", year=2024)
 widget = Worklist(state)

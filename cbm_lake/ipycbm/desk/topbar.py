@@ -9,9 +9,9 @@ import ipywidgets
 
 from cbm_lake import cases
 from cbm_lake.ipycbm.choice import offer
+from cbm_lake.ipycbm.desk.state import DESK_NAMES, State
 from cbm_lake.ipycbm.qa_panel import samples
 from cbm_lake.ipycbm.texts import LANGUAGES, Texts
-from cbm_lake.ipycbm.workbench.state import DESK_NAMES, State
 from cbm_lake.lake import Lake
 
 THEMES: Final = ("auto", "light", "dark")

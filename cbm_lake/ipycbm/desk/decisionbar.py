@@ -9,9 +9,9 @@ from typing import Any, Final
 import anywidget
 import traitlets
 
+from cbm_lake.ipycbm.desk.address import is_own_page
+from cbm_lake.ipycbm.desk.desks import Choice
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench.address import is_own_page
-from cbm_lake.ipycbm.workbench.desks import Choice
 
 _WORDS: Final = (
     "decision", "note", "note_tip", "undo", "undo_tip", "pdf", "pdf_tip", "link", "link_tip", "copied", "keys",

@@ -11,12 +11,12 @@ from typing import Final
 
 from cbm_lake import report
 from cbm_lake.ipycbm import opened
+from cbm_lake.ipycbm.desk.decisionbar import DecisionBar
+from cbm_lake.ipycbm.desk.desks import DESKS, AmbiguousCaseError, Desk, MeanwhileError, Standing, Subject
+from cbm_lake.ipycbm.desk.loading import Loader, summary
+from cbm_lake.ipycbm.desk.state import Drawn, Request, State
 from cbm_lake.ipycbm.panel import explained
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench.decisionbar import DecisionBar
-from cbm_lake.ipycbm.workbench.desks import DESKS, AmbiguousCaseError, Desk, MeanwhileError, Standing, Subject
-from cbm_lake.ipycbm.workbench.loading import Loader, summary
-from cbm_lake.ipycbm.workbench.state import Drawn, Request, State
 from cbm_lake.lake import Lake
 from cbm_lake.lake.keys import ParcelKey
 

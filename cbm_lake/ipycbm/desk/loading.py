@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
+from cbm_lake.ipycbm.desk.state import Drawn, Part, Request
 from cbm_lake.ipycbm.panel import explained
-from cbm_lake.ipycbm.workbench.state import Drawn, Part, Request
 from cbm_lake.lake.keys import ParcelKey
 
 _AT_ONCE: Final = 2

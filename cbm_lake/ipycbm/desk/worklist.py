@@ -14,8 +14,8 @@ import traitlets
 
 from cbm_lake import cases
 from cbm_lake.errors import InvalidInputError, LakeError
+from cbm_lake.ipycbm.desk.state import State
 from cbm_lake.ipycbm.texts import Texts, table
-from cbm_lake.ipycbm.workbench.state import State
 from cbm_lake.lake import Lake, lake_or_default
 
 PAGE: Final = 100

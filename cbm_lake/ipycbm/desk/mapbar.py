@@ -8,8 +8,8 @@ from typing import Final
 import anywidget
 import traitlets
 
+from cbm_lake.ipycbm.desk.parcelpictures import COLUMNS
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench.parcelpictures import COLUMNS
 
 _CONTROLS: Final = ("days", "play", "stop", "layer", "compared", "colour", "opacity", "zoom", "swipe")
 """What has a name and a tooltip."""

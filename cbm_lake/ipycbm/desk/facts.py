@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from cbm_lake.cards import palette
+from cbm_lake.ipycbm.desk.observed import Observed
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench.observed import Observed
 from cbm_lake.markers.cropchecks import likely_in_words
 from cbm_lake.markers.saying import CANNOT_BE_SEEN, NOT_YET_DUE
 from cbm_lake.parcel.declaration import hectares

@@ -23,9 +23,9 @@ from matplotlib.colors import Normalize
 
 from cbm_lake.cards import BS, C6, S2, Card
 from cbm_lake.errors import LakeError
-from cbm_lake.ipycbm.workbench import looks
-from cbm_lake.ipycbm.workbench.frames import Frame
-from cbm_lake.ipycbm.workbench.looks import Look
+from cbm_lake.ipycbm.desk import looks
+from cbm_lake.ipycbm.desk.frames import Frame
+from cbm_lake.ipycbm.desk.looks import Look
 from cbm_lake.lake import Lake
 from cbm_lake.parcel import chips
 from cbm_lake.parcel.chips import Reader, Scene

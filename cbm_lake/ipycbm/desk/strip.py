@@ -16,13 +16,13 @@ import ipywidgets
 import traitlets
 
 from cbm_lake.errors import LakeError
+from cbm_lake.ipycbm.desk import thumbnails
+from cbm_lake.ipycbm.desk.arriving import Arriving
+from cbm_lake.ipycbm.desk.evidence import THEMES
+from cbm_lake.ipycbm.desk.observed import Observations, Observed
+from cbm_lake.ipycbm.desk.state import Drawn, Request, State
+from cbm_lake.ipycbm.desk.thumbnails import Look, Thumbnails
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench import thumbnails
-from cbm_lake.ipycbm.workbench.arriving import Arriving
-from cbm_lake.ipycbm.workbench.evidence import THEMES
-from cbm_lake.ipycbm.workbench.observed import Observations, Observed
-from cbm_lake.ipycbm.workbench.state import Drawn, Request, State
-from cbm_lake.ipycbm.workbench.thumbnails import Look, Thumbnails
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.show import views
 from cbm_lake.show.views import View

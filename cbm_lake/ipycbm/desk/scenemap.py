@@ -17,12 +17,12 @@ import shapely
 from cbm_lake.errors import LakeError, NotFoundError
 from cbm_lake.files import clock
 from cbm_lake.ipycbm import maps
+from cbm_lake.ipycbm.desk import frames, mapbar, mapwords, overlaid
+from cbm_lake.ipycbm.desk.arriving import Arriving
+from cbm_lake.ipycbm.desk.scenepictures import Asked, OutdatedError, Picture
+from cbm_lake.ipycbm.desk.sights import Sight, Sights, Viewport, Where, round_parcel
+from cbm_lake.ipycbm.desk.state import Drawn, Request, State
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench import frames, mapbar, mapwords, overlaid
-from cbm_lake.ipycbm.workbench.arriving import Arriving
-from cbm_lake.ipycbm.workbench.scenepictures import Asked, OutdatedError, Picture
-from cbm_lake.ipycbm.workbench.sights import Sight, Sights, Viewport, Where, round_parcel
-from cbm_lake.ipycbm.workbench.state import Drawn, Request, State
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.sources import ByLocation

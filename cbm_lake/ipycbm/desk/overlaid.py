@@ -9,7 +9,7 @@ from typing import Any, Final
 import shapely
 from ipywidgets import Widget
 
-from cbm_lake.ipycbm.workbench.frames import Frame
+from cbm_lake.ipycbm.desk.frames import Frame
 
 CLEAR: Final = (
     "data:image/png;base64,"

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from cbm_lake.cards import S2, Card
+from cbm_lake.ipycbm.desk import frames, mapwords, parcelpictures
+from cbm_lake.ipycbm.desk.frames import Box, Frame
+from cbm_lake.ipycbm.desk.looks import Look, ordered_by_clearness
+from cbm_lake.ipycbm.desk.observed import of_parcels
+from cbm_lake.ipycbm.desk.parcelpictures import ParcelPicture
+from cbm_lake.ipycbm.desk.scenepictures import Asked, Picture, Pictures
+from cbm_lake.ipycbm.desk.state import Request
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench import frames, mapwords, parcelpictures
-from cbm_lake.ipycbm.workbench.frames import Box, Frame
-from cbm_lake.ipycbm.workbench.looks import Look, ordered_by_clearness
-from cbm_lake.ipycbm.workbench.observed import of_parcels
-from cbm_lake.ipycbm.workbench.parcelpictures import ParcelPicture
-from cbm_lake.ipycbm.workbench.scenepictures import Asked, Picture, Pictures
-from cbm_lake.ipycbm.workbench.state import Request
 from cbm_lake.lake import Lake
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.chips import HALF_MAP, TILE

@@ -13,8 +13,8 @@ import anywidget
 import traitlets
 
 from cbm_lake.cards import INDICES
+from cbm_lake.ipycbm.desk.state import ADDRESS, DESK_NAMES, State
 from cbm_lake.ipycbm.texts import LANGUAGES
-from cbm_lake.ipycbm.workbench.state import ADDRESS, DESK_NAMES, State
 
 LANGUAGE: Final = "lang"
 """In the address beside the traits of the state: the language of the page."""

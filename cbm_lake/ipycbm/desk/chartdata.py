@@ -11,8 +11,8 @@ import numpy as np
 
 from cbm_lake import cards
 from cbm_lake.cards import INDICES, palette
+from cbm_lake.ipycbm.desk.observed import RADAR, Observed
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench.observed import RADAR, Observed
 from cbm_lake.show import computing, series_panels
 from cbm_lake.show import panels as content
 from cbm_lake.show.panels import Line, Panel

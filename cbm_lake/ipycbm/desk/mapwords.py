@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from cbm_lake.cards import BS, C6, INDICES, LS, S2, Card
+from cbm_lake.ipycbm.desk.looks import Look
+from cbm_lake.ipycbm.desk.scenepictures import Picture, limits
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench.looks import Look
-from cbm_lake.ipycbm.workbench.scenepictures import Picture, limits
 from cbm_lake.parcel.chips import Scene
 from cbm_lake.rasters import render
 from cbm_lake.show.views import View, view

@@ -14,8 +14,8 @@ import shapely
 from cbm_lake.cards import palette
 from cbm_lake.geo.areas import metres_per_unit
 from cbm_lake.ipycbm import drawing
+from cbm_lake.ipycbm.desk.frames import Frame
 from cbm_lake.ipycbm.drawing import Colouring, Geometries
-from cbm_lake.ipycbm.workbench.frames import Frame
 from cbm_lake.lake import Lake
 from cbm_lake.parcel.declaration import Parcel
 

@@ -15,7 +15,7 @@ from affine import Affine
 
 from cbm_lake.cards import INDICES
 from cbm_lake.errors import SourceError
-from cbm_lake.ipycbm.workbench.observed import Observed
+from cbm_lake.ipycbm.desk.observed import Observed
 from cbm_lake.parcel import chips
 from cbm_lake.parcel.chips import Reader, Scene
 from cbm_lake.parcel.images import Images

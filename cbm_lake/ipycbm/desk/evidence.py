@@ -16,12 +16,12 @@ import traitlets
 from cbm_lake.cards import INDICES
 from cbm_lake.errors import LakeError
 from cbm_lake.files import clock
+from cbm_lake.ipycbm.desk import chartdata, facts
+from cbm_lake.ipycbm.desk.arriving import Arriving
+from cbm_lake.ipycbm.desk.chartdata import Json, Panels
+from cbm_lake.ipycbm.desk.observed import RADAR, Observations, Observed
+from cbm_lake.ipycbm.desk.state import Drawn, Request, State
 from cbm_lake.ipycbm.texts import Texts
-from cbm_lake.ipycbm.workbench import chartdata, facts
-from cbm_lake.ipycbm.workbench.arriving import Arriving
-from cbm_lake.ipycbm.workbench.chartdata import Json, Panels
-from cbm_lake.ipycbm.workbench.observed import RADAR, Observations, Observed
-from cbm_lake.ipycbm.workbench.state import Drawn, Request, State
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.report.facts import foi_results
 from cbm_lake.show import computing, peers

@@ -15,16 +15,16 @@ from cbm_lake import cases
 from cbm_lake.errors import LakeError
 from cbm_lake.files import clock
 from cbm_lake.ipycbm import opened
+from cbm_lake.ipycbm.desk import address
+from cbm_lake.ipycbm.desk.deciding import OWN, Decisions
+from cbm_lake.ipycbm.desk.decisionbar import DecisionBar
+from cbm_lake.ipycbm.desk.desks import DESKS
+from cbm_lake.ipycbm.desk.loading import Loader, Slot
+from cbm_lake.ipycbm.desk.state import Request, State
+from cbm_lake.ipycbm.desk.topbar import TopBar
 from cbm_lake.ipycbm.heartbeat import Heartbeat
 from cbm_lake.ipycbm.panel import reporting
 from cbm_lake.ipycbm.texts import Texts, speak
-from cbm_lake.ipycbm.workbench import address
-from cbm_lake.ipycbm.workbench.deciding import OWN, Decisions
-from cbm_lake.ipycbm.workbench.decisionbar import DecisionBar
-from cbm_lake.ipycbm.workbench.desks import DESKS
-from cbm_lake.ipycbm.workbench.loading import Loader, Slot
-from cbm_lake.ipycbm.workbench.state import Request, State
-from cbm_lake.ipycbm.workbench.topbar import TopBar
 from cbm_lake.lake import Lake, lake_or_default
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.lake.snapshots import ParcelSet
@@ -350,11 +350,11 @@ def _cell(name: str, widget: ipywidgets.Widget) -> ipywidgets.Box:
 
 def _parts(state: State, lake: Lake) -> Parts:
     """The parts of the library."""
-    from cbm_lake.ipycbm.workbench.evidence import Evidence
-    from cbm_lake.ipycbm.workbench.observed import Observations
-    from cbm_lake.ipycbm.workbench.scenemap import SceneMap
-    from cbm_lake.ipycbm.workbench.strip import Strip
-    from cbm_lake.ipycbm.workbench.worklist import Worklist
+    from cbm_lake.ipycbm.desk.evidence import Evidence
+    from cbm_lake.ipycbm.desk.observed import Observations
+    from cbm_lake.ipycbm.desk.scenemap import SceneMap
+    from cbm_lake.ipycbm.desk.strip import Strip
+    from cbm_lake.ipycbm.desk.worklist import Worklist
 
     observations = Observations(lake)
     return Parts(
