@@ -38,7 +38,7 @@ from cbm_lake.cli import (
     weather,
     years,
 )
-from cbm_lake.cli.shared import as_options, err, out, told
+from cbm_lake.cli.shared import as_options, err, in_options, out
 from cbm_lake.errors import INTERRUPTED, LakeError, StatementError
 from cbm_lake.files import installed
 
@@ -72,7 +72,7 @@ def main() -> None:
     try:
         app()
     except LakeError as error:
-        message = told(error, _options(sys.argv[1:]))
+        message = in_options(error, _options(sys.argv[1:]))
         err.print(f"error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
         if isinstance(error, StatementError) and error.excerpt:
             err.print(error.excerpt, markup=False, highlight=False, soft_wrap=True)

@@ -19,10 +19,10 @@ from cbm_lake.cli.shared import (
     as_options,
     bar,
     err,
+    in_options,
     out,
     picture_file,
     table_file,
-    told,
 )
 from cbm_lake.cli.shared import show as show_rows
 from cbm_lake.errors import InvalidInputError, SourceError
@@ -261,6 +261,6 @@ def _in_options() -> Iterator[None]:
     try:
         yield
     except (InvalidInputError, SourceError) as error:
-        raise type(error)(told(error, _OPTIONS)) from error
+        raise type(error)(in_options(error, _OPTIONS)) from error
     finally:
         logger.removeFilter(quiet)

@@ -269,7 +269,7 @@ def as_options(text: str, options: Mapping[str, str]) -> str:
     return names.sub(lambda match: options[match[1]] + _gap(match[2]), text)
 
 
-def told(error: LakeError, options: Mapping[str, str]) -> str:
+def in_options(error: LakeError, options: Mapping[str, str]) -> str:
     """The message of an error in the words of a command: its options, or where it has none of them plain words."""
     text = str(error)
     message = as_options(text, options)

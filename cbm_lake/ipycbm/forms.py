@@ -30,12 +30,12 @@ class Form:
 
     def observe(self, changed: Callable[[], None]) -> None:
         """Call `changed` after every change of an input, also of parts that it gets later."""
-        known: set[tuple[ipywidgets.Widget, str]] = set()
+        observed: set[tuple[ipywidgets.Widget, str]] = set()
 
         def follow(_: object = None) -> None:
-            for widget, trait in self.watched() - known:
+            for widget, trait in self.watched() - observed:
                 widget.observe(lambda _: changed(), trait)
-            known.update(self.watched())
+            observed.update(self.watched())
 
         def grown(_: object) -> None:
             follow()

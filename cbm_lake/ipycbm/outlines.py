@@ -49,15 +49,15 @@ class Outlines:
         east, north = _WEB_OF.transform(*view[2:])
         if max(east - west, north - south) > _WIDEST:
             return None
-        found = {parcels.name: self._near(parcels, view) for parcels in newest(self._lake)}
-        rows = [row for each in found.values() for row in each]
+        near = {parcels.name: self._near(parcels, view) for parcels in newest(self._lake)}
+        rows = [row for each in near.values() for row in each]
         if not rows:
             return None
         geometries = Geometries.of(pa.Table.from_pylist(rows))
         pixel = (east - west) / _WIDTH
         size = (max(round((north - south) / pixel), 1), _WIDTH)
         colours = np.tile(np.array(_INSIDE, np.uint8), (len(rows), 1))
-        return geometries.outlined((west, north), pixel, size, colours), [name for name, each in found.items() if each]
+        return geometries.outlined((west, north), pixel, size, colours), [name for name, each in near.items() if each]
 
     def _near(self, parcels: ParcelSet, view: Box) -> list[dict[str, object]]:
         """Parcels of a set that may meet a view."""

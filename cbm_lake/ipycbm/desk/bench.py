@@ -12,7 +12,7 @@ import ipywidgets
 import traitlets
 
 from cbm_lake import cases
-from cbm_lake.errors import LakeError
+from cbm_lake.errors import LakeError, NotFoundError
 from cbm_lake.files import clock
 from cbm_lake.ipycbm import opened
 from cbm_lake.ipycbm.desk import address
@@ -323,7 +323,10 @@ def _settle(state: State, lake: Lake, texts: Texts) -> list[str]:
         problems.append(texts("no_such_set", name=_quoted(name), other=sets[-1].name))
     chosen_set = (wanted_sets or sets)[-1]
     state.aoi, state.year, state.ptype = chosen_set.aoi, chosen_set.year, chosen_set.ptype
-    if state.pid and not lake.query("parcels.by_pid", **state.key.params).num_rows:
+    try:
+        if state.pid:
+            lake.query("parcels.by_pid", **state.key.params)
+    except NotFoundError:
         problems.append(texts("no_such_parcel", pid=_quoted(state.pid), name=chosen_set.name))
         state.pid = ""
     return problems
