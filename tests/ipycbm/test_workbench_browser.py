@@ -16,6 +16,8 @@ from test_browser import CHROMIUM, SHOTS, in_browser, kernels, served, wait
 from cbm_lake import cases, report
 from cbm_lake.lake import open_lake
 
+pytestmark = pytest.mark.slow
+
 KEYS = "crcpnccrnccrccnccrcc"
 """What is decided of twenty parcels, one after the other."""
 DECISIONS = {"c": "confirmed", "r": "refused", "p": "photo", "n": "undecidable"}

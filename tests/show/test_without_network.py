@@ -8,6 +8,8 @@ from test_show import at_home, files, home  # noqa: F401 - fixtures
 
 from cbm_lake import show
 
+pytestmark = pytest.mark.slow
+
 MONTHS = "2024-03-01", "2024-04-30"
 PAGES = {
     "curve": lambda file: show.time_series.ndvi("ms", 2024, "0012", interactive=True, file=file),
