@@ -68,12 +68,12 @@ def test_a_figure_asks_once_for_what_it_draws_and_writes_no_files(demo, counted,
     assert (lakes, files) == ([], [])
 
 
-def test_a_report_opens_one_lake_and_asks_twenty_one_questions_at_most(demo, counted, tmp_path):
+def test_a_report_opens_one_lake_and_asks_twenty_two_questions_at_most(demo, counted, tmp_path):
     questions, lakes, files = counted
     made = report.parcel("demo", 2024, demo[2], folder=tmp_path, formats=("html",))
     assert not made.missing
     assert len(lakes) == 1
-    assert sum(questions.values()) <= 21, questions
+    assert sum(questions.values()) <= 22, questions
     assert files == [made.files["html"].name]
 
 
