@@ -145,7 +145,7 @@ class Lake(Writing):
         Raises:
             InvalidInputError: DuckDB does not accept the statement or a parameter is missing.
         """
-        return database.relation(self._cursor(), statement, params)
+        return queries.relation(self._cursor(), statement, params)
 
     def export(
         self,

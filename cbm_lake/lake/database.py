@@ -38,7 +38,6 @@ _DECIDING = ("ledger", "suspects", "exclusions", "stac_scenes")
 """Tables that say which signatures count."""
 _UNREAD = tuple(f"aside_{name}" for name, card in tables.SIGNATURES.items() if name != card)
 """Tables without views: of rows set aside those of a card are read by the guard, and to say why a light changed."""
-_READING = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 """What may be run: SELECT, to which DESCRIBE, SHOW and SUMMARIZE belong, and PIVOT, which DuckDB calls several."""
 
 
@@ -102,10 +101,10 @@ class Database:
         """
         cursor = self.cursor(parcel, statement)
         try:
-            return relation(cursor, statement, params), cursor
+            return queries.relation(cursor, statement, params), cursor
         except InvalidInputError:
             cursor = self.cursor(parcel)  # whose error lists all that there is
-            return relation(cursor, statement, params), cursor
+            return queries.relation(cursor, statement, params), cursor
 
     def rows(self, statement: str, params: dict[str, Any], parcel: dict[str, Any] | None = None) -> pa.Table:
         """The result of a statement; see `ask`."""
@@ -380,20 +379,7 @@ def files_of(all_tables: Mapping[str, Table], snapshot: Snapshot) -> dict[str, S
 def rows(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> pa.Table:
     """The result of a statement with bound parameters."""
     with queries.translated():
-        return relation(cursor, statement, params).to_arrow_table()
-
-
-def relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> duckdb.DuckDBPyRelation:
-    """The relation of a statement, not yet run; several statements, or none that reads, raise InvalidInputError."""
-    with queries.translated():
-        kinds = [part.type for part in cursor.extract_statements(statement)]
-        if len(kinds) != 1 or kinds[0] not in _READING:
-            raise InvalidInputError("this SQL is not one statement that gives rows; the lake is read by one SELECT")
-        try:
-            return cursor.sql(statement, params=params or None)
-        except (duckdb.BinderException, duckdb.CatalogException):
-            cursor.execute(statement, params or None)  # fails alike, and says at which place
-            raise
+        return queries.relation(cursor, statement, params).to_arrow_table()
 
 
 def _partitioned(schema: pa.Schema) -> pa.Schema:

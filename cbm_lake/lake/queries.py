@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import duckdb
 
-from cbm_lake.errors import NotFoundError, SourceError, StatementError
+from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError, StatementError
 from cbm_lake.lake import templates
 
 VIEWS = ("macros", "views")
@@ -26,6 +26,7 @@ STEPS = ("changing", "check", "compaction", "desk", "granted", "lookup", "migrat
 All other folders hold questions to the lake.
 """
 
+_READING: Final = (duckdb.StatementType.SELECT, duckdb.StatementType.MULTI)
 _PARAMETER: Final = re.compile(r"\$(\w+)")
 _ONE_PARCEL: Final = frozenset({"aoi", "year", "ptype", "pid"})
 """The parameters that name a parcel."""
@@ -117,6 +118,19 @@ def translated() -> Iterator[None]:
             (line for line in others.splitlines() if line.startswith(("Candidate bindings", "Did you mean"))), ""
         )
         raise StatementError(f"this SQL cannot be run: {reason} {advice}".rstrip(), excerpt=_excerpt(others)) from error
+
+
+def relation(cursor: duckdb.DuckDBPyConnection, statement: str, params: dict[str, Any]) -> duckdb.DuckDBPyRelation:
+    """The relation of a statement, not yet run; several statements, or none that reads, raise InvalidInputError."""
+    with translated():
+        kinds = [part.type for part in cursor.extract_statements(statement)]
+        if len(kinds) != 1 or kinds[0] not in _READING:
+            raise InvalidInputError("this SQL is not one statement that gives rows; the lake is read by one SELECT")
+        try:
+            return cursor.sql(statement, params=params or None)
+        except (duckdb.BinderException, duckdb.CatalogException):
+            cursor.execute(statement, params or None)  # fails alike, and says at which place
+            raise
 
 
 def _excerpt(text: str) -> str:

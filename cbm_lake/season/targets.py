@@ -18,7 +18,6 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.files.validation import Path as Keys
 from cbm_lake.files.validation import Problem, location, meant
 from cbm_lake.lake import Lake, export, queries
-from cbm_lake.lake.database import relation
 from cbm_lake.season.file import Export, Extraction
 
 _OF_THE_SYSTEM: Final = (("/", "proc"), ("/", "sys"), ("/", "dev"))
@@ -168,7 +167,7 @@ def _try(connection: duckdb.DuckDBPyConnection, one: Export) -> None:
         kinds = [part.type for part in cursor.extract_statements(statement)]
     if kinds == [duckdb.StatementType.SELECT]:
         statement = f"select * from (\n{_without_end(statement)}\n) limit 0"  # noqa: S608 - it is one SELECT
-    rows = relation(cursor, statement, params)
+    rows = queries.relation(cursor, statement, params)
     export.check(rows, Path(one.path))
 
 

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-import typer
 from factories import PIDS, fill, parcels
+from test_cli import commands, program
 from typer.testing import CliRunner
 
 from cbm_lake import cli
@@ -16,29 +16,11 @@ from cbm_lake.cli.examples import EXAMPLES
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError
 
-
-def commands(group=None, words=()):
-    """Every command with its words."""
-    group = group or typer.main.get_command(cli.app)
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from commands(command, (*words, name))
-        else:
-            yield " ".join((*words, name)), command
-
-
-COMMANDS = dict(commands())
+COMMANDS = {" ".join(words): command for words, command in commands()}
 
 
 def invoked(*words):
     return CliRunner().invoke(cli.app, [str(word) for word in words])
-
-
-def program(*words, folder, **environment):
-    """The command as a process of its own, with a pipe at its output."""
-    command = [sys.executable, "-m", "cbm_lake.cli", *words]
-    environment = {**os.environ, "CBM_LAKE_HOME": str(folder), **environment}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,21 @@ from cbm_lake.ipycbm.desk.desks import Choice
 from cbm_lake.ipycbm.texts import Texts
 
 _WORDS: Final = (
-    "decision", "note", "note_tip", "undo", "undo_tip", "pdf", "pdf_tip", "link", "link_tip", "copied", "keys",
-    "keys_tip", "close", "decided_tip",
-)  # fmt: skip
+    "decision",
+    "note",
+    "note_tip",
+    "undo",
+    "undo_tip",
+    "pdf",
+    "pdf_tip",
+    "link",
+    "link_tip",
+    "copied",
+    "keys",
+    "keys_tip",
+    "close",
+    "decided_tip",
+)
 _KEYS: Final = {
     "u": "undo",
     "m": "key_note",
