@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from cbm_lake.lake import Lake, database
+from cbm_lake.lake import Lake, queries
 from cbm_lake.storage.log import Log
 
 
@@ -40,7 +40,7 @@ class Count:
 def counted():
     """A count of what is asked within the context."""
     count = Count()
-    make, open_log, look, query, relation = Lake.__init__, Log.open, Lake.snapshot, Lake.query, database.relation
+    make, open_log, look, query, relation = Lake.__init__, Log.open, Lake.snapshot, Lake.query, queries.relation
 
     def making(self, *args, **kwargs):
         count.lakes += 1
@@ -72,5 +72,5 @@ def counted():
         patch.setattr(Log, "open", opening)
         patch.setattr(Lake, "snapshot", looking)
         patch.setattr(Lake, "query", asking)
-        patch.setattr(database, "relation", running)
+        patch.setattr(queries, "relation", running)
         yield count

@@ -22,7 +22,7 @@ from cbm_lake.errors import InvalidInputError, NotFoundError, UnknownSetError, q
 from cbm_lake.files import digests
 from cbm_lake.files.dates import timestamp_of
 from cbm_lake.geo.areas import DEGREES, bounds_in
-from cbm_lake.lake import database, lookup, options, ordering, queries
+from cbm_lake.lake import lookup, options, ordering, queries
 from cbm_lake.lake.database import Database
 from cbm_lake.lake.registry import Registry
 from cbm_lake.lake.snapshots import ParcelSet, Snapshot, Snapshots, geometry_part
