@@ -36,6 +36,7 @@ from cbm_lake.cli import (
     show,
     user,
     weather,
+    worklist,
     years,
 )
 from cbm_lake.cli.shared import as_options, err, in_options, out
@@ -161,6 +162,7 @@ def demo(
 
 app.add_typer(card2db.app, name="card2db")
 app.add_typer(cases.app, name="cases")
+app.add_typer(worklist.app, name="worklist")
 app.add_typer(crops.app, name="crops")
 app.add_typer(parcels.app, name="parcels")
 app.add_typer(export.app, name="export")

@@ -1,5 +1,6 @@
 """Worklists beside pandas: rows, order, filter, search, pages, decisions of others, files; of several parcel sets."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 
 import geopandas as gpd
@@ -11,9 +12,11 @@ from factories import outline, parcels
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from listed_parcels import NIGHTS, ORDER, SCENARIOS, SETS, SINCE, Truth, judge, judgement, of
+from typer.testing import CliRunner
 
 from cbm_lake import cases, markers, qa
 from cbm_lake.cases import worklists
+from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.markers.finding import part_of
@@ -379,3 +382,34 @@ def test_cases_are_listed_by_how_they_stand_and_closed_ones_have_their_outcome(w
     assert cases.case_worklist(*other.key, lake=lake).page()["case_id"].to_pylist() == ["m0003"]
     assert cases.case_worklist(*truth.key, where="status = 'open' and decision is null", lake=lake).count().rows == 4
     assert cases.case_worklist(*truth.key, scenario="arable", lake=lake).count().rows == 0
+
+
+# -- on the command line ----------------------------------------------------------------------------------------------
+
+
+def printed(*words):
+    """The rows that a command prints."""
+    done = CliRunner().invoke(app, ["worklist", *map(str, words), "--format", "json"], catch_exceptions=False)
+    assert done.exit_code == 0
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_commands_print_what_the_library_lists_and_write_the_same_rows(workspace, tmp_path):
+    lake = Lake(workspace.lake_url)
+    one, two = (Truth(lake, key, seed) for seed, key in enumerate(SETS[:2]))
+    for truth in (one, two):
+        key = ["--aoi", truth.key[0], "--year", truth.key[1], *(["--ptype", truth.key[2]] if truth.key[2] else [])]
+        listed = cases.worklist(*truth.key, where="decision is null", sort="-area_ha", lake=lake).page(limit=1000)
+        chosen = [*key, "--where", "decision is null", "--sort", "-area_ha"]
+        assert [row["pid"] for row in printed("season", *chosen)] == listed["pid"].to_pylist()
+        file = tmp_path / "todo.csv"
+        done = CliRunner().invoke(app, ["worklist", "season", *map(str, chosen), "--to", str(file)])
+        assert f"{listed.num_rows} rows written to" in " ".join(done.output.split())
+        assert pd.read_csv(file, dtype={"pid": str})["pid"].tolist() == listed["pid"].to_pylist()
+        visit = cases.last_visit(*truth.key, who="ann", lake=lake)
+        for said, moment in (("visit", visit), (SINCE.isoformat(), SINCE)):
+            rows = printed("season", *key, "--since", said, "--who", "ann")
+            changed = cases.worklist(*truth.key, since=moment, lake=lake).page(limit=1000)["change"].to_pylist()
+            assert [row["change"] for row in rows] == changed
+        assert any(changed)
+        assert printed("cases", *key) == []

@@ -94,7 +94,7 @@ def test_interactive_figures_say_it_too(pid):
 
 def test_the_widgets_say_it(pid):
     get.parcel_info.by_pid("demo", 2024, pid)
-    _, tabs = view_panel.panel().children
+    tabs = view_panel.panel().tabs
     form = dict(zip(tabs.titles, tabs.children, strict=True))["background"]
     for stack in (press(form, servers=("agency",)), ipycbm.bg_slider("demo", 2024, pid, tms="agency")):
         (slider,) = all_of(stack, ipywidgets.SelectionSlider)
