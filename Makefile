@@ -42,7 +42,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	sed -n '/^setuptools==/,/[^\\]$$/p' constraints.txt > .venv/build.txt  # first what builds the others
 	$(BIN)/python -m pip install --quiet --require-hashes -r .venv/build.txt
-	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation -r constraints.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation --no-deps -r constraints.txt  # all of them, as uv resolved them
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
