@@ -652,7 +652,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
         (HEAD + b'Transfer-Encoding: chunked\r\n\r\n5\r\n{"a":', "its answer was cut off"),
         (HEAD + b"Content-Length: 90\r\n\r\n{", "its answer was cut off"),
         (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", "its answer was cut off"),
-        (HEAD + b"Content-Length: 0\r\n\r\n", "its answer was cut off"),
+        (HEAD + b"Connection: close\r\nContent-Length: 0\r\n\r\n", "its answer was cut off"),
     ],
 )
 def test_a_connection_that_breaks_is_tried_again_and_named(lake, quick, content, text):
