@@ -1,6 +1,6 @@
 -- Parcels of $aoi, $year and $ptype that may meet the box $west, $south, $east, $north in degrees (see near.sql; $metres is the length of a
 -- unit of their coordinate system), the outlines (WKB) where $outlines is true, and what colours them by $column: word for crop, light
--- (the worst of the scenarios, or that of $scenario where it is not empty) and crop check, number for area_m2; both null for other columns.
+-- (the worst of the scenarios, by the order $worst, or that of $scenario where it is not empty) and crop check, number for area_m2; both null for other columns.
 select
     pid, epsg, if($outlines, geometry, null) as geometry, centroid_lon, centroid_lat,
     case $column when 'crop' then coalesce(crop_name, crop_code) when 'light' then colour when 'crop check' then verdict end as word,
@@ -11,7 +11,7 @@ from (
     where aoi = $aoi and year = $year and ptype = $ptype
 )
 left join (
-    select pid, arg_min(colour, list_position(['red', 'yellow', 'cannot be seen', 'not yet due', 'green'], colour)) as colour
+    select pid, arg_min(colour, list_position($worst, colour)) as colour
     from lights
     where aoi = $aoi and year = $year and ptype = $ptype and $column = 'light' and ($scenario = '' or scenario = $scenario)
     group by pid

@@ -15,7 +15,7 @@ from factories import fill
 from cbm_lake import cases, ipycbm, markers, qa
 from cbm_lake.errors import SourceError
 from cbm_lake.ipycbm import texts as page_texts
-from cbm_lake.ipycbm.desk import address, bench, desks
+from cbm_lake.ipycbm.desk import address, bench, deciding, desks
 from cbm_lake.ipycbm.desk.bench import Workbench
 from cbm_lake.ipycbm.desk.state import State
 from cbm_lake.ipycbm.heartbeat import Heartbeat
@@ -122,6 +122,15 @@ def test_nothing_is_recorded_on_what_is_no_longer_on_the_screen(lake):
     press(page, "no such decision")
     assert judged(lake) == []
     assert page.bar.said.startswith("not recorded")
+
+
+def test_a_note_is_recorded_whole_or_not_at_all(lake):
+    page = made(lake)
+    press(page, "confirmed", "x" * (deciding.LONGEST_NOTE + 1))
+    assert judged(lake) == []
+    assert page.bar.said == "not recorded: the note has 2001 characters; at most 2000 can be recorded"
+    press(page, "confirmed", "y" * deciding.LONGEST_NOTE)
+    assert [row["note"] for row in judged(lake)] == ["y" * deciding.LONGEST_NOTE]
 
 
 @pytest.mark.parametrize("name", ["map", "evidence", "strip"])

@@ -231,7 +231,7 @@ class Workbench(ipywidgets.Box):
                 if self.state.pid:
                     self.loader.ask(self._asked(), again=(OWN,))
         except LakeError as error:
-            self.bar.said = str(error)
+            self.bar.said = error.plain
         finally:
             self._looking.release()
 

@@ -22,6 +22,8 @@ from cbm_lake.lake.keys import ParcelKey
 
 OWN: Final = "decision"
 """Name of the part that says what stands."""
+LONGEST_NOTE: Final = 2000
+"""Characters."""
 _UNDOABLE: Final = 200
 """Decisions of this page that can be taken back, the last first."""
 
@@ -99,9 +101,12 @@ class Decisions:
     def decide(self, choice: str, note: str, number: int) -> None:
         """Record a decision on what had this number, and go on to the next parcel."""
         desk = DESKS[self._state.desk]
+        if len(note) > LONGEST_NOTE:
+            self.say("note_too_long", most=LONGEST_NOTE, characters=len(note))
+            return
         subject = self._bound(number) if choice in desk.choices else None
         if subject:
-            self._start("recording", lambda: self._record(desk, subject, choice, note[:2000]))
+            self._start("recording", lambda: self._record(desk, subject, choice, note))
 
     def undo(self) -> None:
         """Take back the last decision of this page."""

@@ -108,7 +108,6 @@ export default {
     choices.setAttribute("aria-label", words.decision);
     const note = make("input", { type: "text", className: "cbm-bar-note", title: words.note_tip, placeholder: words.note });
     note.setAttribute("aria-label", words.note);
-    note.maxLength = 2000;
     const said = make("div", { className: "cbm-bar-said" });
     said.setAttribute("role", "status");
     const keys = help(model);

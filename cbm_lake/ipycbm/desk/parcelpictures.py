@@ -12,6 +12,7 @@ import pyarrow as pa
 import shapely
 
 from cbm_lake.cards import palette
+from cbm_lake.cases import WORST
 from cbm_lake.geo.areas import metres_per_unit
 from cbm_lake.ipycbm import drawing
 from cbm_lake.ipycbm.desk.frames import Frame
@@ -104,7 +105,8 @@ def _in_view(lake: Lake, parcel: Parcel, frame: Frame, column: str, scenario: st
     key = parcel.key
     corners = dict(zip(("west", "south", "east", "north"), frame.degrees, strict=True))
     names = {"aoi": key.aoi, "year": key.year, "ptype": key.ptype, "metres": metres_per_unit(parcel.epsg)}
-    return lake.query("parcels.in_view", **names, **corners, column=column, scenario=scenario, outlines=outlines)
+    names |= {"column": column, "scenario": scenario, "worst": list(WORST)}
+    return lake.query("parcels.in_view", **names, **corners, outlines=outlines)
 
 
 def _dots(rows: pa.Table) -> Geometries:

@@ -271,7 +271,7 @@ class SceneMap(ipywidgets.VBox):
         try:
             answer = self._sights.source.answer(ByLocation(key.aoi, key.year, lon, lat, key.ptype))
         except LakeError as error:
-            self.bar.progress = self._texts("no_parcel") if isinstance(error, NotFoundError) else str(error)
+            self.bar.progress = self._texts("no_parcel") if isinstance(error, NotFoundError) else error.plain
             self._later("say", 4 * _PATIENCE, self._say_what_is_read)
             return
         self.state.pid = str(answer["pid"][0])
@@ -317,7 +317,7 @@ class SceneMap(ipywidgets.VBox):
         except OutdatedError:
             return
         except LakeError as error:
-            self.bar.progress = str(error)
+            self.bar.progress = error.plain
             return
         with self._lock:
             if self._sight is sight and not asked.outdated():

@@ -227,7 +227,7 @@ class Pictures:
             except OutdatedError:
                 raise
             except LakeError as error:
-                mosaic.problems.append((scene.id, str(error)))
+                mosaic.problems.append((scene.id, error.plain))
         return mosaic
 
     def _read(self, frame: Frame, view: View, scene: Scene, asked: Asked) -> dict[str, NDArray[np.number]]:

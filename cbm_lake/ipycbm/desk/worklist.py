@@ -148,7 +148,7 @@ class Worklist(anywidget.AnyWidget):
             self._list = self._read() if self.state.aoi else None
             self.problem = ""
         except LakeError as error:
-            self._list, self.problem = None, str(error)
+            self._list, self.problem = None, error.plain
         finally:
             self.busy = False
         with self.hold_sync():
@@ -267,7 +267,7 @@ class Worklist(anywidget.AnyWidget):
                 self.send({"kind": "file", "name": path.name}, [path.read_bytes()])
             self.problem = ""
         except LakeError as error:
-            self.problem = str(error)
+            self.problem = error.plain
         finally:
             self.busy = False
 
