@@ -21,7 +21,7 @@ from cbm_lake.ipycbm.desk.arriving import Arriving
 from cbm_lake.ipycbm.desk.evidence import THEMES
 from cbm_lake.ipycbm.desk.observed import Observations, Observed
 from cbm_lake.ipycbm.desk.state import Drawn, Request, State
-from cbm_lake.ipycbm.desk.thumbnails import Look, Thumbnails
+from cbm_lake.ipycbm.desk.thumbnails import Overflight, Thumbnails
 from cbm_lake.ipycbm.texts import Texts
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.show import views
@@ -65,7 +65,7 @@ class Looks:
     view: View
     layer: str
     """The name of the view."""
-    looks: Sequence[Look]
+    looks: Sequence[Overflight]
     request: Request | None = None
     """By whom they are shown; None of those that are read ahead."""
 
@@ -206,7 +206,7 @@ class Strip(ipywidgets.VBox):
         self.film.note = self.texts("problem", problem=error)
 
 
-def _described(look: Look, view: View) -> dict[str, Any]:
+def _described(look: Overflight, view: View) -> dict[str, Any]:
     return {
         "id": look.scene.id,
         "day": look.day.isoformat(),

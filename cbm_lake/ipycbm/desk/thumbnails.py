@@ -31,7 +31,7 @@ _SOON: Final = 24
 
 
 @dataclass(frozen=True)
-class Look:
+class Overflight:
     """One overflight of a parcel."""
 
     scene: Scene
@@ -61,7 +61,7 @@ Thumbnails = Mapping[str, Thumbnail]
 """By scene."""
 
 
-def looks(observed: Observed, view: View) -> list[Look]:
+def looks(observed: Observed, view: View) -> list[Overflight]:
     """The overflights in the parcel's year, by time.
 
     The cloud share of a day is that of its statistics, as in the curve.
@@ -75,11 +75,11 @@ def looks(observed: Observed, view: View) -> list[Look]:
     return [_look(scene, shares, optical=view.card.is_optical) for scene in scenes]
 
 
-def _look(scene: Scene, shares: Mapping[date, tuple[float, str | None]], *, optical: bool) -> Look:
+def _look(scene: Scene, shares: Mapping[date, tuple[float, str | None]], *, optical: bool) -> Overflight:
     if not optical:
-        return Look(scene, None, clouded=False, why_not=None)
+        return Overflight(scene, None, clouded=False, why_not=None)
     cloud, why_not = shares.get(scene.obstime.date(), (np.nan, "unknown"))
-    return Look(scene, None if np.isnan(cloud) else cloud, clouded=why_not is not None, why_not=why_not)
+    return Overflight(scene, None if np.isnan(cloud) else cloud, clouded=why_not is not None, why_not=why_not)
 
 
 def _shares(observed: Observed) -> dict[date, tuple[float, str | None]]:
@@ -94,7 +94,7 @@ def _shares(observed: Observed) -> dict[date, tuple[float, str | None]]:
 
 
 def drawn(
-    observed: Observed, view: View, seen: Sequence[Look], reader: Reader, pool: Executor
+    observed: Observed, view: View, seen: Sequence[Overflight], reader: Reader, pool: Executor
 ) -> Iterator[tuple[Thumbnails, bool]]:
     """The images of looks, in colours of common limits, and whether these are all.
 
@@ -105,7 +105,7 @@ def drawn(
     order = [look for first in range(step) for look in seen[first::step]]
     size, parcel = chipsize_for([observed.parcel]), observed.parcel
 
-    def read(look: Look) -> xr.Dataset | None:
+    def read(look: Overflight) -> xr.Dataset | None:
         try:
             return reader.dataset(look.scene, view.bands, parcel.lon, parcel.lat, size)
         except SourceError:
@@ -120,11 +120,11 @@ def drawn(
 
 
 def _rendered(
-    observed: Observed, view: View, seen: Sequence[Look], parts: Mapping[str, xr.Dataset | None]
+    observed: Observed, view: View, seen: Sequence[Overflight], parts: Mapping[str, xr.Dataset | None]
 ) -> Thumbnails:
     """The images that were read; without those that hold no pixel of the scene."""
     thumbnails = {scene: Thumbnail(b"", "") for scene, part in parts.items() if part is None}
-    grids: dict[tuple[int, tuple[float, ...], int], list[Look]] = {}
+    grids: dict[tuple[int, tuple[float, ...], int], list[Overflight]] = {}
     for look in seen:
         part = parts.get(look.scene.id)
         if part is not None and any(part[band].to_numpy().any() for band in view.bands):
@@ -141,7 +141,7 @@ def _rendered(
     return thumbnails
 
 
-def _images(parts: Sequence[tuple[Look, xr.Dataset | None]], view: View) -> Images:
+def _images(parts: Sequence[tuple[Overflight, xr.Dataset | None]], view: View) -> Images:
     """Images of one grid, each with its cloud share; radar has none."""
     import xarray as xr
 
