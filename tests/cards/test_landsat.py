@@ -404,7 +404,7 @@ def test_an_index_of_pixels_is_that_of_reflectance(name):
 def test_curves_are_drawn_of_the_means_of_reflectance(season, at_home, tmp_path):
     _, rasters = season
     figure = show.time_series.index("ls", 2024, "4", "ndvi", card="ls", screen=[])
-    [line] = [line for line in figure.axes[0].lines if len(line.get_ydata()) == 3]
+    [line] = [line for line in figure.axes[0].lines if len(line.get_ydata()) == 3 and line.get_linestyle() != "None"]
     expected = []
     for files in rasters.values():
         red, nir = (truth(reflectance(files[band]), ["mean"])[4]["mean"] for band in ("red", "nir08"))
