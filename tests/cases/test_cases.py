@@ -140,6 +140,7 @@ for number in range(4):
 """
 
 
+@pytest.mark.slow
 def test_no_decision_of_several_people_at_once_is_lost(seen):
     first, second = ids(opened(pids=["1", "2"]))
     cases.notify([first, second])
@@ -403,6 +404,7 @@ for number in range(4):
 """
 
 
+@pytest.mark.slow
 def test_no_date_that_several_people_give_at_once_is_lost(seen):
     case = ids(opened(pids=["1"]))[0]
     cases.notify(case, answer_by=SOON)

@@ -267,6 +267,7 @@ for number in range(int(sys.argv[2])):
 """
 
 
+@pytest.mark.slow
 def test_of_several_people_at_once_none_is_lost_and_none_has_anothers_number(lake):
     people = [("ann", "1"), ("bob", "2"), ("cleo", "1")]
     running = [subprocess.Popen([sys.executable, "-c", JUDGING, who, "3", pid]) for who, pid in people]
@@ -339,6 +340,7 @@ def test_a_lake_without_the_table_has_no_judgements_until_the_first_one(lake):
     assert cases.judge("ms", 2024, "1", "photo").num_rows == 1
 
 
+@pytest.mark.slow
 def test_a_lake_that_cannot_be_written_is_said_in_one_line(lake, workspace):
     folder = Path(lake.url)
     command = [*powerless(), sys.executable, "-m", "cbm_lake.cli", "cases", "judge", "1", "photo"]

@@ -51,6 +51,7 @@ def test_of_correct_declarations_no_more_than_promised_are_accused(planted, alph
     assert share <= alpha + 1.96 * np.sqrt(alpha * (1 - alpha) / (~planted[1]).sum())
 
 
+@pytest.mark.slow
 def test_p_values_and_verdicts_fit_each_other(planted):
     one = judge(planted[0], Settings(alpha=0.1, promise="parcels"))
     assert np.array_equal(one.verdict == "disagrees", one.p_value <= 0.1)
@@ -69,6 +70,7 @@ def test_figures_add_up(judged):
     assert figures["accuracy_of_groups"] == pytest.approx(trace / figures["judged"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_order_of_parcels_and_the_number_of_threads_change_nothing(planted, judged):
     order = np.random.default_rng(3).permutation(len(planted[1]))
     other = judge(planted[0].at(order), Settings(threads=1))
@@ -79,6 +81,7 @@ def test_the_order_of_parcels_and_the_number_of_threads_change_nothing(planted, 
     assert other.figures == judged.figures
 
 
+@pytest.mark.slow
 def test_another_seed_deals_other_folds(planted, judged):
     other = judge(planted[0], Settings(seed=7))
     assert not np.array_equal(other.fold, judged.fold)
@@ -115,6 +118,7 @@ def test_where_nothing_can_be_known_nothing_is_said_but_why(change, reason):
     assert one.figures["undecided"] == 1
 
 
+@pytest.mark.slow
 def test_a_parcel_of_which_nothing_is_seen_gets_no_verdict_and_the_others_do():
     season = made_up.season(400, 3)
     values = {name: each.copy() for name, each in season.values.items()}
@@ -132,6 +136,7 @@ def test_a_parcel_of_which_nothing_is_seen_gets_no_verdict_and_the_others_do():
     assert (one.verdict[8:] == "agrees").mean() > 0.5
 
 
+@pytest.mark.slow
 def test_crops_of_three_parcels_are_not_judged_by_themselves():
     season = made_up.season(400, 3)
     codes = season.codes.copy()
@@ -143,6 +148,7 @@ def test_crops_of_three_parcels_are_not_judged_by_themselves():
     assert any("too few parcels for 5 %: rare crops" in warning for warning in one.figures["warnings"])
 
 
+@pytest.mark.slow
 def test_a_crop_that_has_two_codes_is_one_group_and_accuses_nobody_for_it():
     season = made_up.season(600, 3)
     codes = season.codes.copy()
@@ -181,6 +187,7 @@ def test_arrays_that_do_not_fit_are_refused(change, text):
         judge(change(made_up.season(50, 2)))
 
 
+@pytest.mark.slow
 def test_more_is_known_later_in_the_season_and_verdicts_settle():
     season = made_up.season(400, 4, noise=0.2)
     days = [int(season.days[step]) for step in (5, 17, 35)]

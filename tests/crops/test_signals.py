@@ -93,6 +93,7 @@ def test_labels_are_drawn_inside_of_strata_and_no_p_value_is_zero():
     assert answer.p[0] == answer.p_max[0] == answer.smallest == 1 / 200
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.integers(0, 10**6))
 def test_exchanging_the_labels_turns_the_separation_round_and_keeps_the_p_value(seed):
@@ -379,6 +380,7 @@ def test_the_figure_is_written_and_shows_each_week(tmp_path):
         crops.show_signals(table, tmp_path / "map.doc")
 
 
+@pytest.mark.slow
 def test_signals_of_a_lake_tell_when_the_crop_was_green(lake):
     crops_lake.fill(lake, 16)
     labels = pa.table({"pid": [crops_lake.pid(n) for n in range(16)], "done": [n % 2 == 0 for n in range(16)]})
@@ -394,6 +396,7 @@ def test_signals_of_a_lake_tell_when_the_crop_was_green(lake):
         crops.signals(labels, "ms", 2023, lake=lake)
 
 
+@pytest.mark.slow
 def test_of_many_parcels_some_are_drawn_and_the_number_is_said(lake, monkeypatch):
     from cbm_lake.crops import signalsearch, signalsources
 
@@ -435,6 +438,7 @@ def test_the_command_line_prints_the_best_and_writes_all(tmp_path, workspace):
     assert (tmp_path / "a.svg").exists()
 
 
+@pytest.mark.slow
 def test_mowing_in_the_public_sample_is_a_fall_of_ndvi_in_its_own_week(realdata):
     folder = realdata / "timeseries" / "cbm_SALMS"
     table = crops.signals(folder / "gtdir" / "FOIinfo.csv", series=folder / "tsdir", statistics="p50,mean")

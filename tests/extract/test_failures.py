@@ -72,6 +72,7 @@ def test_what_failed_before_of_the_same_cause_is_one_warning_and_no_error(filled
     )
 
 
+@pytest.mark.slow
 def test_what_fails_for_another_reason_than_before_is_an_error_again(filled, made):
     ((name, href),) = gone(made, 0)
     with pytest.raises(SourceError):
@@ -82,6 +83,7 @@ def test_what_fails_for_another_reason_than_before_is_an_error_again(filled, mad
     assert len(extract.s2(**YEAR).still_failing) == 1
 
 
+@pytest.mark.slow
 def test_a_new_failure_beside_an_old_one_is_told_and_the_old_one_only_named(filled, made):
     ((old, _),) = gone(made, 0)
     with pytest.raises(SourceError):
@@ -95,6 +97,7 @@ def test_a_new_failure_beside_an_old_one_is_told_and_the_old_one_only_named(fill
     assert text.count("cannot be opened") == 1
 
 
+@pytest.mark.slow
 def test_a_scene_that_was_done_since_and_fails_again_is_new(filled, made):
     broken = gone(made, 0)
     with pytest.raises(SourceError):
@@ -106,6 +109,7 @@ def test_a_scene_that_was_done_since_and_fails_again_is_new(filled, made):
         extract.s2(**YEAR, again=True, cube=False)
 
 
+@pytest.mark.slow
 def test_a_failure_that_was_tried_twice_in_one_run_is_still_new(filled, made, monkeypatch):
     """Remote scenes that cannot be read are tried twice, which are two attempts of one run."""
     monkeypatch.setattr("cbm_lake.extract.running._is_remote", lambda job: True)
@@ -247,6 +251,7 @@ def test_good_headers_are_read(tmp_path):
     assert Raster.inspect(written(tmp_path / "d.tif", crs="EPSG:4326", transform=degrees)).grid.epsg == 4326
 
 
+@pytest.mark.slow
 def test_an_absurd_size_costs_its_own_scene(filled, made):
     name, href = next(iter(files(made).items()))
     Path(href).write_text(
@@ -260,6 +265,7 @@ def test_an_absurd_size_costs_its_own_scene(filled, made):
         extract.s2(**YEAR)
 
 
+@pytest.mark.slow
 def test_a_raster_of_complex_numbers_costs_its_own_scene(filled, made):
     name, href = next(iter(files(made).items()))
     written(href, dtype="complex64")

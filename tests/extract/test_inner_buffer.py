@@ -60,6 +60,7 @@ def expected_of(lake, aoi, year, scene, bands):
     return expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("aoi", "year"), SETS)
 def test_the_eight_equal_rasterstats_on_geometries_that_shapely_shrank(lake, aoi, year):
     mine, compared, rules = ground.rows_of(lake, aoi, year), 0, set()
@@ -94,6 +95,7 @@ def test_the_eight_equal_rasterstats_on_geometries_that_shapely_shrank(lake, aoi
     assert "its margin alone is on the raster" not in {pid for pid, _ in rules}
 
 
+@pytest.mark.slow
 def test_scene_classes_are_counted_without_the_margin_too(lake):
     for (scene, pid), row in ground.rows_of(lake, "utm", 2024).items():
         shape, _ = expected_of(lake, "utm", 2024, scene, [*BANDS, "SCL"])[pid]
@@ -116,6 +118,7 @@ def test_radar_has_the_same_rule(lake, aoi, year):
             assert row["VV_mean"] == pytest.approx(truth["mean"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_by_coverage_they_equal_exactextract_on_the_same_geometries(season, tmp_path):
     lake = ground.fill(tmp_path, season, {("degrees", 2024): 4326})
     key = {"aoi": "degrees", "year": 2024}
@@ -151,6 +154,7 @@ def test_the_ledger_has_the_rule_and_the_index_stands_apart(lake):
     assert any("_inside" not in name for name in names)
 
 
+@pytest.mark.slow
 def test_another_buffer_is_another_rule_and_the_same_is_done(season, tmp_path):
     lake = ground.fill(tmp_path, season, {("utm", 2024): 32631}, cards=["s2"])
     key = {**ALL, "aoi": "utm", "year": 2024, "bands": ["B04"], "workers": 0, "lake": lake}

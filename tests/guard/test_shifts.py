@@ -39,7 +39,10 @@ def displaced_one(tmp_path_factory):
     return season(Lake(str(folder / "lake")), folder / "scenes", {2: (5.0, -4.0)})
 
 
-@pytest.mark.parametrize(("size", "angle"), [(2, 200), (5, 80), (7.5, 140), (10, 320), (10, 90)])
+@pytest.mark.parametrize(
+    ("size", "angle"),
+    [(2, 200), (10, 90), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((5, 80), (7.5, 140), (10, 320)))],
+)
 def test_a_scene_drawn_beside_its_place_is_recovered_to_a_tenth_of_a_pixel(tmp_path, size, angle):
     moved = (size * math.cos(math.radians(angle)), size * math.sin(math.radians(angle)))
     rows = told(season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", {2: moved}))
@@ -63,6 +66,7 @@ def test_errors_are_stated_in_metres_and_pixels(still):
         assert 0 < row["error"] < 1
 
 
+@pytest.mark.slow
 def test_a_season_that_lies_off_the_borders_as_a_whole_is_reported_and_accuses_no_scene(tmp_path, caplog):
     rows = told(season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", dict.fromkeys(range(5), (6.0, 3.0))))
     assert {row["verdict"] for row in rows} == {"ok"}
@@ -70,6 +74,7 @@ def test_a_season_that_lies_off_the_borders_as_a_whole_is_reported_and_accuses_n
     assert "off the declared borders" in caplog.text
 
 
+@pytest.mark.slow
 def test_scenes_displaced_to_opposite_sides_are_both_recovered_and_the_others_are_not_accused(tmp_path):
     days = (*DATES, "20240624")
     rows = told(season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", {1: (7, 3), 4: (-7, -3)}, dates=days))
@@ -87,6 +92,7 @@ def test_a_displaced_scene_that_is_half_clouded_is_recovered_by_what_is_clear(tm
     assert [row["verdict"] for row in rows] == ["ok", "ok", "shifted", "ok", "ok"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -120,6 +126,7 @@ def test_scenes_of_two_tiles_of_one_pass_are_measured_each_by_itself(tmp_path, f
 # -- what is unsure ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_clouded_scene_is_undecided(tmp_path):
     rows = told(season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", {2: (8, 0)}, classes={2: 9}))
     assert (rows[2]["verdict"], rows[2]["east"]) == ("undecided", None)
@@ -127,6 +134,7 @@ def test_a_clouded_scene_is_undecided(tmp_path):
     assert {row["verdict"] for n, row in enumerate(rows) if n != 2} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_or_two_scenes_confirm_nothing(tmp_path, count):
     rows = told(season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", {0: (8, 0)}, dates=DATES[:count]))
@@ -134,6 +142,7 @@ def test_one_or_two_scenes_confirm_nothing(tmp_path, count):
     assert "fewer than 2 other clear scenes" in rows[0]["reason"]
 
 
+@pytest.mark.slow
 def test_a_scene_on_another_grid_is_undecided_and_the_reason_says_so(tmp_path):
     folder = tmp_path / "scenes"
     folder.mkdir()
@@ -159,6 +168,7 @@ def test_another_grid_is_a_reason_only_where_its_own_has_too_few_scenes(clear, e
     assert {reason.startswith("its pixels lie on another grid") for reason in reasons} == {named}
 
 
+@pytest.mark.slow
 def test_uniform_ground_is_undecided(tmp_path):
     rows = told(season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", uniform=True))
     assert {row["verdict"] for row in rows} == {"undecided"}
@@ -308,6 +318,7 @@ def test_estimates_are_stored_once_and_seen_by_sql(tmp_path):
     assert lake.sql("from measured_shifts").num_rows == 5
 
 
+@pytest.mark.slow
 def test_a_later_scene_alone_is_measured_and_the_result_is_that_of_all(tmp_path):
     lake = season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", {2: (5.0, -4.0)}, dates=DATES[:4])
     told(lake)
@@ -321,6 +332,7 @@ def test_a_later_scene_alone_is_measured_and_the_result_is_that_of_all(tmp_path)
     assert later[4]["verdict"] == "shifted"
 
 
+@pytest.mark.slow
 def test_scenes_that_were_compared_with_one_that_is_published_again_are_measured_again(tmp_path):
     lake = season(Lake(str(tmp_path / "lake")), tmp_path / "scenes", {2: (8.0, 0.0)})
     assert [row["verdict"] for row in told(lake)].index("shifted") == 2
@@ -349,6 +361,7 @@ def ndvi(lake):
     return rows.to_pandas().set_index("pid")
 
 
+@pytest.mark.slow
 def test_extraction_moves_parcels_with_their_scene_and_says_so(displaced_one, still, tmp_path):
     folder = tmp_path / "scenes"
     lake = season(Lake(str(tmp_path / "lake")), folder, {2: (5.0, -4.0)})
@@ -365,6 +378,7 @@ def test_extraction_moves_parcels_with_their_scene_and_says_so(displaced_one, st
     assert {row["rule"] for row in rules} == {"centre", rule}
 
 
+@pytest.mark.slow
 def test_extraction_without_measured_shifts_warns_and_moves_nothing(still, tmp_path, caplog):
     folder = tmp_path / "scenes"
     lake = season(Lake(str(tmp_path / "lake")), folder)
@@ -410,6 +424,7 @@ def test_a_rule_with_a_shift_is_read_back_as_it_was_written(rule, text):
     assert "_moved_" in rule.index_name("g")
 
 
+@pytest.mark.slow
 def test_the_command_line_shows_shifted_scenes_and_corrects_them(workspace, tmp_path):
     season(open_lake(), tmp_path / "scenes", {2: (5.0, -4.0)})
     told = runner.invoke(app, ["guard", "shifts", "--aoi", "ms", "--year", "2024"])

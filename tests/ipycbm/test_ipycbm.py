@@ -328,6 +328,7 @@ def test_parcels_are_got_by_place_marker_and_polygon(lake):
     assert get_panel.within(key, polygon.value) == ["a/b"]
 
 
+@pytest.mark.slow
 def test_a_huge_polygon_and_none_are_refused(lake):
     polygon = maps.Polygon(choice.ParcelSet())
     with pytest.raises(InvalidInputError, match="no polygon is drawn"):

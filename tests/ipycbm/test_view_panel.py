@@ -298,6 +298,7 @@ def test_colours_run_between_numbers_that_are_given(lake, largest):
     assert bar.get_xlim() == pytest.approx((0.1, 0.2))
 
 
+@pytest.mark.slow
 def test_the_form_of_images_draws_maps_sheets_and_single_ones(lake, largest):
     get.parcel_info.by_pid("demo", 2024, largest)
     panel = view_panel.panel()

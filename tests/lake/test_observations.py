@@ -92,6 +92,7 @@ def test_the_view_says_of_each_look_whether_it_is_usable_and_why_not(filled):
     assert set(observation.WHY_NOT) == {why for _, why in LOOKS.values() if why}
 
 
+@pytest.mark.slow
 def test_every_named_question_counts_the_same_looks(filled):
     lake, key, days = filled
     group = {name: key[name] for name in ("aoi", "year", "ptype")}

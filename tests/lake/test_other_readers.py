@@ -229,6 +229,7 @@ def test_rows_that_were_never_recorded_are_gone_after_the_next_command_and_come_
     assert len(same(either)) == 30
 
 
+@pytest.mark.slow
 def test_as_of_a_moment_the_lake_answers_as_it_did_then_whatever_was_set_aside_since(either):
     moments = []
     for change in (
@@ -287,6 +288,7 @@ verb("B", "why", lake=Lake(sys.argv[1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(
     ("verb", "step"),

@@ -192,6 +192,7 @@ LOOKS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(LOOKS, min_size=1, max_size=6), st.sampled_from(["grassland is mown", "cover stays", "tilled"]))
 def test_once_red_or_green_is_settled_it_stays_as_looks_are_added(seasons, name):
@@ -537,6 +538,7 @@ def replayed(seasons, scenario, days, images=()):
 SPARSE = st.lists(st.tuples(st.integers(5, 70), st.sampled_from([0.12, 0.3, 0.55, 0.8])), min_size=2, max_size=8)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(SPARSE, min_size=2, max_size=4),

@@ -358,6 +358,7 @@ def with_crop(document, crop):
     return {**document["facts"], "parcel": parcel}
 
 
+@pytest.mark.slow
 def test_a_consistent_rewrite_of_page_and_hashes_does_not_have_the_signature(made, tmp_path):
     document = evidence.read(made / "signed/report_ms_2024_12.json")
     others = {**document["others"], "notes": "the farmer is right"}

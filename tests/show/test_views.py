@@ -323,6 +323,7 @@ def test_the_pixels_of_a_parcel_are_those_whose_centres_are_inside(lake, parcel)
     assert np.median(inside.values(clear)) == pytest.approx(ndvi, abs=0.02)  # of medians is near the median of
 
 
+@pytest.mark.slow
 def test_histograms_and_scatter_plots_have_every_date_and_nothing_is_cut(parcel, tmp_path):
     row = images(parcel, "ndvi")
     for figure in (
@@ -344,6 +345,7 @@ def test_a_histogram_counts_all_pixels_also_beyond_its_axis():
     assert distributions._shares(np.array([]), edges).sum() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bands", ["ndmi", "bare soil", "SCL", "bs VV"])
 def test_calendars_have_a_curve_of_what_they_show(parcel, bands):
     figure = show.calendar.by_pid("demo", 2024, parcel.pid, bands=bands)
@@ -382,6 +384,7 @@ def test_views_of_several_cards_stand_one_below_the_other(parcel):
     assert {"cloud shadow", "thin cirrus"} & classes
 
 
+@pytest.mark.slow
 def test_calendars_from_the_command_line(parcel, tmp_path):
     whose = ["--aoi", "demo", "--year", "2024", "--pid", parcel.pid]
     for options in (["--cells", "histogram"], ["--cells", "scatter"], ["--bands", "bs VH"], ["--bands", "SCL"]):
@@ -407,6 +410,7 @@ def test_no_side_of_an_image_of_20_m_pixels_is_empty(parcel, band):
 # -- slides --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_slides_have_a_figure_each_or_say_why_there_is_none(lake, parcel, tmp_path, monkeypatch):
     monkeypatch.setattr(deck, "FIGURES", {title: deck.FIGURES[title] for title in SHOWN})
     other = lake.sql("select pid from parcels where pid <> $pid limit 1", pid=parcel.pid)["pid"][0].as_py()

@@ -84,6 +84,7 @@ def test_a_field_elsewhere_is_never_compared_for_its_identifier(prepared):
     )
 
 
+@pytest.mark.slow
 def test_without_lineage_the_same_identifier_is_compared_where_it_overlaps_and_that_is_said(lake):
     three_years.make(lake, lineage=())
     both = found(lake, "N", 2023, [2022, 2023])
@@ -347,6 +348,7 @@ def test_backscatter_and_bands_are_compared_too(other):
     assert red[0]["value"] == pytest.approx(three_years.ndvi(2024, 0)[0] / 10_000)
 
 
+@pytest.mark.slow
 def test_an_interactive_figure_tells_the_true_date_and_no_year_of_the_axis(prepared, tmp_path):
     figure = show.years.by_pid("ms", 2024, "A", interactive=True, lake=prepared)
     import holoviews as hv
@@ -397,6 +399,7 @@ def test_tags_that_do_not_collide_stay_where_they_are():
 # -- command line and widget -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_years_from_the_command_line(other, tmp_path):
     whose = ["show", "years", "--aoi", "ms", "--year", "2024", "--pid", "A"]
     for name, more in {"a.png": ["--years", "2023,2024"], "b.svg": ["--no-weather"], "c.html": ["--base", "5"]}.items():
