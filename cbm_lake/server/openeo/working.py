@@ -1,0 +1,88 @@
+"""From a document to a file: the plan of an account's process graph, evaluated and written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cbm_lake.lake import Lake
+from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.server.accounts import Account
+from cbm_lake.server.openeo import evaluation, formats, plan, refusals
+from cbm_lake.server.openeo.geometries import Declared
+from cbm_lake.server.openeo.graph import Json
+from cbm_lake.server.openeo.plan import Plan
+from cbm_lake.server.openeo.tiles import Check
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What an account may load: a card, its scenes and the areas that have it."""
+
+    card: str
+    scenes: int
+    first: object
+    last: object
+    aois: tuple[str, ...]
+
+
+def offered(lake: Lake, account: Account) -> list[Offered]:
+    """The cards of which areas of the account have signatures."""
+    aois = None if account.admin else list(account.aois)
+    rows = lake.query("openeo.collections", aois=aois).to_pylist()
+    return [Offered(row["card"], row["scenes"], row["first"], row["last"], tuple(row["aois"])) for row in rows]
+
+
+def planned(lake: Lake, account: Account, document: Json) -> Plan:
+    """The plan of a process graph of an account.
+
+    Raises:
+        OpenEoError: something in it is not supported, or not theirs to read.
+    """
+
+    def sets() -> Sequence[ParcelSet]:
+        return [parcels for parcels in lake.parcel_sets() if account.may_read(parcels.aoi)]
+
+    return plan.of_document(document, sets, [one.card for one in offered(lake, account)])
+
+
+@dataclass(frozen=True)
+class Written:
+    """A result."""
+
+    file: Path
+    media_type: str
+    way: str
+    """How it was computed."""
+    aois: tuple[str, ...]
+    """The areas that it tells of."""
+
+
+def work(lake: Lake, account: Account, document: Json, folder: Path, check: Check) -> Written:
+    """Evaluate a process graph and write its result.
+
+    Args:
+        lake: as it is, or as it was.
+        account: who asks.
+        document: the graph.
+        folder: where the file is written.
+        check: called between reads; it raises where nobody waits any more.
+
+    Raises:
+        OpenEoError: something in the graph is not supported, or there is no data.
+        LakeError: see `evaluation.evaluate`.
+    """
+    made = planned(lake, account, document)
+    aggregated = made.aggregated
+    aois = next((one.aois for one in offered(lake, account) if one.card == aggregated.layer.card.name), ())
+    series = evaluation.evaluate(lake, aggregated, aois, check)
+    if not series.times:
+        raise refusals.OpenEoError("NoDataAvailable", "there is no scene of that collection in that time")
+    if made.format == "GeoParquet" and series.shapes is None:
+        series = replace(series, shapes=evaluation.shapes_of(lake, aggregated))
+    file = folder / f"result{formats.extension(made.format)}"
+    formats.write(series, made.format, file)
+    if isinstance(aggregated.geometries, Declared):
+        aois = (aggregated.geometries.parcels.aoi,)
+    return Written(file, formats.media_type(made.format), series.way, aois)
