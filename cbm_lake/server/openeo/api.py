@@ -8,10 +8,10 @@ import threading
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast
 
 import anyio.to_thread
-from fastapi import APIRouter, Body, Depends, Query, Request
+from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
 from pydantic import BaseModel, Field
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse, Response
@@ -19,6 +19,7 @@ from starlette.responses import FileResponse, Response
 from cbm_lake.lake import Lake
 from cbm_lake.server.accounts import Account, Accounts
 from cbm_lake.server.openeo import describing, processes, working
+from cbm_lake.server.openeo.graph import Json
 from cbm_lake.server.openeo.jobs import Job, Jobs, StoppedError
 from cbm_lake.server.openeo.refusals import OpenEoError
 from cbm_lake.server.openeo.routing import OpenEoRoute
@@ -66,7 +67,7 @@ class Desk:
         if user is None:
             raise OpenEoError("AuthenticationRequired", "the account of this job is no more")
         account = Account(job.owner, user.aois, user.admin, user.auditor)
-        return working.work(self.lake().at(job.as_of.isoformat()), account, job.graph, folder, check)
+        return working.work(self.lake().at(job.as_of.isoformat()), account, cast("Json", job.graph), folder, check)
 
 
 def _desk(request: Request) -> Desk:
@@ -324,7 +325,7 @@ def _file(desk: Desk, user: Account, job: Job) -> Path:
     return file
 
 
-def include(app: Any, state: ServerState, accounts: Accounts) -> Desk:
+def include(app: FastAPI, state: ServerState, accounts: Accounts) -> Desk:
     """Add the endpoints to an application."""
     app.state.openeo = desk = Desk(state, accounts)
     app.include_router(router, prefix=PREFIXES[0])

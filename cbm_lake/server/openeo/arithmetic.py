@@ -6,8 +6,7 @@ and `and`, `or` follow the three-valued logic of openEO.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -15,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cbm_lake.errors import quoted
-from cbm_lake.server.openeo import refusals
+from cbm_lake.server.openeo import processes, refusals
 from cbm_lake.server.openeo.graph import Graph, Json, Node, callback
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -74,8 +73,7 @@ class Function:
     def __call__(self, value: Value, shape: tuple[int, ...]) -> Floats:
         """The function's value, in that shape."""
         results: dict[str, Value] = {}
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of all-NaN slices, whose result is NaN
+        with np.errstate(all="ignore"):
             for node in self.graph.nodes:
                 arguments = {name: self._argument(one, value, results) for name, one in node.arguments.items()}
                 results[node.id] = _worked(node, arguments)
@@ -129,11 +127,7 @@ def _element(node: Node, labels: tuple[str, ...]) -> str:
 def _worked(node: Node, arguments: Mapping[str, Value]) -> Value:
     """The value of a node."""
     if node.process in _NUMBERS:
-        named = {name: value for name, value in arguments.items() if name not in _USUAL}
-        for name, value in named.items():
-            if isinstance(value, Stack):
-                raise refusals.invalid(node.process, name, "this is one number, not a list or a text")
-        return _NUMBERS[node.process](**{_NAMES.get(name, name): one for name, one in named.items()})  # type: ignore[arg-type]
+        return _NUMBERS[node.process](*_in_order(node.process, arguments))
     data = arguments["data"]
     if not isinstance(data, Stack):
         raise refusals.invalid(node.process, "data", "this is a list of numbers, not one number")
@@ -144,6 +138,16 @@ def _worked(node: Node, arguments: Mapping[str, Value]) -> Value:
     if not data.arrays:
         return np.asarray(0.0 if node.process == "count" else np.nan)
     return _SERIES[node.process](np.stack(np.broadcast_arrays(*data.arrays)))
+
+
+def _in_order(process: str, arguments: Mapping[str, Value]) -> Iterator[Floats]:
+    """The numbers that a process takes, in the order of its parameters; what is left out has its default."""
+    for parameter in processes.ALL[process].parameters:
+        value = arguments.get(parameter.name)
+        if isinstance(value, Stack):
+            raise refusals.invalid(process, parameter.name, "this is one number, not a list or a text")
+        if parameter.name not in _USUAL:
+            yield np.asarray(parameter.default, np.float64) if value is None else value
 
 
 def _logical(decides: float, x: Floats, y: Floats) -> Floats:
@@ -160,18 +164,17 @@ def _compared(x: Floats, y: Floats, true: npt.NDArray[np.bool_]) -> Floats:
     return np.where(np.isnan(x) | np.isnan(y), np.nan, true)
 
 
-def _between(x: Floats, low: Floats, high: Floats, exclude_max: Floats | float = 0.0) -> Floats:
-    inside = (x >= low) & np.where(np.asarray(exclude_max) != 0, x < high, x <= high)
+def _between(x: Floats, low: Floats, high: Floats, exclude_max: Floats) -> Floats:
+    inside = (x >= low) & np.where(exclude_max != 0, x < high, x <= high)
     return np.where(np.isnan(x) | np.isnan(low) | np.isnan(high), np.nan, inside)
 
 
-def _scaled(x: Floats, inputMin: Floats, inputMax: Floats, outputMin: Floats = 0.0, outputMax: Floats = 1.0) -> Floats:  # type: ignore[assignment]  # noqa: N803
-    share = (np.clip(x, inputMin, inputMax) - inputMin) / (inputMax - inputMin)
-    return np.asarray(share * (outputMax - outputMin) + outputMin)
-
-
-def _either(value: Floats, accept: Floats, reject: Floats | float = np.nan) -> Floats:
+def _either(value: Floats, accept: Floats, reject: Floats) -> Floats:
     return np.where(_truth(value) == 1, accept, reject)
+
+
+def _scaled(x: Floats, low: Floats, high: Floats, least: Floats, most: Floats) -> Floats:
+    return (np.clip(x, low, high) - low) / (high - low) * (most - least) + least
 
 
 _NUMBERS: Final[dict[str, Callable[..., Floats]]] = {
@@ -182,7 +185,7 @@ _NUMBERS: Final[dict[str, Callable[..., Floats]]] = {
     "absolute": np.abs,
     "sqrt": np.sqrt,
     "ln": np.log,
-    "power": lambda base, p: np.power(base, p),
+    "power": np.power,
     "normalized_difference": lambda x, y: (x - y) / (x + y),
     "lt": lambda x, y: _compared(x, y, x < y),
     "lte": lambda x, y: _compared(x, y, x <= y),
@@ -195,17 +198,11 @@ _NUMBERS: Final[dict[str, Callable[..., Floats]]] = {
     "xor": lambda x, y: _compared(x, y, (x != 0) != (y != 0)),
     "not": lambda x: 1 - _truth(x),
     "between": _between,
-    "clip": lambda x, low, high: np.clip(x, low, high),
+    "clip": np.clip,
     "linear_scale_range": _scaled,
     "if": _either,
 }
-"""Processes of single numbers, whose arguments are those of openEO."""
-for _name in ("add", "subtract", "multiply", "divide"):
-    _NUMBERS[_name] = lambda x, y, _work=_NUMBERS[_name]: _work(x, y)
-for _name in ("absolute", "sqrt", "ln"):
-    _NUMBERS[_name] = lambda x, _work=_NUMBERS[_name]: _work(x)
-_NAMES: Final = {"min": "low", "max": "high"}
-"""Arguments that have the names of Python's functions."""
+"""Processes of single numbers; their arguments are openEO's, in its order."""
 _LISTS: Final = frozenset({"array_element", "array_create"})
 _USUAL: Final[dict[str, object]] = {
     "ignore_nodata": True,
@@ -218,24 +215,39 @@ _USUAL: Final[dict[str, object]] = {
 """Arguments that change what is computed, and the one value of each that there is."""
 
 
+def _count(values: Floats) -> Floats:
+    return np.asarray(np.sum(~np.isnan(values), axis=0), np.float64)
+
+
+def _mean(values: Floats) -> Floats:
+    return np.asarray(np.nansum(values, axis=0) / _count(values))  # 0 / 0 is NaN
+
+
+def _median(values: Floats) -> Floats:
+    ordered, number = np.sort(values, axis=0), _count(values).astype(int)  # NaN comes last
+    middle = (np.take_along_axis(ordered, np.maximum(n, 0)[np.newaxis], 0) for n in ((number - 1) // 2, number // 2))
+    lower, upper = middle
+    return np.asarray((lower[0] + upper[0]) / 2)
+
+
 def _variance(values: Floats) -> Floats:
     """Of the sample; NaN of less than two values."""
-    number = np.sum(~np.isnan(values), axis=0)
-    return np.where(number > 1, np.nanvar(values, axis=0) * number / np.maximum(number - 1, 1), np.nan)
+    number = _count(values)
+    return np.where(number > 1, np.nansum((values - _mean(values)) ** 2, axis=0) / (number - 1), np.nan)
 
 
 def _sum(values: Floats) -> Floats:
-    return np.where(np.isnan(values).all(axis=0), np.nan, np.nansum(values, axis=0))
+    return np.where(_count(values) > 0, np.nansum(values, axis=0), np.nan)
 
 
 _SERIES: Final[dict[str, Callable[[Floats], Floats]]] = {
-    "mean": lambda values: np.nanmean(values, axis=0),
-    "median": lambda values: np.nanmedian(values, axis=0),
-    "min": lambda values: np.nanmin(values, axis=0),
-    "max": lambda values: np.nanmax(values, axis=0),
+    "mean": _mean,
+    "median": _median,
+    "min": lambda values: np.fmin.reduce(values, axis=0),
+    "max": lambda values: np.fmax.reduce(values, axis=0),
     "sum": _sum,
     "sd": lambda values: np.sqrt(_variance(values)),
     "variance": _variance,
-    "count": lambda values: np.sum(~np.isnan(values), axis=0).astype(np.float64),
+    "count": _count,
 }
 """Reducers of a list of arrays, of shape (values, …)."""

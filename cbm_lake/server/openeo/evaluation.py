@@ -1,4 +1,4 @@
-"""Evaluates a plan: from signatures where they suffice, else from pixels; which of both, and why, is part of the result."""
+"""Evaluates a plan: from signatures where they suffice, else from pixels; the result says which, and why."""
 
 from __future__ import annotations
 

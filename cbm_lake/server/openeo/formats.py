@@ -81,10 +81,10 @@ def _moment(label: str) -> datetime | None:
 def _csv(series: Series, file: Path) -> None:
     with file.open("wb") as stream:
         for number, table in enumerate(_tables(series)):
-            if "t" in table.column_names:
-                table = table.set_column(0, "t", pa.repeat(series.times[number], table.num_rows))
+            labels = pa.repeat(series.times[number], table.num_rows)
+            rows = table.set_column(0, "t", labels) if "t" in table.column_names else table
             options = pyarrow.csv.WriteOptions(include_header=number == 0, quoting_style="needed")
-            pyarrow.csv.write_csv(table, stream, options)
+            pyarrow.csv.write_csv(rows, stream, options)
 
 
 def _parquet(series: Series, file: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from cbm_lake.errors import quoted
 from cbm_lake.server.openeo import processes, refusals
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
 MOST_NODES: Final = 1000
 """Nodes of a graph, those of its callbacks included."""

@@ -219,18 +219,9 @@ class Jobs:
 
     def _run(self, name: str, stop: threading.Event) -> None:
         """Work a job, unless it was cancelled meanwhile; whatever goes wrong is its own error."""
-        with self._lock:
-            job = self._read(name)
-            if job is None or job.status not in ("queued", "running") or stop.is_set():
-                return
-            if job.tries >= _TRIES:
-                self._log(
-                    name, "error", f"the service ended {_TRIES} times while it worked on this job; it is given up"
-                )
-                self._changed(job, status="error")
-                return
-            job = self._changed(job, status="running", tries=job.tries + 1)
-        self._log(name, "info", "running")
+        job = self._begun(name, stop)
+        if job is None:
+            return
 
         def check() -> None:
             if stop.is_set():
@@ -239,14 +230,34 @@ class Jobs:
         try:
             written = self._work(job, self._folder(name), check)
         except StoppedError:
-            return
+            self._put_back(name)
         except (LakeError, OpenEoError) as error:
             self._end(name, "error", str(error))
-        except Exception as error:  # noqa: BLE001 - a thread of its own: nobody else would hear of it
+        except Exception as error:  # the border of a thread: a fault of one job must not leave it running for ever
             log.exception("job %s failed", name)
             self._end(name, "error", f"{type(error).__name__}: the log of the server says more")
         else:
             self._end(name, "finished", written.way, written)
+
+    def _begun(self, name: str, stop: threading.Event) -> Job | None:
+        """A job that is running from now on; None where it is not to be worked any more."""
+        with self._lock:
+            job = self._read(name)
+            if job is None or job.status not in ("queued", "running") or stop.is_set():
+                return None
+            if job.tries >= _TRIES:
+                self._log(name, "error", f"the service ended {_TRIES} times while it worked on this; it is given up")
+                self._changed(job, status="error")
+                return None
+            self._log(name, "info", "running")
+            return self._changed(job, status="running", tries=job.tries + 1)
+
+    def _put_back(self, name: str) -> None:
+        """Queue a job that the end of the service stopped, which is no fault of its own; not one that was cancelled."""
+        with self._lock:
+            job = self._read(name)
+            if job is not None and job.status == "running":
+                self._changed(job, status="queued", tries=job.tries - 1)
 
     def _end(self, name: str, status: Status, message: str, written: Written | None = None) -> None:
         with self._lock:

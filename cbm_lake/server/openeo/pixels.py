@@ -20,7 +20,7 @@ from cbm_lake.rasters import Grid
 from cbm_lake.server.openeo import layers, tiles
 from cbm_lake.server.openeo.arithmetic import Floats
 from cbm_lake.server.openeo.geometries import Shapes
-from cbm_lake.server.openeo.layers import Layer, Time
+from cbm_lake.server.openeo.layers import Layer
 from cbm_lake.server.openeo.plan import Aggregated, Output
 from cbm_lake.server.openeo.series import Filling
 from cbm_lake.server.openeo.signatures import derived
@@ -157,7 +157,7 @@ def _fill_bands(work: _Work, bands: Sequence[str], scenes: list[str], grid: Grid
     for group in _groups(work, scenes):
         most = max(1, _AT_ONCE // (len(group) * (len(base) + 1)))
         for rows, part in _parts(index, most):
-            pools = tiles.pools(work.tile, base, group, part, grid, work.check)
+            pools = tiles.pools(work.tile, work.card, base, group, part, grid, work.check)
             days = [work.tile.scenes[scene] for scene in group]
             pixels, labels = layers.values(work.layer, pools, days, looked)
             if work.layer.areas:
@@ -187,7 +187,7 @@ def _groups(work: _Work, scenes: list[str]) -> Iterator[list[str]]:
 
 
 def _parts(index: SpanIndex, most: int) -> Iterator[tuple[Ints, SpanIndex]]:
-    """An index in parts of so many pixels at most, one parcel at least, neighbours together: their numbers, and they."""
+    """An index in parts of so many pixels at most, a parcel at least, neighbours together, with their numbers."""
     if index.pixel_count <= most:
         yield np.arange(index.n_parcels), index
         return

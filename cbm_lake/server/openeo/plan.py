@@ -243,7 +243,7 @@ def _ndvi(planner: _Planner, node: Node) -> Layer:
     target = node.arguments.get("target_band")
     if target is not None and (not isinstance(target, str) or not target or target in layer.bands):
         raise refusals.OpenEoError("BandExists", f"{quoted(target)} is no name of a new band (process 'ndvi')")
-    graph = {
+    graph: Json = {
         "nir": {"process_id": "array_element", "arguments": {"data": {"from_parameter": "data"}, "label": nir}},
         "red": {"process_id": "array_element", "arguments": {"data": {"from_parameter": "data"}, "label": red}},
         "ndvi": {

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
-_CUBE: Final = {"type": "object", "subtype": "datacube"}
-_CALLBACK: Final = {"type": "object", "subtype": "process-graph"}
-_NUMBER: Final = {"type": ["number", "null"]}
-_ANY: Final[dict[str, object]] = {}
-_LIST: Final = {"type": "array", "items": {"type": ["number", "boolean", "null"]}}
-_TEXT: Final = {"type": "string"}
-_BANDS: Final = {"type": "array", "items": {"type": "string", "subtype": "band-name"}}
-_EXTENT: Final = {"type": ["array", "null"], "subtype": "temporal-interval", "minItems": 2, "maxItems": 2}
-_SPACE: Final = {"type": ["object", "null"], "subtype": "bounding-box"}
-_GEOJSON: Final = {"type": "object", "subtype": "geojson"}
-_BOOLEAN: Final = {"type": ["boolean", "null"]}
+Schema: TypeAlias = Mapping[str, object]
+"""A JSON schema."""
+_CUBE: Final[Schema] = {"type": "object", "subtype": "datacube"}
+_CALLBACK: Final[Schema] = {"type": "object", "subtype": "process-graph"}
+_NUMBER: Final[Schema] = {"type": ["number", "null"]}
+_ANY: Final[Schema] = {}
+_LIST: Final[Schema] = {"type": "array", "items": {"type": ["number", "boolean", "null"]}}
+_TEXT: Final[Schema] = {"type": "string"}
+_BANDS: Final[Schema] = {"type": "array", "items": {"type": "string", "subtype": "band-name"}}
+_EXTENT: Final[Schema] = {"type": ["array", "null"], "subtype": "temporal-interval", "minItems": 2, "maxItems": 2}
+_SPACE: Final[Schema] = {"type": ["object", "null"], "subtype": "bounding-box"}
+_GEOJSON: Final[Schema] = {"type": "object", "subtype": "geojson"}
+_BOOLEAN: Final[Schema] = {"type": ["boolean", "null"]}
 PERIODS: Final = ("day", "week", "dekad", "month", "season", "year")
 FORMATS: Final = ("JSON", "CSV", "Parquet", "GeoParquet", "netCDF")
 
@@ -27,14 +30,14 @@ class Parameter:
 
     name: str
     description: str
-    schema: dict[str, object] = field(default_factory=dict)
+    schema: Schema = field(default_factory=dict)
     optional: bool = False
     default: object = None
 
     @property
     def document(self) -> dict[str, object]:
         """As openEO writes it."""
-        described = {"name": self.name, "description": self.description, "schema": self.schema}
+        described: dict[str, object] = {"name": self.name, "description": self.description, "schema": self.schema}
         return {**described, "optional": True, "default": self.default} if self.optional else described
 
 
@@ -45,7 +48,7 @@ class Process:
     id: str
     summary: str
     parameters: tuple[Parameter, ...]
-    returns: dict[str, object]
+    returns: Schema
     categories: tuple[str, ...]
 
     @property

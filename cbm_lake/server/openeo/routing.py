@@ -24,6 +24,19 @@ log = logging.getLogger(__name__)
 _CODES: Final = {401: "AuthenticationRequired", 404: "NotFound", 413: "ContentTooLarge", 429: "TooManyRequests"}
 
 
+_TRANSLATED: Final = (
+    BusyError,
+    RefusalError,
+    HTTPException,
+    RequestValidationError,
+    RecursionError,
+    UnicodeError,
+    RefusedError,
+    LakeError,
+    OpenEoError,
+)
+
+
 class OpenEoRoute(APIRoute):
     """A route that answers errors as openEO's clients read them."""
 
@@ -34,22 +47,8 @@ class OpenEoRoute(APIRoute):
         async def handled(request: Request) -> Response:
             try:
                 return await handler(request)
-            except BusyError as error:
-                return _response(OpenEoError("ServiceUnavailable", str(error), error.status), error.seconds)
-            except RefusalError as error:
-                return _response(OpenEoError(code_of(error.status), error.reason, error.status))
-            except HTTPException as error:
-                return _response(OpenEoError(code_of(error.status_code), str(error.detail), error.status_code))
-            except RequestValidationError as error:
-                first = error.errors()[0]
-                name = first["loc"][-1] if first["loc"] else "request"
-                return _response(OpenEoError("ContentInvalid", f"{name}: {first['msg']}"))
-            except (RecursionError, UnicodeError):
-                return _response(OpenEoError("ContentInvalid", "the body is nested too deeply, or no Unicode"))
-            except RefusedError:
-                return _response(OpenEoError("NotFound", "there is nothing of that name, or it is not yours to read"))
-            except (LakeError, OpenEoError) as error:
-                return _response(translated(error))
+            except _TRANSLATED as error:
+                return _response(translated(error), error.seconds if isinstance(error, BusyError) else None)
 
         return handled
 
@@ -59,18 +58,39 @@ def code_of(status: int) -> str:
     return _CODES.get(status, "BadRequest" if status < 500 else "Internal")
 
 
-def translated(error: LakeError | OpenEoError) -> OpenEoError:
-    """An error of the library as openEO's clients read it; of the server's own faults only the log says more."""
+def translated(error: Exception) -> OpenEoError:
+    """An error as openEO's clients read it; of the server's own faults only the log says more."""
     if isinstance(error, OpenEoError):
         return error
-    if isinstance(error, UnknownSetError):
-        return OpenEoError("NoDataAvailable", error.reason)
+    if isinstance(error, LakeError):
+        return _of_library(error)
+    if isinstance(error, HTTPException):
+        return OpenEoError(code_of(error.status_code), str(error.detail), error.status_code)
+    if isinstance(error, RefusedError):
+        return OpenEoError("NotFound", "there is nothing of that name, or it is not yours to read")
+    return _of_request(error)
+
+
+def _of_request(error: Exception) -> OpenEoError:
+    """An error of what was sent, or of when."""
+    if isinstance(error, BusyError):
+        return OpenEoError("ServiceUnavailable", str(error), error.status)
+    if isinstance(error, RefusalError):
+        return OpenEoError(code_of(error.status), error.reason, error.status)
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        name = first["loc"][-1] if first["loc"] else "request"
+        return OpenEoError("ContentInvalid", f"{name}: {first['msg']}")
+    return OpenEoError("ContentInvalid", "the body is nested too deeply, or no Unicode")
+
+
+def _of_library(error: LakeError) -> OpenEoError:
     if isinstance(error, NotFoundError):
-        return OpenEoError("NoDataAvailable", str(error))
-    if isinstance(error, TooManyError):
-        return OpenEoError("ProcessGraphComplexity", str(error))
+        # an unknown parcel set without the list of all that there are, also of areas that are not theirs
+        return OpenEoError("NoDataAvailable", error.reason if isinstance(error, UnknownSetError) else str(error))
     if isinstance(error, InvalidInputError):
-        return OpenEoError("ProcessGraphInvalid", str(error))
+        code = "ProcessGraphComplexity" if isinstance(error, TooManyError) else "ProcessGraphInvalid"
+        return OpenEoError(code, str(error))
     log.error("%s", error)
     return OpenEoError("Internal", "the server cannot answer this now; its log says why")
 

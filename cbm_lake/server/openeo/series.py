@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from cbm_lake.errors import TooManyError
 from cbm_lake.server.openeo.arithmetic import Floats
 from cbm_lake.server.openeo.geometries import Shapes
 from cbm_lake.server.openeo.plan import Output
+from cbm_lake.zonal.compiled import Ints
 
 MOST_VALUES = 60_000_000
 """Numbers of one result."""
@@ -44,21 +46,21 @@ class Series:
 
 @dataclass
 class Filling:
-    """A result that is being filled: where two scenes have the same label, the one that saw more of a polygon counts."""
+    """A result that is being filled: of two scenes with the same label the one that saw more of a polygon counts."""
 
     polygons: int
     bands: int
     outputs: int
-    _pages: dict[str, tuple[object, Floats, Floats]] = field(default_factory=dict)
+    _pages: dict[str, tuple[datetime, Floats, Floats]] = field(default_factory=dict)
     """By label: what it is sorted by, values and counts."""
 
-    def add(self, label: str, order: object, rows: object, band: int, values: Floats, counts: Floats) -> None:
+    def add(self, label: str, order: datetime, rows: Ints, band: int, values: Floats, counts: Floats) -> None:
         """Enter statistics of a band.
 
         Args:
             label: along t.
-            order: what labels are sorted by.
-            rows: the polygons, as numpy takes them for an index.
+            order: what labels are sorted by: the first of its scenes.
+            rows: the numbers of the polygons.
             band: its number.
             values: of shape (polygons, outputs).
             counts: pixels that count, of shape (polygons,); NaN is none.
@@ -74,14 +76,14 @@ class Filling:
             page = np.full((self.polygons, self.bands, self.outputs), np.nan)
             self._pages[label] = order, page, np.full((self.polygons, self.bands), -1.0)
         earliest, page, most = self._pages[label]
-        self._pages[label] = min(earliest, order), page, most  # type: ignore[type-var]
-        better = np.nan_to_num(counts, nan=-1.0) > most[rows, band]  # type: ignore[index]
-        page[rows, band] = np.where(better[:, None], values, page[rows, band])  # type: ignore[index]
-        most[rows, band] = np.where(better, counts, most[rows, band])  # type: ignore[index]
+        self._pages[label] = min(earliest, order), page, most
+        better = np.nan_to_num(counts, nan=-1.0) > most[rows, band]
+        page[rows, band] = np.where(better[:, None], values, page[rows, band])
+        most[rows, band] = np.where(better, counts, most[rows, band])
 
     def ended(self) -> tuple[tuple[str, ...], Floats]:
         """The labels in order, and the values of shape (times, polygons, bands, outputs)."""
-        labels = sorted(self._pages, key=lambda label: (self._pages[label][0], label))  # type: ignore[arg-type, return-value]
+        labels = sorted(self._pages, key=lambda label: (self._pages[label][0], label))
         if not labels:
             return (), np.empty((0, self.polygons, self.bands, self.outputs))
         return tuple(labels), np.stack([self._pages[label][1] for label in labels])

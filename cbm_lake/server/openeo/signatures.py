@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,6 +18,9 @@ from cbm_lake.server.openeo.arithmetic import Floats
 from cbm_lake.server.openeo.layers import Time, moments
 from cbm_lake.server.openeo.plan import Aggregated, Output
 from cbm_lake.server.openeo.series import Filling
+from cbm_lake.zonal.compiled import Ints
+
+Times: TypeAlias = "npt.NDArray[np.datetime64]"
 
 FIRST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 LAST: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -73,8 +77,8 @@ def fill(
     return ""
 
 
-def _enter(rows: pa.Table, positions: Floats, aggregated: Aggregated, filling: Filling) -> None:
-    """Enter rows scene by scene, in the order of their names: of two with the same label and pixels the first counts."""
+def _enter(rows: pa.Table, positions: Ints, aggregated: Aggregated, filling: Filling) -> None:
+    """Enter rows by the names of their scenes: of two with the same label and as many pixels the first counts."""
     scenes = rows["scene"].combine_chunks().dictionary_encode()
     codes = np.asarray(scenes.indices)
     times = rows["obstime"].to_numpy()
@@ -98,7 +102,7 @@ def _enter(rows: pa.Table, positions: Floats, aggregated: Aggregated, filling: F
                 )
 
 
-def _by_time(selected: Floats, times: Floats) -> list[Floats]:
+def _by_time(selected: Ints, times: Times) -> list[Ints]:
     """The rows of a scene by their timestamp, of which a scene has one, unless its catalogue entry changed."""
     moments_of = times[selected]
     if (moments_of == moments_of[0]).all():

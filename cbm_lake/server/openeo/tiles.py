@@ -34,8 +34,8 @@ class Band:
     """A band of a tile."""
 
     grid: Grid
-    pixels: xr.DataArray
-    """In the unit of signatures, NaN where there is no measurement; classes as they are. Lazy, of (time, y, x)."""
+    stored: xr.DataArray
+    """Stored numbers, 0 where there is no measurement; lazy, of (time, y, x)."""
     positions: Mapping[str, int]
     """Along time of each scene that has the band."""
     slots: Mapping[str, int]
@@ -46,8 +46,10 @@ class Band:
 class Tile:
     """The cubes of one ground: grids of several pixel sizes with the same bounds."""
 
-    bands: Mapping[str, Band]
-    scenes: Mapping[str, datetime]
+    bands: dict[str, Band]
+    scenes: dict[str, datetime]
+    offsets: dict[str, int]
+    """What is added to the stored numbers of each scene."""
 
     def finest(self, names: Iterable[str]) -> Grid | None:
         """The finest grid of some bands; None where the tile has not all of them."""
@@ -81,63 +83,64 @@ def of_area(
     """
     start, end = (None if moment is None else moment.date() for moment in days)
     choice = Choice.of(card.name, aoi, year, start=start, end=end)
-    tiles: dict[tuple[object, ...], tuple[dict[str, Band], dict[str, datetime]]] = {}
+    tiles: dict[tuple[object, ...], Tile] = {}
     for one in datasets.cubes_of(lake, choice):
         stored = one.open(choice)
         scenes = [str(scene) for scene in stored["scene"].values]
         numbers = {slot.scene: number for number, slot in one.slots.items()}
-        bands, times = tiles.setdefault((one.grid.epsg, *np.round(one.grid.bounds, 3)), ({}, {}))
-        times.update((scene, one.slots[numbers[scene]].obstime.astimezone(UTC)) for scene in scenes)
-        measured = cf.harmonised(stored, card)
+        tile = tiles.setdefault((one.grid.epsg, *np.round(one.grid.bounds, 3)), Tile({}, {}, {}))
+        for scene in scenes:
+            slot = one.slots[numbers[scene]]
+            tile.scenes[scene], tile.offsets[scene] = slot.obstime.astimezone(UTC), slot.boa_offset
         for name in one.bands:
             positions = {
                 scene: n
                 for n, scene in enumerate(scenes)
                 if card.is_classes(name) or name in one.extracted[numbers[scene]]
             }
-            if positions and (name not in bands or one.grid.pixel_area < bands[name].grid.pixel_area):
-                bands[name] = Band(one.grid, measured[name], positions, numbers)
-    return [Tile(bands, times) for bands, times in tiles.values()]
+            if positions and (name not in tile.bands or one.grid.pixel_area < tile.bands[name].grid.pixel_area):
+                tile.bands[name] = Band(one.grid, stored[name], positions, numbers)
+    return list(tiles.values())
 
 
 def pools(
-    tile: Tile, names: Sequence[str], scenes: Sequence[str], index: SpanIndex, grid: Grid, check: Check
+    tile: Tile, card: Card, names: Sequence[str], scenes: Sequence[str], index: SpanIndex, grid: Grid, check: Check
 ) -> dict[str, Floats]:
     """The pixels of polygons, one after another, float64 of shape (scenes, pixels) by band; NaN is no measurement.
 
     Args:
         tile: whose pixels.
+        card: of the tile.
         names: of the bands; those of coarser grids are repeated in the finer pixels that they hold.
         scenes: in the order of the first axis.
         index: the polygons on the grid.
         grid: the finest of these bands.
         check: see `Check`.
     """
+    import xarray as xr
+
     blocks = index.blocks((CHUNK, CHUNK))
-    result = {}
+    stored = {}
     for name in names:
         band = tile.bands[name]
-        rows = [band.positions.get(scene) for scene in scenes]
-        pool = np.full((len(scenes), index.pixel_count), np.nan, np.float64)
-        present = [number for number, row in enumerate(rows) if row is not None]
-        times = [row for row in rows if row is not None]
-        buffer = np.zeros(index.pixel_count, np.float32)
-        for number, row in zip(present, times, strict=True):
-            for k, block in enumerate(blocks):
+        pool = np.zeros((len(scenes), index.pixel_count), band.stored.dtype)
+        for number, scene in enumerate(scenes):
+            for k, block in enumerate(blocks if scene in band.positions else ()):
                 check()
-                blocks.gather(_read(band, row, block, grid), k, buffer)
-            pool[number] = buffer
-        result[name] = pool
-    return result
+                blocks.gather(_read(band, band.positions[scene], block, grid), k, pool[number])
+        stored[name] = (("time", "pixel"), pool)
+    offsets = np.array([tile.offsets[scene] for scene in scenes], np.int32)
+    harmonised = cf.harmonised(xr.Dataset(stored, {"boa_offset": ("time", offsets)}), card)
+    return {name: harmonised[name].to_numpy().astype(np.float64) for name in names}
 
 
 def _read(band: Band, row: int, block: tuple[int, int, int, int], grid: Grid) -> PixelArray:
-    """The pixels of a block of a grid, from a band of the same or a coarser one: the nearest, float32."""
+    """The pixels of a block of a grid, from a band of the same or a coarser one: the nearest, as stored."""
     top, left, height, width = block
     factor = round(band.grid.transform.a / grid.transform.a)
     first, side = (top // factor, left // factor), (-(-(top + height) // factor), -(-(left + width) // factor))
-    part = band.pixels.isel(time=row, y=slice(first[0], side[0]), x=slice(first[1], side[1]))
-    values = np.asarray(part.data.compute(scheduler="synchronous"), np.float32)
+    part = band.stored.isel(time=row, y=slice(first[0], side[0]), x=slice(first[1], side[1]))
+    values = np.asarray(part.data.compute(scheduler="synchronous"))
     if factor > 1:
         values = np.repeat(np.repeat(values, factor, axis=0), factor, axis=1)
         top, left = top - first[0] * factor, left - first[1] * factor
