@@ -86,7 +86,11 @@ ASKED = {
     "end_date": "2024-02-01",
     "of": "",
 }
-PLACES = {"card": "s2", "scene": "A", "z": 8, "x": 1, "y": 1, "year": 2024, "feature": "0012"}
+JOB = "j-20240101T000000000000Z-000000000000"
+PLACES = {
+    **{"card": "s2", "scene": "A", "z": 8, "x": 1, "y": 1, "year": 2024, "feature": "0012"},
+    **{"job": JOB, "asset": "result.json"},
+}
 
 
 def asked(path, area, kind):

@@ -19,6 +19,9 @@ from cbm_lake.server.openeo.graph import Graph, Json, Node, callback
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
+LONGEST: Final = tuple(map(str, range(1000)))
+"""Labels along t, whose number is not known before scenes are looked up."""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -69,6 +72,18 @@ class Function:
             if self.parameter in _parameters(node.arguments.values()):
                 names.update([_element(node, labels)] if node.process == "array_element" else labels)
         return tuple(label for label in labels if label in names)
+
+    def check(self, labels: Sequence[str]) -> None:
+        """Try the function on one pixel, as numbers and lists are told apart only when it is worked.
+
+        Args:
+            labels: of the dimension that is reduced; of single numbers they do not matter.
+
+        Raises:
+            OpenEoError: a list stands where a number is needed, or the other way round.
+        """
+        one: Floats = np.zeros(1)
+        self(one if self.parameter == "x" else Stack(tuple(labels), [one] * len(labels)), one.shape)
 
     def __call__(self, value: Value, shape: tuple[int, ...]) -> Floats:
         """The function's value, in that shape."""

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from cbm_lake import cards
 from cbm_lake.errors import quoted
 from cbm_lake.server.openeo import geometries, processes, refusals
-from cbm_lake.server.openeo.arithmetic import Function
+from cbm_lake.server.openeo.arithmetic import LONGEST, Function
 from cbm_lake.server.openeo.geometries import Geometries, Sets
 from cbm_lake.server.openeo.graph import Graph, Json, Node, callback, read
 from cbm_lake.server.openeo.layers import Apply, Layer, Mask, OfBands, OfPeriod, OfTime, Select, Time, needs
@@ -260,7 +260,9 @@ def _ndvi(planner: _Planner, node: Node) -> Layer:
 
 def _apply(planner: _Planner, node: Node) -> Layer:
     _refuse_context(node)
-    return planner.layer(node).then(Apply(Function.of("apply", "process", node.arguments["process"], "x")))
+    function = Function.of("apply", "process", node.arguments["process"], "x")
+    function.check(())
+    return planner.layer(node).then(Apply(function))
 
 
 def _reduce_dimension(planner: _Planner, node: Node) -> Layer:
@@ -268,9 +270,10 @@ def _reduce_dimension(planner: _Planner, node: Node) -> Layer:
     layer, dimension = planner.layer(node), node.arguments["dimension"]
     function = Function.of(node.process, "reducer", node.arguments["reducer"], "data")
     if dimension == "bands" and layer.labels is not None:
-        function.used(layer.labels)
+        function.check(layer.labels)
         return layer.then(OfBands(function), labels=None)
     if dimension == "t" and layer.time is not Time.NONE:
+        function.check(LONGEST)
         return layer.then(OfTime(function), time=Time.NONE)
     there = [*(["t"] if layer.time is not Time.NONE else []), *(["bands"] if layer.labels is not None else [])]
     reason = f"there is no dimension {quoted(dimension)} to reduce; there are: {', '.join(there) or 'x and y only'}"
@@ -286,6 +289,7 @@ def _aggregate_temporal_period(planner: _Planner, node: Node) -> Layer:
     if layer.time is not Time.SCENES or node.arguments.get("dimension") not in (None, "t"):
         raise refusals.invalid(node.process, "dimension", "the cube has no scenes along it")
     function = Function.of(node.process, "reducer", node.arguments["reducer"], "data")
+    function.check(LONGEST)
     return layer.then(OfPeriod(function, period), time=Time.PERIODS)
 
 
