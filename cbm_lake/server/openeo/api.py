@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -41,6 +42,8 @@ OPEN: Final = (
 )
 """What is read without a login."""
 _SESSION_DAYS: Final = 1
+_MOST_SECONDS: Final = 300
+"""Seconds of a synchronous answer."""
 _GONE: Final = 0.2
 """Seconds between looks whether the client is still there."""
 
@@ -194,11 +197,14 @@ def validation(state: State, user: User, process: Annotated[Process, Body()]) ->
 @router.post("/result", response_class=Response)
 async def result(request: Request, state: State, desk: Here, user: User, asked: Asked) -> Response:
     """The result of a process graph at once."""
-    stop = threading.Event()
+    stop, latest = threading.Event(), time.monotonic() + _MOST_SECONDS
 
     def check() -> None:
         if stop.is_set():
             raise StoppedError
+        if time.monotonic() > latest:
+            reason = f"this takes more than {_MOST_SECONDS} seconds; create a batch job, or ask for less"
+            raise OpenEoError("RequestTimeout", reason, 408)
 
     def work() -> Written:
         folder = state.results.folder(user.name, "openeo", uuid.uuid4())
@@ -210,6 +216,7 @@ async def result(request: Request, state: State, desk: Here, user: User, asked: 
 
     async with desk.turns.turn(user.name):
         written = await _unless_gone(request, anyio.to_thread.run_sync(work), stop)
+    request.state.aoi = written.aois[0] if len(written.aois) == 1 else None  # for the access log
     headers = {"OpenEO-Costs": "0", "X-Cbm-Lake-Way": written.way}
     background = BackgroundTask(shutil.rmtree, written.file.parent)
     return FileResponse(written.file, media_type=written.media_type, headers=headers, background=background)

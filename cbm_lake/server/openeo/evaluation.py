@@ -88,7 +88,8 @@ def _all(lake: Lake, declared: Declared) -> list[str]:
 def _check_declared(lake: Lake, declared: Declared) -> None:
     """Raise NotFoundError for identifiers of no parcel of the set."""
     known = lake.read_parcels(declared.parcels, ["id"])["id"].combine_chunks()
-    missing = [pid for pid in declared.ids or () if not pc.is_in(pa.scalar(pid), known).as_py()]
+    asked = pa.array(declared.ids or (), pa.string())
+    missing = asked.filter(pc.invert(pc.is_in(asked, known))).to_pylist()
     if missing:
         raise NotFoundError(f"no parcel {some(map(repr, missing))} in {declared.parcels.name}")
 
