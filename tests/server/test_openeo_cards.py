@@ -44,6 +44,7 @@ def expected(lake, card, columns):
 def test_every_parcel_and_scene_is_that_of_sql_by_both_ways(lake, connection, card, bands, process, statistic):
     client, parcels = connection
     times, numbers = expected(lake, card, ", ".join(f"{band}_{statistic}" for band in bands))
+    numbers = np.nan_to_num(numbers) if process == "count" else numbers  # of what was not seen there is no row
     cube = client.load_collection(card, bands=bands)
     for one in (cube, cube.apply(lambda x: x * 1)):
         answer = one.aggregate_spatial(parcels, process).execute()

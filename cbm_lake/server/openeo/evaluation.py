@@ -50,7 +50,7 @@ def _declared(lake: Lake, aggregated: Aggregated, declared: Declared, check: Che
     reason = signatures.why_not(aggregated) or _beyond(lake, aggregated.layer, declared)
     if not reason:
         reason = signatures.fill(lake, aggregated, declared.parcels, ids, declared.ids is None, filling)
-    if not reason and declared.ids is not None:
+    if not reason and declared.ids is not None and filling.has_unseen:
         _check_declared(lake, declared)
     if not reason:
         return _series(aggregated, ids, filling, "answered from signatures")
@@ -76,6 +76,9 @@ def _series(
     aggregated: Aggregated, ids: Sequence[str], filling: Filling, way: str, shapes: Shapes | None = None
 ) -> Series:
     times, values = filling.ended()
+    for number, output in enumerate(aggregated.outputs):
+        if output.name == "count":  # of what was not seen there is no row
+            values[..., number] = np.nan_to_num(values[..., number])
     return Series(ids, times, aggregated.layer.labels, aggregated.outputs, values, shapes, way)
 
 

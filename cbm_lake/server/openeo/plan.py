@@ -229,7 +229,7 @@ def _mask(planner: _Planner, node: Node) -> Layer:
     earlier = mask.end is not None and (layer.end is None or mask.end < layer.end)
     if later or earlier or any(area not in layer.areas for area in mask.areas):
         raise refusals.invalid(node.process, "mask", "it covers less time or ground than the data")
-    if len(mask.bands) > 1 and set(mask.bands) < set(layer.bands) | {*mask.bands} and mask.bands != layer.bands:
+    if len(mask.bands) > 1 and set(mask.bands) != set(layer.bands):
         raise refusals.invalid(node.process, "mask", "it has other bands than the data; reduce it to one")
     replacement = node.arguments.get("replacement")
     if replacement is not None and (isinstance(replacement, bool) or not isinstance(replacement, (int, float))):

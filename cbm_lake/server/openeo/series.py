@@ -81,6 +81,14 @@ class Filling:
         page[rows, band] = np.where(better[:, None], values, page[rows, band])
         most[rows, band] = np.where(better, counts, most[rows, band])
 
+    @property
+    def has_unseen(self) -> bool:
+        """Whether there is a polygon of which nothing was entered."""
+        seen = np.zeros(self.polygons, bool)
+        for _, _, most in self._pages.values():
+            seen |= (most >= 0).any(axis=1)
+        return not bool(seen.all())
+
     def ended(self) -> tuple[tuple[str, ...], Floats]:
         """The labels in order, and the values of shape (times, polygons, bands, outputs)."""
         labels = sorted(self._pages, key=lambda label: (self._pages[label][0], label))

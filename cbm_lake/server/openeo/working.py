@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
@@ -34,8 +35,27 @@ def offered(lake: Lake, account: Account) -> list[Offered]:
     return [Offered(row["card"], row["scenes"], row["first"], row["last"], tuple(row["aois"])) for row in rows]
 
 
-def planned(lake: Lake, account: Account, document: Json) -> Plan:
+Cards: TypeAlias = "dict[str, tuple[str, ...]]"
+"""The areas that have signatures of a card, by the card's name."""
+
+
+def readable(lake: Lake, account: Account) -> Cards:
+    """The cards of which areas of the account have signatures; less work than `offered`."""
+    cards: Cards = {}
+    for row in lake.query("status.cards").to_pylist():
+        if account.may_read(row["aoi"]):
+            cards[row["card"]] = (*cards.get(row["card"], ()), row["aoi"])
+    return cards
+
+
+def planned(lake: Lake, account: Account, document: Json, cards: Cards | None = None) -> Plan:
     """The plan of a process graph of an account.
+
+    Args:
+        lake: as it is, or as it was.
+        account: who asks.
+        document: the graph.
+        cards: see `readable`; looked up where they are not given.
 
     Raises:
         OpenEoError: something in it is not supported, or not theirs to read.
@@ -44,7 +64,7 @@ def planned(lake: Lake, account: Account, document: Json) -> Plan:
     def sets() -> Sequence[ParcelSet]:
         return [parcels for parcels in lake.parcel_sets() if account.may_read(parcels.aoi)]
 
-    return plan.of_document(document, sets, [one.card for one in offered(lake, account)])
+    return plan.of_document(document, sets, sorted(readable(lake, account) if cards is None else cards))
 
 
 @dataclass(frozen=True)
@@ -73,9 +93,10 @@ def work(lake: Lake, account: Account, document: Json, folder: Path, check: Chec
         OpenEoError: something in the graph is not supported, or there is no data.
         LakeError: see `evaluation.evaluate`.
     """
-    made = planned(lake, account, document)
+    cards = readable(lake, account)
+    made = planned(lake, account, document, cards)
     aggregated = made.aggregated
-    aois = next((one.aois for one in offered(lake, account) if one.card == aggregated.layer.card.name), ())
+    aois = cards[aggregated.layer.card.name]
     series = evaluation.evaluate(lake, aggregated, aois, check)
     if not series.times:
         raise refusals.OpenEoError("NoDataAvailable", "there is no scene of that collection in that time")
