@@ -167,8 +167,8 @@ def _in_order(process: str, arguments: Mapping[str, Value]) -> Iterator[Floats]:
 
 def _logical(decides: float, x: Floats, y: Floats) -> Floats:
     """`or` (1 decides) and `and` (0 decides) of three-valued logic."""
-    known = np.where(np.isnan(x) | np.isnan(y), np.nan, 1 - decides)
-    return np.where((_truth(x) == decides) | (_truth(y) == decides), decides, known)
+    otherwise = np.where(np.isnan(x) | np.isnan(y), np.nan, 1 - decides)
+    return np.where((_truth(x) == decides) | (_truth(y) == decides), decides, otherwise)
 
 
 def _truth(x: Floats) -> Floats:

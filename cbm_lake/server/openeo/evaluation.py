@@ -35,11 +35,11 @@ def evaluate(lake: Lake, aggregated: Aggregated, aois: Sequence[str], check: Che
     Raises:
         LakeError: a parcel, scene or band that there is not, or a file that cannot be read.
     """
-    wanted = aggregated.geometries
-    series = _declared(lake, aggregated, wanted, check) if isinstance(wanted, Declared) else None
+    polygons = aggregated.geometries
+    series = _declared(lake, aggregated, polygons, check) if isinstance(polygons, Declared) else None
     if series is None:
-        assert isinstance(wanted, Uploaded)  # noqa: S101 - the other kind of geometries
-        series = _uploaded(lake, aggregated, wanted, aois, check)
+        assert isinstance(polygons, Uploaded)  # noqa: S101 - the other kind of geometries
+        series = _uploaded(lake, aggregated, polygons, aois, check)
     log.info("openEO: %s", series.way)
     return series
 
@@ -90,9 +90,9 @@ def _all(lake: Lake, declared: Declared) -> list[str]:
 
 def _check_declared(lake: Lake, declared: Declared) -> None:
     """Raise NotFoundError for identifiers of no parcel of the set."""
-    known = lake.read_parcels(declared.parcels, ["id"])["id"].combine_chunks()
+    identifiers = lake.read_parcels(declared.parcels, ["id"])["id"].combine_chunks()
     asked = pa.array(declared.ids or (), pa.string())
-    missing = asked.filter(pc.invert(pc.is_in(asked, known))).to_pylist()
+    missing = asked.filter(pc.invert(pc.is_in(asked, identifiers))).to_pylist()
     if missing:
         raise NotFoundError(f"no parcel {some(map(repr, missing))} in {declared.parcels.name}")
 

@@ -62,8 +62,8 @@ def of_address(url: Json, sets: Sets, process: str = "load_url") -> Declared:
     """
     parts = urlsplit(url) if isinstance(url, str) and len(url) < 1_000_000 else urlsplit("")
     path = parts.path.rstrip("/").split("/")
-    place = next((n for n in range(len(path) - 2) if path[n : n + 2] == ["ogc", "collections"]), None)
-    rest = path[place + 2 :] if place is not None else []
+    start = next((n for n in range(len(path) - 2) if path[n : n + 2] == ["ogc", "collections"]), None)
+    rest = path[start + 2 :] if start is not None else []
     asked = parse_qs(parts.query, keep_blank_values=True, max_num_fields=100_000) if parts.query else {}
     if not 2 <= len(rest) <= 3 or rest[1] != "items" or asked.keys() - _KNOWN_ARGUMENTS:
         advice = "…/ogc/collections/parcels_<area>_<year>/items, with ?ids=…&ids=… for some of them"

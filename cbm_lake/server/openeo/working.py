@@ -94,16 +94,16 @@ def work(lake: Lake, account: Account, document: Json, folder: Path, check: Chec
         LakeError: see `evaluation.evaluate`.
     """
     cards = readable(lake, account)
-    made = planned(lake, account, document, cards)
-    aggregated = made.aggregated
+    prepared = planned(lake, account, document, cards)
+    aggregated = prepared.aggregated
     aois = cards[aggregated.layer.card.name]
     series = evaluation.evaluate(lake, aggregated, aois, check)
     if not series.times:
         raise refusals.OpenEoError("NoDataAvailable", "there is no scene of that collection in that time")
-    if made.format == "GeoParquet" and series.shapes is None:
+    if prepared.format == "GeoParquet" and series.shapes is None:
         series = replace(series, shapes=evaluation.shapes_of(lake, aggregated))
-    file = folder / f"result{formats.extension(made.format)}"
-    formats.write(series, made.format, file)
+    file = folder / f"result{formats.extension(prepared.format)}"
+    formats.write(series, prepared.format, file)
     if isinstance(aggregated.geometries, Declared):
         aois = (aggregated.geometries.parcels.aoi,)
-    return Written(file, formats.media_type(made.format), series.way, aois)
+    return Written(file, formats.media_type(prepared.format), series.way, aois)
