@@ -57,12 +57,14 @@ def fill(
     names = dict.fromkeys(f"{band}_{_column(output)}" for band in layer.bands for output in outputs)
     counts = [f"{band}_count" for band in layer.bands]
     columns = ", ".join(f'"{name}"' for name in dict.fromkeys([*counts, *names]))
-    limits = {"start": layer.start or FIRST, "stop": layer.end or LAST, "pids": None if is_all else list(ids)}
+    limits = {"start": layer.start or FIRST, "stop": layer.end or LAST}
+    some = {} if is_all else {"pids": list(ids)}
     statement = queries.get(f"openeo.signatures_{layer.card.name}").sql
     rows = lake.sql(
-        f"select pid, obstime, scene, rule, {columns} from (\n{statement}\n)",  # noqa: S608 - names of the card's
+        f"select pid, obstime, scene, rule, {columns} from (\n{statement}\n){' where pid in $pids' if some else ''}",  # noqa: S608 - names of the card's
         **parcels.params,
         **limits,
+        **some,
     )
     if not rows.num_rows:
         return "there are no signatures of that time"
