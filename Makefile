@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 SLOW ?= tests
-BENCHMARKS := zonal extraction durability jp2 remote scaling chips lookup verbs exporting server foi foi_truth qa validation markers markers_truth guard loading load crops_lake lineage worklist evidence
+BENCHMARKS := zonal extraction durability jp2 remote scaling chips lookup verbs exporting server foi foi_truth qa validation markers markers_truth guard loading load crops_lake lineage worklist evidence openeo
 DEMO_BENCHMARKS := scenemap workbench
 
 .PHONY: demo test test-slow lint docs shape bench lock pictures clean

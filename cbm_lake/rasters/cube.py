@@ -248,15 +248,20 @@ def _write_slots(group: zarr.Group, slots: Sequence[Slot], counting: Collection[
     _write_times(group, "counts", flags, cf.COUNTS)
 
 
+def block_shape(shape: tuple[int, int]) -> tuple[int, int]:
+    """Height and width in pixels of the blocks of a band of that height and width: whole chunks."""
+    height, width = (min(_SHARD, -(-size // CHUNK) * CHUNK) for size in shape)
+    return height, width
+
+
 def _band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> ZarrArray:
-    shard = tuple(min(_SHARD, -(-size // CHUNK) * CHUNK) for size in shape)
     return _existing(
         group,
         name,
         shape=(0, *shape),
         dtype=dtype,
         chunks=(1, CHUNK, CHUNK),
-        shards=(1, *shard),
+        shards=(1, *block_shape(shape)),
         compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()],
         fill_value=0,
         dimension_names=("time", "y", "x"),

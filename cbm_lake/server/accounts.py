@@ -36,6 +36,8 @@ _REMEMBERED: Final = 300.0
 _FAILURES: Final = 10
 """Wrong passwords for a name from an address within _LOCKED seconds; then that address is refused for that name."""
 _LOCKED: Final = 900.0
+_SESSIONS: Final = 20
+"""Tokens of logins that an account has at once."""
 _MOST_FAILING: Final = 10_000
 """Names and addresses whose failures are counted; of more, those that are over are forgotten."""
 
@@ -47,6 +49,8 @@ class Token(BaseModel):
 
     sha256: str
     expires: datetime
+    session: bool = False
+    """Whether it was given for a login, so that later logins may take its place."""
 
 
 class User(BaseModel):
@@ -153,12 +157,26 @@ class Accounts:
         Raises:
             NotFoundError: there is none of that name.
         """
+        return self._issue(name, days, session=False)
+
+    def session(self, name: str, days: int = 1) -> str:
+        """A new bearer token of a login; of these an account has the last `_SESSIONS` only.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        return self._issue(name, days, session=True)
+
+    def _issue(self, name: str, days: int, *, session: bool) -> str:
         token, now = secrets.token_urlsafe(32), datetime.now(UTC)
-        issued = Token(sha256=hashlib.sha256(token.encode()).hexdigest(), expires=now + timedelta(days=days))
+        digest = hashlib.sha256(token.encode()).hexdigest()
+        issued = Token(sha256=digest, expires=now + timedelta(days=days), session=session)
         with self._changing() as users:
             key = self._registered(users, name)
             valid = [each for each in users[key].tokens if each.expires > now]
-            users[key] = users[key].model_copy(update={"tokens": (*valid, issued)})
+            surplus = [each for each in valid if each.session][: -(_SESSIONS - 1)]
+            tokens = (*(each for each in valid if each not in surplus), issued)
+            users[key] = users[key].model_copy(update={"tokens": tokens})
         return token
 
     def users(self) -> dict[str, User]:

@@ -33,6 +33,7 @@ from cbm_lake.server.audit import AccessLog
 from cbm_lake.server.gate import Doors, Gate
 from cbm_lake.server.limits import Rate, retry_after
 from cbm_lake.server.login import Door
+from cbm_lake.server.openeo import api as openeo
 from cbm_lake.server.security import NoSuchKindError, RefusedError, User
 from cbm_lake.server.state import ServerState, Settings, State
 from cbm_lake.server.turns import BusyError
@@ -52,7 +53,9 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        desk.jobs.start()
         yield
+        desk.jobs.close()
         doors.door.close()
         if doors.access is not None:
             doors.access.close()
@@ -72,6 +75,7 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.add_exception_handler(RecursionError, _unreadable)
     app.add_exception_handler(Exception, _broken)
     app.add_exception_handler(LakeError, _failed)
+    desk = openeo.include(app, state, accounts)
     for module in (health, legacy_images, legacy, modern, features, tiles, access):  # legacy answers every other name
         app.include_router(module.router)
     _add_files(app)

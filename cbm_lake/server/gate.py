@@ -21,6 +21,8 @@ from cbm_lake.server.accounts import Account
 from cbm_lake.server.audit import AccessLog, Look
 from cbm_lake.server.limits import Rate, RefusalError, body_of, declared_length, drain, retry_after
 from cbm_lake.server.login import Door
+from cbm_lake.server.openeo.api import OPEN as OPEN_OF_OPENEO
+from cbm_lake.server.openeo.routing import code_of
 from cbm_lake.server.plain import escaped
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'",
     "Cache-Control": "no-store",
 }
-_OPEN: Final = ("/static/", "/", "/openapi.json", "/apidocs", "/health", "/metrics")
+_OPEN: Final = ("/static/", "/", "/openapi.json", "/apidocs", "/health", "/metrics", *OPEN_OF_OPENEO)
 """What is read without a login: results by links that nobody can guess, the documentation, and how the service is."""
 _READING: Final = ("GET", "HEAD")
 _MOST_AT_ONCE: Final = 512
@@ -151,7 +153,10 @@ async def _refuse(refusal: RefusalError, scope: Scope, receive: Receive, answer:
     body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
     headers = {**refusal.headers, **({"Connection": "close"} if body else {})}
     response: Response = JSONResponse({"detail": refusal.reason}, refusal.status, headers=headers)
-    if refusal.status == 401:
+    if _path(scope).startswith("/openeo"):
+        document = {"code": code_of(refusal.status), "message": refusal.reason}
+        response = JSONResponse(document, refusal.status, headers=headers)
+    elif refusal.status == 401:
         response = PlainTextResponse(refusal.reason, refusal.status, headers=headers)
     start = {"type": "http.response.start", "status": refusal.status, "headers": response.raw_headers}
     await answer(start)

@@ -18,6 +18,8 @@ from cbm_lake.server.accounts import Account, Accounts, LockedOutError
 from cbm_lake.server.limits import Rate, RefusalError, retry_after, sender_of
 
 CHALLENGE: Final = {"WWW-Authenticate": 'Basic realm="Login Required"'}
+_OF_OPENEO: Final = "basic//"
+"""What clients of openEO write before a token that they got for name and password."""
 _HASHED_AT_ONCE: Final = 1
 _NICENESS: Final = 2
 """By how much hashing gives way to those who are logged in."""
@@ -53,7 +55,7 @@ class Door:
         scheme, _, value = header.partition(" ")
         account = None
         if scheme.lower() == "bearer":
-            account = self.accounts.check_token(value.strip())
+            account = self.accounts.check_token(value.strip().removeprefix(_OF_OPENEO))
         elif scheme.lower() == "basic":
             name, password = credentials(header)
             if name:

@@ -86,7 +86,18 @@ ASKED = {
     "end_date": "2024-02-01",
     "of": "",
 }
-PLACES = {"card": "s2", "scene": "A", "z": 8, "x": 1, "y": 1, "year": 2024, "feature": "0012"}
+JOB = "j-20240101T000000000000Z-000000000000"
+PLACES = {
+    "card": "s2",
+    "scene": "A",
+    "z": 8,
+    "x": 1,
+    "y": 1,
+    "year": 2024,
+    "feature": "0012",
+    "job": JOB,
+    "asset": "result.json",
+}
 
 
 def asked(path, area, kind):
@@ -103,7 +114,8 @@ def test_anothers_area_and_one_that_is_not_there_are_answered_the_same(url, path
             method, url + asked(path, area, kind), params={**ASKED, "aoi": area}, json={}, auth=WHO, timeout=30
         )
         headers = {name: value for name, value in answer.headers.items() if name.lower() != "date"}
-        answers.append((answer.status_code, headers, answer.content))
+        content = re.sub(rb'"access_token":"[^"]+"', b"", answer.content)  # another one each time
+        answers.append((answer.status_code, headers, content))
     assert answers[0] == answers[1]
     assert answers[0][0] < 500
 
