@@ -22,6 +22,7 @@ from cbm_lake import zonal
 from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.errors import SourceError
 from cbm_lake.extract import innerbuffer, shifting
+from cbm_lake.extract.drawn import DrawnSet
 from cbm_lake.extract.jobs import Job, TooSmall
 from cbm_lake.geo.inside import shrunk
 from cbm_lake.geo.reprojection import reprojected
@@ -43,10 +44,14 @@ _BYTES_OF_SHAPE = 200
 
 def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Shapes:
     """The parcels' geometries in another coordinate system, in the order of their file."""
-    table = lake.read_parcels(parcels, ["geometry", "epsg"])
+    table = _columns(lake, parcels, ["geometry", "epsg"])
     shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
     stored_epsg = table["epsg"][0].as_py() if table.num_rows else epsg
     return np.asarray(reprojected(shapes, stored_epsg, epsg))
+
+
+def _columns(lake: Lake, parcels: ParcelSet, columns: list[str]) -> pa.Table:
+    return parcels.table.select(columns) if isinstance(parcels, DrawnSet) else lake.read_parcels(parcels, columns)
 
 
 def index_grids(
@@ -159,7 +164,7 @@ def _selected(job: Job) -> Selection:
 
 
 def _changed(lake: Lake, parcels: ParcelSet, since: tuple[str, ...]) -> Selection:
-    identifiers = lake.read_parcels(parcels, ["id"])["id"]
+    identifiers = _columns(lake, parcels, ["id"])["id"]
     if not since:
         return slice(None), identifiers
     rows = np.flatnonzero(pc.is_in(identifiers, lake.changed(parcels, since)).to_numpy(zero_copy_only=False))
@@ -184,8 +189,19 @@ def _read_index(job: Job, grid: str) -> zonal.SpanIndex:
 
 
 def _stored(job: Job, grid: str) -> pa.Table:
-    """The stored index of all parcels on a grid, without their margin where the job has a buffer."""
+    """The stored index of all parcels on a grid, without their margin where the job has a buffer.
+
+    That of polygons which no parcel set has is built instead.
+    """
+    if isinstance(job.parcels, DrawnSet):
+        return _built(job, next(raster.grid for raster in job.rasters.values() if raster.grid.name == grid))
     table = open_lake(job.lake).index(job.parcels, job.pixel_rule.index_name(grid))
     if table is None:
         raise SourceError(f"the pixel index of {job.parcels.name} on grid {grid} has gone; run again")
     return table
+
+
+def _built(job: Job, grid: Grid) -> pa.Table:
+    """The index of all polygons of a job on a grid."""
+    shapes = shifting.moved(geometries(open_lake(job.lake), job.parcels, grid.epsg), job.moved)
+    return innerbuffer.build_index(shapes, grid, job.inner_buffer).to_table()

@@ -43,7 +43,7 @@ def extract_scene(job: Job) -> Outcome:
     started = datetime.now(UTC)
     lake = open_lake(job.lake)
     try:
-        rows, discarded = _signatures(job)
+        rows, discarded = signatures(job)
         blocks = pixelsources.stored_blocks(job)
         lake.write_signatures(job.card, rows, job.extraction)
     except LakeError as error:
@@ -125,7 +125,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
 # -- statistics ---------------------------------------------------------------------------------------------------
 
 
-def _signatures(job: Job) -> tuple[pa.Table, int]:
+def signatures(job: Job) -> tuple[pa.Table, int]:
     """The wide rows of the parcels that have at least one valid pixel, ordered by pid; and how many were discarded.
 
     Behind those of all pixels stand, for partly masked parcels, those of their clear pixels alone; see `clear`.
