@@ -15,7 +15,7 @@ from pyproj.exceptions import CRSError, ProjError
 
 from cbm_lake.errors import InvalidInputError, quoted
 from cbm_lake.geo.areas import Area
-from cbm_lake.geo.reprojection import reprojected
+from cbm_lake.geo.reprojection import Shapes, reprojected
 from cbm_lake.lake import Lake
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcels.geometry import EQUAL_AREA, OUTSIDE, POLYGONAL, own_epsg, repair
@@ -33,17 +33,30 @@ class DrawnSet(ParcelSet):
     """WKB, valid, in two dimensions."""
     ids: tuple[str, ...] = ()
     epsg: int = EQUAL_AREA
+    spacing: tuple[int, ...] = ()
+    """Where they stand repeatedly in a stack of scenes: how many, and what says how these lie; else nothing."""
 
     @property
-    def table(self) -> pa.Table:
-        """What extraction needs of the file of a parcel set."""
-        epsg = pa.repeat(pa.scalar(self.epsg, pa.int32()), len(self.ids))
-        return pa.table({"id": [*self.ids], "geometry": pa.array(self.outlines, pa.binary()), "epsg": epsg})
+    def repeats(self) -> int:
+        """How often they stand in a job's rasters, one below the other."""
+        return self.spacing[0] if self.spacing else 1
+
+    @property
+    def identifiers(self) -> pa.ChunkedArray:
+        """The identifiers, and in a stack before each the number of the scene: 0003 parcel."""
+        if not self.spacing:
+            return pa.chunked_array([pa.array(self.ids, pa.string())])
+        return pa.chunked_array([[f"{number:04d} {pid}" for number in range(self.repeats) for pid in self.ids]])
+
+    @property
+    def shapes(self) -> Shapes:
+        """The geometries, once."""
+        return np.asarray(shapely.from_wkb(np.array(self.outlines, object)), object)
 
     @property
     def ground(self) -> shapely.Geometry:
         """The box round all of them in degrees."""
-        return shapely.box(*Area(shapely.box(*shapely.total_bounds(shapely.from_wkb(self.outlines))), self.epsg).bounds)
+        return shapely.box(*Area(shapely.box(*shapely.total_bounds(self.shapes)), self.epsg).bounds)
 
 
 def drawn(lake: Lake, polygons: Mapping[str, Area], aoi: str = "", year: int = 0, ptype: str = "") -> DrawnSet:

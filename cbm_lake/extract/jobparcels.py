@@ -28,7 +28,8 @@ from cbm_lake.geo.inside import shrunk
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.rasters import Grid
+from cbm_lake.rasters import Grid, Raster
+from cbm_lake.rasters.parts import RasterStack
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +45,12 @@ _BYTES_OF_SHAPE = 200
 
 def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Shapes:
     """The parcels' geometries in another coordinate system, in the order of their file."""
-    table = _columns(lake, parcels, ["geometry", "epsg"])
+    if isinstance(parcels, DrawnSet):
+        return np.tile(np.asarray(reprojected(parcels.shapes, parcels.epsg, epsg)), parcels.repeats)
+    table = lake.read_parcels(parcels, ["geometry", "epsg"])
     shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
     stored_epsg = table["epsg"][0].as_py() if table.num_rows else epsg
     return np.asarray(reprojected(shapes, stored_epsg, epsg))
-
-
-def _columns(lake: Lake, parcels: ParcelSet, columns: list[str]) -> pa.Table:
-    return parcels.table.select(columns) if isinstance(parcels, DrawnSet) else lake.read_parcels(parcels, columns)
 
 
 def index_grids(
@@ -164,7 +163,9 @@ def _selected(job: Job) -> Selection:
 
 
 def _changed(lake: Lake, parcels: ParcelSet, since: tuple[str, ...]) -> Selection:
-    identifiers = _columns(lake, parcels, ["id"])["id"]
+    if isinstance(parcels, DrawnSet):
+        return slice(None), parcels.identifiers
+    identifiers = lake.read_parcels(parcels, ["id"])["id"]
     if not since:
         return slice(None), identifiers
     rows = np.flatnonzero(pc.is_in(identifiers, lake.changed(parcels, since)).to_numpy(zero_copy_only=False))
@@ -194,14 +195,17 @@ def _stored(job: Job, grid: str) -> pa.Table:
     That of polygons which no parcel set has is built instead.
     """
     if isinstance(job.parcels, DrawnSet):
-        return _built(job, next(raster.grid for raster in job.rasters.values() if raster.grid.name == grid))
+        raster = next(raster for raster in job.rasters.values() if raster.grid.name == grid)
+        return _built(job, job.parcels, raster).to_table()
     table = open_lake(job.lake).index(job.parcels, job.pixel_rule.index_name(grid))
     if table is None:
         raise SourceError(f"the pixel index of {job.parcels.name} on grid {grid} has gone; run again")
     return table
 
 
-def _built(job: Job, grid: Grid) -> pa.Table:
-    """The index of all polygons of a job on a grid."""
-    shapes = shifting.moved(geometries(open_lake(job.lake), job.parcels, grid.epsg), job.moved)
-    return innerbuffer.build_index(shapes, grid, job.inner_buffer).to_table()
+def _built(job: Job, polygons: DrawnSet, raster: Raster) -> zonal.SpanIndex:
+    """The index of polygons on the grid of a raster, in a stack of scenes once for each of them."""
+    grid = raster.parts[0].grid if isinstance(raster, RasterStack) else raster.grid
+    shapes = reprojected(polygons.shapes, polygons.epsg, grid.epsg)
+    index = innerbuffer.build_index(shifting.moved(shapes, job.moved), grid, job.inner_buffer)
+    return index.repeated(len(raster.parts), raster.spacing) if isinstance(raster, RasterStack) else index

@@ -184,10 +184,10 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
         "rule": str(job.pixel_rule),
         "extraction": job.extraction,
     }
-    arrays = []
+    arrays, names = [], frozenset(table.column_names)
     schema = schemas.signatures(job.card, job.statistics, job.indices)
     for item in schema:
-        if item.name in table.column_names:
+        if item.name in names:
             arrays.append(table[item.name].cast(item.type))
         else:
             arrays.append(pa.repeat(pa.scalar(keys.get(item.name), item.type), table.num_rows))

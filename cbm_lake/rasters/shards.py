@@ -7,6 +7,7 @@ reads the index and the chunks that a window touches, and checks both. Arrays wi
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import google_crc32c
@@ -20,6 +21,7 @@ from cbm_lake.rasters.blocks import ADVICE, DamagedError
 from cbm_lake.storage.store import Store, translated
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
     from zarr.abc.codec import Codec
 
@@ -27,8 +29,15 @@ if TYPE_CHECKING:
 
 _CHECKSUM: Final = 4
 _PAIR: Final = 16
+"""Bytes of the index for each chunk."""
+_HEADER: Final = 16
+"""Bytes of Blosc before the table of where its blocks begin, 4 bytes each; a block begins with its length."""
+_COPIED: Final = 0x02
+"""Flag of a chunk that Blosc did not compress."""
+_IN_ONE_PIECE: Final = 0x10
+"""Flag of one whose blocks are not split by the bytes of the type."""
 _MISSING: Final = np.iinfo(np.uint64).max
-Index: TypeAlias = "np.ndarray[tuple[int, int, int], np.dtype[np.uint64]]"
+Index: TypeAlias = "npt.NDArray[np.uint64]"
 """Offset and length of each chunk of a block, by its numbers down and across."""
 
 
@@ -86,18 +95,21 @@ def _fill(store: Store, name: str, array: ZarrArray, part: Window, pixels: Pixel
 def _fill_from(file: pa.NativeFile, path: str, array: ZarrArray, part: Window, pixels: PixelArray) -> None:
     (_, *size), (_, *chunk) = array.shards or array.chunks, array.chunks
     index = _index(file, path, (size[0] // chunk[0], size[1] // chunk[1]))
-    first, last = (max(part.row, 0), max(part.col, 0)), (part.row + part.height, part.col + part.width)
-    for down in range(first[0] // chunk[0], -(-min(last[0], size[0]) // chunk[0])):
-        for across in range(first[1] // chunk[1], -(-min(last[1], size[1]) // chunk[1])):
-            values = _chunk(file, path, index[down, across], array).reshape(chunk)
-            row, col = down * chunk[0], across * chunk[1]
-            rows = slice(max(part.row, row), min(last[0], row + chunk[0]))
-            columns = slice(max(part.col, col), min(last[1], col + chunk[1]))
-            target = (
-                slice(rows.start - part.row, rows.stop - part.row),
-                slice(columns.start - part.col, columns.stop - part.col),
-            )
-            pixels[target] = values[rows.start - row : rows.stop - row, columns.start - col : columns.stop - col]
+    bottom, right = min(part.row + part.height, size[0]), min(part.col + part.width, size[1])
+    for down in range(max(part.row, 0) // chunk[0], -(-bottom // chunk[0])):
+        row = down * chunk[0]
+        rows = slice(max(part.row, row), min(bottom, row + chunk[0]))
+        for across in range(max(part.col, 0) // chunk[1], -(-right // chunk[1])):
+            col = across * chunk[1]
+            columns = slice(max(part.col, col), min(right, col + chunk[1]))
+            stored = _stored(file, path, index[down, across])
+            values = _rows_of(stored, array.dtype, chunk[1], rows.start - row, rows.stop - row)
+            target = pixels[_moved(rows, part.row), _moved(columns, part.col)]
+            target[:] = values[:, _moved(columns, col)]
+
+
+def _moved(part: slice, by: int) -> slice:
+    return slice(part.start - by, part.stop - by)
 
 
 def _index(file: pa.NativeFile, path: str, chunks: tuple[int, int]) -> Index:
@@ -110,8 +122,8 @@ def _index(file: pa.NativeFile, path: str, chunks: tuple[int, int]) -> Index:
     return np.frombuffer(tail[:-_CHECKSUM], "<u8").astype(np.uint64).reshape(*chunks, 2)
 
 
-def _chunk(file: pa.NativeFile, path: str, entry: np.ndarray[tuple[int], np.dtype[np.uint64]], array: ZarrArray) -> PixelArray:
-    """The pixels of a chunk, flat."""
+def _stored(file: pa.NativeFile, path: str, entry: npt.NDArray[np.uint64]) -> bytes:
+    """The compressed pixels of a chunk, whose checksum is right."""
     offset, length = (int(number) for number in entry)
     if offset == _MISSING:
         raise DamagedError(f"cube file {path} is damaged (pixels are missing in it); {ADVICE}")
@@ -119,5 +131,30 @@ def _chunk(file: pa.NativeFile, path: str, entry: np.ndarray[tuple[int], np.dtyp
     is_whole = len(stored) == length > _CHECKSUM
     if not is_whole or google_crc32c.value(stored[:-_CHECKSUM]) != int.from_bytes(stored[-_CHECKSUM:], "little"):
         raise DamagedError(f"cube file {path} is damaged (pixels in it are); {ADVICE}")
-    decoded = imagecodecs.blosc_decode(stored[:-_CHECKSUM], numthreads=1)
-    return np.frombuffer(decoded, array.dtype).astype(array.dtype.newbyteorder("="), copy=False)
+    return stored[:-_CHECKSUM]
+
+
+def _rows_of(stored: bytes, dtype: np.dtype[np.generic], width: int, first: int, last: int) -> PixelArray:
+    """Some rows of a chunk, (last - first, width): of Blosc's blocks only those are decoded that hold them."""
+    begin, end = first * width * dtype.itemsize, last * width * dtype.itemsize
+    flags, nbytes, blocksize = stored[2], *struct.unpack_from("<2I", stored, 4)
+    if flags & _COPIED or not flags & _IN_ONE_PIECE:
+        decoded, start = imagecodecs.blosc_decode(stored, numthreads=1), 0
+    else:
+        numbers = range(begin // blocksize, -(-end // blocksize))
+        decoded, start = (
+            b"".join(_block(stored, number, nbytes, blocksize) for number in numbers),
+            numbers[0] * blocksize,
+        )
+    values = np.frombuffer(decoded, np.uint8)[begin - start : end - start].view(dtype)
+    return values.reshape(last - first, width)
+
+
+def _block(stored: bytes, number: int, nbytes: int, blocksize: int) -> bytes:
+    """One of the blocks that Blosc compresses by themselves, decoded as a buffer of which it is the only one."""
+    (start,) = struct.unpack_from("<I", stored, _HEADER + 4 * number)
+    (length,) = struct.unpack_from("<I", stored, start)
+    size = min(blocksize, nbytes - number * blocksize)
+    block = stored[start : start + 4 + length]
+    header = stored[:4] + struct.pack("<4I", size, blocksize, _HEADER + 4 + len(block), _HEADER + 4)
+    return bytes(imagecodecs.blosc_decode(header + block, numthreads=1))
