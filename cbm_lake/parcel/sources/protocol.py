@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
-from cbm_lake.cards import CARDS, Card
+from cbm_lake.cards import CARDS, CLOUD_CLASSES, Card, Classes
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.chips import Chip, Cutout
@@ -102,7 +102,7 @@ class OfPolygon:
     """The last day, included; None is no limit."""
     clear: bool = False
     """Of clear pixels alone where these stand for the polygon, with clear_part and usable."""
-    screen: tuple[int, ...] = ()
+    screen: Classes = CLOUD_CLASSES
     """Scene classes that count as clouds then."""
 
 
@@ -120,7 +120,7 @@ class Markers:
     key: ParcelKey
 
 
-Question: TypeAlias = ByPid | ByLocation | ByPolygon | Peers | Statistics | Weather | Markers
+Question: TypeAlias = ByPid | ByLocation | ByPolygon | Peers | Statistics | OfPolygon | Weather | Markers
 """What is answered in columns."""
 
 
