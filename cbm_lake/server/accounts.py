@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 from cbm_lake.files import durable
+from cbm_lake.server import sessions
 
 _HASHER: Final = PasswordHasher()
 _NOBODY: Final = _HASHER.hash(secrets.token_urlsafe())
@@ -218,8 +219,15 @@ class Accounts:
             if user and any(until > now and against == user.hash for until, _, against in entries):
                 self._failures.setdefault((name, address), []).append(now)
 
+    def session(self, name: str, seconds: int) -> str:
+        """A bearer token for a short time, of which nothing is stored; another password of the account ends it too."""
+        return sessions.issued(_folded(name), self._users()[_folded(name)].hash, seconds)
+
     def check_token(self, token: str) -> Account | None:
         """The user of a token, or None where it is unknown or expired."""
+        if (name := sessions.name_of(token)) is not None:
+            user = self._users().get(name)
+            return _account(name, user) if user and sessions.is_valid(token, user.hash) else None
         digest, now = hashlib.sha256(token.encode()).hexdigest(), datetime.now(UTC)
         account = None
         for name, user in self._users().items():

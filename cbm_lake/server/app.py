@@ -24,8 +24,11 @@ from cbm_lake.server import (
     legacy,
     legacy_images,
     modern,
+    oauth,
+    polygons,
     questions,
     security,
+    statistics,
     tiles,
 )
 from cbm_lake.server.accounts import Accounts
@@ -61,6 +64,7 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
 
     app = FastAPI(title="cbm-lake", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     state.attach(app)
+    app.state.door = doors.door
     app.add_middleware(Gate, doors=doors)
     app.add_middleware(_OneSlash)
     app.add_exception_handler(RefusedError, security.refused)
@@ -72,7 +76,18 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.add_exception_handler(RecursionError, _unreadable)
     app.add_exception_handler(Exception, _broken)
     app.add_exception_handler(LakeError, _failed)
-    for module in (health, legacy_images, legacy, modern, features, tiles, access):  # legacy answers every other name
+    for module in (
+        health,
+        legacy_images,
+        legacy,
+        modern,
+        polygons,
+        statistics,
+        oauth,
+        features,
+        tiles,
+        access,
+    ):  # legacy answers every other name
         app.include_router(module.router)
     _add_files(app)
     return app

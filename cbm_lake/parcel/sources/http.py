@@ -26,6 +26,7 @@ Params: TypeAlias = Mapping[str, object]
 _SECONDS: Final = (5.0, 120.0)
 """For how long a server may take to answer at all, and then between bytes."""
 _PIECE: Final = 1 << 20
+_JSON: Final = {"Content-Type": "application/json"}
 _NOT_ANSWERED: Final = "X-Not-Answered"
 """Header in which our server lists requested data that the response lacks."""
 _DOWNLOADS: Final = 3
@@ -69,7 +70,7 @@ class Server:
     def columns_of(self, path: str, body: Params) -> Columns:
         """Send a document to one of the service's own endpoints, whose answer are columns of equal length."""
         try:
-            response = self._session.post(f"{self.url}/{path}", json=body, timeout=_SECONDS)
+            response = self._session.post(f"{self.url}/{path}", data=json.dumps(body), headers=_JSON, timeout=_SECONDS)
         except requests.RequestException as error:
             raise self._unreachable(error) from error
         _check(response, path)
