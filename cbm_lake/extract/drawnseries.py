@@ -74,9 +74,10 @@ def extract_drawn(
     rows: list[CataloguedScene] = lake.query("scenes.between", card=kind.name, start=first, stop=last).to_pylist()
     ground = polygons.ground
     rows = [row for row in rows if areas.is_seen(ground, row["footprint"])]
-    recipes = _recipes_of(lake, kind, rows, like) if like else {}
-    usual = recipe or Recipe.of(kind)
-    chosen = [(row, recipes.get(row["id"], usual)) for row in rows if not recipes or row["id"] in recipes]
+    chosen = _recipes_of(lake, kind, rows, like) if like else None
+    if chosen is None:
+        usual = recipe or Recipe.of(kind)
+        chosen = [(row, usual) for row in rows]
     jobs, failed = drawnjobs.of_scenes(lake, kind, polygons, chosen)
     results = [result for stack in drawnstacks.stacked(jobs) for result in _signatures(stack)]
     failed += [result for result in results if isinstance(result, Outcome)]
@@ -114,10 +115,14 @@ def _signatures(stack: drawnstacks.Stack) -> Iterator[pa.Table | Outcome]:
 # -- as a parcel set was extracted ----------------------------------------------------------------------------------
 
 
-def _recipes_of(lake: Lake, card: cards.Card, rows: Sequence[CataloguedScene], like: ParcelSet) -> dict[str, Recipe]:
-    """How each scene was extracted over a parcel set, by scene; none where it never was."""
+def _recipes_of(
+    lake: Lake, card: cards.Card, rows: Sequence[CataloguedScene], like: ParcelSet
+) -> list[tuple[CataloguedScene, Recipe]] | None:
+    """Those scenes that were extracted over a parcel set, and how; None where none of the card was, anywhere."""
     done = {row["scene"]: row for row in lake.query("extractions.done", card=card.name, **like.params).to_pylist()}
-    recipes = {}
+    if not any(entry["extraction"] for entry in done.values()):
+        return None
+    chosen = []
     for row in rows:
         entry = done.get(row["id"])
         if entry is None or entry["extraction"] is None:
@@ -125,5 +130,6 @@ def _recipes_of(lake: Lake, card: cards.Card, rows: Sequence[CataloguedScene], l
         mask = Mask.parse(entry["mask"]) if entry["mask"] else None
         mask = mask and mask.with_raster(planning.catalogued(row))
         rule, indices = PixelRule.parse(entry["rule"]), tuple(entry["indices"] or ())
-        recipes[row["id"]] = Recipe(tuple(entry["bands"]), rule, tuple(entry["statistics"] or ()), indices, mask)
-    return recipes
+        recipe = Recipe(tuple(entry["bands"]), rule, tuple(entry["statistics"] or ()), indices, mask)
+        chosen.append((row, recipe))
+    return chosen
