@@ -57,7 +57,7 @@ def _shape(value: Any) -> tuple[shapely.Geometry | None, Any]:
     if isinstance(value, gpd.GeoSeries | gpd.GeoDataFrame):
         return value.union_all(), _system(value.crs)
     if isinstance(value, shapely.Geometry):
-        return value, shapely.get_srid(value) or DEGREES
+        return value, int(shapely.get_srid(value)) or DEGREES
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         return _ring(_BETWEEN_POINTS.split(value)), DEGREES
     document = load_json(value) if isinstance(value, str) else value
