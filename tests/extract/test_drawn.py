@@ -109,7 +109,7 @@ def in_order(rows):
 
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_rows_are_those_of_an_extraction_to_the_bit(tiles, tmp_path, kind):
-    lake, compared = prepared(tiles, tmp_path, **OPTIONS[kind]), 0
+    lake, compared = prepared(tiles, tmp_path, **OPTIONS[kind]), []
     for name in SHAPES:
         if name == "nowhere":
             continue
@@ -119,9 +119,9 @@ def test_rows_are_those_of_an_extraction_to_the_bit(tiles, tmp_path, kind):
             found = of_polygon(lake, name, lake.parcel_set(aoi, 2024))
             mine = [row for row in in_order(found) if row["scene"].endswith(aoi)]
             assert mine == own, (kind, name, aoi, epsg)
-            compared += len(own)
-    assert compared > 20
-    assert any(row["mask"] for row in in_order(expected)) == ("clear" not in OPTIONS[kind])
+            compared += own
+    assert len(compared) > 20
+    assert any(row["mask"] for row in compared) == ("clear" not in OPTIONS[kind])
 
 
 def test_rows_equal_rasterstats(tiles, tmp_path):
@@ -266,9 +266,9 @@ def test_what_is_no_polygon_is_refused_by_name(tiles, shape, epsg, problem):
 
 
 def test_a_polygon_that_is_too_large_is_refused_with_the_limit(tiles, monkeypatch):
-    monkeypatch.setattr(drawnjobs, "MOST_PIXELS", 2_000)
+    monkeypatch.setattr(drawnjobs, "MOST_PIXELS", 100)
     polygons = drawn(tiles[1], {"p": Area(*SHAPES["hole"])})
-    with pytest.raises(InvalidInputError, match="more than 2,000; draw a smaller one"):
+    with pytest.raises(InvalidInputError, match="more than 100; draw a smaller one"):
         extract_drawn(tiles[1], "s2", polygons, *DAYS, recipe=Recipe.of(drawnseries.cards.S2, bands=["B08"]))
 
 
