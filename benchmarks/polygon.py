@@ -2,17 +2,19 @@
 
     python -m benchmarks.polygon [--dates 73] [--size 480] [--asked 15]
 
-Scenes of a generated sample are extracted into a cube. Then polygons that nobody asked for before are asked for, a field
-of 3 ha each. "bare" reads the blocks of the cube that hold their pixels and decodes them, nothing else.
+Scenes of a generated sample are extracted into a cube. Then polygons that nobody asked for before are asked for, fields
+of 3 ha. "bare" reads the blocks of the cube that hold their pixels and decodes them, nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 
@@ -32,7 +34,7 @@ from cbm_lake.rasters import Window, shards
 from cbm_lake.storage.access import zarr_store
 from cbm_lake.storage.store import Store
 
-DAYS = ("2024-03-01", "2024-10-31")
+DAYS = ("2024-01-01", "2024-12-31")
 
 
 def main() -> None:
@@ -55,11 +57,27 @@ def main() -> None:
 
 def filled(folder: Path, dates: int, size: int) -> Lake:
     """A lake with an extracted season of Sentinel-2."""
-    files = sample.write(folder / "sample", size=size, dates=dates)
+    files = sample.write(folder / "sample", size=size, dates=-(-dates // 2))
     parcels.load(files.parcels, "demo", 2024, pid="parcel_id")
     card2db.items(files.items["s2"], card="s2")
+    card2db.items(a_day_later(files.items["s2"], dates // 2), card="s2")
     extract.s2(*DAYS, aoi="demo", year=2024, workers=0)
     return open_lake()
+
+
+def a_day_later(items: Path, number: int) -> Path:
+    """Items of the same files as of the following day, since the sample has 49 dates at most."""
+    document = json.loads(items.read_text())
+    for feature in document["features"]:
+        day = feature["properties"]["datetime"][:10]
+        following = str(date.fromisoformat(day) + timedelta(days=1))
+        about = json.dumps({name: feature[name] for name in ("id", "properties")})
+        moved = about.replace(day, following).replace(day.replace("-", ""), following.replace("-", ""))
+        feature.update(json.loads(moved))
+    document["features"] = document["features"][:number]
+    file = items.with_name("later.json")
+    file.write_text(json.dumps(document))
+    return file
 
 
 def polygons(lake: Lake, number: int) -> list[Area]:

@@ -75,27 +75,27 @@ class Recipe:
 
 
 def of_scenes(
-    lake: Lake, card: cards.Card, polygons: DrawnSet, chosen: Sequence[tuple[CataloguedScene, Recipe]]
+    lake: Lake, card: cards.Card, polygons: DrawnSet, selection: Sequence[tuple[CataloguedScene, Recipe]]
 ) -> tuple[list[Job], list[Outcome]]:
     """A job for each scene whose rasters meet the polygons, and the scenes that cannot have one."""
-    headers = _headers(lake, card, chosen)
+    headers = _headers(lake, card, selection)
     slots = _slots(lake, card)
     windows: dict[tuple[frozenset[Grid], float], dict[Grid, Window] | None] = {}
     jobs, failed = [], []
-    for row, recipe in chosen:
-        made = _job(lake, card, polygons, row, recipe)
+    for row, recipe in selection:
+        job = _job(lake, card, polygons, row, recipe)
         try:
-            rasters = _rasters(made, row, headers)
+            rasters = _rasters(job, row, headers)
         except LakeError as error:
             failed.append(Outcome(row["id"], 0, str(error)))
             continue
         grids = frozenset(raster.grid for raster in rasters.values())
-        room = room_of(made, grids)
+        room = room_of(job, grids)
         if (grids, room) not in windows:
             windows[grids, room] = _windows(lake, polygons, grids, room)
         around = windows[grids, room]
         if around is not None:
-            jobs.append(replace(made, rasters=_parts(rasters, around, slots, made)))
+            jobs.append(replace(job, rasters=_parts(rasters, around, slots, job)))
     return jobs, failed
 
 
@@ -106,9 +106,9 @@ def _job(lake: Lake, card: cards.Card, polygons: DrawnSet, row: CataloguedScene,
     return replace(job, moved=recipe.rule.moved, mask=recipe.mask)
 
 
-def _headers(lake: Lake, card: cards.Card, chosen: Sequence[tuple[CataloguedScene, Recipe]]) -> dict[str, Raster]:
+def _headers(lake: Lake, card: cards.Card, selection: Sequence[tuple[CataloguedScene, Recipe]]) -> dict[str, Raster]:
     """The headers that the lake remembers, by href."""
-    hrefs = [href for row, recipe in chosen for href in planning.used(card, recipe.bands, row).values()]
+    hrefs = [href for row, recipe in selection for href in planning.used(card, recipe.bands, row).values()]
     rows = lake.query("extractions.headers", hrefs=hrefs).to_pylist() if hrefs else []
     return {row["href"]: Raster.from_json(row["header"]) for row in rows}
 
@@ -184,8 +184,8 @@ def _bounds(grid: Grid, window: Window) -> areas.Bounds:
 
 
 def _parts(rasters: dict[str, Raster], around: dict[Grid, Window], slots: Slots, job: Job) -> dict[str, Raster]:
-    place = partial(_stored, slots, job)
-    return {name: RasterPart.of(raster, around[raster.grid], place(raster)) for name, raster in rasters.items()}
+    stored = partial(_stored, slots, job)
+    return {name: RasterPart.of(raster, around[raster.grid], stored(raster)) for name, raster in rasters.items()}
 
 
 def _stored(slots: Slots, job: Job, raster: Raster) -> StoredPixels | None:

@@ -74,11 +74,11 @@ def extract_drawn(
     rows: list[CataloguedScene] = lake.query("scenes.between", card=kind.name, start=first, stop=last).to_pylist()
     ground = polygons.ground
     rows = [row for row in rows if areas.is_seen(ground, row["footprint"])]
-    chosen = _recipes_of(lake, kind, rows, like) if like else None
-    if chosen is None:
+    selection = _recipes_of(lake, kind, rows, like) if like else None
+    if selection is None:
         usual = recipe or Recipe.of(kind)
-        chosen = [(row, usual) for row in rows]
-    jobs, failed = drawnjobs.of_scenes(lake, kind, polygons, chosen)
+        selection = [(row, usual) for row in rows]
+    jobs, failed = drawnjobs.of_scenes(lake, kind, polygons, selection)
     results = [result for stack in drawnstacks.stacked(jobs) for result in _signatures(stack)]
     failed += [result for result in results if isinstance(result, Outcome)]
     tables = [result for result in results if isinstance(result, pa.Table)]
@@ -86,7 +86,7 @@ def extract_drawn(
         raise SourceError(f"none of {len(failed)} scenes can be read: {failed[0].problem}")
     for outcome in failed:
         log.warning("scene %s: %s", outcome.scene, outcome.problem)
-    return _rows(kind, tables, failed, [one for _, one in chosen])
+    return _rows(kind, tables, failed, [one for _, one in selection])
 
 
 def _rows(
@@ -122,7 +122,7 @@ def _recipes_of(
     done = {row["scene"]: row for row in lake.query("extractions.done", card=card.name, **like.params).to_pylist()}
     if not any(entry["extraction"] for entry in done.values()):
         return None
-    chosen = []
+    selection = []
     for row in rows:
         entry = done.get(row["id"])
         if entry is None or entry["extraction"] is None:
@@ -131,5 +131,5 @@ def _recipes_of(
         mask = mask and mask.with_raster(planning.catalogued(row))
         rule, indices = PixelRule.parse(entry["rule"]), tuple(entry["indices"] or ())
         recipe = Recipe(tuple(entry["bands"]), rule, tuple(entry["statistics"] or ()), indices, mask)
-        chosen.append((row, recipe))
-    return chosen
+        selection.append((row, recipe))
+    return selection

@@ -40,8 +40,10 @@ def _content(token: str) -> dict[str, Any] | None:
         content = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (ValueError, RecursionError):
         return None
-    known = isinstance(content, dict) and isinstance(content.get("azp"), str) and isinstance(content.get("exp"), int)
-    return content if known else None
+    is_content = (
+        isinstance(content, dict) and isinstance(content.get("azp"), str) and isinstance(content.get("exp"), int)
+    )
+    return content if is_content else None
 
 
 def _signature(signed: str, secret: str) -> str:

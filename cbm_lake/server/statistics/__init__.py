@@ -25,5 +25,5 @@ def statistics(state: State, user: User, request: Request) -> Response:
     )  # whether it is a polygon on earth, before anybody's ground is looked at
     places.area_of(state, user, area)
     with state.heavy:
-        found = answer(state.lake, request, area)
-    return Response(orjson.dumps(found), media_type="application/json")
+        document = answer(state.lake, request, area)
+    return Response(orjson.dumps(document), media_type="application/json")

@@ -56,10 +56,10 @@ def answer(lake: Lake, request: Request, area: Area) -> Json:
     asked = {output: {band: request.percentiles(output, band) for band in bands} for output, bands in columns.items()}
     _check_pixels(request, card, script, area)
     rows = _rows(lake, request, card, script, area) if intervals else []
-    found = [(span, [row for row in rows if span.start <= row["obstime"] < span.stop]) for span in intervals]
+    of_spans = [(span, [row for row in rows if span.start <= row["obstime"] < span.stop]) for span in intervals]
     order = data.filter.order
     return {
-        "data": [_interval(span, of_span, columns, asked, order) for span, of_span in found if of_span],
+        "data": [_interval(span, of_span, columns, asked, order) for span, of_span in of_spans if of_span],
         "status": "OK",
     }
 
@@ -72,9 +72,9 @@ def _column(card: Card, value: Value, units: str) -> _Column:
             weights = {bands.get(role): weight for role, weight in index.numerator.weights.items()}
             if index.is_normalized_difference and weights == {value.first: 1, value.second: -1}:
                 return _Column(index.column, 1)
-        known = ", ".join(index.name for index in INDICES.values() if index.is_normalized_difference)
+        names = ", ".join(index.name for index in INDICES.values() if index.is_normalized_difference)
         raise InvalidInputError(
-            f"the difference of {value.first} and {value.second} is none of the lake's indices ({known})"
+            f"the difference of {value.first} and {value.second} is none of the lake's indices ({names})"
         )
     if card.is_classes(value):
         raise InvalidInputError(f"{value} is of classes, which have no statistics")

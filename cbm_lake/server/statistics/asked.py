@@ -210,10 +210,10 @@ def _spans(start: datetime, stop: datetime, length: timedelta, last: str) -> Ite
 
 
 def _length(text: str) -> timedelta:
-    found = _DAYS.fullmatch(text)
-    if found is None or not int(found["number"]):
+    match = _DAYS.fullmatch(text)
+    if match is None or not int(match["number"]):
         raise InvalidInputError(f"aggregationInterval {quoted(text)} is none of days or weeks; write P1D, P10D or P1W")
-    return timedelta(days=int(found["number"]) * (7 if found["unit"] == "W" else 1))
+    return timedelta(days=int(match["number"]) * (7 if match["unit"] == "W" else 1))
 
 
 def _utc(moment: datetime) -> datetime:

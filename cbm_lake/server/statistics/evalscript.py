@@ -129,18 +129,20 @@ def _declared(setup: dict[str, Any]) -> tuple[set[str], str, dict[str, list[str]
     if unknown or setup.get("mosaicking", "SIMPLE") != "SIMPLE":
         raise _refused(f"setup() asks for {', '.join(sorted(unknown)) or 'another mosaicking than SIMPLE'}")
     bands, units = _input(setup.get("input"))
-    given = setup.get("output")
+    declared = setup.get("output")
     outputs = {}
-    for one in given if isinstance(given, list) else [given]:
+    for one in declared if isinstance(declared, list) else [declared]:
         if not isinstance(one, dict) or not isinstance(one.get("id", "default"), str):
             raise _refused("an output of setup() is no object with an id")
         outputs[one.get("id", "default")] = _band_names(one.get("bands"))
     return bands, units, outputs
 
 
-def _input(given: object) -> tuple[set[str], str]:
+def _input(declared: object) -> tuple[set[str], str]:
     single = (
-        given[0] if isinstance(given, list) and len(given) == 1 and isinstance(given[0], dict) else {"bands": given}
+        declared[0]
+        if isinstance(declared, list) and len(declared) == 1 and isinstance(declared[0], dict)
+        else {"bands": declared}
     )
     bands, units = single.get("bands"), single.get("units", "REFLECTANCE")
     if (
@@ -168,10 +170,10 @@ def _band_names(bands: object) -> list[str]:
 
 def _values(sample: str, body: str, result: str, outputs: Mapping[str, list[str]]) -> dict[str, list[Value]]:
     """The values of each output."""
-    known: dict[str, Value] = {}
+    bound: dict[str, Value] = {}
     rest = body
     for let in _LET.finditer(body):
-        known[let["name"]] = _value(let["value"], sample, known)
+        bound[let["name"]] = _value(let["value"], sample, bound)
         rest = rest.replace(let[0], " ", 1)
     if rest.strip(" \n\t\r;"):
         raise _refused(f"evaluatePixel says {quoted(rest.strip()[:40])}")
@@ -179,34 +181,34 @@ def _values(sample: str, body: str, result: str, outputs: Mapping[str, list[str]
         only = [name for name in outputs if name != DATA_MASK]
         if len(only) != 1 or len(outputs) != 1:
             raise _refused("evaluatePixel returns one list where there are several outputs; name them")
-        return {only[0]: _listed(result, sample, known)}
+        return {only[0]: _listed(result, sample, bound)}
     if not _LISTS.fullmatch(result):
         raise _refused("evaluatePixel returns what is no object of lists")
-    return {part["name"]: _listed(part["values"], sample, known) for part in _LIST.finditer(result)}
+    return {part["name"]: _listed(part["values"], sample, bound) for part in _LIST.finditer(result)}
 
 
-def _listed(text: str, sample: str, known: Mapping[str, Value]) -> list[Value]:
+def _listed(text: str, sample: str, bound: Mapping[str, Value]) -> list[Value]:
     parts = re.split(r",(?![^(]*\))", text.strip()[1:-1])
-    return [_value(part, sample, known) for part in parts if part.strip()]
+    return [_value(part, sample, bound) for part in parts if part.strip()]
 
 
-def _value(text: str, sample: str, known: Mapping[str, Value]) -> Value:
+def _value(text: str, sample: str, bound: Mapping[str, Value]) -> Value:
     plain = re.sub(rf"\b{re.escape(sample)}\.", "@", re.sub(r"\s", "", text))
-    if plain in known:
-        return known[plain]
+    if plain in bound:
+        return bound[plain]
     if re.fullmatch(rf"@{_NAME}", plain):
         return plain[1:]
-    found = _FRACTION.fullmatch(plain) or _INDEX.fullmatch(plain)
-    if found is not None:
-        parts = found.groupdict()
-        first, second = _band(parts["a"], known), _band(parts["b"], known)
-        if {_band(parts.get("c", parts["a"]), known), _band(parts.get("d", parts["b"]), known)} == {first, second}:
+    match = _FRACTION.fullmatch(plain) or _INDEX.fullmatch(plain)
+    if match is not None:
+        parts = match.groupdict()
+        first, second = _band(parts["a"], bound), _band(parts["b"], bound)
+        if {_band(parts.get("c", parts["a"]), bound), _band(parts.get("d", parts["b"]), bound)} == {first, second}:
             return Difference(first, second)
     raise _refused(f"it computes {quoted(text.strip()[:60])}")
 
 
-def _band(operand: str, known: Mapping[str, Value]) -> str:
-    value = operand[1:] if operand.startswith("@") else known.get(operand)
+def _band(operand: str, bound: Mapping[str, Value]) -> str:
+    value = operand[1:] if operand.startswith("@") else bound.get(operand)
     if not isinstance(value, str):
         raise _refused(f"it computes with {quoted(operand)}, which is no band of the sample")
     return value
