@@ -69,7 +69,9 @@ def get_time_series(
         raise InvalidInputError("of what? give --pid or --polygon, one of them")
     if polygon is not None:
         with err.status("reading scenes"):
-            frame = time_series.by_polygon(aoi, year, polygon, tstype, ptype, band, start=start, end=end, clear=clear)
+            frame = time_series.by_polygon(
+                aoi, year, polygon, tstype, ptype, band, start_date=start, end_date=end, clear=clear
+            )
     elif start is not None or end is not None:
         raise InvalidInputError("a parcel's series has all its days; give --start and --end with --polygon only")
     else:

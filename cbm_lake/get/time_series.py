@@ -112,8 +112,8 @@ def by_location(
     debug: bool = False,
     *,
     geometry: object = None,
-    start: date | str | None = None,
-    end: date | str | None = None,
+    start_date: date | str | None = None,
+    end_date: date | str | None = None,
     clear: bool = False,
     screen: Classes = CLOUD_CLASSES,
     lake: Lake | None = None,
@@ -125,17 +125,28 @@ def by_location(
 
     Args:
         geometry: a polygon instead, as for `by_polygon`, which the location is to be in.
-        start: first day, of a geometry.
-        end: its last day, included.
+        start_date: first day, of a geometry.
+        end_date: last day, included.
         clear: see `by_pid`.
         screen: see `by_pid`.
     """
     if geometry is not None:
         _check_place(geometry, lon, lat)
         return by_polygon(
-            aoi, year, geometry, tstype, ptype, band, debug, start=start, end=end, clear=clear, screen=screen, lake=lake
+            aoi,
+            year,
+            geometry,
+            tstype,
+            ptype,
+            band,
+            debug,
+            start_date=start_date,
+            end_date=end_date,
+            clear=clear,
+            screen=screen,
+            lake=lake,
         )
-    if start is not None or end is not None:
+    if start_date is not None or end_date is not None:
         raise InvalidInputError("a parcel's series has all its days; give days with a geometry only")
     columns = sources.here(lake).answer(ByLocation(aoi, year, lon, lat, ptype or ""))
     pid = columns["pid"][0]
@@ -152,8 +163,8 @@ def by_polygon(
     band: str = "",
     debug: bool = False,
     *,
-    start: date | str | None = None,
-    end: date | str | None = None,
+    start_date: date | str | None = None,
+    end_date: date | str | None = None,
     clear: bool = False,
     screen: Classes = CLOUD_CLASSES,
     lake: Lake | None = None,
@@ -174,8 +185,8 @@ def by_polygon(
         ptype: which parcel set; None is the main one.
         band: one band only; "" is all.
         debug: log the steps at level DEBUG.
-        start: first day (UTC); None is no limit.
-        end: last day, included.
+        start_date: first day (UTC); None is no limit.
+        end_date: last day, included.
         clear: see `by_pid`.
         screen: see `by_pid`.
         lake: the lake; None is what the settings say, the workspace's lake or a server.
@@ -193,7 +204,7 @@ def by_polygon(
 
     area = polygons.read(polygon, crossing=True)
     name = f"polygon {hashlib.sha256(shapely.to_wkb(area.shape)).hexdigest()[:12]}"
-    first, last = (None if day is None else day_of(day) for day in (start, end))
+    first, last = (None if day is None else day_of(day) for day in (start_date, end_date))
     key = ParcelKey(aoi, year, ptype or "", name)
     question = OfPolygon(key, polygon, tstype, band, first, last, clear, screen)
     frame = pd.DataFrame(sources.here(lake).answer(question))
