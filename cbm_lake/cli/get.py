@@ -46,7 +46,12 @@ def get_parcel_info(
 def get_time_series(
     aoi: Aoi,
     year: Year,
-    pid: Annotated[str, typer.Option("--pid", help="Identifier of the parcel.")],
+    pid: Annotated[str | None, typer.Option("--pid", help="Identifier of the parcel.")] = None,
+    polygon: Annotated[
+        str | None, typer.Option("--polygon", help="Or of any polygon: lon_lat-lon_lat-… or GeoJSON.")
+    ] = None,
+    start: Annotated[str | None, typer.Option("--start", help="First day, of a polygon; 2024-03-01.")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="Last day, included, of a polygon.")] = None,
     tstype: Annotated[str, typer.Option("--tstype", help=f"{', '.join(CARDS)} or scl.")] = "s2",
     ptype: Ptype = None,
     band: Annotated[str, typer.Option("--band", help="One band only.")] = "",
@@ -55,12 +60,22 @@ def get_time_series(
     ] = False,
     output: Shown = Format.table,
 ) -> None:
-    """Show a parcel's statistics over time."""
+    """Show the statistics over time of a parcel, or of any polygon as if it were one of the parcels."""
     import pyarrow as pa
 
     from cbm_lake.get import time_series
 
-    frame = time_series.by_pid(aoi, year, pid, tstype, ptype, band, clear=clear)
+    if (pid is None) == (polygon is None):
+        raise InvalidInputError("of what? give --pid or --polygon, one of them")
+    if polygon is not None:
+        with err.status("reading scenes"):
+            frame = time_series.by_polygon(
+                aoi, year, polygon, tstype, ptype, band, start_date=start, end_date=end, clear=clear
+            )
+    elif start is not None or end is not None:
+        raise InvalidInputError("a parcel's series has all its days; give --start and --end with --polygon only")
+    else:
+        frame = time_series.by_pid(aoi, year, str(pid), tstype, ptype, band, clear=clear)
     if "hist" in frame:
         frame["hist"] = frame["hist"].map(json.dumps)
     show(pa.Table.from_pandas(frame, preserve_index=False), output)

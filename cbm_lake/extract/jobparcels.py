@@ -22,12 +22,14 @@ from cbm_lake import zonal
 from cbm_lake.cards.pixelrule import PixelRule
 from cbm_lake.errors import SourceError
 from cbm_lake.extract import innerbuffer, shifting
+from cbm_lake.extract.drawn import DrawnSet
 from cbm_lake.extract.jobs import Job, TooSmall
 from cbm_lake.geo.inside import shrunk
 from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.lake.snapshots import ParcelSet
-from cbm_lake.rasters import Grid
+from cbm_lake.rasters import Grid, Raster
+from cbm_lake.rasters.parts import RasterStack
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ _BYTES_OF_SHAPE = 200
 
 def geometries(lake: Lake, parcels: ParcelSet, epsg: int) -> Shapes:
     """The parcels' geometries in another coordinate system, in the order of their file."""
+    if isinstance(parcels, DrawnSet):
+        return np.tile(np.asarray(reprojected(parcels.shapes, parcels.epsg, epsg)), parcels.repeats)
     table = lake.read_parcels(parcels, ["geometry", "epsg"])
     shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
     stored_epsg = table["epsg"][0].as_py() if table.num_rows else epsg
@@ -159,6 +163,8 @@ def _selected(job: Job) -> Selection:
 
 
 def _changed(lake: Lake, parcels: ParcelSet, since: tuple[str, ...]) -> Selection:
+    if isinstance(parcels, DrawnSet):
+        return slice(None), parcels.identifiers
     identifiers = lake.read_parcels(parcels, ["id"])["id"]
     if not since:
         return slice(None), identifiers
@@ -184,8 +190,22 @@ def _read_index(job: Job, grid: str) -> zonal.SpanIndex:
 
 
 def _stored(job: Job, grid: str) -> pa.Table:
-    """The stored index of all parcels on a grid, without their margin where the job has a buffer."""
+    """The stored index of all parcels on a grid, without their margin where the job has a buffer.
+
+    That of polygons which no parcel set has is built instead.
+    """
+    if isinstance(job.parcels, DrawnSet):
+        raster = next(raster for raster in job.rasters.values() if raster.grid.name == grid)
+        return _built(job, job.parcels, raster).to_table()
     table = open_lake(job.lake).index(job.parcels, job.pixel_rule.index_name(grid))
     if table is None:
         raise SourceError(f"the pixel index of {job.parcels.name} on grid {grid} has gone; run again")
     return table
+
+
+def _built(job: Job, polygons: DrawnSet, raster: Raster) -> zonal.SpanIndex:
+    """The index of polygons on the grid of a raster, in a stack of scenes once for each of them."""
+    grid = raster.parts[0].grid if isinstance(raster, RasterStack) else raster.grid
+    shapes = reprojected(polygons.shapes, polygons.epsg, grid.epsg)
+    index = innerbuffer.build_index(shifting.moved(shapes, job.moved), grid, job.inner_buffer)
+    return index.repeated(len(raster.parts), raster.spacing) if isinstance(raster, RasterStack) else index

@@ -125,6 +125,17 @@ class Mask:
         other = None if mask is None else MaskRaster.of(mask)
         return cls(card.classification.name, card.classification.screened, dilate, other)
 
+    @classmethod
+    def parse(cls, text: str) -> Mask:
+        """The mask that the ledger states.
+
+        Raises:
+            InvalidInputError: it is none, or the folder of its further raster is not there.
+        """
+        rule = MaskRule.parse(text)
+        other = None if rule.other is None else MaskRaster.of(rule.other)
+        return cls(rule.classification, rule.classes, rule.dilate, other)
+
     def __str__(self) -> str:
         other = None if self.other is None else str(self.other)
         return str(MaskRule(self.classification, self.classes, self.dilate, other))

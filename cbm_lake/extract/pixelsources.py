@@ -6,12 +6,17 @@ from cbm_lake.extract.blocks import windows
 from cbm_lake.extract.jobs import Block, Job
 from cbm_lake.lake import open_lake
 from cbm_lake.rasters.blocks import CubeSource, sync_blocks
+from cbm_lake.rasters.parts import PartSource, RasterPart, RasterStack, StackSource
 from cbm_lake.rasters.readers import Source, source
 
 
 def of_band(job: Job, band: str) -> Source:
     """Where a band's blocks come from: the file, or the cube, which fetches from the file what it lacks."""
     raster = job.rasters[band]
+    if isinstance(raster, RasterStack):
+        return StackSource(raster, band, job.threads)
+    if isinstance(raster, RasterPart):
+        return PartSource(raster, band, job.threads)
     return source(raster, job.threads) if job.slots is None else _cube_source(job, band, job.slots[raster.grid.name])
 
 

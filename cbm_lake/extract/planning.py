@@ -226,7 +226,7 @@ def _remasked(
 ) -> frozenset[str]:
     """The scenes whose mask is another file than the one that they were extracted with."""
     stamps = {name: entry["mask_stamp"] for name, entry in entries.items() if entry.get("mask_stamp")}
-    return remasked([_catalogued(row) for row in rows if row["id"] in stamps], stamps, mask)
+    return remasked([catalogued(row) for row in rows if row["id"] in stamps], stamps, mask)
 
 
 def _rewritten(
@@ -238,7 +238,7 @@ def _rewritten(
         entry = entries.get(row["id"])
         if entry and entry["current"] and entry["pixels"] and _is_stamped(entry):
             extracted[row["id"]] = Content(entry["pixels"], entry["mask_stamp"])
-            files[row["id"]] = _used(kind, entry["bands"], _hrefs(row))
+            files[row["id"]] = used(kind, entry["bands"], row)
     return rewritten(files, extracted)
 
 
@@ -248,8 +248,9 @@ def _is_stamped(entry: LatestExtraction) -> bool:
     return not mask or MaskRule.parse(mask).other is None or entry["mask_stamp"] is not None
 
 
-def _used(kind: cards.Card, bands: Iterable[str], hrefs: Mapping[str, str]) -> dict[str, str]:
-    """The hrefs of the rasters that an extraction of bands reads."""
+def used(kind: cards.Card, bands: Iterable[str], row: CataloguedScene) -> dict[str, str]:
+    """The hrefs of the rasters of a scene that an extraction of bands reads."""
+    hrefs = _hrefs(row)
     names = [*bands, *([kind.class_band] if kind.class_band else [])]
     return {name: hrefs[name] for name in names if name in hrefs}
 
@@ -308,10 +309,10 @@ def _inspect(
                 reason = f"scene {job.scene.id} has no rasters; catalogue it with card2db to extract it"
             return Outcome(job.scene.id, 0, reason)
         try:
-            used = _used(kind, job.bands, assets)
-            rasters = {name: Raster.current(href, remembered.get(href)) for name, href in used.items()}
-            job = replace(job, mask=job.mask and job.mask.with_raster(_catalogued(draft[1])))
-            return replace(job, rasters={name: _of_band(raster, kind, name, job) for name, raster in rasters.items()})
+            hrefs = used(kind, job.bands, draft[1])
+            rasters = {name: Raster.current(href, remembered.get(href)) for name, href in hrefs.items()}
+            job = replace(job, mask=job.mask and job.mask.with_raster(catalogued(draft[1])))
+            return replace(job, rasters={name: of_band(raster, kind, name, job) for name, raster in rasters.items()})
         except LakeError as error:
             return Outcome(job.scene.id, 0, str(error))
 
@@ -327,7 +328,8 @@ def _inspect(
     return jobs, failed
 
 
-def _catalogued(row: CataloguedScene) -> Catalogued:
+def catalogued(row: CataloguedScene) -> Catalogued:
+    """What the catalogue has of a scene by which its mask is located."""
     return Catalogued(row["id"], row["reference"], row["source"], tuple(row["links"] or ()), row["assets"])
 
 
@@ -352,7 +354,7 @@ def _of_same_pixels(lake: Lake, jobs: list[Job]) -> list[Job]:
     return [replace(job, base=None) if job.base and is_another(job, job.base) else job for job in jobs]
 
 
-def _of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:
+def of_band(raster: Raster, kind: cards.Card, name: str, job: Job) -> Raster:
     """The raster in the unit of the card, on a grid that the card may have."""
     transform = raster.grid.transform
     encoding.check_pixel(kind, name, stores.redacted(raster.href), raster.grid.epsg, (transform.a, -transform.e))

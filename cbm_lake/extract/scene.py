@@ -43,7 +43,7 @@ def extract_scene(job: Job) -> Outcome:
     started = datetime.now(UTC)
     lake = open_lake(job.lake)
     try:
-        rows, discarded = _signatures(job)
+        rows, discarded = signatures(job)
         blocks = pixelsources.stored_blocks(job)
         lake.write_signatures(job.card, rows, job.extraction)
     except LakeError as error:
@@ -125,7 +125,7 @@ def _entry(job: Job, started: datetime, outcome: Outcome) -> LedgerEntry:
 # -- statistics ---------------------------------------------------------------------------------------------------
 
 
-def _signatures(job: Job) -> tuple[pa.Table, int]:
+def signatures(job: Job) -> tuple[pa.Table, int]:
     """The wide rows of the parcels that have at least one valid pixel, ordered by pid; and how many were discarded.
 
     Behind those of all pixels stand, for partly masked parcels, those of their clear pixels alone; see `clear`.
@@ -184,10 +184,10 @@ def _with_keys(table: pa.Table, job: Job) -> pa.Table:
         "rule": str(job.pixel_rule),
         "extraction": job.extraction,
     }
-    arrays = []
+    arrays, names = [], frozenset(table.column_names)
     schema = schemas.signatures(job.card, job.statistics, job.indices)
     for item in schema:
-        if item.name in table.column_names:
+        if item.name in names:
             arrays.append(table[item.name].cast(item.type))
         else:
             arrays.append(pa.repeat(pa.scalar(keys.get(item.name), item.type), table.num_rows))

@@ -129,6 +129,10 @@ class Lake(Writing):
             self._check_declared(params)
         return rows
 
+    def query_over(self, signatures: pa.Table, card: str, name: str, /, **params: object) -> pa.Table:
+        """The result of a named query to which these rows are the signatures of a card; errors are those of `query`."""
+        return self._database().over(card, signatures, queries.get(name).sql, cards.with_classes(params))
+
     def _check_declared(self, params: dict[str, Any]) -> None:
         """Raise NotFoundError where an empty result is about a parcel that was never declared."""
         key: dict[str, Any] = {name: params[name] for name in ("aoi", "year", "ptype", "pid") if name in params}

@@ -111,6 +111,14 @@ class Database:
         with queries.translated():
             return self.ask(statement, params, parcel)[0].to_arrow_table()
 
+    def over(self, card: str, signatures: pa.Table, statement: str, params: dict[str, Any]) -> pa.Table:
+        """The result of a statement to which other rows, and all of them, are the signatures of a card that count."""
+        with queries.translated():
+            cursor = self.cursor(None, statement)
+            cursor.register(f"signatures_{card}", signatures)  # views of this cursor alone, before those of the lake
+            cursor.register("counting", lookup.counting(card, signatures))
+            return queries.relation(cursor, statement, params).to_arrow_table()
+
     def cursor(self, parcel: dict[str, Any] | None = None, statement: str | None = None) -> duckdb.DuckDBPyConnection:
         """A new cursor, as a connection shared between threads returns wrong rows; for any statement by default."""
         with queries.translated():

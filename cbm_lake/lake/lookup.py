@@ -72,7 +72,7 @@ def series(card: str, source: CardFiles, params: dict[str, Any]) -> pa.Table | N
     counts = pc.and_(pc.equal(wide["ptype"], params["ptype"]), pc.is_in(wide["extraction"], source.counting))
     counts = pc.and_(counts, wide["mask"].is_null())
     counting = wide if pc.all(counts).as_py() else wide.filter(counts)
-    return _long(card, counting, params["bands"], source.further)
+    return long_rows(card, counting, params["bands"], source.further)
 
 
 def _of(group: pa.Table, pid: str) -> pa.Table:
@@ -149,7 +149,14 @@ def _columns_of(statistics: tuple[str, ...]) -> list[tuple[str, pa.DataType]]:
     return [(name, pa.type_for_alias(cards.STATISTICS[name].dtype)) for name in statistics]
 
 
-def _long(card: str, wide: pa.Table, bands: Sequence[str] | None, further: templates.Further) -> pa.Table:
+def counting(card: str, signatures: pa.Table) -> pa.Table:
+    """The rows of the view counting by which all these signatures count, in whichever version of the parcels."""
+    extractions = pc.unique(signatures["extraction"])
+    outlines = pa.repeat(pa.scalar(0, pa.uint64()), len(extractions))
+    return pa.table({"card": pa.repeat(card, len(extractions)), "extraction": extractions, "outlines": outlines})
+
+
+def long_rows(card: str, wide: pa.Table, bands: Sequence[str] | None, further: templates.Further) -> pa.Table:
     """Melt wide rows into long ones, by time and band; bands without pixels in a scene are left out."""
     schema, statistics = _answer(card, further.statistics), further.statistics
     asked = [band for band in templates.measured(card, further.indices) if bands is None or band in bands]

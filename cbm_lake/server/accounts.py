@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 from cbm_lake.files import durable
+from cbm_lake.server import sessions
 
 _HASHER: Final = PasswordHasher()
 _NOBODY: Final = _HASHER.hash(secrets.token_urlsafe())
@@ -36,8 +37,6 @@ _REMEMBERED: Final = 300.0
 _FAILURES: Final = 10
 """Wrong passwords for a name from an address within _LOCKED seconds; then that address is refused for that name."""
 _LOCKED: Final = 900.0
-_SESSIONS: Final = 20
-"""Tokens of logins that an account has at once."""
 _MOST_FAILING: Final = 10_000
 """Names and addresses whose failures are counted; of more, those that are over are forgotten."""
 
@@ -49,8 +48,6 @@ class Token(BaseModel):
 
     sha256: str
     expires: datetime
-    session: bool = False
-    """Whether it was given for a login, so that later logins may take its place."""
 
 
 class User(BaseModel):
@@ -157,26 +154,12 @@ class Accounts:
         Raises:
             NotFoundError: there is none of that name.
         """
-        return self._issue(name, days, session=False)
-
-    def session(self, name: str, days: int = 1) -> str:
-        """A new bearer token of a login; of these an account has the last `_SESSIONS` only.
-
-        Raises:
-            NotFoundError: there is none of that name.
-        """
-        return self._issue(name, days, session=True)
-
-    def _issue(self, name: str, days: int, *, session: bool) -> str:
         token, now = secrets.token_urlsafe(32), datetime.now(UTC)
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        issued = Token(sha256=digest, expires=now + timedelta(days=days), session=session)
+        issued = Token(sha256=hashlib.sha256(token.encode()).hexdigest(), expires=now + timedelta(days=days))
         with self._changing() as users:
             key = self._registered(users, name)
             valid = [each for each in users[key].tokens if each.expires > now]
-            surplus = [each for each in valid if each.session][: -(_SESSIONS - 1)]
-            tokens = (*(each for each in valid if each not in surplus), issued)
-            users[key] = users[key].model_copy(update={"tokens": tokens})
+            users[key] = users[key].model_copy(update={"tokens": (*valid, issued)})
         return token
 
     def users(self) -> dict[str, User]:
@@ -236,8 +219,15 @@ class Accounts:
             if user and any(until > now and against == user.hash for until, _, against in entries):
                 self._failures.setdefault((name, address), []).append(now)
 
+    def session(self, name: str, seconds: int) -> str:
+        """A bearer token for a short time, of which nothing is stored; another password of the account ends it too."""
+        return sessions.issued(_folded(name), self._users()[_folded(name)].hash, seconds)
+
     def check_token(self, token: str) -> Account | None:
         """The user of a token, or None where it is unknown or expired."""
+        if (name := sessions.name_of(token)) is not None:
+            user = self._users().get(name)
+            return _account(name, user) if user and sessions.is_valid(token, user.hash) else None
         digest, now = hashlib.sha256(token.encode()).hexdigest(), datetime.now(UTC)
         account = None
         for name, user in self._users().items():

@@ -24,8 +24,11 @@ from cbm_lake.server import (
     legacy,
     legacy_images,
     modern,
+    oauth,
+    polygons,
     questions,
     security,
+    statistics,
     tiles,
 )
 from cbm_lake.server.accounts import Accounts
@@ -42,6 +45,19 @@ __all__ = ["ServerState", "Settings", "create_app"]
 
 log = logging.getLogger(__name__)
 
+_DOORS: Final = (
+    health,
+    legacy_images,
+    legacy,  # it answers every other name below /query/
+    modern,
+    polygons,
+    statistics,
+    oauth,
+    features,
+    tiles,
+    access,
+)
+"""Modules with routers."""
 _STATUS: Final = {NotFoundError: 404, InvalidInputError: 400, ConfigError: 500, SourceError: 502}
 
 
@@ -64,6 +80,7 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
 
     app = FastAPI(title="cbm-lake", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     state.attach(app)
+    app.state.door = doors.door
     app.add_middleware(Gate, doors=doors)
     app.add_middleware(_OneSlash)
     app.add_exception_handler(RefusedError, security.refused)
@@ -76,7 +93,7 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.add_exception_handler(Exception, _broken)
     app.add_exception_handler(LakeError, _failed)
     desk = openeo.include(app, state, accounts)
-    for module in (health, legacy_images, legacy, modern, features, tiles, access):  # legacy answers every other name
+    for module in _DOORS:
         app.include_router(module.router)
     _add_files(app)
     return app

@@ -17,6 +17,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cbm_lake.server import oauth
 from cbm_lake.server.accounts import Account
 from cbm_lake.server.audit import AccessLog, Look
 from cbm_lake.server.limits import Rate, RefusalError, body_of, declared_length, drain, retry_after
@@ -79,7 +80,7 @@ class Gate:
             await _refuse(refusal, inner, receive, answer)
         finally:
             self._working -= 1
-            self._write(inner, answer, body, 1000 * (time.perf_counter() - started))
+            self._write(inner, answer, b"" if _is_login(inner) else body, 1000 * (time.perf_counter() - started))
 
     async def _admitted(self, scope: Scope, receive: Receive) -> bytes | None:
         """The body of a request that may pass; None when its client has gone.
@@ -92,6 +93,10 @@ class Gate:
         length = declared_length(scope["headers"])
         if _is_open(scope):
             return b""
+        if _is_login(scope):
+            if length is None or length > oauth.LARGEST:
+                raise RefusalError(413, f"a request for a token has at most {oauth.LARGEST:,} bytes, and says how many")
+            return b"" if length == 0 else await body_of(receive)
         header = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
         account = await self._doors.door.enter(header, _address(scope))
         scope["state"]["account"] = account
@@ -179,6 +184,11 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 def _is_open(scope: Scope) -> bool:
     path = _path(scope)
     return scope["method"] in _READING and (path.startswith(_OPEN[0]) or path in _OPEN[1:])
+
+
+def _is_login(scope: Scope) -> bool:
+    """Whether somebody logs in by what the body says, which is then written nowhere."""
+    return scope["method"] == "POST" and _path(scope) == oauth.PATH
 
 
 def _path(scope: Scope) -> str:

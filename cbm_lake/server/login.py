@@ -59,7 +59,7 @@ class Door:
         elif scheme.lower() == "basic":
             name, password = credentials(header)
             if name:
-                return await self._by_password(name, password, address)
+                return await self.by_password(name, password, address)
         if account is None:
             self._strangers.ask(address)
             raise _nobody()
@@ -69,7 +69,12 @@ class Door:
         """End the threads that hash."""
         self._hashers.shutdown(wait=False, cancel_futures=True)
 
-    async def _by_password(self, name: str, password: str, address: str) -> Account:
+    async def by_password(self, name: str, password: str, address: str) -> Account:
+        """Whose name and password these are; errors are those of `enter`."""
+        address = sender_of(address)
+        if not name or len(name) + len(password) > _LONGEST:
+            self._strangers.ask(address)
+            raise _nobody()
         try:
             account = self.accounts.recognised(name, password, address)
             if account is None:

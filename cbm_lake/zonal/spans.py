@@ -111,6 +111,21 @@ class SpanIndex:
         whole = {} if self.whole is None else {"whole": pa.array(self.whole)}
         return pa.table({"spans": lists, **whole}).replace_schema_metadata({METADATA_KEY: grid})
 
+    def repeated(self, times: int, spacing: int) -> SpanIndex:
+        """The index of the same parcels in a raster that shows them several times, one below the other.
+
+        Args:
+            times: how often; parcel i of copy k is number k · n_parcels + i.
+            spacing: rows from one copy to the next, at least those of the raster.
+        """
+        down = np.repeat(np.arange(times) * spacing, len(self.row)).astype(self.row.dtype)
+        ends = np.arange(times)[:, None] * len(self.row) + self.offsets[1:]
+        offsets = np.concatenate([self.offsets[:1], ends.ravel()])
+        whole = None if self.whole is None else np.tile(self.whole, times)
+        row, col, length = (np.tile(values, times) for values in (self.row, self.col, self.length))
+        shape = (times * spacing, self.shape[1])
+        return SpanIndex(shape, self.transform, offsets, row + down, col, length, whole)
+
     @classmethod
     def from_table(cls, table: pa.Table) -> SpanIndex:
         """The index that `to_table` made a table of."""

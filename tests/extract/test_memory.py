@@ -18,7 +18,7 @@ GREEDY = """
 import os, sys
 if os.environ.get("GREEDY") and not any("resource_tracker" in word for word in sys.orig_argv):
     from cbm_lake.extract import scene
-    kept, signatures = [], scene._signatures
+    kept, signatures = [], scene.signatures
 
     def greedy(job):
         if job.scene.id == os.environ["GREEDY"]:
@@ -26,7 +26,7 @@ if os.environ.get("GREEDY") and not any("resource_tracker" in word for word in s
                 kept.append(bytearray(os.urandom(1 << 20)) * 64)
         return signatures(job)
 
-    scene._signatures = greedy
+    scene.signatures = greedy
 """
 RUN = """
 import sys

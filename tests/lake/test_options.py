@@ -35,7 +35,7 @@ MODULES = (
     report,
     report_slides,
 )
-FREE = {"lake", "progress", "wanted", "polygon", "notice", "args", "kwargs"}
+FREE = {"lake", "progress", "wanted", "polygon", "geometry", "notice", "args", "kwargs"}
 """What is not an option, or is checked where it is understood (polygons: sources/polygons.py)."""
 GIVEN = {
     "aoi": "ms",

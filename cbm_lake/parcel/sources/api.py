@@ -23,7 +23,7 @@ from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.chips import Chip, Cutout
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.series import TimeSeries
-from cbm_lake.parcel.sources import wire
+from cbm_lake.parcel.sources import ofpolygon, wire
 from cbm_lake.parcel.sources.http import Params, Server
 from cbm_lake.parcel.sources.protocol import (
     SUFFIX,
@@ -33,6 +33,7 @@ from cbm_lake.parcel.sources.protocol import (
     Columns,
     ImageRequest,
     Markers,
+    OfPolygon,
     Peers,
     Question,
     Statistics,
@@ -81,8 +82,8 @@ class ApiSource:
                 return self._by_polygon(question)
             case Peers(key, distance, limit):
                 return self._of_parcel("parcelPeers", key, {"distance": distance, "max": limit})
-            case Statistics():
-                return self._statistics(question)
+            case Statistics() | OfPolygon():
+                return self._statistics(question) if isinstance(question, Statistics) else self._of_polygon(question)
             case Weather(key) | Markers(key):
                 return self._of_parcel("markers" if isinstance(question, Markers) else "weatherTimeSeries", key, {})
 
@@ -126,6 +127,9 @@ class ApiSource:
         answer = self._of_parcel("parcelTimeSeries", question.key, params, scl=str(question.scl))
         # what PostgreSQL 14 and later call the column in the original's server
         return {("date_part" if name == "extract" else name): values for name, values in answer.items()}
+
+    def _of_polygon(self, question: OfPolygon) -> Columns:
+        return self._server.columns_of("v1/polygon/timeseries", ofpolygon.body(question))
 
     # -- images -------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.chips import Chip, Cutout, Reader
 from cbm_lake.parcel.declaration import Parcel
 from cbm_lake.parcel.series import TimeSeries
-from cbm_lake.parcel.sources import answers, declared, polygons
+from cbm_lake.parcel.sources import answers, declared, ofpolygon, polygons
 from cbm_lake.parcel.sources.declared import Declared, Row
 from cbm_lake.parcel.sources.protocol import (
     ByLocation,
@@ -36,6 +36,7 @@ from cbm_lake.parcel.sources.protocol import (
     Columns,
     ImageRequest,
     Markers,
+    OfPolygon,
     Peers,
     Question,
     Statistics,
@@ -79,8 +80,8 @@ class LakeSource:
                 return self._by_polygon(question)
             case Peers():
                 return self._peers(question)
-            case Statistics():
-                return self._statistics(question)
+            case Statistics() | OfPolygon():
+                return self._statistics(question) if isinstance(question, Statistics) else self._of_polygon(question)
             case Weather(key) | Markers(key):
                 return self._weather(key) if isinstance(question, Weather) else self._markers(key)
 
@@ -258,6 +259,9 @@ class LakeSource:
         params = key.params | {"aoi": self._set(key).aoi}
         columns: Columns = self.lake.query("markers.by_pid", **params).to_pydict()
         return columns
+
+    def _of_polygon(self, question: OfPolygon) -> Columns:
+        return ofpolygon.columns(self.lake, question)
 
     # -- images -------------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ Params: TypeAlias = Mapping[str, object]
 _SECONDS: Final = (5.0, 120.0)
 """For how long a server may take to answer at all, and then between bytes."""
 _PIECE: Final = 1 << 20
+_JSON: Final = {"Content-Type": "application/json"}
 _NOT_ANSWERED: Final = "X-Not-Answered"
 """Header in which our server lists requested data that the response lacks."""
 _DOWNLOADS: Final = 3
@@ -54,7 +55,9 @@ class Server:
 
     def columns(self, name: str, params: Params, **others: str) -> Columns:
         """Request columns of equal length."""
-        answer = self.object(name, params, **others)
+        return self._equally_long(self.object(name, params, **others), name)
+
+    def _equally_long(self, answer: dict[str, Any], name: str) -> Columns:
         lengths = {len(values) if isinstance(values, list) else -1 for values in answer.values()}
         if len(lengths) > 1 or -1 in lengths:
             raise SourceError(f"{self.url} answers {name} with what are not equally long lists; is it a cbm server?")
@@ -62,7 +65,20 @@ class Server:
 
     def object(self, name: str, params: Params, **others: str) -> dict[str, Any]:
         """Request a JSON object."""
-        response = self.asked(name, params, **others)
+        return self._object(self.asked(name, params, **others), name)
+
+    def columns_of(self, path: str, body: Params) -> Columns:
+        """Send a document to one of the service's own endpoints, whose answer are columns of equal length."""
+        try:
+            response = self._session.post(f"{self.url}/{path}", data=json.dumps(body), headers=_JSON, timeout=_SECONDS)
+        except requests.RequestException as error:
+            raise self._unreachable(error) from error
+        _check(response, path)
+        if _NOT_ANSWERED in response.headers:
+            log.warning("%s: %s", path, response.headers[_NOT_ANSWERED])
+        return self._equally_long(self._object(response, path), path)
+
+    def _object(self, response: requests.Response, name: str) -> dict[str, Any]:
         try:
             answer = load_json(response.content)
         except ValueError as error:
@@ -73,6 +89,9 @@ class Server:
             raise SourceError(f"{self.url} answers {name} with what is no JSON object; is it a cbm server?")
         return answer
 
+    def _unreachable(self, error: requests.RequestException) -> SourceError:
+        return SourceError(f"{self.url} does not answer ({_reason(error)}); check the address and the net")
+
     def asked(self, name: str, params: Params, **others: str) -> requests.Response:
         """Send a request; only true flags and non-empty texts are sent."""
         sent = {key: str(value) for key, value in params.items() if value is not None and value is not False}
@@ -81,9 +100,7 @@ class Server:
         try:
             response = self._session.get(url, params={**sent, **others}, timeout=_SECONDS)
         except requests.RequestException as error:
-            raise SourceError(
-                f"{self.url} does not answer ({_reason(error)}); check the address and the net"
-            ) from error
+            raise self._unreachable(error) from error
         _check(response, name)
         if _NOT_ANSWERED in response.headers:
             log.warning("%s: %s", name, response.headers[_NOT_ANSWERED])

@@ -20,10 +20,11 @@ _BETWEEN_POINTS: Final = re.compile(r"(?<=[\d.])-|\s+-\s+|\s*,\s*")
 """Separator of points: a hyphen after a number is not a minus sign."""
 
 
-def read(value: Any) -> Area:
+def read(value: Any, *, crossing: bool = False) -> Area:
     """Parse a polygon into an area.
 
     Args:
+        crossing: whether it may cross itself.
         value: a shapely geometry, a GeoSeries or GeoDataFrame, GeoJSON, or lon_lat-lon_lat-… (a closed ring). It is in
             degrees, unless the GeoSeries, the SRID of the geometry or the member "crs" of the GeoJSON says another
             coordinate system.
@@ -37,7 +38,8 @@ def read(value: Any) -> Area:
         raise InvalidInputError(
             f"this is no polygon: {error}; write lon_lat-lon_lat-…, first and last point equal"
         ) from error
-    if shape is None or shape.geom_type not in ("Polygon", "MultiPolygon") or not shape.is_valid or shape.is_empty:
+    usable = shape is not None and shape.geom_type in ("Polygon", "MultiPolygon") and not shape.is_empty
+    if shape is None or not usable or not (crossing or shape.is_valid):
         raise InvalidInputError(
             "this is no polygon, or it is empty, not closed or crosses itself; first and last point must be equal"
         )
@@ -55,7 +57,7 @@ def _shape(value: Any) -> tuple[shapely.Geometry | None, Any]:
     if isinstance(value, gpd.GeoSeries | gpd.GeoDataFrame):
         return value.union_all(), _system(value.crs)
     if isinstance(value, shapely.Geometry):
-        return value, shapely.get_srid(value) or DEGREES
+        return value, int(shapely.get_srid(value)) or DEGREES
     if isinstance(value, str) and not value.lstrip().startswith("{"):
         return _ring(_BETWEEN_POINTS.split(value)), DEGREES
     document = load_json(value) if isinstance(value, str) else value

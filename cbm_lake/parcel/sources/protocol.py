@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias
 
-from cbm_lake.cards import CARDS, Card
+from cbm_lake.cards import CARDS, CLOUD_CLASSES, Card, Classes
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.basemaps import Background, Square
 from cbm_lake.parcel.chips import Chip, Cutout
@@ -87,6 +87,26 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class OfPolygon:
+    """Request statistics of a polygon by time and band, in long form, as those of a parcel of a set."""
+
+    parcels: ParcelKey
+    """The parcel set beside whose parcels it stands; its pid is the name that the polygon gets."""
+    polygon: object
+    """In degrees unless it says otherwise, in any form of `polygons.read`; it may cross itself."""
+    tstype: str = "s2"
+    band: str = ""
+    """One band only, by any of its names; "" is all."""
+    start: date | None = None
+    end: date | None = None
+    """The last day, included; None is no limit."""
+    clear: bool = False
+    """Of clear pixels alone where these stand for the polygon, with clear_part and usable."""
+    screen: Classes = CLOUD_CLASSES
+    """Scene classes that count as clouds then."""
+
+
+@dataclass(frozen=True)
 class Weather:
     """Request the weather of a parcel's cell: meteo_date (YYYY-MM-DD), tmin, tmax, tmean (°C), prec (mm), by date."""
 
@@ -100,7 +120,7 @@ class Markers:
     key: ParcelKey
 
 
-Question: TypeAlias = ByPid | ByLocation | ByPolygon | Peers | Statistics | Weather | Markers
+Question: TypeAlias = ByPid | ByLocation | ByPolygon | Peers | Statistics | OfPolygon | Weather | Markers
 """What is answered in columns."""
 
 

@@ -41,7 +41,8 @@ OPEN: Final = (
     ),
 )
 """What is read without a login."""
-_SESSION_DAYS: Final = 1
+_SESSION: Final = 86_400
+"""Seconds that a token of a login is valid."""
 _MOST_SECONDS: Final = 300
 """Seconds of a synchronous answer."""
 _GONE: Final = 0.2
@@ -139,7 +140,7 @@ def credentials(request: Request, desk: Here, user: User) -> dict[str, Any]:
     """A token of a day for name and password."""
     if not request.headers.get("authorization", "").lower().startswith("basic "):
         raise OpenEoError("AuthenticationRequired", "tokens are given for a name and a password only")
-    return {"access_token": desk.accounts.session(user.name, _SESSION_DAYS)}
+    return {"access_token": desk.accounts.session(user.name, _SESSION)}
 
 
 @router.get("/me")
