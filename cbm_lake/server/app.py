@@ -34,6 +34,7 @@ from cbm_lake.server.gate import Doors, Gate
 from cbm_lake.server.limits import Rate, retry_after
 from cbm_lake.server.login import Door
 from cbm_lake.server.security import NoSuchKindError, RefusedError, User
+from cbm_lake.server.sharing import endpoints as sharing
 from cbm_lake.server.state import ServerState, Settings, State
 from cbm_lake.server.turns import BusyError
 
@@ -61,6 +62,7 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
 
     app = FastAPI(title="cbm-lake", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     state.attach(app)
+    app.state.shared = sharing.Shared.of(lake, accounts, settings)
     app.add_middleware(Gate, doors=doors)
     app.add_middleware(_OneSlash)
     app.add_exception_handler(RefusedError, security.refused)
@@ -74,6 +76,8 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.add_exception_handler(LakeError, _failed)
     for module in (health, legacy_images, legacy, modern, features, tiles, access):  # legacy answers every other name
         app.include_router(module.router)
+    for router in (sharing.router, sharing.links):
+        app.include_router(router)
     _add_files(app)
     return app
 
