@@ -53,6 +53,8 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if state.desk is not None:
+            state.desk.open()
         yield
         doors.door.close()
         if doors.access is not None:

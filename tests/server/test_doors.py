@@ -86,7 +86,7 @@ ASKED = {
     "end_date": "2024-02-01",
     "of": "",
 }
-PLACES = {"card": "s2", "scene": "A", "z": 8, "x": 1, "y": 1, "year": 2024, "feature": "0012"}
+PLACES = {"card": "s2", "scene": "A", "z": 8, "x": 1, "y": 1, "year": 2024, "feature": "0012", "table": "s2"}
 
 
 def asked(path, area, kind):
