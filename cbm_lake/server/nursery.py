@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ _STREAMS: Final = 3
 _LONGEST: Final = 32
 """Bytes of the number of a process."""
 _ATTEMPTS: Final = 2
+_PIECE: Final = 1 << 16
 
 
 @dataclass
@@ -64,21 +66,16 @@ class Child:
     def communicate(self) -> None:
         """Read what it still says, wait for its end, and free what it holds."""
         for stream in (self.stdin, self.stdout, self.stderr):
-            if stream is not None:
-                with suppress(BrokenPipeError):
-                    _drain(stream)
+            if stream is not None and not stream.closed:
+                with suppress(BrokenPipeError), stream:
+                    while stream.readable() and stream.read(_PIECE):
+                        pass
         self.wait()
         self._status.close()
         with self._lock:
             if self._handle >= 0:
                 os.close(self._handle)
                 self._handle = -1
-
-
-def _drain(stream: IO[bytes]) -> None:
-    with stream:
-        while not stream.closed and stream.readable() and stream.read(1 << 16):
-            pass
 
 
 class Nursery:
@@ -209,6 +206,9 @@ def _be_child(streams: Sequence[int], work: Callable[[], None]) -> None:
         )
         work()
     finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+            sys.stderr.flush()
         os._exit(1)
 
 
