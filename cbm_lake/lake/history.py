@@ -90,9 +90,9 @@ class Sources:
         for name in self.tables:
             entries = list(_entries(store, by_name[name].name))
             newest = max((version for version, _ in entries), default=-1)
-            kept = {version: time for version, time in entries if time is not None}
-            former += newest + 1 - len(kept)
-            times += kept.values()
+            dated = {version: time for version, time in entries if time is not None}
+            former += newest + 1 - len(dated)
+            times += dated.values()
         return Changes(former, tuple(sorted(map(_whole, times))))
 
     def _written(self, store: Store) -> Iterator[datetime]:
@@ -108,16 +108,16 @@ def sources_of(view: str, store: Store) -> Sources:
     made_of = {needs.created(each): needs.read_by(each.sql) for each in derived.definitions()}
     judging = frozenset(needs.read_by_steps("settling"))
     by_name = tables.of(store)
-    found: set[str] = set()
+    visited: set[str] = set()
     waiting = [view]
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in visited:
+            visited.add(name)
             of_signatures = name in by_name and name.startswith("signatures_")
             aside = {name.replace("signatures_", "aside_", 1)} if of_signatures else set()
             waiting += (judging | aside) if of_signatures else made_of.get(name, ())
-    return Sources(tuple(sorted(found & by_name.keys())), "stac_scenes" in found, bool(found & _OF_PARCELS))
+    return Sources(tuple(sorted(visited & by_name.keys())), "stac_scenes" in visited, bool(visited & _OF_PARCELS))
 
 
 def _entries(store: Store, name: str) -> Iterable[tuple[int, datetime | None]]:

@@ -26,8 +26,8 @@ def reads_delta_only(capabilities: str) -> bool:
 
 def protocol(*, delta: bool) -> Line:
     """What a reader has to know: nothing new."""
-    known = {"deltaProtocol": {"minReaderVersion": 1, "minWriterVersion": 2}} if delta else {"minReaderVersion": 1}
-    return {"protocol": known}
+    version = {"deltaProtocol": {"minReaderVersion": 1, "minWriterVersion": 2}} if delta else {"minReaderVersion": 1}
+    return {"protocol": version}
 
 
 def metadata(identity: str, name: str, schema: str, copy: Copy | None = None, *, delta: bool) -> Line:

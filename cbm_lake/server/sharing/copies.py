@@ -92,7 +92,7 @@ class Copies:
         self._writing, self._lock = threading.Lock(), threading.Lock()
         self._copies: dict[Path, Copy] = {}
 
-    def found(self, table: str, name: Name, number: int, state: str = "*") -> Copy | None:
+    def existing(self, table: str, name: Name, number: int, state: str = "*") -> Copy | None:
         """The copy of a version that is there already; it is kept for longer from now on.
 
         Args:
@@ -117,14 +117,14 @@ class Copies:
             SourceError: the lake cannot be read.
         """
         key = table, version.name, version.number, version.state
-        copy = self.found(*key)
+        copy = self.existing(*key)
         if copy is None:
             with self._writing:
-                copy = self.found(*key)
+                copy = self.existing(*key)
                 if copy is None:
                     self._make_room()
                     _write(version, self._root, self._root / f"{table}-{version.number}-{version.state}")
-                    copy = self.found(*key)
+                    copy = self.existing(*key)
         if copy is None:
             raise BusyError("the table could not be kept; ask again", 503, 1.0)
         return copy
@@ -183,16 +183,16 @@ def _described(path: Path, name: str) -> File:
     metadata = pq.read_metadata(path)
     bounds: dict[str, tuple[Bound, Bound]] = {}
     nulls: dict[str, int] = {}
-    for place, field in enumerate(metadata.schema.to_arrow_schema()):
-        if metadata.num_columns <= place or not _is_ordered(field.type):
+    for number, field in enumerate(metadata.schema.to_arrow_schema()):
+        if metadata.num_columns <= number or not _is_ordered(field.type):
             continue
         column = _column(metadata, field.name)
-        found = [metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups)]
-        if all(each is not None and each.has_null_count for each in found):
-            nulls[field.name] = sum(each.null_count for each in found)
-        known = [each for each in found if each is not None and each.has_min_max]
-        if known and len(known) == len(found):
-            bounds[field.name] = _zoned(min(each.min for each in known)), _zoned(max(each.max for each in known))
+        statistics = [metadata.row_group(group).column(column).statistics for group in range(metadata.num_row_groups)]
+        if all(each is not None and each.has_null_count for each in statistics):
+            nulls[field.name] = sum(each.null_count for each in statistics)
+        bounded = [each for each in statistics if each is not None and each.has_min_max]
+        if bounded and len(bounded) == len(statistics):
+            bounds[field.name] = _zoned(min(each.min for each in bounded)), _zoned(max(each.max for each in bounded))
     return File(path, name, path.stat().st_size, metadata.num_rows, bounds, nulls)
 
 

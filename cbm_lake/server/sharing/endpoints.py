@@ -108,8 +108,8 @@ def tables_of_schema(
 ) -> dict[str, object]:
     """The tables of a year."""
     area = _area(state, user, aoi)
-    found = tables.names(state.lake, area, _year(state, user, area, year))
-    return _page([_described(sharing, name) for name in found], most, after)
+    names = tables.names(state.lake, area, _year(state, user, area, year))
+    return _page([_described(sharing, name) for name in names], most, after)
 
 
 @router.get("/shares/{aoi}/all-tables")
@@ -118,8 +118,8 @@ def all_tables(
 ) -> dict[str, object]:
     """The tables of all years of an area."""
     area = _area(state, user, aoi)
-    found = [name for year in _years(state, user, area) for name in tables.names(state.lake, area, year)]
-    return _page([_described(sharing, name) for name in found], most, after)
+    names = [name for year in _years(state, user, area) for name in tables.names(state.lake, area, year)]
+    return _page([_described(sharing, name) for name in names], most, after)
 
 
 def _page(entries: Sequence[dict[str, str]], most: int, after: str) -> dict[str, object]:
@@ -166,7 +166,7 @@ def _years(state: State, user: Account, area: str) -> list[int]:
 
 
 def _year(state: State, user: Account, area: str, year: str) -> int:
-    named = [known for known in _years(state, user, area) if str(known) == year]
+    named = [each for each in _years(state, user, area) if str(each) == year]
     if not named:
         raise RefusedError
     return named[0]
@@ -208,10 +208,10 @@ def metadata(
     formats: Formats = "",
 ) -> Response:
     """The columns of a table, as they are or were."""
-    taken, delta = _taken(sharing, name, number, moment), actions.reads_delta_only(formats)
-    schema = Schema.from_arrow(taken.schema).to_json()
+    rows, delta = _taken(sharing, name, number, moment), actions.reads_delta_only(formats)
+    schema = Schema.from_arrow(rows.schema).to_json()
     about = actions.metadata(sharing.tables.id(name), str(name), schema, delta=delta)
-    return _answer([actions.protocol(delta=delta), about], taken.number, delta=delta)
+    return _answer([actions.protocol(delta=delta), about], rows.number, delta=delta)
 
 
 @router.post("/shares/{aoi}/schemas/{year}/tables/{table}/query")
@@ -250,16 +250,16 @@ async def _copy(sharing: Shared, user: Account, name: Name, asked: Asked) -> Cop
     """The copy of the rows that are asked for; who needs one that is not there yet waits for a turn."""
     identity = sharing.tables.id(name)
     if asked.version is not None and asked.timestamp is None:
-        found = await run_in_threadpool(sharing.copies.found, identity, name, asked.version)
-        if found is not None and asked.version != await run_in_threadpool(sharing.tables.number, name):
-            return found  # of a former version, whose files may have been vacuumed since
-    taken = await run_in_threadpool(_taken, sharing, name, asked.version, asked.timestamp or "")
-    found = await run_in_threadpool(sharing.copies.found, identity, name, taken.number, taken.state)
-    if found is not None:
-        return found
+        copy = await run_in_threadpool(sharing.copies.existing, identity, name, asked.version)
+        if copy is not None and asked.version != await run_in_threadpool(sharing.tables.number, name):
+            return copy  # of a former version, whose files may have been vacuumed since
+    rows = await run_in_threadpool(_taken, sharing, name, asked.version, asked.timestamp or "")
+    copy = await run_in_threadpool(sharing.copies.existing, identity, name, rows.number, rows.state)
+    if copy is not None:
+        return copy
     async with sharing.turns.turn(user.name):
-        log.info("writing version %d of %s", taken.number, name)
-        return await run_in_threadpool(sharing.copies.copy, identity, taken)
+        log.info("writing version %d of %s", rows.number, name)
+        return await run_in_threadpool(sharing.copies.copy, identity, rows)
 
 
 def _taken(sharing: Shared, name: Name, number: int | None, moment: str) -> tables.Version:

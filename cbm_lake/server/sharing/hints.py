@@ -51,16 +51,16 @@ def fitting(files: Iterable[File], sql: Sequence[str], document: str | None, lim
     """
     simple = [_of_sql(text) for text in sql]
     tree = _parsed(document)
-    kept = [
+    fitting_files = [
         file
         for file in files
         if all(one is None or _can_hold(file, one) for one in simple) and (tree is None or _may(file, tree, 0))
     ]
-    if limit is None or len(kept) < 2 or sql or tree:  # a limit counts rows that fit, which nobody has counted
-        return kept
+    if limit is None or len(fitting_files) < 2 or sql or tree:  # a limit counts rows that fit, which nobody has counted
+        return fitting_files
     enough: list[File] = []
     rows = 0
-    for file in kept:
+    for file in fitting_files:
         if rows >= limit and enough:
             break
         enough.append(file)
