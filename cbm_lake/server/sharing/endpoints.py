@@ -208,7 +208,7 @@ def metadata(
     formats: Formats = "",
 ) -> Response:
     """The columns of a table, as they are or were."""
-    rows, delta = _taken(sharing, name, number, moment), actions.reads_delta_only(formats)
+    rows, delta = _wanted_version(sharing, name, number, moment), actions.reads_delta_only(formats)
     schema = Schema.from_arrow(rows.schema).to_json()
     about = actions.metadata(sharing.tables.id(name), str(name), schema, delta=delta)
     return _answer([actions.protocol(delta=delta), about], rows.number, delta=delta)
@@ -253,7 +253,7 @@ async def _copy(sharing: Shared, user: Account, name: Name, asked: Asked) -> Cop
         copy = await run_in_threadpool(sharing.copies.existing, identity, name, asked.version)
         if copy is not None and asked.version != await run_in_threadpool(sharing.tables.number, name):
             return copy  # of a former version, whose files may have been vacuumed since
-    rows = await run_in_threadpool(_taken, sharing, name, asked.version, asked.timestamp or "")
+    rows = await run_in_threadpool(_wanted_version, sharing, name, asked.version, asked.timestamp or "")
     copy = await run_in_threadpool(sharing.copies.existing, identity, name, rows.number, rows.state)
     if copy is not None:
         return copy
@@ -262,7 +262,7 @@ async def _copy(sharing: Shared, user: Account, name: Name, asked: Asked) -> Cop
         return await run_in_threadpool(sharing.copies.copy, identity, rows)
 
 
-def _taken(sharing: Shared, name: Name, number: int | None, moment: str) -> tables.Version:
+def _wanted_version(sharing: Shared, name: Name, number: int | None, moment: str) -> tables.Version:
     if number is not None and moment:
         raise InvalidInputError("give a version or a timestamp, not both")
     if moment:

@@ -101,7 +101,7 @@ class Tables:
 
     def current(self, name: Name) -> Version:
         """The rows as they are."""
-        return self._taken(self.lake, name)
+        return self._version_of(self.lake, name)
 
     def at_version(self, name: Name, number: int) -> Version:
         """The rows at a version.
@@ -125,7 +125,7 @@ class Tables:
             NotFoundError: there was nothing then, or it can no longer be read.
         """
         try:
-            version = self._taken(self.lake.at(moment), name)
+            version = self._version_of(self.lake.at(moment), name)
         except SourceError as error:
             raise NotFoundError(f"{name} of {moment} can no longer be read; its files were vacuumed") from error
         if not version.number:
@@ -144,7 +144,7 @@ class Tables:
             self._sources[name.table] = sources_of(name.table, Store(self.lake.url))
         return self._sources[name.table]
 
-    def _taken(self, lake: Lake, name: Name) -> Version:
+    def _version_of(self, lake: Lake, name: Name) -> Version:
         """The rows of a lake with the version that they are of: what is the same before and after asking for them."""
         statement, sources = queries.get(f"sharing.{name.table}").sql, self._of(name)
         for _ in range(_ATTEMPTS):
