@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -84,6 +85,22 @@ def revoke(name: Name, aoi: Areas = None) -> None:
 def token(name: Name, days: Annotated[int, typer.Option("--days", min=1, help="For how long it holds.")] = 90) -> None:
     """Print a new bearer token of an account; it cannot be shown again."""
     out.print(_accounts().token(name, days), markup=False, soft_wrap=True)
+
+
+@app.command()
+def share(
+    name: Name,
+    url: Annotated[str, typer.Option("--url", help="Address of the service as its users reach it.")],
+    output: Annotated[Path | None, typer.Option("--output", help="File to write; else NAME.share here.")] = None,
+    days: Annotated[int, typer.Option("--days", min=1, help="For how long it holds.")] = 90,
+) -> None:
+    """Write a profile file of Delta Sharing, with which other programs read an account's areas."""
+    file = output or Path(f"{name.strip().lower()}.share")
+    accounts = _accounts()
+    from cbm_lake.server.sharing import profiles
+
+    profiles.write(accounts, name, url, file, days)
+    out.print(f"{file} lets whoever has it read what {name} may read, for {days} days", markup=False, soft_wrap=True)
 
 
 @app.command()

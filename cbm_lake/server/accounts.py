@@ -154,13 +154,17 @@ class Accounts:
         Raises:
             NotFoundError: there is none of that name.
         """
+        return self.issue(name, days)[0]
+
+    def issue(self, name: str, days: int = 90) -> tuple[str, datetime]:
+        """A new bearer token of an account, and when it ends; errors are those of `token`."""
         token, now = secrets.token_urlsafe(32), datetime.now(UTC)
         issued = Token(sha256=hashlib.sha256(token.encode()).hexdigest(), expires=now + timedelta(days=days))
         with self._changing() as users:
             key = self._registered(users, name)
             valid = [each for each in users[key].tokens if each.expires > now]
             users[key] = users[key].model_copy(update={"tokens": (*valid, issued)})
-        return token
+        return token, issued.expires
 
     def users(self) -> dict[str, User]:
         """All accounts by name, in alphabetical order."""
@@ -235,6 +239,11 @@ class Accounts:
                 if hmac.compare_digest(issued.sha256, digest) and issued.expires > now:
                     account = _account(name, user)
         return account
+
+    def may_read(self, name: str, aoi: str) -> bool:
+        """Whether there is an account of that name now that may read the data of an area."""
+        user = self._users().get(_folded(name))
+        return user is not None and _account(name, user).may_read(aoi)
 
     def _refuse_locked(self, key: tuple[str, str]) -> None:
         since = time.monotonic() - _LOCKED

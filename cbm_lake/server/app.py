@@ -38,6 +38,7 @@ from cbm_lake.server.limits import Rate, retry_after
 from cbm_lake.server.login import Door
 from cbm_lake.server.openeo import api as openeo
 from cbm_lake.server.security import NoSuchKindError, RefusedError, User
+from cbm_lake.server.sharing import endpoints as sharing
 from cbm_lake.server.state import ServerState, Settings, State
 from cbm_lake.server.turns import BusyError
 
@@ -70,6 +71,8 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         desk.jobs.start()
+        if state.desk is not None:
+            state.desk.open()
         yield
         desk.jobs.close()
         doors.door.close()
@@ -81,6 +84,7 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app = FastAPI(title="cbm-lake", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/openapi.json")
     state.attach(app)
     app.state.door = doors.door
+    app.state.shared = sharing.Shared.of(lake, accounts, settings)
     app.add_middleware(Gate, doors=doors)
     app.add_middleware(_OneSlash)
     app.add_exception_handler(RefusedError, security.refused)
@@ -95,6 +99,8 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     desk = openeo.include(app, state, accounts)
     for module in _DOORS:
         app.include_router(module.router)
+    for router in (sharing.router, sharing.links):
+        app.include_router(router)
     _add_files(app)
     return app
 

@@ -6,9 +6,11 @@ name, and no others. What it was asked is taken apart and run there, so neither 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
+import stat
 import subprocess
 import sys
 import threading
@@ -17,7 +19,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, BinaryIO, Final
+from typing import IO, BinaryIO, Final, TypeAlias
 
 import duckdb
 import numpy as np
@@ -26,7 +28,8 @@ import pyarrow as pa
 from cbm_lake.config import Workspace
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
 from cbm_lake.lake import database
-from cbm_lake.server import statements
+from cbm_lake.server import nursery, statements
+from cbm_lake.server.nursery import SUPPORTED, Child, Nursery
 from cbm_lake.storage.access import is_remote
 from cbm_lake.storage.s3files import S3Files
 
@@ -54,7 +57,13 @@ _DEEPEST: Final = 16
 _LONGEST: Final = 1_000
 """Characters of a reason; a value that cannot be converted may stand in one."""
 _REFUSED: Final = "refused: "
+_LATER: Final = ("pyarrow.dataset",)
+"""What answers import when they need it, and a nursery before."""
 _COMMAND: Final = (sys.executable, "-s", "-m", "cbm_lake.server.sqlbox")
+
+
+Process: TypeAlias = subprocess.Popen[bytes] | Child
+"""A process that answers one question."""
 
 
 class TooLargeError(InvalidInputError):
@@ -91,7 +100,7 @@ class Stop:
     """A way to end a question from another thread."""
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _child: subprocess.Popen[bytes] | None = None
+    _child: Process | None = None
     _called: bool = False
 
     def __call__(self) -> None:
@@ -101,7 +110,7 @@ class Stop:
             if self._child:
                 self._child.kill()
 
-    def bind(self, child: subprocess.Popen[bytes]) -> None:
+    def bind(self, child: Process) -> None:
         """Tell which process answers it."""
         with self._lock:
             self._child = child
@@ -110,12 +119,13 @@ class Stop:
 
 
 class SqlBox:
-    """Answers questions, each in a process that is used once; one waits ready, so that an answer needs no start."""
+    """Answers questions, each in a process that is used once; some wait ready, so that an answer needs no start."""
 
     def __init__(self, command: Sequence[str] = _COMMAND, *, remote: bool = False) -> None:
         self._command, self._remote = command, remote
         self._lock = threading.Lock()
-        self._ready: subprocess.Popen[bytes] | None = None
+        self._ready: Process | None = None
+        self._nursery = Nursery(command, self._environment) if SUPPORTED else None
 
     def ask(self, question: Question, stop: Stop | None = None) -> Generator[pa.Schema | pa.RecordBatch, None, None]:
         """The schema of the answer, then its rows, as they come.
@@ -141,26 +151,37 @@ class SqlBox:
             child.kill()
             child.communicate()
 
+    def open(self) -> None:
+        """Begin to get ready for the first question."""
+        if self._nursery:
+            self._nursery.open()
+
     def close(self) -> None:
-        """End the process that waits."""
+        """End the processes that wait."""
         with self._lock:
             if self._ready:
                 self._ready.kill()
                 self._ready.communicate()
                 self._ready = None
+            if self._nursery:
+                self._nursery.close()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> Process:
+        if self._nursery:
+            return self._nursery.child()
+        pipe, environment = subprocess.PIPE, self._environment()
+        return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)  # noqa: S603
+
+    def _environment(self) -> dict[str, str]:
         names = (*_INHERITED, "HOME") if self._remote else _INHERITED
-        environment = _LEAN | {
+        return _LEAN | {
             name: value
             for name, value in {**os.environ, **Workspace.here().environment()}.items()
             if name in names or (self._remote and name.startswith(_OF_BUCKETS))
         }
-        pipe = subprocess.PIPE
-        return subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)  # noqa: S603
 
 
-def _answer(child: subprocess.Popen[bytes], question: Question) -> Iterator[pa.Schema | pa.RecordBatch]:
+def _answer(child: Process, question: Question) -> Iterator[pa.Schema | pa.RecordBatch]:
     if child.stdin is None or child.stdout is None:
         raise SourceError("the process for SQL has no pipes; restart the server")
     stdin, child.stdin = child.stdin, None
@@ -173,7 +194,7 @@ def _answer(child: subprocess.Popen[bytes], question: Question) -> Iterator[pa.S
         raise pa.ArrowInvalid("the answer broke off")
 
 
-def _reason(child: subprocess.Popen[bytes], question: Question, spent: float) -> LakeError:
+def _reason(child: Process, question: Question, spent: float) -> LakeError:
     """Why there is no answer, or only half of one."""
     lines = _last_words(child.stderr).splitlines()
     child.wait()
@@ -209,6 +230,16 @@ _KINDS: Final[dict[str, type[LakeError]]] = {
 
 
 def main() -> None:
+    """Answer the question on standard input; where that is a socket, each of many in a process of its own."""
+    if stat.S_ISSOCK(os.fstat(0).st_mode):
+        for name in _LATER:
+            importlib.import_module(name)
+        nursery.serve(answer)
+    else:
+        answer()
+
+
+def answer() -> None:
     """Read a question from standard input, write the answer as an Arrow stream to standard output."""
     document = json.loads(sys.stdin.readline())
     question = Question(**{**document, "limits": Limits(**document["limits"])})

@@ -92,6 +92,10 @@ class SqlDesk:
         except TooLargeError as error:
             raise HTTPException(413, str(error)) from error
 
+    def open(self) -> None:
+        """Begin to get ready for the first question."""
+        self._box.open()
+
     def close(self) -> None:
         """End the processes that wait, and delete what readers were given."""
         self._pool.shutdown(cancel_futures=True)

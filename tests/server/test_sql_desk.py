@@ -1,6 +1,7 @@
 """SQL over HTTP: an answer is whole or an error, and each account has its share of the server and no more."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -88,16 +89,13 @@ def ask(url, statement, who=WHO, accept="application/json", **more):
 
 
 def children():
-    """The processes of this one that answer SQL."""
-    found = []
+    """The processes that answer SQL: children of the one that forks them, which is a child of this one."""
+    parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and "sqlbox" in (folder / "cmdline").read_text():
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return set(found)
+        with contextlib.suppress(OSError):
+            if "sqlbox" in (folder / "cmdline").read_text():
+                parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    return {child for child, parent in parents.items() if parents.get(parent) == os.getpid()}
 
 
 def until(condition, seconds=60):

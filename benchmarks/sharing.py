@@ -1,0 +1,103 @@
+"""Reading a table by Delta Sharing with its unmodified client, beside reading the same rows as Parquet.
+
+    python -m benchmarks.sharing [--rows 1000000] [--lake FOLDER]
+
+First the lake of the workspace (the generated sample), then one made here with so many rows of signatures: when the
+service has to write the copy, and by both formats of the client when it has it. The bare limit is pandas reading the
+same files from the disk. The service is a thread of this process, so the client shares its cores and its interpreter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import delta_sharing
+import pandas as pd
+import pyarrow as pa
+import uvicorn
+
+from benchmarks import season
+from cbm_lake.lake import Lake, open_lake
+from cbm_lake.server.accounts import Accounts
+from cbm_lake.server.app import Settings, create_app
+from cbm_lake.server.sharing import profiles
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--lake", help="another lake than that of the workspace")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        measure(open_lake(wanted.lake), Path(scratch, "sample"))
+        if wanted.rows:
+            measure(large(Path(scratch, "large"), wanted.rows), Path(scratch, "served"))
+
+
+def large(folder: Path, rows: int) -> Lake:
+    """A lake with that many rows of signatures, of a season with 73 scenes."""
+    lake = Lake(str(folder))
+    size = season.Season(max(1, rows // 73))
+    for _ in season.fill(lake, size):
+        pass
+    lake.compact()
+    return lake
+
+
+def measure(lake: Lake, folder: Path) -> None:
+    """Print how long the signatures of the first area take."""
+    parcels = lake.parcel_sets()[0]
+    with served(lake, folder) as profile:
+        table = f"{profile}#{parcels.aoi}.{parcels.year}.s2"
+        first, seconds = timed(lambda: delta_sharing.load_as_pandas(table, use_delta_format=False))
+        print(f"{parcels.name}: {len(first)} rows, {len(first.columns)} columns")
+        print(f"  the copy is written and read    {seconds:7.2f} s")
+        files = sorted((folder / "shared").rglob("*.parquet"))
+        limit = min(timed(lambda: pd.concat([pd.read_parquet(file) for file in files]))[1] for _ in range(3))
+        print(f"  bare limit: Parquet of the disk {limit:7.2f} s   {sum(f.stat().st_size for f in files) / 1e6:.1f} MB")
+        for delta in (False, True):
+            best = min(
+                timed(lambda delta=delta: delta_sharing.load_as_pandas(table, use_delta_format=delta))[1]
+                for _ in range(3)
+            )
+            name = f"format {'delta' if delta else 'parquet'}"
+            print(f"  {name:31} {best:7.2f} s   {best / limit:.1f} of the limit")
+
+
+def timed(work: Callable[[], pd.DataFrame | pa.Table]) -> tuple[pd.DataFrame, float]:
+    """The rows, and seconds."""
+    start = time.perf_counter()
+    rows = work()
+    return rows, time.perf_counter() - start
+
+
+@contextmanager
+def served(lake: Lake, folder: Path) -> Iterator[Path]:
+    """A profile file of a service over a lake, in a thread of this process."""
+    accounts = Accounts(folder / "users.json")
+    accounts.add("ada", "correct horse battery", admin=True)
+    service = create_app(lake, accounts, Settings(folder / "results", folder / "files"))
+    server = uvicorn.Server(uvicorn.Config(service, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    profile = folder / "ada.share"
+    port = server.servers[0].sockets[0].getsockname()[1]
+    profiles.write(accounts, "ada", f"http://127.0.0.1:{port}", profile)
+    try:
+        yield profile
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+if __name__ == "__main__":
+    main()
