@@ -26,6 +26,7 @@ from cbm_lake.server import (
     modern,
     questions,
     security,
+    stac,
     tiles,
 )
 from cbm_lake.server.accounts import Accounts
@@ -72,7 +73,16 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.add_exception_handler(RecursionError, _unreadable)
     app.add_exception_handler(Exception, _broken)
     app.add_exception_handler(LakeError, _failed)
-    for module in (health, legacy_images, legacy, modern, features, tiles, access):  # legacy answers every other name
+    for module in (
+        health,
+        legacy_images,
+        legacy,
+        modern,
+        features,
+        stac,
+        tiles,
+        access,
+    ):  # legacy answers every other name
         app.include_router(module.router)
     _add_files(app)
     return app

@@ -80,7 +80,7 @@ def boxed(
     crs: Annotated[str, Query(max_length=200, description="Of the outlines: CRS84 only.")] = "",
 ) -> Box | None:
     """The dependency that gives an endpoint its box."""
-    _check_crs({"bbox-crs": bbox_crs, "crs": crs})
+    check_crs({"bbox-crs": bbox_crs, "crs": crs})
     return box_of(bbox)
 
 
@@ -92,7 +92,7 @@ def wanted(
     sortby: Annotated[str, Query(max_length=1_000, description="Properties with commas; - before: descending.")] = "",
 ) -> Wanted:
     """The dependency that gives an endpoint its wish."""
-    _check_crs({"filter-crs": filter_crs})
+    check_crs({"filter-crs": filter_crs})
     return Wanted(box, tree_of(filter, filter_lang), order_of(sortby))
 
 
@@ -239,7 +239,8 @@ def order_of(text: str) -> tuple[tuple[str, bool], ...]:
     return tuple((name.lstrip("+- "), name.startswith("-")) for name in names)
 
 
-def _check_crs(stated: dict[str, str]) -> None:
+def check_crs(stated: dict[str, str]) -> None:
+    """Refuse coordinate systems other than CRS84; "" is that."""
     for parameter, crs in stated.items():
         if crs not in ("", _CRS84):
             raise HTTPException(400, f"{parameter} {crs!r} is not offered here; boxes and outlines are in {_CRS84}")
