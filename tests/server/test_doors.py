@@ -90,7 +90,9 @@ PLACES = {"card": "s2", "scene": "A", "z": 8, "x": 1, "y": 1, "year": 2024, "fea
 
 
 def asked(path, area, kind):
-    names = {**PLACES, "aoi": area, "name": f"{kind}_{area}_2024" if path.startswith("/ogc") else "secret.csv"}
+    collections = {"/ogc": f"{kind}_{area}_2024", "/stac": "statistics", "/edr": f"s2_{area}_2024"}
+    name = next((name for start, name in collections.items() if path.startswith(start)), "secret.csv")
+    names = {**PLACES, "aoi": area, "name": name, "item": f"s2_{area}_2024"}
     return re.sub(r"{(\w+)}", lambda found: str(names[found[1]]), path)
 
 

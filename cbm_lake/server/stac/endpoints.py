@@ -129,7 +129,7 @@ def _collection(request: Request, user: Account, name: str) -> Json:
 
 def _answered(request: Request, user: Account, asked: Search) -> Response:
     root, lake = _root(request), state_of(request).lake
-    page = found(request, catalogue_of(request).entries(user), asked)
+    page = found(request, user, catalogue_of(request).entries(user), asked)
     features = documents.items(root, str(request.base_url), lake, page.rows)
     links = [link("self", str(request.url), GEOJSON), link("root", root)]
     if page.token is not None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import pyarrow as pa
 from fastapi import Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.server import cql2, features
+from cbm_lake.server.accounts import Account
 from cbm_lake.server.cql2 import LONGEST, Tree
 from cbm_lake.server.selection import Selection, Wanted, gone, select, selections_of
 from cbm_lake.server.stac.documents import Json, stamp
@@ -21,7 +22,14 @@ from cbm_lake.server.stac.entries import QUERYABLES
 _NEWEST: Final = (("datetime", True), ("collection", False))
 """The order where none is asked for."""
 _TOKEN: Final = re.compile(r"([0-9a-f]{16}|empty)\.(\d{1,9})", re.ASCII)
+_LARGEST: Final = 10_000
+"""Items of a page, also where more are asked for."""
+_INNER: Final = "properties."
 _ALWAYS: Final = ("type", "id", "collection")
+
+
+Listed = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+"""Texts; one alone is taken for a list of it."""
 
 
 class Sorting(BaseModel):
@@ -34,8 +42,8 @@ class Sorting(BaseModel):
 class Fields(BaseModel):
     """Which fields of items are wanted."""
 
-    include: list[str] = Field([], max_length=100)
-    exclude: list[str] = Field([], max_length=100)
+    include: list[str] | None = Field(None, max_length=100)
+    exclude: list[str] | None = Field(None, max_length=100)
 
 
 class Search(BaseModel):
@@ -43,12 +51,12 @@ class Search(BaseModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    collections: list[str] | None = Field(None, max_length=100)
-    ids: list[str] | None = Field(None, max_length=10_000)
+    collections: Listed | None = Field(None, max_length=100)
+    ids: Listed | None = Field(None, max_length=10_000)
     bbox: list[float] | None = Field(None, max_length=6)
     intersects: dict[str, Any] | None = None
     datetime: str | None = Field(None, max_length=200)
-    limit: int = Field(10, ge=1, le=10_000)
+    limit: int = Field(10, ge=1)
     filter: dict[str, Any] | bool | str | None = None
     filter_lang: features.FilterLang | None = Field(None, alias="filter-lang")
     filter_crs: str | None = Field(None, alias="filter-crs", max_length=200)
@@ -63,7 +71,7 @@ def from_address(
     datetime: Annotated[str | None, Query(max_length=200, description="An instant, or two with a slash.")] = None,
     ids: Annotated[str | None, Query(max_length=LONGEST, description="With commas.")] = None,
     collections: Annotated[str | None, Query(max_length=2_000, description="With commas.")] = None,
-    limit: Annotated[int, Query(ge=1, le=10_000, description="Items of a page at most.")] = 10,
+    limit: Annotated[int, Query(ge=1, description="Items of a page at most; of more than 10,000 fewer.")] = 10,
     filter: Annotated[str | None, Query(max_length=LONGEST, description="CQL2.")] = None,  # noqa: A002
     filter_lang: Annotated[features.FilterLang, Query(alias="filter-lang")] = "cql2-text",
     filter_crs: Annotated[str | None, Query(alias="filter-crs", max_length=200, description="CRS84 only.")] = None,
@@ -117,24 +125,24 @@ class Found(NamedTuple):
     """Of the next page; None where there is none."""
 
 
-def found(request: Request, entries: pa.Table, search: Search) -> Found:
+def found(request: Request, user: Account, entries: pa.Table, search: Search) -> Found:
     """The rows of a page.
 
     Raises:
         InvalidInputError: the search is wrong.
         HTTPException: its rows have changed since the first page, and are not kept (410).
     """
-    wanted = Wanted(filter=_filter(search), sort=_order(search))
+    wanted, limit = Wanted(filter=_filter(search), sort=_order(search)), min(search.limit, _LARGEST)
     state, offset = _place(search.token)
-    kept, name = selections_of(request), _name(request)
+    kept, name = selections_of(request), _name(user)
     selection = kept.get(name, wanted, state) if state else None
     if selection is None:
         selection = select(entries.to_batches(), wanted, QUERYABLES, "id")
         if state not in ("", selection.state):
             raise gone()
-    if offset + search.limit < selection.total:
+    if offset + limit < selection.total:
         kept.keep(name, wanted, selection)
-    return _page(selection, offset, search.limit)
+    return _page(selection, offset, limit)
 
 
 def _page(selection: Selection, offset: int, limit: int) -> Found:
@@ -143,9 +151,9 @@ def _page(selection: Selection, offset: int, limit: int) -> Found:
     return Found(rows, selection.total, f"{selection.state}.{offset + limit}" if more else None)
 
 
-def _name(request: Request) -> str:
-    """Selections of an account are its own: what it may read decides what is in them."""
-    return f"stac of {request.state.account.name}"
+def _name(user: Account) -> str:
+    """Selections are of who may read the same areas: what was revoked is not in them."""
+    return f"stac of {'all' if user.admin else ','.join(sorted(user.aois))}"
 
 
 def _place(token: str | None) -> tuple[str, int]:
@@ -158,7 +166,7 @@ def _place(token: str | None) -> tuple[str, int]:
 
 
 def _order(search: Search) -> tuple[tuple[str, bool], ...]:
-    named = tuple((one.field.removeprefix("properties."), one.direction == "desc") for one in search.sortby)
+    named = tuple((one.field.removeprefix(_INNER), one.direction == "desc") for one in search.sortby)
     return named or _NEWEST
 
 
@@ -206,20 +214,17 @@ def _asked(search: Search) -> list[Tree]:
     return [search.filter]
 
 
-def with_fields(item: Mapping[str, Any], fields: Fields | None) -> Json:
-    """An item with the fields that are wanted; type, id and collection always."""
-    kept = dict(item)
-    if fields is None:
-        return kept
-    if fields.include:
-        kept = {name: item[name] for name in item if name in (*_ALWAYS, *fields.include)}
-        inner = [name.removeprefix("properties.") for name in fields.include if name.startswith("properties.")]
-        if inner and "properties" not in fields.include:
-            kept["properties"] = {name: value for name, value in item["properties"].items() if name in inner}
-    for name in fields.exclude:
-        if name.startswith("properties.") and "properties" in kept:
-            without = name.removeprefix("properties.")
-            kept["properties"] = {key: value for key, value in kept["properties"].items() if key != without}
-        elif name not in _ALWAYS:
-            kept.pop(name, None)
+def with_fields(item: Json, fields: Fields | None) -> Json:
+    """An item with the fields that are wanted; type, id and collection always. What is included goes before."""
+    included, excluded = (fields.include or [], fields.exclude or []) if fields else ([], [])
+    kept = {name: item[name] for name in item if not included or name in (*_ALWAYS, *included)}
+    for name in {*excluded} - {*included, *_ALWAYS}:
+        kept.pop(name, None)
+    inner = [name.removeprefix(_INNER) for name in included if name.startswith(_INNER)]
+    without = {name.removeprefix(_INNER) for name in {*excluded} - {*included} if name.startswith(_INNER)}
+    properties = item["properties"]
+    if inner and "properties" not in included:
+        kept["properties"] = {name: properties[name] for name in inner if name in properties}
+    elif "properties" in kept:
+        kept["properties"] = {name: value for name, value in properties.items() if name not in without}
     return kept
