@@ -1,4 +1,4 @@
-"""The STAC API by others' clients, unmodified: stac-api-validator, pystac-client, rustac; requests as QGIS sends them."""
+"""The STAC API by clients of others, unmodified: stac-api-validator, pystac-client, rustac; requests as of QGIS."""
 
 import asyncio
 import io
