@@ -19,6 +19,7 @@ from cbm_lake.lake import Lake
 from cbm_lake.server import (
     access,
     documentation,
+    edr,
     features,
     health,
     legacy,
@@ -73,16 +74,8 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.add_exception_handler(RecursionError, _unreadable)
     app.add_exception_handler(Exception, _broken)
     app.add_exception_handler(LakeError, _failed)
-    for module in (
-        health,
-        legacy_images,
-        legacy,
-        modern,
-        features,
-        stac,
-        tiles,
-        access,
-    ):  # legacy answers every other name
+    rooms = (health, legacy_images, legacy, modern, features, stac, edr, tiles, access)
+    for module in rooms:  # legacy answers every other name
         app.include_router(module.router)
     _add_files(app)
     return app

@@ -85,12 +85,14 @@ ASKED = {
     "start_date": "2024-01-01",
     "end_date": "2024-02-01",
     "of": "",
+    "coords": "POINT(3.0005 43.35)",
 }
 PLACES = {"card": "s2", "scene": "A", "z": 8, "x": 1, "y": 1, "year": 2024, "feature": "0012"}
 
 
 def asked(path, area, kind):
-    collections = {"/ogc": f"{kind}_{area}_2024", "/stac": "statistics", "/edr": f"s2_{area}_2024"}
+    of_stac = "statistics" if "{item}" in path else f"statistics_{area}"
+    collections = {"/ogc": f"{kind}_{area}_2024", "/stac": of_stac, "/edr": f"s2_{area}_2024"}
     name = next((name for start, name in collections.items() if path.startswith(start)), "secret.csv")
     names = {**PLACES, "aoi": area, "name": name, "item": f"s2_{area}_2024"}
     return re.sub(r"{(\w+)}", lambda found: str(names[found[1]]), path)

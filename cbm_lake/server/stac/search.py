@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import pyarrow as pa
 from fastapi import Query, Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.server import cql2, features
@@ -86,20 +86,26 @@ def from_address(
         "exclude": [name[1:] for name in listed if name[0] == "-"],
     }
     box = features.box_of(bbox or "")
-    return Search(
-        collections=_listed(collections),
-        ids=_listed(ids),
-        bbox=None if box is None else list(box),
-        intersects=_object(intersects),
-        datetime=datetime,
-        limit=limit,
-        filter=filter,
-        filter_lang=filter_lang,
-        filter_crs=filter_crs,
-        sortby=[Sorting(field=name, direction="desc" if down else "asc") for name, down in features.order_of(sortby)],
-        fields=Fields.model_validate(wanted) if listed else None,
-        token=token,
-    )
+    order = [{"field": name, "direction": "desc" if down else "asc"} for name, down in features.order_of(sortby)]
+    asked = {
+        "collections": _listed(collections),
+        "ids": _listed(ids),
+        "bbox": None if box is None else list(box),
+        "intersects": _object(intersects),
+        "datetime": datetime,
+        "limit": limit,
+        "token": token,
+        "sortby": order,
+        "filter": filter,
+        "filter-lang": filter_lang,
+        "filter-crs": filter_crs,
+        "fields": wanted if listed else None,
+    }
+    try:
+        return Search.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidInputError(f"{first['loc'][0]}: {first['msg']}") from error
 
 
 def _listed(text: str | None) -> list[str] | None:
