@@ -28,7 +28,7 @@ from cbm_lake.server.selection import (
     Box,
     Selection,
     Wanted,
-    condition_of,
+    conditions_of,
     crs_of,
     in_degrees,
     matching,
@@ -148,11 +148,11 @@ class Parcels:
         return None
 
     def _selected(self, parcels: ParcelSet, wanted: Wanted) -> Selection:
-        condition, held = condition_of(wanted, _OF_PARCELS), in_memory(self._source.lake, parcels)
+        conditions, held = conditions_of(wanted, _OF_PARCELS), in_memory(self._source.lake, parcels)
         places = held.places(wanted.box)
-        if wanted.box is not None or condition is not None:
+        if wanted.box is not None or conditions:
             rows = held.rows.take(pa.array(places)) if wanted.box is not None else held.rows
-            met = matching(rows, wanted, condition)
+            met = matching(rows, wanted, conditions)
             places = places[met] if wanted.box is not None else places[np.isin(places, met)]
         keys = [(_OF_PARCELS[name].column, down) for name, down in wanted.sort]
         return Selection(

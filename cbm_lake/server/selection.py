@@ -132,8 +132,8 @@ def gone() -> HTTPException:
 # -- choosing ---------------------------------------------------------------------------------------------------------
 
 
-def condition_of(wanted: Wanted, queryables: Queryables) -> Condition | None:
-    """The condition of a wish.
+def conditions_of(wanted: Wanted, queryables: Queryables) -> tuple[Condition, ...]:
+    """The conditions of a wish that all have to hold, those without geometries first, for they cost less.
 
     Raises:
         InvalidInputError: the filter is wrong, or a property to sort by is none.
@@ -142,23 +142,29 @@ def condition_of(wanted: Wanted, queryables: Queryables) -> Condition | None:
         if name not in queryables or queryables[name].kind is Kind.GEOMETRY:
             sortable = ", ".join(one for one, of in queryables.items() if of.kind is not Kind.GEOMETRY)
             raise InvalidInputError(f"there is no property {name[:60]!r} to sort by; there are: {sortable}")
-    return None if wanted.filter is None else cql2.compiled(wanted.filter, queryables)
+    if wanted.filter is None:
+        return ()
+    whole, tree = cql2.compiled(wanted.filter, queryables), wanted.filter
+    if not (whole.spatial and isinstance(tree, dict) and tree.get("op") == "and"):
+        return (whole,)
+    spatial = [bool(cql2.compiled(each, queryables).spatial) for each in tree["args"]]
+    parts = ([each for each, has in zip(tree["args"], spatial, strict=True) if has is wants] for wants in (False, True))
+    return tuple(cql2.compiled({"op": "and", "args": part}, queryables) for part in parts if part)
 
 
-def matching(rows: Rows, wanted: Wanted, condition: Condition | None) -> Places:
+def matching(rows: Rows, wanted: Wanted, conditions: Sequence[Condition]) -> Places:
     """The numbers of the rows that meet a wish, in the order of the rows; `geometry` is WKB.
 
     Raises:
-        InvalidInputError: the condition cannot be worked out on these rows.
+        InvalidInputError: a condition cannot be worked out on these rows.
     """
     places: Places = np.arange(rows.num_rows)
-    if not rows.num_rows or (wanted.box is None and condition is None):
-        return places
-    shapes = _LazyShapes(rows)
-    if wanted.box is not None:
-        places = np.flatnonzero(_related("intersects", shapely.box(*wanted.box), shapes))
-    if condition is not None:
-        places = places[np.isin(places, _fulfilling(rows, condition, shapes), assume_unique=True)]
+    if rows.num_rows and wanted.box is not None:
+        places = np.flatnonzero(_related("intersects", shapely.box(*wanted.box), _LazyShapes(rows)))
+    for condition in conditions:
+        if len(places):
+            left = rows if len(places) == rows.num_rows else rows.take(pa.array(places))
+            places = places[_fulfilling(left, condition, _LazyShapes(left))]
     return places
 
 
@@ -175,10 +181,10 @@ def ordered(rows: pa.Table, places: Places, keys: Sequence[tuple[str, bool]]) ->
 
 def select(batches: Iterable[pa.RecordBatch], wanted: Wanted, queryables: Queryables, key: str) -> Selection:
     """Choose among rows that come in batches; their state is the content of what was chosen."""
-    condition = condition_of(wanted, queryables)
+    conditions = conditions_of(wanted, queryables)
     chosen = []
     for batch in batches:
-        places = matching(batch, wanted, condition)
+        places = matching(batch, wanted, conditions)
         chosen.append(batch if len(places) == batch.num_rows else batch.take(pa.array(places)))
     if not chosen:
         return Selection("empty", pa.table({"geometry": pa.array([], pa.binary())}), np.arange(0))
@@ -198,7 +204,7 @@ def _fulfilling(rows: Rows, condition: Condition, shapes: _LazyShapes) -> Places
     table = table.append_column("row number", pa.array(np.arange(rows.num_rows)))
     with queries.translated(), _engine().cursor() as cursor:
         chosen = cursor.from_arrow(table).filter(condition.expression).select(duckdb.ColumnExpression("row number"))
-        found: Places = chosen.to_arrow_table().column(0).to_numpy()
+        found: Places = np.sort(chosen.to_arrow_table().column(0).to_numpy())
     return found
 
 

@@ -1,2 +1,2 @@
--- The rasters of the scenes $scenes (card/id), as the catalogue has them.
-select card, id, assets from current_scenes where concat(card, '/', id) in (select unnest($scenes::varchar[]))
+-- The rasters of the scenes that are called one of $ids, whatever their card, as the catalogue has them.
+select card, id, assets from current_scenes where list_contains($ids::varchar[], id)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.server import cql2
-from cbm_lake.server.selection import Wanted, matching, select
+from cbm_lake.server.selection import Wanted, conditions_of, matching, select
 
 NAMES = ["wheat", "Blé d'hiver", "maize", None, "50%_off", "a\\b"]
 ROWS = [
@@ -42,8 +42,8 @@ MAY = datetime(2024, 5, 1, 10, tzinfo=UTC)
 
 
 def found(tree):
-    condition = cql2.compiled(tree, QUERYABLES)
-    return [ROWS[place]["pid"] for place in matching(TABLE, Wanted(filter=tree), condition)]
+    wanted = Wanted(filter=tree)
+    return [ROWS[place]["pid"] for place in matching(TABLE, wanted, conditions_of(wanted, QUERYABLES))]
 
 
 def shape(row):
@@ -110,6 +110,7 @@ CASES = {
     "S_EQUALS(geometry, POLYGON((8 0, 9 0, 9 1, 8 1, 8 0)))": lambda r: r["pid"] == "p8",
     "S_OVERLAPS(geometry, BBOX(8.5, -1, 9.5, 2))": lambda r: r["pid"] in ("p8", "p9"),
     "S_CROSSES(geometry, LINESTRING(6.5 0.5, 8.5 0.5))": lambda r: r["pid"] in ("p6", "p7", "p8"),
+    "number > -6 AND S_INTERSECTS(geometry, BBOX(3.5, .5, 9.5, 2)) AND crop LIKE 'w%'": lambda r: r["pid"] == "p6",
     "geometry IS NULL": lambda r: r["pid"] == "p5",
     "NOT S_INTERSECTS(geometry, POINT(7.5 .5)) AND number = -3": lambda r: False,
     "S_INTERSECTS(geometry, POINT(7.5 .5)) OR S_INTERSECTS(geometry, POINT(2.5 .5))": lambda r: (

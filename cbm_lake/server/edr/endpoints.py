@@ -39,7 +39,7 @@ class Asked(NamedTuple):
 
 
 def asked(
-    coords: Annotated[str, Query(max_length=LONGEST, description="WKT in degrees: POINT(3 43.5), POLYGON((…)).")],
+    coords: Annotated[str, Query(max_length=LONGEST, description="WKT in degrees: POINT(3 43.5), POLYGON((…)).")] = "",
     datetime: Annotated[str | None, Query(max_length=200, description="An instant, or two with a slash.")] = None,
     parameter_name: Names = "",
     parameter_names: Annotated[str, Query(max_length=5_000, description="The same, as OWSLib calls it.")] = "",

@@ -19,6 +19,7 @@ from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.server import cql2
 from cbm_lake.server.accounts import Account
+from cbm_lake.server.security import RefusedError
 from cbm_lake.server.stac.entries import STATISTICS, catalogue_of
 from cbm_lake.server.state import state_of
 
@@ -106,13 +107,13 @@ def named(request: Request, user: Account, name: str) -> Offered:
     """The series of that name.
 
     Raises:
-        NotFoundError: there are none that are theirs to read.
+        RefusedError: there are none that are theirs to read.
     """
     for one in all_of(request, user):
         if one.id == name:
             request.state.aoi = one.parcels.aoi
             return one
-    raise NotFoundError(f"there is no collection {name!r}")
+    raise RefusedError
 
 
 def shape_of(text: str, kinds: tuple[str, ...]) -> shapely.Geometry:

@@ -128,8 +128,8 @@ def _item_assets(name: str) -> Json:
 
 def items(root: str, service: str, lake: Lake, rows: Sequence[Entry]) -> list[Json]:
     """The items of a page, in its order."""
-    scenes = [f"{row['card']}/{row['id']}" for row in rows if row["collection"] == row["card"]]
-    found = lake.query("granted.assets", scenes=scenes).to_pylist() if scenes else []
+    scenes = [row["id"] for row in rows if row["collection"] == row["card"]]
+    found = lake.query("granted.assets", ids=scenes).to_pylist() if scenes else []
     rasters = {(one["card"], one["id"]): one["assets"] for one in found}
     return [_item(root, service, lake, row, rasters.get((row["collection"], row["id"]), {})) for row in rows]
 

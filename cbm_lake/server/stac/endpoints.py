@@ -8,20 +8,20 @@ import orjson
 import pyarrow.compute as pc
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
+from starlette.datastructures import URL
 from starlette.responses import Response
 
 from cbm_lake import cards
-from cbm_lake.errors import NotFoundError
 from cbm_lake.lake import queries
 from cbm_lake.server import cql2
 from cbm_lake.server.accounts import Account
 from cbm_lake.server.modern import streamed
 from cbm_lake.server.questions import Ptype
-from cbm_lake.server.security import Declared, User
+from cbm_lake.server.security import Declared, RefusedError, User
 from cbm_lake.server.stac import documents
 from cbm_lake.server.stac.documents import GEOJSON, JSON, SCHEMA, Json, link
 from cbm_lake.server.stac.entries import QUERYABLES, catalogue_of
-from cbm_lake.server.stac.search import Search, found, from_address, with_fields
+from cbm_lake.server.stac.search import PARAMETERS, Search, found, from_address, with_fields
 from cbm_lake.server.state import State, state_of
 
 router = APIRouter(prefix="/stac", tags=["STAC API"])
@@ -84,7 +84,7 @@ def item(request: Request, user: User, name: str, item: str) -> Response:
     entries = catalogue_of(request).entries(user)
     rows = entries.filter(pc.and_(pc.equal(entries["collection"], name), pc.equal(entries["id"], item)))
     if not rows.num_rows:
-        raise NotFoundError(f"there is no item {item!r} in {name}")
+        raise RefusedError
     request.state.aoi = rows["aoi"][0].as_py()
     lake = state_of(request).lake
     (document,) = documents.items(_root(request), str(request.base_url), lake, rows.to_pylist())
@@ -123,7 +123,7 @@ def _collection(request: Request, user: Account, name: str) -> Json:
     entries = catalogue_of(request).entries(user)
     rows = entries.filter(pc.equal(entries["collection"], name))
     if not rows.num_rows:
-        raise NotFoundError(f"there is no collection {name!r}")
+        raise RefusedError
     return documents.collection(_root(request), name, rows)
 
 
@@ -131,7 +131,7 @@ def _answered(request: Request, user: Account, asked: Search) -> Response:
     root, lake = _root(request), state_of(request).lake
     page = found(request, user, catalogue_of(request).entries(user), asked)
     features = documents.items(root, str(request.base_url), lake, page.rows)
-    links = [link("self", str(request.url), GEOJSON), link("root", root)]
+    links = [link("self", str(_address(request)), GEOJSON), link("root", root)]
     if page.token is not None:
         links.append(_next(request, asked, page.token))
     counts = {"numberMatched": page.total, "numberReturned": len(features)}
@@ -141,6 +141,12 @@ def _answered(request: Request, user: Account, asked: Search) -> Response:
 
 def _next(request: Request, asked: BaseModel, token: str) -> Json:
     if request.method == "GET":
-        return link("next", str(request.url.include_query_params(token=token)), GEOJSON, method="GET")
+        return link("next", str(_address(request).include_query_params(token=token)), GEOJSON, method="GET")
     body = asked.model_copy(update={"token": token}).model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
-    return link("next", str(request.url), GEOJSON, method="POST", body=body, merge=False)
+    return link("next", str(_address(request)), GEOJSON, method="POST", body=body, merge=False)
+
+
+def _address(request: Request) -> URL:
+    """What was asked, without parameters that are none of a search."""
+    known = request.query_params.keys() & PARAMETERS if request.method == "GET" else set[str]()
+    return request.url.remove_query_params([*(request.query_params.keys() - known)])

@@ -65,6 +65,10 @@ class Search(BaseModel):
     token: str | None = Field(None, max_length=40)
 
 
+PARAMETERS: Final = frozenset(field.alias or name for name, field in Search.model_fields.items())
+"""Of an address."""
+
+
 def from_address(
     bbox: Annotated[str | None, Query(max_length=200, description="west,south,east,north in degrees.")] = None,
     intersects: Annotated[str | None, Query(max_length=LONGEST, description="A geometry of GeoJSON.")] = None,
