@@ -73,14 +73,14 @@ class Collection(Protocol):
     def queryables(self) -> Queryables:
         """The properties that may be asked for."""
 
-    def select(self, wanted: Wanted) -> Selection:
+    def select(self, wish: Wanted) -> Selection:
         """The features of a wish, as they are now.
 
         Raises:
             InvalidInputError: the filter or the order is wrong.
         """
 
-    def former(self, wanted: Wanted, state: str) -> Selection | None:
+    def former(self, wish: Wanted, state: str) -> Selection | None:
         """The features of a wish in another state of the rows, or None where that is no more."""
 
     def features(self, selection: Selection, offset: int, limit: int) -> list[Feature]:
@@ -135,28 +135,28 @@ class Parcels:
         """See `Collection`."""
         return _OF_PARCELS
 
-    def select(self, wanted: Wanted) -> Selection:
+    def select(self, wish: Wanted) -> Selection:
         """See `Collection`."""
-        return self._selected(self._parcels, wanted)
+        return self._selected(self._parcels, wish)
 
-    def former(self, wanted: Wanted, state: str) -> Selection | None:
+    def former(self, wish: Wanted, state: str) -> Selection | None:
         """See `Collection`."""
         key = self._parcels
         for version in self._source.lake.parcel_versions(key.aoi, key.year, key.ptype):
             if _state(version) == state:
-                return self._selected(version, wanted)
+                return self._selected(version, wish)
         return None
 
-    def _selected(self, parcels: ParcelSet, wanted: Wanted) -> Selection:
-        conditions, held = conditions_of(wanted, _OF_PARCELS), in_memory(self._source.lake, parcels)
-        places = held.places(wanted.box)
-        if wanted.box is not None or conditions:
-            rows = held.rows.take(pa.array(places)) if wanted.box is not None else held.rows
-            met = matching(rows, wanted, conditions)
-            places = places[met] if wanted.box is not None else places[np.isin(places, met)]
-        keys = [(_OF_PARCELS[name].column, down) for name, down in wanted.sort]
+    def _selected(self, parcels: ParcelSet, wish: Wanted) -> Selection:
+        conditions, memory = conditions_of(wish, _OF_PARCELS), in_memory(self._source.lake, parcels)
+        places = memory.places(wish.box)
+        if wish.box is not None or conditions:
+            rows = memory.rows.take(pa.array(places)) if wish.box is not None else memory.rows
+            met = matching(rows, wish, conditions)
+            places = places[met] if wish.box is not None else places[np.isin(places, met)]
+        keys = [(_OF_PARCELS[name].column, down) for name, down in wish.sort]
         return Selection(
-            _state(parcels), held.rows, ordered(held.rows, places, [*keys, ("pid", False)] if keys else [])
+            _state(parcels), memory.rows, ordered(memory.rows, places, [*keys, ("pid", False)] if keys else [])
         )
 
     def features(self, selection: Selection, offset: int, limit: int) -> list[Feature]:
@@ -191,13 +191,13 @@ class Rows:
         first = next(self.batches(), None)
         return {} if first is None else of_schema(first.schema)
 
-    def select(self, wanted: Wanted) -> Selection:
+    def select(self, wish: Wanted) -> Selection:
         """See `Collection`."""
         first = next(self.batches(), None)
         key = self.key or ("" if first is None else first.schema.names[0])
-        return select(self.batches(), wanted, self.queryables(), key)
+        return select(self.batches(), wish, self.queryables(), key)
 
-    def former(self, wanted: Wanted, state: str) -> Selection | None:
+    def former(self, wish: Wanted, state: str) -> Selection | None:
         """See `Collection`."""
         return None
 

@@ -84,7 +84,7 @@ def boxed(
     return box_of(bbox)
 
 
-def wanted(
+def wish(
     box: Annotated[Box | None, Depends(boxed)],
     filter: Annotated[str, Query(max_length=LONGEST, description="CQL2.")] = "",  # noqa: A002 - the standard's name
     filter_lang: Annotated[FilterLang, Query(alias="filter-lang", description="How filter is written.")] = "cql2-text",
@@ -97,7 +97,7 @@ def wanted(
 
 
 Paged = Annotated[Page, Depends(paged)]
-Wish = Annotated[Wanted, Depends(wanted)]
+Wish = Annotated[Wanted, Depends(wish)]
 
 
 @router.get("")
@@ -179,9 +179,9 @@ def _answered(request: Request, one: Collection, wish: Wanted, page: Page) -> Re
     return _json({"type": "FeatureCollection", "features": features, **counts}, _GEOJSON)
 
 
-def _selected(kept: Selections, one: Collection, wish: Wanted, page: Page) -> Selection:
+def _selected(selections: Selections, one: Collection, wish: Wanted, page: Page) -> Selection:
     """The selection that a page is of; one that is not kept is made again, of the same rows or not at all."""
-    selection = kept.get(one.id, wish, page.state)
+    selection = selections.get(one.id, wish, page.state)
     if selection is None:
         selection = one.select(wish)
         if page.state not in ("", selection.state):
@@ -189,7 +189,7 @@ def _selected(kept: Selections, one: Collection, wish: Wanted, page: Page) -> Se
             if selection is None:
                 raise gone()
     if page.offset + page.limit < selection.total:
-        kept.keep(one.id, wish, selection)
+        selections.keep(one.id, wish, selection)
     return selection
 
 
@@ -229,8 +229,8 @@ def tree_of(text: str, language: str) -> Tree:
 
 def joined(first: Tree, second: Tree) -> Tree:
     """Both filters, of which None is none."""
-    given = [tree for tree in (first, second) if tree is not None]
-    return {"op": "and", "args": given} if len(given) > 1 else next(iter(given), None)
+    trees = [tree for tree in (first, second) if tree is not None]
+    return {"op": "and", "args": trees} if len(trees) > 1 else next(iter(trees), None)
 
 
 def order_of(text: str) -> tuple[tuple[str, bool], ...]:

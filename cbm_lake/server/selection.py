@@ -92,27 +92,27 @@ class Selections:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, Selection] = OrderedDict()
+        self._cached: OrderedDict[Hashable, Selection] = OrderedDict()
 
-    def get(self, name: str, wanted: Wanted, state: str) -> Selection | None:
+    def get(self, name: str, wish: Wanted, state: str) -> Selection | None:
         """That of a collection's state, or None where it is not kept."""
-        key = (name, wanted.key, state)
+        key = (name, wish.key, state)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
+            if key in self._cached:
+                self._cached.move_to_end(key)
+            return self._cached.get(key)
 
-    def keep(self, name: str, wanted: Wanted, selection: Selection) -> None:
+    def keep(self, name: str, wish: Wanted, selection: Selection) -> None:
         """Keep a selection whose pages go on."""
         with self._lock:
-            self._kept[name, wanted.key, selection.state] = selection
-            self._kept.move_to_end((name, wanted.key, selection.state))
-            while len(self._kept) > 1 and (len(self._kept) > _MANY or self._nbytes() > _MOST):
-                self._kept.popitem(last=False)
+            self._cached[name, wish.key, selection.state] = selection
+            self._cached.move_to_end((name, wish.key, selection.state))
+            while len(self._cached) > 1 and (len(self._cached) > _MANY or self._nbytes() > _MOST):
+                self._cached.popitem(last=False)
 
     def _nbytes(self) -> int:
-        tables = {id(one.rows): int(one.rows.nbytes) for one in self._kept.values()}
-        return sum(tables.values()) + sum(one.places.nbytes for one in self._kept.values())
+        tables = {id(one.rows): int(one.rows.nbytes) for one in self._cached.values()}
+        return sum(tables.values()) + sum(one.places.nbytes for one in self._cached.values())
 
 
 def selections_of(request: Request) -> Selections:
@@ -120,8 +120,8 @@ def selections_of(request: Request) -> Selections:
     app = request.app
     if not hasattr(app.state, "selections"):
         app.state.selections = Selections()
-    kept: Selections = app.state.selections
-    return kept
+    selections: Selections = app.state.selections
+    return selections
 
 
 def gone() -> HTTPException:
@@ -132,19 +132,19 @@ def gone() -> HTTPException:
 # -- choosing ---------------------------------------------------------------------------------------------------------
 
 
-def conditions_of(wanted: Wanted, queryables: Queryables) -> tuple[Condition, ...]:
+def conditions_of(wish: Wanted, queryables: Queryables) -> tuple[Condition, ...]:
     """The conditions of a wish that all have to hold, those without geometries first, for they cost less.
 
     Raises:
         InvalidInputError: the filter is wrong, or a property to sort by is none.
     """
-    for name, _ in wanted.sort:
+    for name, _ in wish.sort:
         if name not in queryables or queryables[name].kind is Kind.GEOMETRY:
             sortable = ", ".join(one for one, of in queryables.items() if of.kind is not Kind.GEOMETRY)
             raise InvalidInputError(f"there is no property {name[:60]!r} to sort by; there are: {sortable}")
-    if wanted.filter is None:
+    if wish.filter is None:
         return ()
-    whole, tree = cql2.compiled(wanted.filter, queryables), wanted.filter
+    whole, tree = cql2.compiled(wish.filter, queryables), wish.filter
     if not (whole.spatial and isinstance(tree, dict) and tree.get("op") == "and"):
         return (whole,)
     spatial = [bool(cql2.compiled(each, queryables).spatial) for each in tree["args"]]
@@ -152,15 +152,15 @@ def conditions_of(wanted: Wanted, queryables: Queryables) -> tuple[Condition, ..
     return tuple(cql2.compiled({"op": "and", "args": part}, queryables) for part in parts if part)
 
 
-def matching(rows: Rows, wanted: Wanted, conditions: Sequence[Condition]) -> Places:
+def matching(rows: Rows, wish: Wanted, conditions: Sequence[Condition]) -> Places:
     """The numbers of the rows that meet a wish, in the order of the rows; `geometry` is WKB.
 
     Raises:
         InvalidInputError: a condition cannot be worked out on these rows.
     """
     places: Places = np.arange(rows.num_rows)
-    if rows.num_rows and wanted.box is not None:
-        places = np.flatnonzero(_related("intersects", shapely.box(*wanted.box), _LazyShapes(rows)))
+    if rows.num_rows and wish.box is not None:
+        places = np.flatnonzero(_related("intersects", shapely.box(*wish.box), _LazyShapes(rows)))
     for condition in conditions:
         if len(places):
             left = rows if len(places) == rows.num_rows else rows.take(pa.array(places))
@@ -179,17 +179,17 @@ def ordered(rows: pa.Table, places: Places, keys: Sequence[tuple[str, bool]]) ->
     return sorted_places
 
 
-def select(batches: Iterable[pa.RecordBatch], wanted: Wanted, queryables: Queryables, key: str) -> Selection:
+def select(batches: Iterable[pa.RecordBatch], wish: Wanted, queryables: Queryables, key: str) -> Selection:
     """Choose among rows that come in batches; their state is the content of what was chosen."""
-    conditions = conditions_of(wanted, queryables)
-    chosen = []
+    conditions = conditions_of(wish, queryables)
+    selected = []
     for batch in batches:
-        places = matching(batch, wanted, conditions)
-        chosen.append(batch if len(places) == batch.num_rows else batch.take(pa.array(places)))
-    if not chosen:
+        places = matching(batch, wish, conditions)
+        selected.append(batch if len(places) == batch.num_rows else batch.take(pa.array(places)))
+    if not selected:
         return Selection("empty", pa.table({"geometry": pa.array([], pa.binary())}), np.arange(0))
-    rows = pa.Table.from_batches(chosen)
-    keys = [*((queryables[name].column, down) for name, down in wanted.sort), (key, False)] if wanted.sort else []
+    rows = pa.Table.from_batches(selected)
+    keys = [*((queryables[name].column, down) for name, down in wish.sort), (key, False)] if wish.sort else []
     return Selection(_digest(rows), rows, ordered(rows, np.arange(rows.num_rows), keys))
 
 
@@ -203,9 +203,9 @@ def _fulfilling(rows: Rows, condition: Condition, shapes: _LazyShapes) -> Places
         table = table.append_column(test.column, pa.array(_related(test.relation, test.shape, shapes)))
     table = table.append_column("row number", pa.array(np.arange(rows.num_rows)))
     with queries.translated(), _engine().cursor() as cursor:
-        chosen = cursor.from_arrow(table).filter(condition.expression).select(duckdb.ColumnExpression("row number"))
-        found: Places = np.sort(chosen.to_arrow_table().column(0).to_numpy())
-    return found
+        selected = cursor.from_arrow(table).filter(condition.expression).select(duckdb.ColumnExpression("row number"))
+        matched: Places = np.sort(selected.to_arrow_table().column(0).to_numpy())
+    return matched
 
 
 @cache
@@ -258,10 +258,10 @@ class _LazyShapes:
 
 def _related(relation: str, shape: shapely.Geometry, shapes: _LazyShapes) -> npt.NDArray[np.bool_]:
     """Which rows' geometries have a relation to a geometry in degrees."""
-    found = np.zeros(shapes.rows.num_rows, bool)
+    matched = np.zeros(shapes.rows.num_rows, bool)
     for places, crs in systems(shapes.rows):
-        found[places] = Area(shape).related(relation, shapes()[places], crs)
-    return found
+        matched[places] = Area(shape).related(relation, shapes()[places], crs)
+    return matched
 
 
 def in_degrees(rows: Rows) -> Shapes:

@@ -98,7 +98,7 @@ class _Compiler:
         """A condition."""
         operand = self.operand(tree)
         if operand.kind is not Kind.TRUTH:
-            raise InvalidInputError(f"{_shown(tree)} is no condition, but a {operand.kind.value}")
+            raise InvalidInputError(f"{_quoted(tree)} is no condition, but a {operand.kind.value}")
         return operand.expression
 
     def operand(self, tree: Tree) -> _Operand:
@@ -127,7 +127,7 @@ class _Compiler:
         ):
             if isinstance(tree, dict) and isinstance(tree.get(word), str):
                 return _Operand(ConstantExpression(read(tree[word])), kind)
-        raise InvalidInputError(f"{_shown(tree)} is no value that can stand here in a filter")
+        raise InvalidInputError(f"{_quoted(tree)} is no value that can stand here in a filter")
 
     def _property(self, name: object) -> _Operand:
         one = self.queryables.get(name) if isinstance(name, str) else None
@@ -177,7 +177,7 @@ class _Compiler:
     def _of(self, tree: Tree, kind: Kind) -> Expression:
         operand = self.operand(tree)
         if operand.kind is not kind:
-            raise InvalidInputError(f"{_shown(tree)} is a {operand.kind.value}; a {kind.value} is needed there")
+            raise InvalidInputError(f"{_quoted(tree)} is a {operand.kind.value}; a {kind.value} is needed there")
         return operand.expression
 
     def _not(self, word: str, arguments: Sequence[Tree]) -> Expression:
@@ -244,7 +244,7 @@ class _Compiler:
             last = FunctionExpression("add", midnight, ConstantExpression(_DAY).cast("interval"))
             begin, end = (FunctionExpression("timezone", ConstantExpression("UTC"), each) for each in (midnight, last))
             return begin, end
-        raise InvalidInputError(f"{_shown(tree)} is a {operand.kind.value}; a timestamp or a date is needed there")
+        raise InvalidInputError(f"{_quoted(tree)} is a {operand.kind.value}; a timestamp or a date is needed there")
 
 
 def _alike(left: _Operand, right: _Operand) -> tuple[Expression, Expression]:
@@ -294,7 +294,7 @@ def _exactly(number: int, word: str, arguments: Sequence[Tree]) -> Sequence[Tree
     return arguments
 
 
-def _shown(tree: Tree) -> str:
+def _quoted(tree: Tree) -> str:
     return repr(tree) if len(repr(tree)) <= 60 else f"{repr(tree)[:60]}…"
 
 

@@ -110,8 +110,8 @@ class _Parser:
 
     def _refuse(self, reason: str) -> NoReturn:
         token = self._next
-        place = f"{token.text[:40]!r} at character {token.start + 1}" if token.kind != "end" else "its end"
-        raise InvalidInputError(f"the filter cannot be read at {place}: {reason}")
+        position = f"{token.text[:40]!r} at character {token.start + 1}" if token.kind != "end" else "its end"
+        raise InvalidInputError(f"the filter cannot be read at {position}: {reason}")
 
     def _operation(self, left: Tree, operator: _Token) -> Tree:
         word = operator.word

@@ -60,14 +60,14 @@ def stamp(time: datetime) -> str:
 
 
 def coverages(
-    one: Offered, place: shapely.Geometry, parcels: Sequence[Row], rows: pa.Table, names: Sequence[str]
+    one: Offered, location: shapely.Geometry, parcels: Sequence[Row], rows: pa.Table, names: Sequence[str]
 ) -> Json:
     """A coverage for each parcel: at a point a series of that point, within a polygon of the parcel's outline."""
     described = {name: parameter(one, name) for name in names}
-    made = [_coverage(place, parcel, _of(rows, parcel["pid"], one.card.key_band), names) for parcel in parcels]
-    if len(made) == 1:
-        return {**made[0], "parameters": described}
-    return {"type": "CoverageCollection", "parameters": described, "coverages": made}
+    built = [_coverage(location, parcel, _of(rows, parcel["pid"], one.card.key_band), names) for parcel in parcels]
+    if len(built) == 1:
+        return {**built[0], "parameters": described}
+    return {"type": "CoverageCollection", "parameters": described, "coverages": built}
 
 
 def _of(rows: pa.Table, pid: str, band: str) -> list[Row]:
@@ -80,10 +80,10 @@ def _of(rows: pa.Table, pid: str, band: str) -> list[Row]:
     return [best[time] for time in sorted(best)]
 
 
-def _coverage(place: shapely.Geometry, parcel: Row, rows: Sequence[Row], names: Sequence[str]) -> Json:
+def _coverage(location: shapely.Geometry, parcel: Row, rows: Sequence[Row], names: Sequence[str]) -> Json:
     times: Json = {"t": {"values": [stamp(row["obstime"]) for row in rows]}}
-    if place.geom_type == "Point":
-        axes, kind, space = {"x": {"values": [place.x]}, "y": {"values": [place.y]}}, "PointSeries", ["x", "y"]
+    if location.geom_type == "Point":
+        axes, kind, space = {"x": {"values": [location.x]}, "y": {"values": [location.y]}}, "PointSeries", ["x", "y"]
     else:
         axes, kind, space = {"composite": _outline(parcel["shape"])}, "PolygonSeries", ["x", "y"]
     systems = [{"coordinates": space, "system": _SPACE}, {"coordinates": ["t"], "system": _TIME}]

@@ -92,31 +92,31 @@ def collection(request: Request, user: User, name: str) -> Response:
 
 
 @router.get("/collections/{name}/position")
-def position(request: Request, user: User, name: str, wanted: Wanted) -> Response:
+def position(request: Request, user: User, name: str, question: Wanted) -> Response:
     """The series of the parcel at a point."""
     one = named(request, user, name)
-    return _answered(one, shape_of(wanted.coords, ("Point",)), wanted)
+    return _answered(one, shape_of(question.coords, ("Point",)), question)
 
 
 @router.get("/collections/{name}/area")
-def area(request: Request, user: User, name: str, wanted: Wanted) -> Response:
+def area(request: Request, user: User, name: str, question: Wanted) -> Response:
     """The series of the parcels that lie within a polygon."""
     one = named(request, user, name)
-    return _answered(one, shape_of(wanted.coords, ("Polygon", "MultiPolygon")), wanted)
+    return _answered(one, shape_of(question.coords, ("Polygon", "MultiPolygon")), question)
 
 
-def _answered(one: Offered, place: shapely.Geometry, wanted: Asked) -> Response:
+def _answered(one: Offered, location: shapely.Geometry, question: Asked) -> Response:
     offered = one.parameters()
-    unknown = [name for name in wanted.names if name not in offered]
+    unknown = [name for name in question.names if name not in offered]
     if unknown:
         raise InvalidInputError(f"there is no parameter {unknown[0][:60]!r}; there are: {', '.join(offered)}")
-    names, parcels = wanted.names or offered, one.at(place)
-    rows = one.rows([parcel["pid"] for parcel in parcels], wanted.during)
-    if wanted.format == "CSV":
+    names, parcels = question.names or offered, one.at(location)
+    rows = one.rows([parcel["pid"] for parcel in parcels], question.during)
+    if question.format == "CSV":
         return streamed(rows.select([*_KEYS, *names]), "text/csv")
-    if wanted.format == "GeoJSON":
+    if question.format == "GeoJSON":
         return _json(documents.features(parcels, rows, names), "application/geo+json")
-    return _json(documents.coverages(one, place, parcels, rows, names), _COVERAGE)
+    return _json(documents.coverages(one, location, parcels, rows, names), _COVERAGE)
 
 
 def _root(request: Request) -> str:

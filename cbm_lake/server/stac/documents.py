@@ -114,8 +114,8 @@ _DESCRIPTIONS: Final = {
 
 
 def _summaries(entries: pa.Table) -> Json:
-    found = {name: pc.unique(entries[name].drop_null()).to_pylist() for name in ("mission", "platform", "card")}
-    return {name: sorted(values) for name, values in found.items() if values}
+    scenes_rows = {name: pc.unique(entries[name].drop_null()).to_pylist() for name in ("mission", "platform", "card")}
+    return {name: sorted(values) for name, values in scenes_rows.items() if values}
 
 
 def _item_assets(name: str) -> Json:
@@ -129,8 +129,8 @@ def _item_assets(name: str) -> Json:
 def items(root: str, service: str, lake: Lake, rows: Sequence[Entry]) -> list[Json]:
     """The items of a page, in its order."""
     scenes = [row["id"] for row in rows if row["collection"] == row["card"]]
-    found = lake.query("granted.assets", ids=scenes).to_pylist() if scenes else []
-    rasters = {(one["card"], one["id"]): one["assets"] for one in found}
+    scenes_rows = lake.query("granted.assets", ids=scenes).to_pylist() if scenes else []
+    rasters = {(one["card"], one["id"]): one["assets"] for one in scenes_rows}
     return [_item(root, service, lake, row, rasters.get((row["collection"], row["id"]), {})) for row in rows]
 
 
@@ -217,12 +217,12 @@ def _cube(lake: Lake, row: Entry) -> tuple[Json, Json]:
 
 
 def _statistics(root: str, service: str, row: Entry) -> Json:
-    place = f"{row['aoi']}/{row['year']}"
+    folder = f"{row['aoi']}/{row['year']}"
     kind = f"?{urlencode({'ptype': row['ptype']})}" if row["ptype"] else ""
     outlines = "_".join(filter(None, ("parcels", row["aoi"], str(row["year"]), row["ptype"])))
     return {
         "statistics": {
-            "href": f"{root}/statistics/{place}/{row['card']}.parquet{kind}",
+            "href": f"{root}/statistics/{folder}/{row['card']}.parquet{kind}",
             "type": _PARQUET,
             "title": f"Statistics by {cards.get(row['card']).title}",
             "roles": ["data"],

@@ -21,7 +21,7 @@ from cbm_lake.server.security import Declared, RefusedError, User
 from cbm_lake.server.stac import documents
 from cbm_lake.server.stac.documents import GEOJSON, JSON, SCHEMA, Json, link
 from cbm_lake.server.stac.entries import QUERYABLES, catalogue_of
-from cbm_lake.server.stac.search import PARAMETERS, Search, found, from_address, with_fields
+from cbm_lake.server.stac.search import PARAMETERS, Search, from_address, page_of, with_fields
 from cbm_lake.server.state import State, state_of
 
 router = APIRouter(prefix="/stac", tags=["STAC API"])
@@ -129,14 +129,14 @@ def _collection(request: Request, user: Account, name: str) -> Json:
 
 def _answered(request: Request, user: Account, asked: Search) -> Response:
     root, lake = _root(request), state_of(request).lake
-    page = found(request, user, catalogue_of(request).entries(user), asked)
+    page = page_of(request, user, catalogue_of(request).entries(user), asked)
     features = documents.items(root, str(request.base_url), lake, page.rows)
     links = [link("self", str(_address(request)), GEOJSON), link("root", root)]
     if page.token is not None:
         links.append(_next(request, asked, page.token))
     counts = {"numberMatched": page.total, "numberReturned": len(features)}
-    shown = [with_fields(feature, asked.fields) for feature in features]
-    return _json({"type": "FeatureCollection", "features": shown, **counts, "links": links}, GEOJSON)
+    trimmed = [with_fields(feature, asked.fields) for feature in features]
+    return _json({"type": "FeatureCollection", "features": trimmed, **counts, "links": links}, GEOJSON)
 
 
 def _next(request: Request, asked: BaseModel, token: str) -> Json:
@@ -148,5 +148,5 @@ def _next(request: Request, asked: BaseModel, token: str) -> Json:
 
 def _address(request: Request) -> URL:
     """What was asked, without parameters that are none of a search."""
-    known = request.query_params.keys() & PARAMETERS if request.method == "GET" else set[str]()
-    return request.url.remove_query_params([*(request.query_params.keys() - known)])
+    searching = request.query_params.keys() & PARAMETERS if request.method == "GET" else set[str]()
+    return request.url.remove_query_params([*(request.query_params.keys() - searching)])

@@ -54,21 +54,21 @@ class Catalogue:
 
     def __init__(self, lake: Lake) -> None:
         self._lake, self._lock = lake, threading.Lock()
-        self._kept: OrderedDict[tuple[Snapshot, Aois], pa.Table] = OrderedDict()
+        self._cached: OrderedDict[tuple[Snapshot, Aois], pa.Table] = OrderedDict()
 
     def entries(self, user: Account) -> pa.Table:
         """The rows of what an account may read, in the order of collections and identifiers."""
         sets = [parcels for parcels in self._lake.parcel_sets() if user.may_read(parcels.aoi)]
         key = self._lake.snapshot(), None if user.admin else tuple(sorted({parcels.aoi for parcels in sets}))
         with self._lock:
-            rows = self._kept.get(key)
+            rows = self._cached.get(key)
         if rows is None:
             rows = _entries(self._lake, key[1], sets)
         with self._lock:
-            self._kept[key] = rows
-            self._kept.move_to_end(key)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self._cached[key] = rows
+            self._cached.move_to_end(key)
+            while len(self._cached) > _KEPT:
+                self._cached.popitem(last=False)
         return rows
 
 
@@ -95,16 +95,16 @@ def _scenes(lake: Lake, aois: Aois) -> pa.Table:
         names = pc.binary_join_element_wise(rows["card"], rows["id"], "/")
         rows = rows.filter(pc.is_in(names, theirs))
     codes = rows["card"].to_pylist()
-    known = rows["platform"].to_pylist()
+    stated = rows["platform"].to_pylist()
     satellites = {key: _platform(*key) for key in set(zip(codes, rows["sensor"].to_pylist(), strict=True))}
-    made = [satellites[key] for key in zip(codes, rows["sensor"].to_pylist(), strict=True)]
+    derived = [satellites[key] for key in zip(codes, rows["sensor"].to_pylist(), strict=True)]
     columns = {
         **{name: rows[name] for name in rows.column_names},
         "collection": rows["card"],
         "start_datetime": rows["datetime"],
         "end_datetime": rows["datetime"],
         "mission": pa.array([mission_of(cards.get(code)) for code in codes], pa.string()),
-        "platform": pa.array([name or other for name, other in zip(known, made, strict=True)], pa.string()),
+        "platform": pa.array([name or other for name, other in zip(stated, derived, strict=True)], pa.string()),
     }
     empty = pa.nulls(rows.num_rows)
     return pa.table([columns.get(name, empty) for name in ENTRIES.names], ENTRIES.names).cast(ENTRIES)

@@ -85,7 +85,7 @@ def from_address(
 ) -> Search:
     """The search of an address."""
     listed = [name for name in fields.split(",") if name]
-    wanted = {
+    wish = {
         "include": [name.lstrip("+ ") for name in listed if name[0] != "-"],
         "exclude": [name[1:] for name in listed if name[0] == "-"],
     }
@@ -103,7 +103,7 @@ def from_address(
         "filter": filter,
         "filter-lang": filter_lang,
         "filter-crs": filter_crs,
-        "fields": wanted if listed else None,
+        "fields": wish if listed else None,
     }
     try:
         return Search.model_validate(asked)
@@ -135,23 +135,23 @@ class Found(NamedTuple):
     """Of the next page; None where there is none."""
 
 
-def found(request: Request, user: Account, entries: pa.Table, search: Search) -> Found:
+def page_of(request: Request, user: Account, entries: pa.Table, search: Search) -> Found:
     """The rows of a page.
 
     Raises:
         InvalidInputError: the search is wrong.
         HTTPException: its rows have changed since the first page, and are not kept (410).
     """
-    wanted, limit = Wanted(filter=_filter(search), sort=_order(search)), min(search.limit, _LARGEST)
-    state, offset = _place(search.token)
-    kept, name = selections_of(request), _name(user)
-    selection = kept.get(name, wanted, state) if state else None
+    wish, limit = Wanted(filter=_filter(search), sort=_order(search)), min(search.limit, _LARGEST)
+    state, offset = _parsed(search.token)
+    selections, name = selections_of(request), _name(user)
+    selection = selections.get(name, wish, state) if state else None
     if selection is None:
-        selection = select(entries.to_batches(), wanted, QUERYABLES, "id")
+        selection = select(entries.to_batches(), wish, QUERYABLES, "id")
         if state not in ("", selection.state):
             raise gone()
     if offset + limit < selection.total:
-        kept.keep(name, wanted, selection)
+        selections.keep(name, wish, selection)
     return _page(selection, offset, limit)
 
 
@@ -166,7 +166,7 @@ def _name(user: Account) -> str:
     return f"stac of {'all' if user.admin else ','.join(sorted(user.aois))}"
 
 
-def _place(token: str | None) -> tuple[str, int]:
+def _parsed(token: str | None) -> tuple[str, int]:
     if token is None:
         return "", 0
     match = _TOKEN.fullmatch(token)
@@ -227,14 +227,14 @@ def _asked(search: Search) -> list[Tree]:
 def with_fields(item: Json, fields: Fields | None) -> Json:
     """An item with the fields that are wanted; type, id and collection always. What is included goes before."""
     included, excluded = (fields.include or [], fields.exclude or []) if fields else ([], [])
-    kept = {name: item[name] for name in item if not included or name in (*_ALWAYS, *included)}
+    selections = {name: item[name] for name in item if not included or name in (*_ALWAYS, *included)}
     for name in {*excluded} - {*included, *_ALWAYS}:
-        kept.pop(name, None)
+        selections.pop(name, None)
     inner = [name.removeprefix(_INNER) for name in included if name.startswith(_INNER)]
     without = {name.removeprefix(_INNER) for name in {*excluded} - {*included} if name.startswith(_INNER)}
     properties = item["properties"]
     if inner and "properties" not in included:
-        kept["properties"] = {name: properties[name] for name in inner if name in properties}
-    elif "properties" in kept:
-        kept["properties"] = {name: value for name, value in properties.items() if name not in without}
-    return kept
+        selections["properties"] = {name: properties[name] for name in inner if name in properties}
+    elif "properties" in selections:
+        selections["properties"] = {name: value for name, value in properties.items() if name not in without}
+    return selections
