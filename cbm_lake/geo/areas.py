@@ -26,6 +26,10 @@ DEGREES: Final = 4326
 WORLD: Final[Bounds] = (-180.0, -90.0, 180.0, 90.0)
 METRES_PER_DEGREE: Final = 100_000.0
 """Less than the 110,574 m of a degree of latitude at the equator: room for the scale of a projection."""
+_INVERSE: Final = {"contains": "within", "within": "contains"}
+"""Predicates that are others the other way round, so that the prepared area comes first."""
+_ROBUST: Final = ("intersects", "disjoint", "dwithin")
+"""Predicates that are worked out of invalid geometries too."""
 _SAGITTA: Final = 0.01
 """Degrees by which the edges of a scene may bend: of a tile of 110 km, at 70 degrees north, 650 m."""
 _PIECES: Final = 256
@@ -53,18 +57,31 @@ class Area:
             shapes: array of n shapely geometries; those that are missing, or have no image there, meet nothing.
             crs: their coordinate system.
         """
+        return self.related("dwithin" if self.tolerance else "intersects", shapes, crs)
+
+    def related(self, relation: str, shapes: Shapes, crs: CrsLike) -> npt.NDArray[np.bool_]:
+        """Which geometries have a relation to the area, tested in the area's coordinate system.
+
+        Args:
+            relation: a predicate of shapely, of each geometry and the area: contains, crosses, disjoint, equals,
+                intersects, overlaps, touches, within; or dwithin, by the tolerance.
+            shapes: array of n shapely geometries; those that are missing, or have no image there, have none, also
+                not disjoint.
+            crs: their coordinate system.
+        """
         shapes = np.asarray(shapes, dtype=object)
         near = np.flatnonzero(overlap(_loose_bounds(shapes, crs), self.bounds))
         moved = reprojected(shapes[near], crs, self.crs)
         finite = np.isfinite(shapely.bounds(moved)).all(axis=1)
+        mask = np.full(len(shapes), relation == "disjoint")
+        mask[shapely.is_missing(shapes) | shapely.is_empty(shapes)] = False
+        mask[near[~finite]] = False
         near, moved = near[finite], moved[finite]
+        if relation not in _ROBUST:
+            moved = np.where(shapely.is_valid(moved), moved, shapely.make_valid(moved))
         shapely.prepare(self.shape)
-        mask = np.zeros(len(shapes), bool)
-        mask[near] = (
-            shapely.dwithin(self.shape, moved, self.tolerance)
-            if self.tolerance
-            else shapely.intersects(self.shape, moved)
-        )
+        inverse, others = _INVERSE.get(relation, relation), () if relation != "dwithin" else (self.tolerance,)
+        mask[near] = getattr(shapely, inverse)(self.shape, moved, *others)
         return mask
 
 

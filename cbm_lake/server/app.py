@@ -19,6 +19,7 @@ from cbm_lake.lake import Lake
 from cbm_lake.server import (
     access,
     documentation,
+    edr,
     features,
     health,
     legacy,
@@ -29,6 +30,7 @@ from cbm_lake.server import (
     questions,
     security,
     statistics,
+    stac,
     tiles,
 )
 from cbm_lake.server.accounts import Accounts
@@ -55,6 +57,8 @@ _DOORS: Final = (
     statistics,
     oauth,
     features,
+    stac,
+    edr,
     tiles,
     access,
 )

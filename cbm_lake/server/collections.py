@@ -2,37 +2,53 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import shapely
-from pyproj import CRS
 
 from cbm_lake.errors import NotFoundError
 from cbm_lake.foi import result as foi
-from cbm_lake.geo.areas import DEGREES, Area, bounds_in
+from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.geo.geoparquet import primary_column
-from cbm_lake.geo.reprojection import reprojected
 from cbm_lake.lake import Lake, queries
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcel.sources import LakeSource
+from cbm_lake.parcel.sources.declared import in_memory
 from cbm_lake.server.accounts import Account
+from cbm_lake.server.cql2 import Kind, Queryable, Queryables, of_schema
 from cbm_lake.server.security import RefusedError
+from cbm_lake.server.selection import (
+    Box,
+    Selection,
+    Wanted,
+    conditions_of,
+    crs_of,
+    in_degrees,
+    matching,
+    ordered,
+    select,
+)
+from cbm_lake.server.selection import Rows as Table
 
-Box = tuple[float, float, float, float]
-"""West, south, east, north in degrees."""
 Feature = dict[str, object]
 """Of GeoJSON."""
-Shapes: TypeAlias = npt.NDArray[np.object_]
 May = Callable[[str], bool]
 """Whether an area may be read; others are not even looked at, so that nothing, nor the time it takes, tells of them."""
-_OF_PARCELS: Final = ("crop_name", "crop_code", "area_m2")
+_OF_PARCELS: Final[Queryables] = {
+    "pid": Queryable("pid", Kind.TEXT),
+    "crop_name": Queryable("crop_name", Kind.TEXT),
+    "crop_code": Queryable("crop_code", Kind.TEXT),
+    "area_m2": Queryable("area_m2", Kind.NUMBER),
+    "geometry": Queryable("geometry", Kind.GEOMETRY),
+}
+"""The properties of parcels."""
 _BATCH: Final = 10_000
 
 
@@ -54,8 +70,21 @@ class Collection(Protocol):
     def bounds(self) -> Box:
         """The box of all."""
 
-    def page(self, box: Box | None, offset: int, limit: int) -> tuple[list[Feature], int]:
-        """Some of those that meet a box, and how many there are in all."""
+    def queryables(self) -> Queryables:
+        """The properties that may be asked for."""
+
+    def select(self, wish: Wanted) -> Selection:
+        """The features of a wish, as they are now.
+
+        Raises:
+            InvalidInputError: the filter or the order is wrong.
+        """
+
+    def former(self, wish: Wanted, state: str) -> Selection | None:
+        """The features of a wish in another state of the rows, or None where that is no more."""
+
+    def features(self, selection: Selection, offset: int, limit: int) -> list[Feature]:
+        """A page of a selection."""
 
     def one(self, name: str) -> Feature:
         """That feature.
@@ -102,17 +131,46 @@ class Parcels:
         """See `Collection`."""
         return _bounds(self._source.lake, self.aoi)
 
-    def page(self, box: Box | None, offset: int, limit: int) -> tuple[list[Feature], int]:
+    def queryables(self) -> Queryables:
         """See `Collection`."""
-        rows, total = self._source.parcels_of_page(self._parcels, box, offset, limit)
-        return [self._feature(row) for row in rows], total
+        return _OF_PARCELS
+
+    def select(self, wish: Wanted) -> Selection:
+        """See `Collection`."""
+        return self._selected(self._parcels, wish)
+
+    def former(self, wish: Wanted, state: str) -> Selection | None:
+        """See `Collection`."""
+        key = self._parcels
+        for version in self._source.lake.parcel_versions(key.aoi, key.year, key.ptype):
+            if _state(version) == state:
+                return self._selected(version, wish)
+        return None
+
+    def _selected(self, parcels: ParcelSet, wish: Wanted) -> Selection:
+        conditions, memory = conditions_of(wish, _OF_PARCELS), in_memory(self._source.lake, parcels)
+        places = memory.places(wish.box)
+        if wish.box is not None or conditions:
+            rows = memory.rows.take(pa.array(places)) if wish.box is not None else memory.rows
+            met = matching(rows, wish, conditions)
+            places = places[met] if wish.box is not None else places[np.isin(places, met)]
+        keys = [(_OF_PARCELS[name].column, down) for name, down in wish.sort]
+        return Selection(
+            _state(parcels), memory.rows, ordered(memory.rows, places, [*keys, ("pid", False)] if keys else [])
+        )
+
+    def features(self, selection: Selection, offset: int, limit: int) -> list[Feature]:
+        """See `Collection`."""
+        rows = selection.cut(offset, limit)
+        shapes = in_degrees(rows)
+        return [self._feature({**row, "shape": shape}) for row, shape in zip(rows.to_pylist(), shapes, strict=True)]
 
     def one(self, name: str) -> Feature:
         """See `Collection`."""
         return self._feature(self._source.declared_parcel(self._parcels, name))
 
     def _feature(self, row: Mapping[str, Any]) -> Feature:
-        properties = {"pid": row["pid"], **{name: row[name] for name in _OF_PARCELS}}
+        properties = {name: row[name] for name in _OF_PARCELS if name != "geometry"}
         return _feature(row["pid"], row["shape"], properties)
 
 
@@ -128,16 +186,28 @@ class Rows:
     batches: Callable[[], Iterator[pa.RecordBatch]]
     bounds: Callable[[], Box]
 
-    def page(self, box: Box | None, offset: int, limit: int) -> tuple[list[Feature], int]:
+    def queryables(self) -> Queryables:
         """See `Collection`."""
-        features: list[Feature] = []
-        total = 0
-        for batch in self.batches():
-            rows = batch if box is None else batch.filter(pa.array(_meets(batch, box)))
-            if len(features) < limit and total + rows.num_rows > offset:
-                features += self._features(rows.slice(max(0, offset - total), limit - len(features)))
-            total += rows.num_rows
-        return features, total
+        first = next(self.batches(), None)
+        return {} if first is None else of_schema(first.schema)
+
+    def select(self, wish: Wanted) -> Selection:
+        """See `Collection`."""
+        first = next(self.batches(), None)
+        key = self.key or ("" if first is None else first.schema.names[0])
+        return select(self.batches(), wish, self.queryables(), key)
+
+    def former(self, wish: Wanted, state: str) -> Selection | None:
+        """See `Collection`."""
+        return None
+
+    def features(self, selection: Selection, offset: int, limit: int) -> list[Feature]:
+        """See `Collection`."""
+        return self._features(selection.cut(offset, limit))
+
+    def has_features(self) -> bool:
+        """Whether there are any."""
+        return any(batch.num_rows for batch in self.batches())
 
     def one(self, name: str) -> Feature:
         """See `Collection`."""
@@ -147,11 +217,13 @@ class Rows:
                 return self._features(rows.slice(0, 1))[0]
         raise NotFoundError(f"there is no feature {name!r} in {self.id}")
 
-    def _keys(self, batch: pa.RecordBatch) -> pa.Array:
-        return batch.column(self.key or 0)
+    def _keys(self, rows: Table) -> pa.Array:
+        return rows.column(self.key or 0)
 
-    def _features(self, rows: pa.RecordBatch) -> list[Feature]:
-        shapes = reprojected(_shapes(rows), _crs(rows), 4326)
+    def _features(self, rows: Table) -> list[Feature]:
+        if not rows.num_rows:
+            return []
+        shapes = in_degrees(rows)
         plain = rows.drop_columns(["geometry"]).to_pylist()
         keys = map(str, self._keys(rows).to_pylist())
         return [_feature(*row) for row in zip(keys, shapes, plain, strict=True)]
@@ -169,7 +241,7 @@ def _result(lake: Lake, name: str, aoi: str) -> Rows:
         first = next(iter(foi.batches(lake, name)))
         column = primary_column(first.schema)
         box = column.bbox if column and column.bbox else (-180, -90, 180, 90)
-        return bounds_in(shapely.box(*box), _crs(first), DEGREES)
+        return bounds_in(shapely.box(*box), crs_of(first.schema), DEGREES)
 
     return Rows(f"foi_{name}", f"FOI: {name}", aoi, "", lambda: foi.batches(lake, name), bounds)
 
@@ -177,7 +249,7 @@ def _result(lake: Lake, name: str, aoi: str) -> Rows:
 def _verdicts(source: LakeSource, may: May) -> Sequence[Collection]:
     lake = source.lake
     collections = [_inspections(lake, parcels) for parcels in lake.parcel_sets() if may(parcels.aoi)]
-    return [one for one in collections if one.page(None, 0, 1)[1]]
+    return [one for one in collections if one.has_features()]
 
 
 def _inspections(lake: Lake, parcels: ParcelSet) -> Rows:
@@ -193,7 +265,7 @@ def _inspections(lake: Lake, parcels: ParcelSet) -> Rows:
 def _judgements(source: LakeSource, may: May) -> Sequence[Collection]:
     lake = source.lake
     collections = [_judged(lake, parcels) for parcels in lake.parcel_sets() if may(parcels.aoi)]
-    return [one for one in collections if one.page(None, 0, 1)[1]]
+    return [one for one in collections if one.has_features()]
 
 
 def _judged(lake: Lake, parcels: ParcelSet) -> Rows:
@@ -206,6 +278,11 @@ def _judged(lake: Lake, parcels: ParcelSet) -> Rows:
 
     title = f"Judgements of the parcels of {parcels.name}"
     return Rows(_id("judgements", parcels), title, parcels.aoi, "id", batches, lambda: _bounds(lake, parcels.aoi))
+
+
+def _state(parcels: ParcelSet) -> str:
+    """A version of a parcel set, whose rows never change."""
+    return hashlib.blake2b(parcels.version.encode(), digest_size=8).hexdigest()
 
 
 def _id(kind: str, parcels: ParcelSet) -> str:
@@ -230,23 +307,3 @@ _KINDS: Final[dict[str, Callable[[LakeSource, May], Sequence[Collection]]]] = {
     "judgements": _judgements,
 }
 """What begins the name of a collection."""
-
-
-# -- geometries of rows -----------------------------------------------------------------------------------------------
-
-
-def _shapes(rows: pa.RecordBatch) -> Shapes:
-    return np.asarray(shapely.from_wkb(rows.column("geometry").to_numpy(zero_copy_only=False)))
-
-
-def _crs(rows: pa.RecordBatch) -> CRS:
-    """The coordinate system of the geometries: from the file's metadata, otherwise from its column epsg."""
-    column = primary_column(rows.schema)
-    if column:
-        return CRS.from_user_input(column.crs or 4326)
-    return CRS.from_epsg(rows.column("epsg")[0].as_py() if rows.num_rows else 4326)
-
-
-def _meets(rows: pa.RecordBatch, box: Box) -> npt.NDArray[np.bool_]:
-    """Mask of the geometries that intersect a bounding box in degrees."""
-    return np.asarray(Area(shapely.box(*box)).meets(_shapes(rows), _crs(rows)))

@@ -15,11 +15,11 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,8 @@ from cbm_lake.storage.store import Store
 
 Aois = tuple[str, ...] | None
 """Areas that may be read; None is all."""
+Ask: TypeAlias = Callable[..., pa.Table]
+"""Runs a named query with its parameters."""
 _BY_SCENE: Final = ("stac_scenes", "obsids", "exclusions", "suspects")
 """Tables of which rows of some scenes are given."""
 _BY_AREA: Final = ("ledger", "measured_shifts", "runs", "weather_boxes", "checks_of_crops")
@@ -198,15 +200,20 @@ def _rows(by_name: dict[str, Table], whole: Database, aois: Aois) -> dict[str, p
 
     contents = {name: by_name[name].schema.empty_table() for name in by_name if "aoi" not in by_name[name].partitions}
     contents |= {name: ask(name, aois=None if aois is None else list(aois)) for name in _BY_AREA}
-    extracted, visible = None, None
+    extracted, seen = None, None
     if aois is not None:
         extracted = ask("extracted", aois=list(aois))["scene"].to_pylist()
-        paths = list(_narrowed(whole.snapshot, aois).parcels)
-        met = _meeting(ask("footprints"), ask("places", paths=paths)) if paths else []
-        visible = [*extracted, *met]
+        seen = sorted(visible(lambda name, **params: whole.rows(queries.get(name).sql, params), whole.snapshot, aois))
     for name in _BY_SCENE:
-        contents[name] = ask(name, scenes=extracted if name == "suspects" else visible)
+        contents[name] = ask(name, scenes=extracted if name == "suspects" else seen)
     return contents
+
+
+def visible(ask: Ask, snapshot: Snapshot, aois: tuple[str, ...]) -> set[str]:
+    """The scenes (card/id) that who may read some areas sees: those over their parcels, or extracted over them."""
+    paths = list(_narrowed(snapshot, aois).parcels)
+    met = _meeting(ask("granted.footprints"), ask("granted.places", paths=paths)) if paths else []
+    return {*ask("granted.extracted", aois=list(aois))["scene"].to_pylist(), *met}
 
 
 def _meeting(footprints: pa.Table, places: pa.Table) -> list[str]:

@@ -85,6 +85,7 @@ ASKED = {
     "start_date": "2024-01-01",
     "end_date": "2024-02-01",
     "of": "",
+    "coords": "POINT(3.0005 43.35)",
 }
 JOB = "j-20240101T000000000000Z-000000000000"
 PLACES = {
@@ -102,7 +103,10 @@ PLACES = {
 
 
 def asked(path, area, kind):
-    names = {**PLACES, "aoi": area, "name": f"{kind}_{area}_2024" if path.startswith("/ogc") else "secret.csv"}
+    of_stac = "statistics" if "{item}" in path else f"statistics_{area}"
+    collections = {"/ogc": f"{kind}_{area}_2024", "/stac": of_stac, "/edr": f"s2_{area}_2024"}
+    name = next((name for start, name in collections.items() if path.startswith(start)), "secret.csv")
+    names = {**PLACES, "aoi": area, "name": name, "item": f"s2_{area}_2024"}
     return re.sub(r"{(\w+)}", lambda found: str(names[found[1]]), path)
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,9 +41,6 @@ class Declared(Protocol):
     def near(self, bounds: Bounds) -> Sequence[Row]:
         """Parcels that meet a box in degrees (a superset), ordered by identifier."""
 
-    def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
-        """One page of parcels ordered by identifier, and the total count."""
-
 
 class Asked:
     """Queries the files for each look-up: little to load, twenty milliseconds each."""
@@ -68,11 +66,6 @@ class Asked:
         rows: list[Row] = self._lake.query("parcels.near", **self._key, **box, metres=metres).to_pylist()
         return rows
 
-    def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
-        """See `Declared`."""
-        rows = self._lake.query("parcels.declared", **self._key, outlines=True)
-        return rows.slice(offset, limit).to_pylist(), rows.num_rows
-
 
 class InMemory:
     """Holds all parcels in memory: half a second to load, one millisecond per look-up."""
@@ -82,20 +75,21 @@ class InMemory:
         if not table.num_rows:
             raise NotFoundError(f"the parcel set {parcels.name} is empty; load it again")
         columns = {name: table[column].combine_chunks() for column, name in _COLUMNS.items()}
-        self._rows = pa.table({**columns, "area_m2": pc.multiply(table["area"], 10_000)})
+        self.rows = pa.table({**columns, "area_m2": pc.multiply(table["area"], 10_000)})
+        """The columns of `Row`, in the order of the file."""
         self.epsg = int(columns["epsg"][0].as_py())
         self._boxes = self._loose_boxes(table["bbox"].combine_chunks())
-        self.nbytes = int(self._rows.nbytes + self._boxes.nbytes)
+        self.nbytes = int(self.rows.nbytes + self._boxes.nbytes)
         """Size in bytes, without lazily built indexes."""
 
     def find(self, pid: str) -> Row | None:
         """See `Declared`."""
-        index = pc.index(self._rows["pid"], pid).as_py()
+        index = pc.index(self.rows["pid"], pid).as_py()
         return None if index < 0 else self._rows_at(np.array([index]))[0]
 
     def _loose_boxes(self, bbox: pa.StructArray) -> Floats:
         xmin, ymin, xmax, ymax = (bbox.field(name).to_numpy() for name in ("xmin", "ymin", "xmax", "ymax"))
-        lon, lat = (self._rows[name].to_numpy() for name in ("centroid_lon", "centroid_lat"))
+        lon, lat = (self.rows[name].to_numpy() for name in ("centroid_lon", "centroid_lat"))
         return loose_bounds(lon, lat, xmax - xmin, ymax - ymin, metres_per_unit(self.epsg))
 
     def near(self, bounds: Bounds) -> Sequence[Row]:
@@ -103,17 +97,19 @@ class InMemory:
         places = np.flatnonzero(overlap(self._boxes, bounds))
         return sorted(self._rows_at(places), key=lambda row: str(row["pid"]))
 
-    def page(self, offset: int, limit: int) -> tuple[list[Row], int]:
-        """See `Declared`."""
-        return self._rows_at(self._order[offset : offset + limit]), self._rows.num_rows
+    def places(self, bounds: Bounds | None = None) -> npt.NDArray[np.int64]:
+        """Numbers of the rows that meet a box in degrees (a superset), or of all, ordered by identifier."""
+        if bounds is None:
+            return self._order
+        return self._order[overlap(self._boxes[self._order], bounds)]
 
     @cached_property
-    def _order(self) -> Any:
+    def _order(self) -> npt.NDArray[np.int64]:
         """Row numbers of the parcels, sorted by identifier."""
-        return pc.sort_indices(self._rows["pid"]).to_numpy()
+        return np.asarray(pc.sort_indices(self.rows["pid"]).to_numpy(), np.int64)
 
     def _rows_at(self, places: Any) -> list[Row]:
-        rows: list[Row] = self._rows.take(places).to_pylist()
+        rows: list[Row] = self.rows.take(places).to_pylist()
         return rows
 
 

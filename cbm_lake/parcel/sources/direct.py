@@ -138,20 +138,6 @@ class LakeSource:
         nearest = nearest[: max(0, int(limit))]
         return {"pids": [rows[number]["pid"] for number in nearest], "distance": [float(metres[n]) for n in nearest]}
 
-    def parcels_of_page(
-        self, parcels: ParcelSet, box: tuple[float, float, float, float] | None, offset: int, limit: int
-    ) -> tuple[list[Row], int]:
-        """One page of the parcels that meet a box in degrees, ordered by identifier, and the total count.
-
-        Rows also have `shape`, the geometry in degrees.
-        """
-        if box is None:
-            rows, total = self._declared(parcels).page(offset, limit)
-        else:
-            met = self._meeting(parcels, Area(shapely.box(*box)))
-            rows, total = met[offset : offset + limit], len(met)
-        return self._shaped(parcels, rows), total
-
     def parcels_of_area(self, parcels: ParcelSet, area: Area) -> list[Row]:
         """Parcels that meet an area, with `shape`, the geometry in degrees."""
         return self._shaped(parcels, self._meeting(parcels, area))
