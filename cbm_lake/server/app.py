@@ -29,8 +29,8 @@ from cbm_lake.server import (
     polygons,
     questions,
     security,
-    statistics,
     stac,
+    statistics,
     tiles,
 )
 from cbm_lake.server.accounts import Accounts
@@ -91,6 +91,18 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.state.shared = sharing.Shared.of(lake, accounts, settings)
     app.add_middleware(Gate, doors=doors)
     app.add_middleware(_OneSlash)
+    _translate_errors(app)
+    desk = openeo.include(app, state, accounts)
+    for module in _DOORS:
+        app.include_router(module.router)
+    for router in (sharing.router, sharing.links):
+        app.include_router(router)
+    _add_files(app)
+    return app
+
+
+def _translate_errors(app: FastAPI) -> None:
+    """Say what is answered to each kind of error."""
     app.add_exception_handler(RefusedError, security.refused)
     app.add_exception_handler(StarletteHTTPException, security.plain)
     app.add_exception_handler(RequestValidationError, _wrong)
@@ -100,13 +112,6 @@ def create_app(lake: Lake, accounts: Accounts, settings: Settings) -> FastAPI:
     app.add_exception_handler(RecursionError, _unreadable)
     app.add_exception_handler(Exception, _broken)
     app.add_exception_handler(LakeError, _failed)
-    desk = openeo.include(app, state, accounts)
-    for module in _DOORS:
-        app.include_router(module.router)
-    for router in (sharing.router, sharing.links):
-        app.include_router(router)
-    _add_files(app)
-    return app
 
 
 class _OneSlash:
