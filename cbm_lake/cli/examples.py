@@ -117,6 +117,7 @@ EXAMPLES: Final = {
     "user list": "",
     "user remove": "eve",
     "user revoke": "eve --aoi nl",
+    "user share": "ada --url https://lake.example.org --days 90",
     "user token": "eve",
     "vacuum": "--days 90",
     "weather": "era5.nc --aoi ms",

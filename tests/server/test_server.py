@@ -49,6 +49,7 @@ from cbm_lake.parcel.sources import (
 )
 from cbm_lake.server import legacy_images
 from cbm_lake.server.accounts import Accounts
+from cbm_lake.server.openeo.api import OPEN
 from cbm_lake.storage.store import Store
 
 runner = CliRunner()
@@ -268,8 +269,12 @@ def test_other_areas_are_refused_without_a_challenge(url, path):
 def test_every_route_of_the_description_wants_a_login(url):
     paths = requests.get(f"{url}/openapi.json", timeout=9).json()["paths"]
     assert set(ROUTES) <= set(paths)
-    for path in ("/health", "/metrics"):  # for load balancers and monitors; they name no area, file or person
-        assert paths.pop(path).keys() == {"get"}
+    for path in (
+        "/health",
+        "/metrics",
+        *OPEN,
+    ):  # for monitors, and what openEO has to say to all; no area, file or person
+        assert paths.pop(path, {"get": {}}).keys() == {"get"}
     for path, methods in paths.items():
         for method in methods:
             answer = requests.request(method, url + re.sub(r"{\w+}", "1", path), json={}, timeout=9)
