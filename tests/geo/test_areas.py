@@ -13,6 +13,9 @@ from cbm_lake.geo.areas import WORLD, Area, bounds_in, is_seen, loose_bounds, me
 from cbm_lake.lake import Lake
 from cbm_lake.parcel.sources import ByPolygon, LakeSource, polygons
 from cbm_lake.parcel.sources.declared import Asked, InMemory
+from cbm_lake.server.accounts import Account
+from cbm_lake.server.collections import named
+from cbm_lake.server.selection import Wanted
 
 COUNTRIES = {
     3067: (20, 60, 31, 70),
@@ -60,12 +63,13 @@ def test_boxes_in_degrees_meet_what_shapely_says_in_degrees(country):
     held, asked = LakeSource(lake, hold=True), LakeSource(lake)
     degrees, pids = frame.to_crs(4326).geometry.to_numpy(), frame.pid.to_numpy()
     region = COUNTRIES[frame.crs.to_epsg()]
+    collection = named(held, Account("root", (), admin=True), "parcels_aa_2024")
     for number, box in enumerate(boxes(np.random.default_rng(1), *region, 120)):
         right = set(pids[shapely.intersects(shapely.box(*box), degrees)])
         source = asked if number % 4 == 0 else held
         assert set(source.answer(ByPolygon("aa", 2024, shapely.box(*box)))["pid"]) == right
-        page = source.parcels_of_page(lake.parcel_set("aa", 2024), box, 0, 10_000)
-        assert ({row["pid"] for row in page[0]}, page[1]) == (right, len(right))
+        chosen = collection.select(Wanted(box=box))
+        assert {feature["id"] for feature in collection.features(chosen, 0, 10_000)} == right
 
 
 def test_the_whole_world_holds_every_parcel(country):
