@@ -347,7 +347,7 @@ def test_the_same_seed_gives_the_same_raster_and_progress_counts_blocks_twice(fu
         "ms", 2024, **HOW, method=method, folder=tmp_path, lake=full, progress=lambda *step: steps.append(step)
     )
     assert np.array_equal(read(again.raster), read(rasters[method].raster))
-    assert steps == [(1, 2), (2, 2)]
+    assert steps == [(1, 2, "classifying pixels"), (2, 2, "classifying pixels")]
 
 
 def test_rare_crops_are_told_and_not_learned(full, tmp_path, caplog):
