@@ -15,7 +15,7 @@ _SKETCH: Final = ("sketch_none", "sketch_drawing", "sketch_drawn")
 """What the button of the polygon says at its stages."""
 _CONTROLS: Final = ("days", "play", "stop", "layer", "compared", "colour", "opacity", "zoom", "swipe", *_SKETCH)
 """What has a name and a tooltip."""
-_WORDS: Final = (*_CONTROLS, "no_days", "map", "zoom_short")
+_WORDS: Final = (*_CONTROLS, "no_days", "map", "zoom_short", *(f"{stage}_short" for stage in _SKETCH))
 
 
 class Bar(anywidget.AnyWidget):

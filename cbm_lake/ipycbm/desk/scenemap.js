@@ -230,7 +230,7 @@ function sketch(model, words) {
   const button = make("button", { type: "button" });
   const tell = () => {
     const stage = model.get("sketch") || "none";
-    button.textContent = words[`sketch_${stage}`];
+    button.textContent = `⬠ ${words[`sketch_${stage}_short`]}`;
     named(button, words, `sketch_${stage}`);
     button.setAttribute("aria-pressed", String(stage !== "none"));
   };
