@@ -105,6 +105,12 @@ def band(panel: Panel, lines: Sequence[Line]) -> Json:
     return {"lines": _bands(lines), "limits": limits, "loading": False}
 
 
+def beside(panel: Panel, line: Line, label: str) -> Json:
+    """A further curve in a panel, and the limits of all of them together."""
+    limits = [_number(limit) for limit in content.limits_of(replace(panel, lines=(*panel.lines, line)))]
+    return {"series": _named(line, label), "limits": limits}
+
+
 def _bands(lines: Sequence[Line]) -> list[Json]:
     return [
         {

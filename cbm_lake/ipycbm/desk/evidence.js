@@ -59,7 +59,7 @@ class Chart {
     this.plot.addEventListener("mouseleave", () => this.leave());
     this.plot.addEventListener("click", (event) => this.click(event));
     this.plot.addEventListener("keydown", (event) => this.key(event));
-    model.on("change:figure change:band", () => this.draw());
+    model.on("change:figure change:band change:drawn", () => this.draw());
     model.on("change:day", () => this.cursor());
     model.on("change:theme", () => this.look());
     this.watch = new ResizeObserver(() => this.draw());
@@ -124,10 +124,21 @@ class Chart {
     });
   }
 
+  limits(panel) {
+    const all = panel.name === "index" ? [this.model.get("band").limits, this.model.get("drawn").limits] : [];
+    const given = [panel.limits, ...all.filter(Boolean)];
+    return [Math.min(...given.map(([low]) => low)), Math.max(...given.map(([, high]) => high))];
+  }
+
+  series(panel) {
+    const drawn = panel.name === "index" && this.model.get("drawn").series;
+    return drawn ? [...panel.series, drawn] : panel.series;
+  }
+
   panel(panel, top, tall) {
     const scale = ([low, high]) => (value) => top + tall - ((Math.min(Math.max(value, low), high) - low) / (high - low)) * tall;
     const group = node("g", { "data-panel": panel.name }, this.svg);
-    const limits = (panel.name === "index" && this.model.get("band").limits) || panel.limits;
+    const limits = this.limits(panel);
     const y = scale(limits);
     node("text", { x: 2, y: top - 4, class: "cbm-title" }, group, panel.title);
     node("rect", { x: LEFT, y: top, width: this.width - LEFT - RIGHT, height: tall, class: "cbm-ground" }, group);
@@ -136,7 +147,7 @@ class Chart {
       node("text", { x: LEFT - 4, y: y(value) + 3.5, class: "cbm-text cbm-end" }, group, text);
     }
     if (panel.name === "index") this.peers(group, y);
-    for (const series of panel.series) {
+    for (const series of this.series(panel)) {
       if (panel.bars) this.bars(group, series, y, top + tall, panel);
       else this.curve(group, series, y, panel);
     }
@@ -348,7 +359,7 @@ class Chart {
     const band = this.model.get("band");
     const entries = [];
     for (const panel of this.figure.panels) {
-      for (const series of [...panel.series, ...(panel.right ? panel.right.series : [])]) {
+      for (const series of [...this.series(panel), ...(panel.right ? panel.right.series : [])]) {
         if (!entries.some((entry) => entry[2] === series.label)) entries.push([panel.bars && panel.series.includes(series) ? "bar" : "line", series.colour, series.label]);
         if (panel.name !== "index") continue;
         if (series.points.some((point) => !point[4])) entries.push(["hollow", series.colour, words.hollow, words.hollow_tip]);

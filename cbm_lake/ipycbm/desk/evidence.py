@@ -16,7 +16,7 @@ import traitlets
 from cbm_lake.cards import INDICES
 from cbm_lake.errors import LakeError
 from cbm_lake.files import clock
-from cbm_lake.ipycbm.desk import chartdata, facts
+from cbm_lake.ipycbm.desk import chartdata, facts, sketched
 from cbm_lake.ipycbm.desk.arriving import Arriving
 from cbm_lake.ipycbm.desk.chartdata import Json, Panels
 from cbm_lake.ipycbm.desk.observed import RADAR, Observations, Observed
@@ -43,6 +43,8 @@ class Chart(anywidget.AnyWidget):
     """See `chartdata.figure`; empty where nothing is drawn."""
     band = traitlets.Dict().tag(sync=True)
     """lines: see `chartdata.band`; loading: whether they are still read."""
+    drawn = traitlets.Dict().tag(sync=True)
+    """The curve of a polygon that was drawn, see `chartdata.beside`; empty where there is none."""
     days = traitlets.List(traitlets.Unicode()).tag(sync=True)
     """The days (YYYY-MM-DD) that can be chosen, in order."""
     day = traitlets.Unicode("").tag(sync=True)
@@ -102,7 +104,8 @@ class Evidence(ipywidgets.VBox):
         """What was worked out ahead; replaced as a whole."""
         self._later: Arriving[Later] = Arriving(self._add, self._refuse)
         self._ahead: Arriving[None] = Arriving(lambda _: None, lambda _: None)
-        self.facts, self.note = ipywidgets.HTML(), ipywidgets.HTML()
+        self._sketched: Arriving[Json] = Arriving(self._draw_sketched, self._refuse_sketched)
+        self.facts, self.note, self.sketch_note = ipywidgets.HTML(), ipywidgets.HTML(), ipywidgets.HTML()
         names = [(self.texts(name), name) for name in INDICES]
         self.index = ipywidgets.Dropdown(options=names, description=self.texts("index"), layout={"width": "320px"})
         self.chart = Chart(
@@ -111,7 +114,7 @@ class Evidence(ipywidgets.VBox):
             label=self.texts("chart_none"),
             layout={"flex": "1 1 auto", "min_height": "240px"},
         )
-        super().__init__([self.facts, self.index, self.chart, self.note])
+        super().__init__([self.facts, self.index, self.chart, self.note, self.sketch_note])
         self.add_class("cbm-evidence")
         self.chart.add_class("cbm-chart-box")
         self._connect()
@@ -123,6 +126,7 @@ class Evidence(ipywidgets.VBox):
         traitlets.dlink((self, "theme"), (self.chart, "theme"))
         self.index.observe(self._explain, "value")
         self.observe(lambda _: self._tell(), ["decision", "theme"])
+        self.state.observe(lambda _: self._read_sketched(), "polygon")
         self._explain()
 
     def _explain(self, _: object = None) -> None:
@@ -152,12 +156,14 @@ class Evidence(ipywidgets.VBox):
         self._tell()
         self._say(self._missing(data), *([band.note] if band and band.note else []))
         self._later.start(lambda: self._arriving(data))
+        self._read_sketched()
         return Drawn(data.request.key, None, data.request.index, data.request.as_of)
 
     def clear(self, problem: str = "") -> None:
         """See `Part.clear`."""
         self._later.stop()
         self._season, self._foi = None, ""
+        self._read_sketched()
         with self.chart.hold_sync():
             self.chart.figure, self.chart.band, self.chart.days = {}, {}, []
             self.chart.label = self.texts("chart_none")
@@ -220,6 +226,32 @@ class Evidence(ipywidgets.VBox):
             self.texts(f"{name}_{int(result[name])}") for name in ("foi_h", "foi_c") if result.get(name) is not None
         ]
         return f"{result['check']}: {', '.join(words)}" if words else str(result["check"])
+
+    # -- the drawn polygon ---------------------------------------------------------------------------------------------
+
+    def _read_sketched(self) -> None:
+        """Have the curve of the drawn polygon read and drawn; of none, or before a parcel is drawn, there is none."""
+        self._sketched.stop()
+        self.chart.drawn, self.sketch_note.value = {}, ""
+        season, polygon = self._season, self.state.polygon
+        if season is None or not polygon or season.panels.index.empty:
+            return
+        self._say_sketched(self.texts("sketch_reading"))
+
+        def work() -> Iterator[Json]:
+            label = self.texts("sketch")
+            yield sketched.curve(season.observed, season.panels, polygon, season.request.index, label)
+
+        self._sketched.start(work)
+
+    def _draw_sketched(self, curve: Json) -> None:
+        self.chart.drawn, self.sketch_note.value = curve, ""
+
+    def _refuse_sketched(self, error: LakeError) -> None:
+        self._say_sketched(self.texts("problem", problem=error.plain))
+
+    def _say_sketched(self, words: str) -> None:
+        self.sketch_note.value = f'<div class="cbm-facts" role="status"><div>{html.escape(words)}</div></div>'
 
     # -- words ---------------------------------------------------------------------------------------------------------
 

@@ -11,9 +11,11 @@ import traitlets
 from cbm_lake.ipycbm.desk.parcelpictures import COLUMNS
 from cbm_lake.ipycbm.texts import Texts
 
-_CONTROLS: Final = ("days", "play", "stop", "layer", "compared", "colour", "opacity", "zoom", "swipe")
+_SKETCH: Final = ("sketch_none", "sketch_drawing", "sketch_drawn")
+"""What the button of the polygon says at its stages."""
+_CONTROLS: Final = ("days", "play", "stop", "layer", "compared", "colour", "opacity", "zoom", "swipe", *_SKETCH)
 """What has a name and a tooltip."""
-_WORDS: Final = (*_CONTROLS, "no_days", "map", "zoom_short")
+_WORDS: Final = (*_CONTROLS, "no_days", "map", "zoom_short", *(f"{stage}_short" for stage in _SKETCH))
 
 
 class Bar(anywidget.AnyWidget):
@@ -37,6 +39,8 @@ class Bar(anywidget.AnyWidget):
     colour = traitlets.Enum(COLUMNS, "").tag(sync=True)
     opacity = traitlets.Float(1.0, min=0.0, max=1.0).tag(sync=True)
     """Of the parcels."""
+    sketch = traitlets.Enum(("", "drawing", "drawn"), "").tag(sync=True)
+    """See `sketch.Sketch.stage`."""
     busy = traitlets.Bool(False).tag(sync=True)
     """Whether something else is asked for than what is on the screen."""
     progress = traitlets.Unicode("").tag(sync=True)

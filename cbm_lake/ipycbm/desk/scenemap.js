@@ -226,6 +226,20 @@ function press(model, words, key, event) {
   return button;
 }
 
+function sketch(model, words) {
+  const button = make("button", { type: "button" });
+  const tell = () => {
+    const stage = model.get("sketch") || "none";
+    button.textContent = `⬠ ${words[`sketch_${stage}_short`]}`;
+    named(button, words, `sketch_${stage}`);
+    button.setAttribute("aria-pressed", String(stage !== "none"));
+  };
+  button.addEventListener("click", () => model.send({ event: "sketch" }));
+  model.on("change:sketch", tell);
+  tell();
+  return button;
+}
+
 function render({ model, el }) {
   const words = model.get("words");
   const days = timeline(model, words);
@@ -238,6 +252,7 @@ function render({ model, el }) {
     labelled(words, "colour", choice(model, "colour", "colours")),
     opacity(model, words),
     press(model, words, "zoom", "zoom"),
+    sketch(model, words),
   );
   const progress = make("div", { className: "cbm-map-progress" });
   progress.setAttribute("role", "status");

@@ -21,6 +21,7 @@ from cbm_lake.ipycbm.desk import frames, mapbar, mapwords, overlaid
 from cbm_lake.ipycbm.desk.arriving import Arriving
 from cbm_lake.ipycbm.desk.scenepictures import Asked, OutdatedError, Picture
 from cbm_lake.ipycbm.desk.sights import Sight, Sights, Viewport, Where, round_parcel
+from cbm_lake.ipycbm.desk.sketch import Sketch
 from cbm_lake.ipycbm.desk.state import Drawn, Request, State
 from cbm_lake.ipycbm.texts import Texts
 from cbm_lake.lake import Lake, open_lake
@@ -67,6 +68,7 @@ class SceneMap(ipywidgets.VBox):
         self._telling = threading.local()
         """Its `on` is set in a thread that lets the controls say something, which is no choice of a person."""
         self._build()
+        self._sketch = Sketch(state, self.map, self.bar)
         super().__init__([self.bar, self.map, self.foot])
         self.add_class("cbm-map")
         self._listen()
@@ -267,6 +269,8 @@ class SceneMap(ipywidgets.VBox):
         if event.get("type") != "click" or not self.state.pid:
             return
         lat, lon = event["coordinates"]
+        if self._sketch.takes(lat, lon):
+            return
         key = self.state.key
         try:
             answer = self._sights.source.answer(ByLocation(key.aoi, key.year, lon, lat, key.ptype))

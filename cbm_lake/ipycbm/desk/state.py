@@ -54,6 +54,8 @@ class State(traitlets.HasTraits):
     sort = traitlets.Unicode("")
     """Column by which the worklist is sorted, -column for descending; "" is its own order."""
     search = traitlets.Unicode("")
+    polygon = traitlets.Unicode("")
+    """What was drawn on the map, lon_lat-lon_lat-… in degrees, first and last point equal; "" is nothing."""
 
     @property
     def key(self) -> ParcelKey:
