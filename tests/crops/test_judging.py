@@ -44,6 +44,7 @@ def test_wrong_declarations_are_hardly_ever_confirmed(planted, judged):
     assert (judged.verdict[~planted[1]] == "agrees").mean() > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.1])
 def test_of_correct_declarations_no_more_than_promised_are_accused(planted, alpha):
     one = judge(planted[0], Settings(alpha=alpha, promise="parcels"))

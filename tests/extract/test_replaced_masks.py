@@ -33,6 +33,7 @@ def replace_mask(season, value=0):
     write(path, np.full_like(values, value), transform, epsg)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", [False, True])
 def test_a_mask_that_is_replaced_makes_its_scene_stale(tmp_path, season, folder, caplog):
     with_probability(season)
@@ -118,6 +119,7 @@ RULES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES, ids=["mask", "no clear", "coverage"])
 def test_the_command_that_check_prints_mends_with_the_same_rule(tmp_path, season, rule, monkeypatch):
     monkeypatch.setenv("CBM_LAKE_HOME", str(tmp_path / "home"))

@@ -795,6 +795,7 @@ def test_a_crop_column_without_values_is_not_taken_where_another_has_some(lake, 
 # -- real files --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "crop"),
     [

@@ -61,6 +61,7 @@ def content(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("ending", [".parquet", ".csv"])
 def test_the_same_question_is_the_same_file(lakes, tmp_path, question, ending):

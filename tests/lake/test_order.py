@@ -185,6 +185,7 @@ def worlds(tmp_path, hand):
     return Worlds(Lake(str(tmp_path / "right")), Lake(str(tmp_path / "wrong")), hand)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deed", DEEDS[:-1], ids=lambda deed: deed.__name__)
 @pytest.mark.parametrize("hours", [(0, -2, -3), (24 * 365, 1, 2), (1, 1, 1)], ids=["behind", "a year ahead", "stopped"])
 def test_the_latest_counts_whatever_the_clock_said(worlds, deed, hours):

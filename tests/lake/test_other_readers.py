@@ -311,6 +311,7 @@ def test_killed_at_any_step_no_row_is_lost_or_doubled_and_the_next_command_settl
         assert len(same(filled)) == 27
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
 @pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("verb", ["redraw", "draw again"])

@@ -127,6 +127,7 @@ STORED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", STORED)
 def test_what_is_stored_otherwise_counts_as_the_same_dn_with_and_without_a_cube(what, tmp_path):
     dtype, options, hole, stated = STORED[what]

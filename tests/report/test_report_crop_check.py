@@ -150,6 +150,7 @@ FORGERIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORGERIES)
 def test_whoever_forges_the_check_is_found_by_the_lake(lake, tmp_path, plain, name):
     file = report.parcel("ms", 2024, "a", folder=tmp_path, formats="json").files["json"]

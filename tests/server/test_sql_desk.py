@@ -173,6 +173,7 @@ def test_what_cannot_be_answered_is_refused_in_one_line(url, statement):
     assert len(told) < 3_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", FORMATS)
 def test_a_value_that_a_format_has_no_form_for_is_no_fault_of_the_server(url, accept):
     for statement in ODD:
