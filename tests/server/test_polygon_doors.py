@@ -1,5 +1,8 @@
 """Any polygon over HTTP: its series, and the Statistical API by the unmodified client of sentinelhub-py."""
 
+import json
+import stat
+
 import numpy as np
 import pytest
 import rasterio
@@ -12,6 +15,7 @@ from rest_server import OTHER, ROOT, WHO, served
 from sentinelhub import CRS, BBox, DataCollection, Geometry, SentinelHubStatistical, SHConfig
 from sentinelhub.exceptions import DownloadFailedException
 
+from cbm_lake.errors import ConfigError
 from cbm_lake.get import time_series
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.sources import ApiSource, LakeSource, OfPolygon
@@ -273,8 +277,34 @@ def test_a_session_ends_with_its_time_and_with_the_password(tmp_path):
     assert accounts.check_token(accounts.session(WHO[0], -1)) is None
     accounts.add(WHO[0], "another password", aois=("ms",))
     assert accounts.check_token(issued) is None
-    assert accounts.check_token(sessions.issued("nobody", "x", 60)) is None
+    assert accounts.check_token(sessions.issued("nobody", b"x", 60)) is None
     assert accounts.check_token("a.b.c") is None
+
+
+def test_the_end_of_all_tokens_ends_sessions_too(tmp_path):
+    accounts = Accounts(tmp_path / "users.json")
+    accounts.add(*WHO, aois=("ms", "be"))
+    issued = accounts.session(WHO[0], 60)
+    accounts.revoke(WHO[0], ("be",))
+    assert Accounts(accounts.file).check_token(issued).aois == ("ms",)
+    accounts.revoke(WHO[0], ())
+    assert accounts.check_token(issued) is None
+    assert accounts.check_token(accounts.session(WHO[0], 60)).name == WHO[0]
+
+
+def test_who_reads_the_accounts_cannot_forge_a_session(tmp_path):
+    accounts = Accounts(tmp_path / "users.json")
+    accounts.add(*WHO, aois=("ms",))
+    stored = json.loads(accounts.file.read_text())[WHO[0]]["hash"].encode()
+    assert accounts.check_token(sessions.issued(WHO[0], stored, 60)) is None
+    issued, key = accounts.session(WHO[0], 60), tmp_path / "sessions.key"
+    assert accounts.check_token(sessions.issued(WHO[0], stored, 60)) is None
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    key.unlink()
+    assert accounts.check_token(issued) is None
+    key.write_bytes(b"")
+    with pytest.raises(ConfigError, match="delete it"):
+        accounts.session(WHO[0], 60)
 
 
 # -- evalscripts and intervals ---
