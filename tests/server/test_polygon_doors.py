@@ -19,7 +19,7 @@ from cbm_lake.errors import ConfigError
 from cbm_lake.get import time_series
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.sources import ApiSource, LakeSource, OfPolygon
-from cbm_lake.server import sessions
+from cbm_lake.server import audit, sessions
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.server.statistics import evalscript
 from cbm_lake.server.statistics.asked import Aggregation, spans
@@ -240,6 +240,28 @@ def test_a_series_over_http_is_that_of_the_library(url, tiles, workspace):
     asked = {"aoi": "ms", "year": 2024, "polygon": shapely.geometry.mapping(shapely.box(0, 0, 0.01, 0.01))}
     assert posted(url, asked, path="/v1/polygon/timeseries").status_code == 404  # not theirs, since it is elsewhere
     assert posted(url, {**asked, "aoi": "east"}, path="/v1/polygon/timeseries").status_code == 404
+
+
+def test_a_polygon_that_takes_minutes_to_repair_is_refused_at_once(url):
+    corners = np.random.default_rng(1).uniform(0, 0.01, (4_000, 2)).tolist()
+    polygon = {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+    asked = {"aoi": "ms", "year": 2024, "polygon": polygon}
+    document = body()
+    document["input"]["bounds"] = {"geometry": polygon}
+    for answer in (posted(url, asked, path="/v1/polygon/timeseries"), posted(url, document)):
+        assert (answer.status_code, "not valid" in answer.json()["detail"]) == (400, True)
+
+
+def test_the_access_log_says_whose_ground_was_asked_for(tiles, tmp_path):
+    west, south = moved_centre(FIELD)
+    polygon = shapely.geometry.mapping(shapely.box(west, south, west + 1e-4, south + 1e-4))
+    document = body()
+    document["input"]["bounds"] = {"geometry": polygon}
+    with served(tiles[1], tmp_path, access=tmp_path / "access") as address:
+        posted(address, {"aoi": "MS", "year": 2024, "polygon": polygon}, path="/v1/polygon/timeseries")
+        posted(address, document)
+    rows = audit.read(folder=tmp_path / "access").to_pylist()
+    assert [(row["who"], row["aoi"], row["status"]) for row in rows] == [("ada", "ms", 200)] * 2
 
 
 def moved_centre(polygon):
