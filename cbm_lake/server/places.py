@@ -19,11 +19,13 @@ _MOST_CROSSING: Final = 500
 
 
 def check_shape(ground: Area) -> None:
-    """Refuse a polygon whose repair would take too long; that of others is the library's work.
+    """Refuse a polygon whose repair would take too long, or whose system is described by who asks, files included.
 
     Raises:
-        InvalidInputError: it crosses itself, and has many vertices.
+        InvalidInputError: it crosses itself, and has many vertices; or its coordinate system has no number.
     """
+    if not isinstance(ground.crs, int):
+        raise InvalidInputError("the polygon's coordinate system has no EPSG number; transform it to degrees")
     vertices = shapely.get_num_coordinates(ground.shape)
     if vertices > _MOST_CROSSING and not ground.shape.is_valid:
         reason = f"{shapely.is_valid_reason(ground.shape)}; of {vertices} vertices it is not repaired here"

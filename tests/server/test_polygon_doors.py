@@ -252,6 +252,15 @@ def test_a_polygon_that_takes_minutes_to_repair_is_refused_at_once(url):
         assert (answer.status_code, "not valid" in answer.json()["detail"]) == (400, True)
 
 
+@pytest.mark.parametrize(
+    "crs", ["EPSG:5773", "EPSG:4978", "+proj=utm +zone=31 +nadgrids=/etc/passwd", "+proj=geos +h=1"]
+)
+def test_systems_that_are_not_of_the_ground_or_have_no_number_are_refused(url, crs):
+    polygon = {**shapely.geometry.mapping(FIELD), "crs": {"type": "name", "properties": {"name": crs}}}
+    answer = posted(url, {"aoi": "ms", "year": 2024, "polygon": polygon}, path="/v1/polygon/timeseries")
+    assert (answer.status_code, "coordinate system" in answer.json()["detail"]) == (400, True)
+
+
 def test_the_access_log_says_whose_ground_was_asked_for(tiles, tmp_path):
     west, south = moved_centre(FIELD)
     polygon = shapely.geometry.mapping(shapely.box(west, south, west + 1e-4, south + 1e-4))
