@@ -252,6 +252,14 @@ def test_a_polygon_that_takes_minutes_to_repair_is_refused_at_once(url):
         assert (answer.status_code, "not valid" in answer.json()["detail"]) == (400, True)
 
 
+def test_a_geometry_that_crosses_itself_is_not_cut_to_a_box(url):
+    document = body()
+    crossing = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
+    document["input"]["bounds"] = {"geometry": shapely.geometry.mapping(crossing), "bbox": [0.2, 0.2, 0.8, 0.8]}
+    answer = posted(url, document)
+    assert (answer.status_code, "crosses itself" in answer.json()["detail"]) == (400, True)
+
+
 @pytest.mark.parametrize(
     "crs", ["EPSG:5773", "EPSG:4978", "+proj=utm +zone=31 +nadgrids=/etc/passwd", "+proj=geos +h=1"]
 )
