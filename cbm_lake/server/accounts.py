@@ -32,6 +32,8 @@ _HASHER: Final = PasswordHasher()
 _NOBODY: Final = _HASHER.hash(secrets.token_urlsafe())
 """The hash that passwords of unknown names are checked against."""
 _SHORTEST: Final = 8
+_SECRET: Final = 32
+"""Bytes of a secret."""
 _REMEMBERED: Final = 300.0
 """Seconds since its last use for which a correct password is not hashed again: argon2 is slow on purpose."""
 _FAILURES: Final = 10
@@ -64,6 +66,8 @@ class User(BaseModel):
     auditor: bool = False
     """May read who looked at what, of all areas; administrators may not without it."""
     tokens: tuple[Token, ...] = ()
+    revoked: int = 0
+    """How often all its tokens were revoked."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Accounts:
         self.file = file
         self._lock = threading.Lock()
         self._loaded: tuple[object, dict[str, User]] = (None, {})
-        self._secret = secrets.token_bytes(32)
+        self._secret = secrets.token_bytes(_SECRET)
         self._remembered: dict[bytes, tuple[float, str, str]] = {}
         self._failures: dict[tuple[str, str], list[float]] = {}
 
@@ -145,8 +149,8 @@ class Accounts:
         with self._changing() as users:
             key = self._registered(users, name)
             remaining = tuple(aoi for aoi in users[key].aois if aoi not in _areas(aois))
-            change: dict[str, object] = {"aois": remaining} if aois else {"tokens": ()}
-            users[key] = users[key].model_copy(update=change)
+            ended: dict[str, object] = {"tokens": (), "revoked": users[key].revoked + 1}
+            users[key] = users[key].model_copy(update={"aois": remaining} if aois else ended)
 
     def token(self, name: str, days: int = 90) -> str:
         """A new bearer token of an account; it cannot be shown again.
@@ -224,14 +228,21 @@ class Accounts:
                 self._failures.setdefault((name, address), []).append(now)
 
     def session(self, name: str, seconds: int) -> str:
-        """A bearer token for a short time, of which nothing is stored; another password of the account ends it too."""
-        return sessions.issued(_folded(name), self._users()[_folded(name)].hash, seconds)
+        """A bearer token for a short time, of which nothing is stored; what ends all tokens of the account ends it too.
+
+        Raises:
+            ConfigError: the service has no secret, and none can be made.
+        """
+        if not self._key.exists():
+            self._make_secret()
+        return sessions.issued(_folded(name), self._signing(self._users()[_folded(name)]), seconds)
 
     def check_token(self, token: str) -> Account | None:
         """The user of a token, or None where it is unknown or expired."""
         if (name := sessions.name_of(token)) is not None:
             user = self._users().get(name)
-            return _account(name, user) if user and sessions.is_valid(token, user.hash) else None
+            is_valid = user is not None and self._key.exists() and sessions.is_valid(token, self._signing(user))
+            return _account(name, user) if user and is_valid else None
         digest, now = hashlib.sha256(token.encode()).hexdigest(), datetime.now(UTC)
         account = None
         for name, user in self._users().items():
@@ -244,6 +255,27 @@ class Accounts:
         """Whether there is an account of that name now that may read the data of an area."""
         user = self._users().get(_folded(name))
         return user is not None and _account(name, user).may_read(aoi)
+
+    @property
+    def _key(self) -> Path:
+        """The file with the secret that sessions are signed with; deleting it ends all of them."""
+        return self.file.with_name("sessions.key")
+
+    def _make_secret(self) -> None:
+        try:
+            durable.create(self._key, secrets.token_bytes(_SECRET), private=True)
+        except OSError as error:
+            raise ConfigError(f"{self._key} cannot be written ({error.strerror}); check its folder's rights") from error
+
+    def _signing(self, user: User) -> bytes:
+        """What the sessions of an account are signed with."""
+        try:
+            secret = self._key.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{self._key} cannot be read ({error.strerror}); check its rights") from error
+        if len(secret) != _SECRET:
+            raise ConfigError(f"{self._key} is no secret; delete it, and a new one is made")
+        return hmac.digest(secret, f"{user.hash}\0{user.revoked}".encode(), "sha256")
 
     def _refuse_locked(self, key: tuple[str, str]) -> None:
         since = time.monotonic() - _LOCKED

@@ -110,6 +110,11 @@ class Nursery:
                 self._end()
         raise SourceError("no process for SQL can be started; the log of the server says why")
 
+    def is_alive(self) -> bool:
+        """Whether the process is there; of the children of one that has died nobody can tell how they end."""
+        with self._lock:
+            return self._process is not None and self._process.poll() is None
+
     def close(self) -> None:
         """End the process; children that work go on."""
         with self._lock:

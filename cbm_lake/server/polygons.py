@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
@@ -39,10 +39,13 @@ class Asked(BaseModel):
 
 
 @router.post("/polygon/timeseries")
-def time_series(state: State, user: User, asked: Asked) -> Response:
+def time_series(request: Request, state: State, user: User, asked: Asked) -> Response:
     """Statistics of any polygon by time and band, as columns, worked out as if it were one of the parcels of a set."""
     parcels = declared(state, user, asked.aoi, asked.year, asked.ptype).parcels
-    places.check(state, user, parcels.aoi, polygons.read(asked.polygon, crossing=True))
+    request.state.aoi = parcels.aoi  # for the access log
+    ground = polygons.read(asked.polygon, crossing=True)
+    places.check_shape(ground)
+    places.check(state, user, parcels.aoi, ground)
     key = ParcelKey(parcels.aoi, parcels.year, parcels.ptype, asked.name)
     screen = {} if asked.screen is None else {"screen": tuple(asked.screen)}
     question = OfPolygon(key, asked.polygon, asked.card, asked.band, asked.start, asked.end, asked.clear, **screen)

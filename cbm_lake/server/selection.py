@@ -62,8 +62,15 @@ class Wanted:
 
     @property
     def key(self) -> bytes:
-        """The same for the same wish."""
-        return orjson.dumps([self.box, self.filter, self.sort], option=orjson.OPT_SORT_KEYS)
+        """The same for the same wish.
+
+        Raises:
+            InvalidInputError: the filter is nested too deep, or has a number or text that none can have.
+        """
+        try:
+            return orjson.dumps([self.box, self.filter, self.sort], option=orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError as error:
+            raise InvalidInputError(f"the filter cannot be read: {error}") from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,8 @@
-"""Tokens of a session: JSON Web Tokens (HS256) signed with the hash of the account's password; none is stored."""
+"""Tokens of a session: JSON Web Tokens (HS256); none is stored.
+
+They are signed with a secret of the service and what is stored of the account: another password ends them, and so does
+the end of all tokens of the account. Who reads the file of accounts alone cannot forge them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ _HEADER: Final = {"alg": "HS256", "typ": "JWT"}
 _LONGEST: Final = 4096
 
 
-def issued(name: str, secret: str, seconds: int) -> str:
+def issued(name: str, secret: bytes, seconds: int) -> str:
     """A token of an account that is valid for so many seconds from now on."""
     content = {"azp": name, "sub": name, "exp": int(time.time()) + seconds}
     signed = f"{_encoded(json.dumps(_HEADER).encode())}.{_encoded(json.dumps(content).encode())}"
@@ -25,7 +29,7 @@ def name_of(token: str) -> str | None:
     return content["azp"] if content is not None else None
 
 
-def is_valid(token: str, secret: str) -> bool:
+def is_valid(token: str, secret: bytes) -> bool:
     """Whether a token was issued with this secret, and has not expired."""
     content, (signed, _, signature) = _content(token), token.rpartition(".")
     is_genuine = hmac.compare_digest(_signature(signed, secret).encode(), signature.encode("utf-8", "replace"))
@@ -46,8 +50,8 @@ def _content(token: str) -> dict[str, Any] | None:
     return content if is_content else None
 
 
-def _signature(signed: str, secret: str) -> str:
-    return _encoded(hmac.digest(secret.encode(), signed.encode("utf-8", "replace"), "sha256"))
+def _signature(signed: str, secret: bytes) -> str:
+    return _encoded(hmac.digest(secret, signed.encode("utf-8", "replace"), "sha256"))
 
 
 def _encoded(content: bytes) -> str:

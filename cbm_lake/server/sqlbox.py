@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, Final, TypeAlias
@@ -60,7 +60,6 @@ _REFUSED: Final = "refused: "
 _LATER: Final = ("pyarrow.dataset",)
 """What answers import when they need it, and a nursery before."""
 _COMMAND: Final = (sys.executable, "-s", "-m", "cbm_lake.server.sqlbox")
-
 
 Process: TypeAlias = subprocess.Popen[bytes] | Child
 """A process that answers one question."""
@@ -136,7 +135,7 @@ class SqlBox:
             SourceError: a file of the lake cannot be read.
         """
         with self._lock:
-            child, self._ready = self._ready or self._start(), self._start()
+            child = self._taken()
         deadline = threading.Timer(question.limits.seconds, child.kill)
         deadline.start()
         (stop or Stop()).bind(child)
@@ -148,8 +147,7 @@ class SqlBox:
             raise _reason(child, question, time.monotonic() - began) from error
         finally:
             deadline.cancel()
-            child.kill()
-            child.communicate()
+            _end(child)
 
     def open(self) -> None:
         """Begin to get ready for the first question."""
@@ -159,12 +157,25 @@ class SqlBox:
     def close(self) -> None:
         """End the processes that wait."""
         with self._lock:
-            if self._ready:
-                self._ready.kill()
-                self._ready.communicate()
-                self._ready = None
+            self._drop_ready()
             if self._nursery:
                 self._nursery.close()
+
+    def _taken(self) -> Process:
+        """The process that is ready, or a new one, with another ready in its place."""
+        if self._nursery and not self._nursery.is_alive():
+            self._drop_ready()
+        child, self._ready = self._ready or self._start(), None
+        with ExitStack() as undo:
+            undo.callback(_end, child)
+            self._ready = self._start()
+            undo.pop_all()
+        return child
+
+    def _drop_ready(self) -> None:
+        if self._ready:
+            _end(self._ready)
+            self._ready = None
 
     def _start(self) -> Process:
         if self._nursery:
@@ -179,6 +190,11 @@ class SqlBox:
             for name, value in {**os.environ, **Workspace.here().environment()}.items()
             if name in names or (self._remote and name.startswith(_OF_BUCKETS))
         }
+
+
+def _end(child: Process) -> None:
+    child.kill()
+    child.communicate()
 
 
 def _answer(child: Process, question: Question) -> Iterator[pa.Schema | pa.RecordBatch]:

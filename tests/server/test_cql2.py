@@ -217,6 +217,24 @@ def test_trees_that_are_none_are_refused(tree):
         cql2.compiled(tree, QUERYABLES)
 
 
+def test_a_long_chain_is_not_deep():
+    text = " OR ".join(f"number = {number}" for number in range(200))
+    assert sorted(found(cql2.parse(text))) == sorted(row["pid"] for row in ROWS if row["number"] >= 0)
+
+
+def test_spatial_predicates_are_few():
+    one = f"S_TOUCHES(geometry, {BOX.wkt})"
+    assert cql2.compiled(cql2.parse(" OR ".join([one] * 10)), QUERYABLES)
+    with pytest.raises(InvalidInputError, match="spatial predicates"):
+        cql2.compiled(cql2.parse(" OR ".join([one] * 11)), QUERYABLES)
+
+
+def test_a_geometry_that_crosses_itself_is_refused_at_once():
+    corners = np.random.default_rng(1).uniform(0, 1, (1_000, 2)).tolist()
+    with pytest.raises(InvalidInputError, match="not valid"):
+        cql2.geometry({"type": "Polygon", "coordinates": [[*corners, corners[0]]]})
+
+
 def test_a_tree_that_goes_deep_or_has_a_million_values_is_refused():
     deep = True
     for _ in range(10_000):

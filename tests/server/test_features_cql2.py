@@ -195,6 +195,23 @@ def test_25000_parcels_come_once_each_while_their_set_is_loaded_anew(tmp_path, a
         assert items(address, "parcels_ms_2024", limit=1).json()["numberMatched"] == 1000
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"op": "not", "args": [' * 400 + "true" + "]}" * 400,
+        '{"op": "=", "args": [{"property": "area_m2"}, 1%s]}' % ("0" * 30),
+        r'{"op": "=", "args": [{"property": "pid"}, "\ud800"]}',
+    ],
+    ids=["deep", "large number", "half a character"],
+)
+def test_filters_that_cannot_be_kept_are_refused(url, text):
+    for answer in (
+        items(url, "parcels_ms_2024", filter=text, **{"filter-lang": "cql2-json"}),
+        requests.post(f"{url}/ogc/collections/parcels_ms_2024/items", data=text, auth=WHO, timeout=60),
+    ):
+        assert answer.status_code == 400, answer.text
+
+
 def test_verdicts_come_once_each_while_others_are_given(lake, tmp_path, monkeypatch):
     made, number = fill(Lake(str(tmp_path / "lake"))), itertools.count(100)
     for sample in range(10):

@@ -3,12 +3,17 @@
 import os
 import signal
 import sys
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from cbm_lake.errors import SourceError
+from cbm_lake.lake import Lake
+from cbm_lake.server.granting import Grants
 from cbm_lake.server.nursery import SUPPORTED, Nursery
+from cbm_lake.server.sqlbox import Limits, Question, SqlBox
 
 pytestmark = pytest.mark.skipif(not SUPPORTED, reason="no descriptors of processes on this system")
 
@@ -98,6 +103,31 @@ def test_one_that_died_is_started_again_and_one_that_cannot_start_is_said(nurser
     with pytest.raises(SourceError, match="no process for SQL"):
         broken.child()
     broken.close()
+
+
+def test_the_next_question_after_that_is_answered_too(tmp_path):
+    lake = Lake(str(tmp_path / "lake"))
+    grants, box = Grants(lake, tmp_path / "sql"), SqlBox()
+    with grants.database(None) as database, closing(box), closing(grants):
+
+        def answered():
+            question = Question(str(database), lake.url, "select 7 as a", {}, Limits())
+            return [row for batch in list(box.ask(question))[1:] for row in batch.to_pylist()]
+
+        assert answered() == [{"a": 7}]
+        os.kill(box._nursery._process.pid, signal.SIGKILL)
+        box._nursery._process.wait()
+        assert answered() == [{"a": 7}]
+
+
+def test_a_process_is_not_left_when_no_other_can_be_made_ready(monkeypatch):
+    box, ended = SqlBox(), []
+    first = SimpleNamespace(kill=lambda: ended.append("killed"), communicate=lambda: ended.append("freed"))
+    starts = iter([first])
+    monkeypatch.setattr(box, "_start", lambda: next(starts))
+    with pytest.raises(StopIteration):
+        box._taken()
+    assert ended == ["killed", "freed"]
 
 
 def test_closing_leaves_no_process(nursery):

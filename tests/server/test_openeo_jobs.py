@@ -228,6 +228,34 @@ def test_jobs_of_an_account_are_its_own_and_so_many(tmp_path, monkeypatch):
             jobs.one("bob", name)
 
 
+def test_results_of_an_account_have_so_much_room(tmp_path):
+    jobs = Jobs(tmp_path / "jobs", done, room=10)
+    jobs.start()
+    names = [jobs.create("ada", {"a": {}}, None, None).id for _ in range(3)]
+    for name in names[:2]:
+        jobs.begin("ada", name)
+        waited(lambda name=name: jobs.one("ada", name).status == "finished")
+    with pytest.raises(OpenEoError, match="delete some"):
+        jobs.begin("ada", names[2])
+    jobs.begin("ada", names[0])  # its own result makes room
+    jobs.begin("bob", jobs.create("bob", {"a": {}}, None, None).id)
+    jobs.delete("ada", names[1])
+    jobs.begin("ada", names[2])
+    jobs.close()
+
+
+def test_jobs_that_were_queued_together_have_no_more_room(tmp_path):
+    jobs = Jobs(tmp_path / "jobs", done, room=10)
+    names = [jobs.create("ada", {"a": {}}, None, None).id for _ in range(3)]
+    for name in names:
+        jobs.begin("ada", name)
+    jobs.start()
+    waited(lambda: jobs.one("ada", names[2]).status not in ("queued", "running"))
+    assert [jobs.one("ada", name).status for name in names] == ["finished", "finished", "error"]
+    assert "delete some" in jobs.log_of(jobs.one("ada", names[2]))[-1]["message"]
+    jobs.close()
+
+
 def test_another_account_sees_nothing_of_a_job_and_a_grant_that_ends_ends_the_result(lake, tmp_path):
     with served(lake, tmp_path) as url:
         job = quick(connected(url).create_job(mean_of(REFERENCE)))
@@ -243,16 +271,17 @@ def test_another_account_sees_nothing_of_a_job_and_a_grant_that_ends_ends_the_re
             quick(job)
 
 
-def test_logins_leave_no_more_tokens_than_the_last(lake, tmp_path):
+def test_logins_store_nothing_and_end_with_all_tokens(lake, tmp_path):
     accounts = Accounts(tmp_path / "users.json")
     with served(lake, tmp_path) as url:
         lasting = accounts.token("ada")
-        first = connected(url)
-        for _ in range(25):
-            latest = connected(url)
-        assert latest.describe_account()["user_id"] == "ada"
-        with pytest.raises(openeo.rest.OpenEoApiError, match="401"):
-            first.describe_account()
+        before = accounts.file.read_text()
+        connections = [connected(url) for _ in range(25)]
+        assert accounts.file.read_text() == before
+        assert {one.describe_account()["user_id"] for one in connections} == {"ada"}
         headers = {"Authorization": f"Bearer {lasting}"}
         assert requests.get(f"{url}/openeo/me", headers=headers, timeout=9).json()["user_id"] == "ada"
-        assert len(accounts.users()["ada"].tokens) == 21
+        accounts.revoke("ada", ())
+        for one in connections[::12]:
+            with pytest.raises(openeo.rest.OpenEoApiError, match="401"):
+                one.describe_account()

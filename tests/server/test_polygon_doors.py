@@ -1,5 +1,8 @@
 """Any polygon over HTTP: its series, and the Statistical API by the unmodified client of sentinelhub-py."""
 
+import json
+import stat
+
 import numpy as np
 import pytest
 import rasterio
@@ -12,10 +15,11 @@ from rest_server import OTHER, ROOT, WHO, served
 from sentinelhub import CRS, BBox, DataCollection, Geometry, SentinelHubStatistical, SHConfig
 from sentinelhub.exceptions import DownloadFailedException
 
+from cbm_lake.errors import ConfigError
 from cbm_lake.get import time_series
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.sources import ApiSource, LakeSource, OfPolygon
-from cbm_lake.server import sessions
+from cbm_lake.server import audit, sessions
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.server.statistics import evalscript
 from cbm_lake.server.statistics.asked import Aggregation, spans
@@ -238,6 +242,45 @@ def test_a_series_over_http_is_that_of_the_library(url, tiles, workspace):
     assert posted(url, {**asked, "aoi": "east"}, path="/v1/polygon/timeseries").status_code == 404
 
 
+def test_a_polygon_that_takes_minutes_to_repair_is_refused_at_once(url):
+    corners = np.random.default_rng(1).uniform(0, 0.01, (4_000, 2)).tolist()
+    polygon = {"type": "Polygon", "coordinates": [[*corners, corners[0]]]}
+    asked = {"aoi": "ms", "year": 2024, "polygon": polygon}
+    document = body()
+    document["input"]["bounds"] = {"geometry": polygon}
+    for answer in (posted(url, asked, path="/v1/polygon/timeseries"), posted(url, document)):
+        assert (answer.status_code, "not valid" in answer.json()["detail"]) == (400, True)
+
+
+def test_a_geometry_that_crosses_itself_is_not_cut_to_a_box(url):
+    document = body()
+    crossing = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
+    document["input"]["bounds"] = {"geometry": shapely.geometry.mapping(crossing), "bbox": [0.2, 0.2, 0.8, 0.8]}
+    answer = posted(url, document)
+    assert (answer.status_code, "crosses itself" in answer.json()["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "crs", ["EPSG:5773", "EPSG:4978", "+proj=utm +zone=31 +nadgrids=/etc/passwd", "+proj=geos +h=1"]
+)
+def test_systems_that_are_not_of_the_ground_or_have_no_number_are_refused(url, crs):
+    polygon = {**shapely.geometry.mapping(FIELD), "crs": {"type": "name", "properties": {"name": crs}}}
+    answer = posted(url, {"aoi": "ms", "year": 2024, "polygon": polygon}, path="/v1/polygon/timeseries")
+    assert (answer.status_code, "coordinate system" in answer.json()["detail"]) == (400, True)
+
+
+def test_the_access_log_says_whose_ground_was_asked_for(tiles, tmp_path):
+    west, south = moved_centre(FIELD)
+    polygon = shapely.geometry.mapping(shapely.box(west, south, west + 1e-4, south + 1e-4))
+    document = body()
+    document["input"]["bounds"] = {"geometry": polygon}
+    with served(tiles[1], tmp_path, access=tmp_path / "access") as address:
+        posted(address, {"aoi": "MS", "year": 2024, "polygon": polygon}, path="/v1/polygon/timeseries")
+        posted(address, document)
+    rows = audit.read(folder=tmp_path / "access").to_pylist()
+    assert [(row["who"], row["aoi"], row["status"]) for row in rows] == [("ada", "ms", 200)] * 2
+
+
 def moved_centre(polygon):
     from pyproj import Transformer
 
@@ -273,8 +316,34 @@ def test_a_session_ends_with_its_time_and_with_the_password(tmp_path):
     assert accounts.check_token(accounts.session(WHO[0], -1)) is None
     accounts.add(WHO[0], "another password", aois=("ms",))
     assert accounts.check_token(issued) is None
-    assert accounts.check_token(sessions.issued("nobody", "x", 60)) is None
+    assert accounts.check_token(sessions.issued("nobody", b"x", 60)) is None
     assert accounts.check_token("a.b.c") is None
+
+
+def test_the_end_of_all_tokens_ends_sessions_too(tmp_path):
+    accounts = Accounts(tmp_path / "users.json")
+    accounts.add(*WHO, aois=("ms", "be"))
+    issued = accounts.session(WHO[0], 60)
+    accounts.revoke(WHO[0], ("be",))
+    assert Accounts(accounts.file).check_token(issued).aois == ("ms",)
+    accounts.revoke(WHO[0], ())
+    assert accounts.check_token(issued) is None
+    assert accounts.check_token(accounts.session(WHO[0], 60)).name == WHO[0]
+
+
+def test_who_reads_the_accounts_cannot_forge_a_session(tmp_path):
+    accounts = Accounts(tmp_path / "users.json")
+    accounts.add(*WHO, aois=("ms",))
+    stored = json.loads(accounts.file.read_text())[WHO[0]]["hash"].encode()
+    assert accounts.check_token(sessions.issued(WHO[0], stored, 60)) is None
+    issued, key = accounts.session(WHO[0], 60), tmp_path / "sessions.key"
+    assert accounts.check_token(sessions.issued(WHO[0], stored, 60)) is None
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    key.unlink()
+    assert accounts.check_token(issued) is None
+    key.write_bytes(b"")
+    with pytest.raises(ConfigError, match="delete it"):
+        accounts.session(WHO[0], 60)
 
 
 # -- evalscripts and intervals ---

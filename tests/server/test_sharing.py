@@ -281,6 +281,16 @@ def test_a_time_without_a_zone_leaves_out_no_file_that_it_may_mean():
         assert len(hints.fitting([file], [f"obstime = '{text}'"], None, None)) == kept
 
 
+@pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31T23:59:59"])
+def test_a_time_at_an_end_of_the_calendar_leaves_out_nothing(url, text):
+    assert len(files_of(asked(url, predicateHints=[f"obstime >= '{text}'"]))) == 2
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 90_000, "[]"])
+def test_a_limit_beside_a_predicate_that_is_not_understood_leaves_out_nothing(url, text):
+    assert len(files_of(asked(url, jsonPredicateHints=text, limitHint=1))) == 2
+
+
 # -- links and grants -------------------------------------------------------------------------------------------------
 
 

@@ -71,6 +71,8 @@ def _system(crs: Any) -> Any:
         system = CRS.from_user_input(DEGREES if crs is None else crs)
     except CRSError as error:
         raise InvalidInputError(f"the polygon is in {crs!r}, which is no coordinate system") from error
+    if not (system.is_geographic or system.is_projected):  # of heights, or from the centre of the earth
+        raise InvalidInputError(f"the polygon is in {system.name!r}, which is no coordinate system of the ground")
     if system.equals(CRS.from_epsg(DEGREES), ignore_axis_order=True):
         return DEGREES
     return system.to_epsg() or system

@@ -21,6 +21,8 @@ MOST_NODES: Final = 1_000
 """Operators and operands of a filter, apart from the values of IN."""
 _MOST_VALUES: Final = 10_000
 """Of IN."""
+_MOST_SPATIAL: Final = 10
+"""Spatial predicates of a filter: each may take seconds of a hundred thousand rows."""
 _DEEPEST: Final = 40
 _DAY: Final = "86399.999999 seconds"
 """From its first moment to its last."""
@@ -219,6 +221,9 @@ class _Compiler:
         if not (isinstance(shape, dict) and values.is_geometry(shape)) or values.is_geometry(name):
             raise InvalidInputError(f"{word} needs the property with the geometry, and a geometry")
         self._of(name, Kind.GEOMETRY)
+        if len(self.spatial) == _MOST_SPATIAL:
+            advice = "join the geometries to one, or ask in parts"
+            raise InvalidInputError(f"the filter has more than {_MOST_SPATIAL} spatial predicates; {advice}")
         column = f"spatial test {len(self.spatial)}"
         self.spatial.append(SpatialTest(column, relation, values.geometry(shape)))
         return ColumnExpression(column)

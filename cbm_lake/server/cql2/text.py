@@ -116,7 +116,7 @@ class _Parser:
     def _operation(self, left: Tree, operator: _Token) -> Tree:
         word = operator.word
         if word in ("and", "or"):
-            return {"op": word, "args": [left, self.expression(_STRENGTH[word])]}
+            return _chained(word, left, self.expression(_STRENGTH[word]))
         if word == "is":
             return self._null(left)
         if word == "not":
@@ -207,6 +207,13 @@ class _Parser:
             return dict(shapely.geometry.mapping(shapely.from_wkt(text)))
         except (shapely.errors.ShapelyError, ValueError) as error:
             raise InvalidInputError(f"{text[:40]!r} … is no geometry: {str(error)[:80]}") from error
+
+
+def _chained(word: str, left: Tree, right: Tree) -> Tree:
+    """Conditions joined by AND or OR; a chain of them is one operation, and not nested."""
+    if isinstance(left, dict) and left.get("op") == word:
+        return {**left, "args": [*left["args"], right]}
+    return {"op": word, "args": [left, right]}
 
 
 def _literal(token: _Token) -> Tree:

@@ -109,7 +109,9 @@ def _shape(tree: Mapping[str, Any]) -> shapely.Geometry:
     if tree.get("type") not in _TYPES:
         raise ValueError(f"there is no type {str(tree.get('type'))[:40]!r}")
     shape = shapely.geometry.shape(tree)
-    return shape if shape.is_valid else shapely.make_valid(shape)
+    if not shape.is_valid:  # to repair it may take minutes of a few hundred vertices
+        raise ValueError(f"it is not valid, {shapely.is_valid_reason(shape)}")
+    return shape
 
 
 def _box(sides: object) -> tuple[float, float, float, float]:

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
@@ -63,7 +64,8 @@ class Desk:
         self.accounts = accounts
         self.turns = Turns(state.settings.allowance)
         self.lake: Callable[[], Lake] = lambda: state.lake
-        self.jobs = Jobs(state.settings.results.with_name("openeo"), self._work)
+        settings = state.settings
+        self.jobs = Jobs(settings.results.with_name("openeo"), self._work, settings.room.bytes)
 
     def _work(self, job: Job, folder: Path, check: Callable[[], None]) -> Written:
         """The result of a job, as its owner may read it now, of the lake as it was when the job was created."""
@@ -209,11 +211,11 @@ async def result(request: Request, state: State, desk: Here, user: User, asked: 
 
     def work() -> Written:
         folder = state.results.folder(user.name, "openeo", uuid.uuid4())
-        try:
-            return working.work(state.lake, user, asked.process.process_graph, folder, check)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        with ExitStack() as undo:
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            written = working.work(state.lake, user, asked.process.process_graph, folder, check)
+            undo.pop_all()
+        return written
 
     async with desk.turns.turn(user.name):
         written = await _unless_gone(request, anyio.to_thread.run_sync(work), stop)

@@ -28,6 +28,7 @@ from cbm_lake.errors import LakeError
 from cbm_lake.files import clock, durable
 from cbm_lake.server.openeo.refusals import OpenEoError
 from cbm_lake.server.openeo.working import Written
+from cbm_lake.server.results import Room
 
 log = logging.getLogger(__name__)
 
@@ -91,10 +92,11 @@ class Jobs:
     Args:
         root: folder of all; made when the first is created.
         work: see `Work`.
+        room: bytes of the results of one account; no job is begun when there are as many.
     """
 
-    def __init__(self, root: Path, work: Work) -> None:
-        self._root, self._work = root, work
+    def __init__(self, root: Path, work: Work, room: int = Room.bytes) -> None:
+        self._root, self._work, self._room = root, work, room
         self._lock = threading.Lock()
         self._stops: dict[str, threading.Event] = {}
         self._workers: ThreadPoolExecutor | None = None
@@ -158,13 +160,19 @@ class Jobs:
         return job
 
     def begin(self, owner: str, name: str) -> None:
-        """Queue a job, also one that has ended: its result is made again of the same moment of the lake."""
+        """Queue a job, also one that has ended: its result is made again of the same moment of the lake.
+
+        Raises:
+            OpenEoError: there is none that is theirs, or no room for a result.
+        """
         with self._lock:
             job = self.one(owner, name)
             if job.status in ("queued", "running"):
                 return
+            if self._is_full(job):
+                raise OpenEoError("ServiceUnavailable", self._full, 429)
             job = self._changed(job, status="queued", tries=0, result="", media_type="", way="", aois=())
-        self._log(name, "info", "queued")
+            self._log(name, "info", "queued")
         self._enqueue(job)
 
     def cancel(self, owner: str, name: str) -> None:
@@ -174,7 +182,7 @@ class Jobs:
             if job.status not in ("queued", "running"):
                 return
             self._changed(job, status="canceled")
-        self._log(name, "info", "canceled")
+            self._log(name, "info", "canceled")
         self._stop(name)
 
     def delete(self, owner: str, name: str) -> None:
@@ -249,6 +257,10 @@ class Jobs:
                 self._log(name, "error", f"the service ended {_TRIES} times while it worked on this; it is given up")
                 self._changed(job, status="error")
                 return None
+            if self._is_full(job):  # of results of jobs that were queued before it
+                self._log(name, "error", self._full)
+                self._changed(job, status="error")
+                return None
             self._log(name, "info", "running")
             return self._changed(job, status="running", tries=job.tries + 1)
 
@@ -274,6 +286,21 @@ class Jobs:
             self._stops.pop(name, None)
 
     # -- files ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _full(self) -> str:
+        return f"the results of your jobs have {self._room} bytes, as many as one account may have; delete some"
+
+    def _is_full(self, job: Job) -> bool:
+        """Whether the results of its owner's other jobs leave no room for one of a job."""
+        return sum(self._size(other) for other in self.of(job.owner) if other.id != job.id) >= self._room
+
+    def _size(self, job: Job) -> int:
+        """Bytes of a job's result; 0 of one that has none."""
+        try:
+            return (self._folder(job.id) / job.result).stat().st_size if job.result else 0
+        except FileNotFoundError:  # deleted meanwhile
+            return 0
 
     def _folder(self, name: str) -> Path:
         return self._root / name

@@ -56,7 +56,7 @@ def fitting(files: Iterable[File], sql: Sequence[str], document: str | None, lim
         for file in files
         if all(one is None or _can_hold(file, one) for one in simple) and (tree is None or _may(file, tree, 0))
     ]
-    if limit is None or len(fitting_files) < 2 or sql or tree:  # a limit counts rows that fit, which nobody has counted
+    if limit is None or len(fitting_files) < 2 or sql or document:  # a limit counts rows that fit: nobody has
         return fitting_files
     enough: list[File] = []
     rows = 0
@@ -136,8 +136,8 @@ def _span(like: Bound, text: str) -> tuple[Any, Any] | None:
         if not isinstance(like, datetime):
             return date.fromisoformat(text), date.fromisoformat(text)
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo:
+            return moment, moment
+        return moment.replace(tzinfo=UTC) - _ZONES, moment.replace(tzinfo=UTC) + _ZONES
+    except (ValueError, OverflowError):  # no time, or one at an end of the calendar
         return None
-    if moment.tzinfo:
-        return moment, moment
-    return moment.replace(tzinfo=UTC) - _ZONES, moment.replace(tzinfo=UTC) + _ZONES

@@ -163,7 +163,7 @@ def _page(selection: Selection, offset: int, limit: int) -> Found:
 
 def _name(user: Account) -> str:
     """Selections are of who may read the same areas: what was revoked is not in them."""
-    return f"stac of {'all' if user.admin else ','.join(sorted(user.aois))}"
+    return "stac" if user.admin else f"stac of {','.join(sorted(user.aois))}"
 
 
 def _parsed(token: str | None) -> tuple[str, int]:

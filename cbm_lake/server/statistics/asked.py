@@ -63,7 +63,10 @@ class Bounds(_Strict):
                 raise InvalidInputError("bounds.geometry is no GeoJSON geometry") from error
         if not shapes:
             raise InvalidInputError("bounds have neither bbox nor geometry")
-        shape = shapes[0] if len(shapes) == 1 else shapes[1].intersection(shapes[0])
+        try:
+            shape = shapes[0] if len(shapes) == 1 else shapes[1].intersection(shapes[0])
+        except shapely.GEOSException as error:
+            raise InvalidInputError("bounds.geometry crosses itself, so it cannot be cut to bbox") from error
         return Area(shape, 4326 if system["crs84"] else int(system["epsg"]))
 
 
