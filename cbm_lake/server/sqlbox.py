@@ -135,7 +135,7 @@ class SqlBox:
             SourceError: a file of the lake cannot be read.
         """
         with self._lock:
-            child = self._taken()
+            child = self._next_process()
         deadline = threading.Timer(question.limits.seconds, child.kill)
         deadline.start()
         (stop or Stop()).bind(child)
@@ -161,7 +161,7 @@ class SqlBox:
             if self._nursery:
                 self._nursery.close()
 
-    def _taken(self) -> Process:
+    def _next_process(self) -> Process:
         """The process that is ready, or a new one, with another ready in its place."""
         if self._nursery and not self._nursery.is_alive():
             self._drop_ready()

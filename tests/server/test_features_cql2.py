@@ -168,6 +168,7 @@ def test_owslib_reads_it(url):
 @pytest.mark.parametrize("asked", [{}, {"filter": "crop_code IS NOT NULL", "sortby": "-crop_name"}])
 def test_25000_parcels_come_once_each_while_their_set_is_loaded_anew(tmp_path, asked):
     made, version, stop = Lake(str(tmp_path / "lake")), itertools.count(2), threading.Event()
+    loaded = threading.Event()
     made.add_parcels("ms", 2024, "", "v1", declared(MANY))
     with served(made, tmp_path, rate=1e6) as address:
 
@@ -175,12 +176,14 @@ def test_25000_parcels_come_once_each_while_their_set_is_loaded_anew(tmp_path, a
             while not stop.is_set():
                 number = next(version)
                 made.add_parcels("ms", 2024, "", f"v{number}", declared(1000, first=number))
+                loaded.set()
                 stop.wait(0.05)
 
         first = items(address, "parcels_ms_2024", limit=1000, **asked).json()
         thread = threading.Thread(target=load)
         thread.start()
         try:
+            assert loaded.wait(120)
             found = [feature["id"] for feature in first["features"]]
             while following := [link["href"] for link in first["links"] if link["rel"] == "next"]:
                 first = requests.get(following[0], auth=WHO, timeout=60).json()
@@ -191,7 +194,6 @@ def test_25000_parcels_come_once_each_while_their_set_is_loaded_anew(tmp_path, a
         expected = [f"p{number:05}" for number in range(MANY) if not asked or number % 4 != 2]
         assert sorted(found) == expected
         assert asked or found == expected
-        assert next(version) > 3
         assert items(address, "parcels_ms_2024", limit=1).json()["numberMatched"] == 1000
 
 

@@ -37,7 +37,7 @@ def curve(observed: Observed, panels: Panels, polygon: str, index: str, label: s
     """
     lake, key, card = observed.reading.lake, observed.parcel.key, observed.optical.card
     days = [time.date() for time in panels.index.lines[0].rows["time"]]
-    rows = polygonseries.extracted(
+    signatures = polygonseries.extracted(
         lake,
         replace(key, pid=_NAME),
         polygons.read(polygon, crossing=True),
@@ -46,8 +46,8 @@ def curve(observed: Observed, panels: Panels, polygon: str, index: str, label: s
         max(days, default=None),
         lake.parcel_set(key.aoi, key.year, key.ptype),
     )
-    table = polygonseries.looks(lake, rows, replace(key, pid=_NAME))
-    found = computing.index_curve(TimeSeries(observed.parcel, card, table), INDICES[index], observed.screen)
-    if not len(found):
+    table = polygonseries.looks(lake, signatures, replace(key, pid=_NAME))
+    rows = computing.index_curve(TimeSeries(observed.parcel, card, table), INDICES[index], observed.screen)
+    if not len(rows):
         raise NotFoundError("no scene has a pixel with its centre in the drawn polygon")
-    return chartdata.beside(panels.index, Line("", COLOUR, found), label)
+    return chartdata.beside(panels.index, Line("", COLOUR, rows), label)

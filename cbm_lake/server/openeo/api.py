@@ -12,10 +12,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
-import anyio.to_thread
 from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
 from pydantic import BaseModel, Field
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from cbm_lake.lake import Lake
@@ -218,7 +218,7 @@ async def result(request: Request, state: State, desk: Here, user: User, asked: 
         return written
 
     async with desk.turns.turn(user.name):
-        written = await _unless_gone(request, anyio.to_thread.run_sync(work), stop)
+        written = await _unless_gone(request, run_in_threadpool(work), stop)
     request.state.aoi = written.aois[0] if len(written.aois) == 1 else None  # for the access log
     headers = {"OpenEO-Costs": "0", "X-Cbm-Lake-Way": written.way}
     background = BackgroundTask(shutil.rmtree, written.file.parent)
