@@ -111,7 +111,7 @@ def plan(lake, ptype, kind):
 
 def extract(job):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scene_work, "_signatures", lambda job: (seen(job), 0))
+        patch.setattr(scene_work, "signatures", lambda job: (seen(job), 0))
         return scene_work.extract_scene(job)
 
 
