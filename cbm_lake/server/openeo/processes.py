@@ -72,11 +72,10 @@ _X: Final = Parameter("x", "A number.", _NUMBER)
 _Y: Final = Parameter("y", "A number.", _NUMBER)
 
 
-def _of_cubes() -> tuple[Process, ...]:
-    reducer = Parameter("reducer", "What is made of the values.", _CALLBACK)
+def _at_the_ends() -> tuple[Process, ...]:
+    """What loads, limits and saves."""
     bands = Parameter("bands", "Names, or common names such as red.", _BANDS)
     optional_bands = Parameter("bands", "Names, or common names such as red.", _BANDS, optional=True)
-    dimension = Parameter("dimension", "t or bands.", _TEXT)
     url = Parameter("url", "Address of a parcel set here: …/ogc/collections/parcels_ms_2024/items?ids=…", _TEXT)
     uploaded = Parameter("data", "Polygons in degrees.", _GEOJSON)
     options = Parameter("options", "None are known.", {"type": "object"}, optional=True)
@@ -96,6 +95,17 @@ def _of_cubes() -> tuple[Process, ...]:
         _cube("filter_bands", "Limit a cube to bands", _DATA, bands),
         _cube("filter_bbox", "Limit a cube to a box", _DATA, Parameter("extent", "In degrees.", _SPACE)),
         _cube("filter_spatial", "Limit a cube to polygons", _DATA, Parameter("geometries", "GeoJSON.", _GEOJSON)),
+        _cube("load_geojson", "Polygons that are sent", uploaded, Parameter("properties", "", _LIST, optional=True)),
+        _cube("load_url", "A parcel set of the lake", url, Parameter("format", "GeoJSON.", _TEXT), options),
+        _cube("save_result", "Say the format", _DATA, Parameter("format", ", ".join(FORMATS), _TEXT), options),
+    )
+
+
+def _of_pixels() -> tuple[Process, ...]:
+    """What makes other cubes of a cube's pixels."""
+    reducer = Parameter("reducer", "What is made of the values.", _CALLBACK)
+    dimension = Parameter("dimension", "t or bands.", _TEXT)
+    return (
         _cube(
             "mask",
             "Pixels where a mask is not zero become no-data",
@@ -131,9 +141,6 @@ def _of_cubes() -> tuple[Process, ...]:
             Parameter("target_dimension", "Nothing but null.", {"type": ["string", "null"]}, optional=True),
             _CONTEXT,
         ),
-        _cube("load_geojson", "Polygons that are sent", uploaded, Parameter("properties", "", _LIST, optional=True)),
-        _cube("load_url", "A parcel set of the lake", url, Parameter("format", "GeoJSON.", _TEXT), options),
-        _cube("save_result", "Say the format", _DATA, Parameter("format", ", ".join(FORMATS), _TEXT), options),
     )
 
 
@@ -212,5 +219,5 @@ def _of_numbers() -> tuple[Process, ...]:
     )
 
 
-ALL: Final = MappingProxyType({one.id: one for one in (*_of_cubes(), *_of_series(), *_of_numbers())})
+ALL: Final = MappingProxyType({one.id: one for one in (*_at_the_ends(), *_of_pixels(), *_of_series(), *_of_numbers())})
 """Every process by its name."""
