@@ -126,7 +126,7 @@ def test_a_process_is_not_left_when_no_other_can_be_made_ready(monkeypatch):
     starts = iter([first])
     monkeypatch.setattr(box, "_start", lambda: next(starts))
     with pytest.raises(StopIteration):
-        box._taken()
+        box._next_process()
     assert ended == ["killed", "freed"]
 
 
