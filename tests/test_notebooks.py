@@ -45,7 +45,8 @@ OTHERS = "zz-"
 def add_area(folder):
     """A second area of two years; its parcels lie where those of the demo do, are larger and come first by name."""
     declared = gpd.read_file(folder / "sample" / "parcels.gpkg")
-    declared = declared.assign(parcel_id=OTHERS + declared["parcel_id"], geometry=declared.buffer(15))
+    larger = declared.to_crs(3035).buffer(15).to_crs(declared.crs)
+    declared = declared.assign(parcel_id=OTHERS + declared["parcel_id"], geometry=larger)
     declared.to_file(folder / "others.gpkg")
     for year in (2023, 2024):
         parcels.load(folder / "others.gpkg", "aa", year, pid="parcel_id", crop_name="crop_name", crop_code="crop_code")
