@@ -43,7 +43,7 @@ def test_nothing_that_can_be_asked_fails_inside(description):
 
 
 def test_the_address_alone_leads_to_the_page_also_for_strangers(description):
-    base = description.get_base_url()
+    base = description.get_base_url().rstrip("/")
     answer = requests.get(f"{base}/", timeout=9)
     assert answer.url == f"{base}/apidocs"
     assert answer.status_code == 200
