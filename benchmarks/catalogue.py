@@ -8,25 +8,19 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import requests
 import shapely
-import uvicorn
 from pyproj import Transformer
 
+from benchmarks.loopback import WHO, served
 from cbm_lake.lake import Lake, schemas
-from cbm_lake.server.accounts import Accounts
-from cbm_lake.server.app import create_app
-from cbm_lake.server.state import Settings
 
-WHO = ("ada", "correct horse")
 PARCELS = 25_000
 ROW = 250
 """Parcels in a row."""
@@ -38,7 +32,7 @@ def main() -> None:
         lake = Lake(f"{folder}/lake")
         lake.add_parcels("ms", 2024, "", "v1", parcels())
         lake.add_scenes(scenes(count))
-        with served(lake, Path(folder)) as url:
+        with served(lake, Path(folder, "service"), ["ms"]) as (url, _):
             paging(url)
             searching(url, count)
 
@@ -132,23 +126,6 @@ def scenes(count: int) -> pa.Table:
             }
         )
     return pa.Table.from_pylist(rows, schema=schemas.SCENES)
-
-
-@contextmanager
-def served(lake: Lake, folder: Path) -> Iterator[str]:
-    accounts = Accounts(folder / "users.json")
-    accounts.add(*WHO, aois=("ms",))
-    service = create_app(lake, accounts, Settings(folder / "results", folder / "files", rate=1e6))
-    server = uvicorn.Server(uvicorn.Config(service, host="127.0.0.1", port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 if __name__ == "__main__":

@@ -11,25 +11,20 @@ nothing. With --lake, a lake that benchmarks.lookup kept is asked for all of it.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import openeo
-import uvicorn
 
 from benchmarks import season
+from benchmarks.loopback import WHO, served
 from cbm_lake.lake import Lake
-from cbm_lake.server.accounts import Accounts
-from cbm_lake.server.app import Settings, create_app
 
-WHO = ("ada", "correct horse")
 AIMS = {"a parcel's year": 0.1, "320 parcels, a season": 1.0, "all parcels, one date": 5.0}
 """Seconds."""
 COLUMNS = "pid, obstime, B04_mean"
@@ -42,6 +37,7 @@ def main() -> None:
     arguments.add_argument("--lake", help="a lake that benchmarks.lookup kept, of the second of --parcels")
     options = arguments.parse_args()
     few, many = options.parcels
+    logging.getLogger("openeo").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["CBM_LAKE_HOME"] = scratch
         print(f"{'question':<24} {'rows':>9} {'first':>8} {'openEO':>8} {'SQL':>8} {'aim':>6}   (seconds)")
@@ -58,7 +54,7 @@ def main() -> None:
 
 def measure(scratch: Path, lake: Lake, size: season.Season, names: tuple[str, ...]) -> None:
     """Ask a lake some of the questions."""
-    with served(lake, scratch / str(size.parcels)) as url:
+    with served(lake, scratch / str(size.parcels), [season.AOI]) as (url, _):
         connection = openeo.connect(f"{url}/openeo").authenticate_basic(*WHO)
         items = f"{url}/ogc/collections/parcels_{season.AOI}_{season.YEAR}/items"
         for name in names:
@@ -116,26 +112,6 @@ def timed(questions: list[Callable[[], object]]) -> tuple[float, float]:
         question()
         seconds.append(time.perf_counter() - began)
     return seconds[0], median(seconds[1:])
-
-
-@contextlib.contextmanager
-def served(lake: Lake, folder: Path) -> Iterator[str]:
-    """The address of a service over a lake."""
-    logging.getLogger("openeo").setLevel(logging.ERROR)
-    folder.mkdir(exist_ok=True)
-    accounts = Accounts(folder / "users.json")
-    accounts.add(*WHO, aois=(season.AOI,))
-    service = create_app(lake, accounts, Settings(folder / "results", folder / "files"))
-    server = uvicorn.Server(uvicorn.Config(service, host="127.0.0.1", port=0, log_level="error", lifespan="on"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 if __name__ == "__main__":

@@ -11,21 +11,17 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import delta_sharing
 import pandas as pd
 import pyarrow as pa
-import uvicorn
 
 from benchmarks import season
+from benchmarks.loopback import WHO, served
 from cbm_lake.lake import Lake, open_lake
-from cbm_lake.server.accounts import Accounts
-from cbm_lake.server.app import Settings, create_app
 from cbm_lake.server.sharing import profiles
 
 
@@ -54,7 +50,9 @@ def large(folder: Path, rows: int) -> Lake:
 def measure(lake: Lake, folder: Path) -> None:
     """Print how long the signatures of the first area take."""
     parcels = lake.parcel_sets()[0]
-    with served(lake, folder) as profile:
+    with served(lake, folder) as (url, accounts):
+        profile = folder / "ada.share"
+        profiles.write(accounts, WHO[0], url, profile)
         table = f"{profile}#{parcels.aoi}.{parcels.year}.s2"
         first, seconds = timed(lambda: delta_sharing.load_as_pandas(table, use_delta_format=False))
         print(f"{parcels.name}: {len(first)} rows, {len(first.columns)} columns")
@@ -76,27 +74,6 @@ def timed(work: Callable[[], pd.DataFrame | pa.Table]) -> tuple[pd.DataFrame, fl
     start = time.perf_counter()
     rows = work()
     return rows, time.perf_counter() - start
-
-
-@contextmanager
-def served(lake: Lake, folder: Path) -> Iterator[Path]:
-    """A profile file of a service over a lake, in a thread of this process."""
-    accounts = Accounts(folder / "users.json")
-    accounts.add("ada", "correct horse battery", admin=True)
-    service = create_app(lake, accounts, Settings(folder / "results", folder / "files"))
-    server = uvicorn.Server(uvicorn.Config(service, host="127.0.0.1", port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    profile = folder / "ada.share"
-    port = server.servers[0].sockets[0].getsockname()[1]
-    profiles.write(accounts, "ada", f"http://127.0.0.1:{port}", profile)
-    try:
-        yield profile
-    finally:
-        server.should_exit = True
-        thread.join(20)
 
 
 if __name__ == "__main__":

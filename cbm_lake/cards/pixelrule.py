@@ -80,6 +80,17 @@ class PixelRule:
         return cls(parts["method"], checked_buffer(float(metres)) if metres else 0.0, bool(parts["small"]), moved)
 
 
+def checked_method(rule: str) -> str:
+    """Validate a caller's rule.
+
+    Raises:
+        InvalidInputError: it is none of `METHODS`.
+    """
+    if rule not in METHODS:
+        raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(METHODS)}")
+    return rule
+
+
 def checked_buffer(inner_buffer: object) -> float:
     """The width of an inner buffer in metres.
 

@@ -15,7 +15,7 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.cards import indices as pixel_indices
-from cbm_lake.cards.pixelrule import METHODS, PixelRule, checked_buffer
+from cbm_lake.cards.pixelrule import PixelRule, checked_buffer, checked_method
 from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, SourceError
 from cbm_lake.extract import jobparcels, planning
@@ -65,8 +65,7 @@ class Recipe:
         Raises:
             InvalidInputError: unknown band, rule, statistic or index, or a buffer that cannot be.
         """
-        if rule not in METHODS:
-            raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(METHODS)}")
+        checked_method(rule)
         of_pixels = pixel_indices.check(indices, card)
         asked = card.check_bands(tuple(bands) if bands is not None else card.default_bands)
         asked = card.check_bands((*asked, *pixel_indices.bands_of(of_pixels, card)))

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from cbm_lake import cards
 from cbm_lake.cards import indices as pixel_indices
 from cbm_lake.cards.maskrule import MaskRule
-from cbm_lake.cards.pixelrule import METHODS, checked_buffer
+from cbm_lake.cards.pixelrule import checked_buffer, checked_method
 from cbm_lake.cards.statistics import optional
 from cbm_lake.errors import InvalidInputError, LakeError, NoSceneError
 from cbm_lake.extract import jobparcels, shifting
@@ -102,8 +102,7 @@ def plan(
     of_pixels = pixel_indices.check(indices, kind)
     checked = kind.check_bands(_names(bands) if bands is not None else kind.default_bands)
     checked = kind.check_bands((*checked, *pixel_indices.bands_of(of_pixels, kind)))
-    if rule not in METHODS:
-        raise InvalidInputError(f"unknown rule {rule!r}; choose from {', '.join(METHODS)}")
+    checked_method(rule)
     masked = Mask.of(kind, clear=clear, dilate=dilate, mask=mask)
     margin = checked_buffer(inner_buffer)
     first, last = days(start, end)

@@ -76,10 +76,7 @@ def by_pid(
     question = Statistics(ParcelKey(aoi, year, ptype or "", str(pid)), tstype, band)
     source = sources.here(lake)
     frame = pd.DataFrame(_of_clear(source, question, screen) if clear else source.answer(question))
-    file = folders.write(aoi, year, str(pid), f"time_series_{tstype}{band}.csv", frame.to_csv())
-    if debug:
-        log.debug("%d rows of parcel %s of %s %s written to %s", len(frame), pid, aoi, year, file)
-    return frame
+    return _written(frame, question.key, f"{tstype}{band}", f"rows of parcel {pid}", debug=debug)
 
 
 def _of_clear(source: Source, question: Statistics, screen: Classes) -> Columns:
@@ -208,10 +205,7 @@ def by_polygon(
     key = ParcelKey(aoi, year, ptype or "", name)
     question = OfPolygon(key, polygon, tstype, band, first, last, clear, screen)
     frame = pd.DataFrame(sources.here(lake).answer(question))
-    file = folders.write(aoi, year, name, f"time_series_{tstype}{band}.csv", frame.to_csv())
-    if debug:
-        log.debug("%d rows of %s of %s %s written to %s", len(frame), name, aoi, year, file)
-    return frame
+    return _written(frame, key, f"{tstype}{band}", f"rows of {name}", debug=debug)
 
 
 def _check_place(geometry: object, lon: float, lat: float) -> None:
@@ -241,8 +235,14 @@ def weather(
     """
     import pandas as pd
 
-    frame = pd.DataFrame(sources.here(lake).answer(Weather(ParcelKey(aoi, year, ptype or "", str(pid)))))
-    file = folders.write(aoi, year, str(pid), "time_series_weather.csv", frame.to_csv())
+    key = ParcelKey(aoi, year, ptype or "", str(pid))
+    frame = pd.DataFrame(sources.here(lake).answer(Weather(key)))
+    return _written(frame, key, "weather", f"days of parcel {pid}", debug=debug)
+
+
+def _written(frame: pd.DataFrame, key: ParcelKey, name: str, lines: str, *, debug: bool) -> pd.DataFrame:
+    """A table that is also in the file time_series_<name>.csv of the folder of what has the key."""
+    file = folders.write(key.aoi, key.year, key.pid, f"time_series_{name}.csv", frame.to_csv())
     if debug:
-        log.debug("%d days of parcel %s of %s %s written to %s", len(frame), pid, aoi, year, file)
+        log.debug("%d %s of %s %s written to %s", len(frame), lines, key.aoi, key.year, file)
     return frame

@@ -251,10 +251,15 @@ class Accounts:
                     account = _account(name, user)
         return account
 
+    def account(self, name: str) -> Account | None:
+        """The account of that name as it is now; None where there is none."""
+        user = self._users().get(_folded(name))
+        return None if user is None else _account(name, user)
+
     def may_read(self, name: str, aoi: str) -> bool:
         """Whether there is an account of that name now that may read the data of an area."""
-        user = self._users().get(_folded(name))
-        return user is not None and _account(name, user).may_read(aoi)
+        account = self.account(name)
+        return account is not None and account.may_read(aoi)
 
     @property
     def _key(self) -> Path:

@@ -18,6 +18,7 @@ from cbm_lake.foi import result as foi
 from cbm_lake.geo.areas import DEGREES, bounds_in
 from cbm_lake.geo.geoparquet import primary_column
 from cbm_lake.lake import Lake, queries
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.lake.snapshots import ParcelSet
 from cbm_lake.parcel.sources import LakeSource
 from cbm_lake.parcel.sources.declared import in_memory
@@ -124,7 +125,7 @@ class Parcels:
     """A parcel set."""
 
     def __init__(self, source: LakeSource, parcels: ParcelSet) -> None:
-        self.id, self.title, self.aoi = _id("parcels", parcels), f"Parcels of {parcels.name}", parcels.aoi
+        self.id, self.title, self.aoi = id_of("parcels", parcels), f"Parcels of {parcels.name}", parcels.aoi
         self._source, self._parcels = source, parcels
 
     def bounds(self) -> Box:
@@ -259,7 +260,7 @@ def _inspections(lake: Lake, parcels: ParcelSet) -> Rows:
         yield from lake.relation(queries.get("qa.inspected").sql, **parcels.params).to_arrow_reader(_BATCH)
 
     title = f"Verdicts on the parcels of {parcels.name}"
-    return Rows(_id("inspections", parcels), title, parcels.aoi, "id", batches, lambda: _bounds(lake, parcels.aoi))
+    return Rows(id_of("inspections", parcels), title, parcels.aoi, "id", batches, lambda: _bounds(lake, parcels.aoi))
 
 
 def _judgements(source: LakeSource, may: May) -> Sequence[Collection]:
@@ -277,7 +278,7 @@ def _judged(lake: Lake, parcels: ParcelSet) -> Rows:
             yield from rows.filter(pc.equal(rows["epsg"], epsg)).to_batches(_BATCH)
 
     title = f"Judgements of the parcels of {parcels.name}"
-    return Rows(_id("judgements", parcels), title, parcels.aoi, "id", batches, lambda: _bounds(lake, parcels.aoi))
+    return Rows(id_of("judgements", parcels), title, parcels.aoi, "id", batches, lambda: _bounds(lake, parcels.aoi))
 
 
 def _state(parcels: ParcelSet) -> str:
@@ -285,7 +286,7 @@ def _state(parcels: ParcelSet) -> str:
     return hashlib.blake2b(parcels.version.encode(), digest_size=8).hexdigest()
 
 
-def _id(kind: str, parcels: ParcelSet) -> str:
+def id_of(kind: str, parcels: ParcelSet | ParcelKey) -> str:
     """A parcel set as the name of a collection: parcels_ms_2024, parcels_ms_2024_m."""
     return "_".join(filter(None, (kind, parcels.aoi, str(parcels.year), parcels.ptype)))
 

@@ -40,7 +40,7 @@ _CONFORMS: Final = [
     *CQL2_CONFORMS,
 ]
 FilterLang: TypeAlias = Literal["cql2-text", "cql2-json"]
-_CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.1"
 _GEOJSON: Final = "application/geo+json"
 
@@ -169,9 +169,9 @@ def item(request: Request, user: User, name: str, feature: str) -> Response:
 
 def _answered(request: Request, one: Collection, wish: Wanted, page: Page) -> Response:
     selection = _selected(selections_of(request), one, wish, page)
+    if page.properties is not None and (unknown := page.properties - {*(named := one.queryables())}):
+        raise InvalidInputError(f"there is no property {min(unknown)[:60]!r}; there are: {', '.join(named)}")
     features = [_with(feature, page.properties) for feature in one.features(selection, page.offset, page.limit)]
-    if page.properties is not None and (unknown := page.properties - {*one.queryables()}):
-        raise InvalidInputError(f"there is no property {min(unknown)[:60]!r}; there are: {', '.join(one.queryables())}")
     links = [_link(str(request.url), "self", _GEOJSON)]
     if page.offset + len(features) < selection.total and features:
         links.append(_link(_next(request, one, wish, page, selection), "next", _GEOJSON))
@@ -242,8 +242,8 @@ def order_of(text: str) -> tuple[tuple[str, bool], ...]:
 def check_crs(stated: dict[str, str]) -> None:
     """Refuse coordinate systems other than CRS84; "" is that."""
     for parameter, crs in stated.items():
-        if crs not in ("", _CRS84):
-            raise HTTPException(400, f"{parameter} {crs!r} is not offered here; boxes and outlines are in {_CRS84}")
+        if crs not in ("", CRS84):
+            raise HTTPException(400, f"{parameter} {crs!r} is not offered here; boxes and outlines are in {CRS84}")
 
 
 def _root(request: Request) -> str:
@@ -269,9 +269,9 @@ def _described(request: Request, one: Collection) -> dict[str, object]:
     return {
         "id": one.id,
         "title": one.title,
-        "extent": {"spatial": {"bbox": [list(one.bounds())], "crs": _CRS84}},
+        "extent": {"spatial": {"bbox": [list(one.bounds())], "crs": CRS84}},
         "itemType": "feature",
-        "crs": [_CRS84],
+        "crs": [CRS84],
         "links": [
             _link(base, "self", "application/json"),
             _link(f"{base}/items", "items", _GEOJSON),

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from cbm_lake import season
 from cbm_lake.errors import LakeError
 from cbm_lake.files import clock
-from cbm_lake.server.state import ServerState, State
+from cbm_lake.server.state import ServerState, State, state_of
 
 router = APIRouter(tags=["service"])
 
@@ -54,11 +54,7 @@ class Pulse:
 
 def pulse_of(request: Request) -> Pulse:
     """The pulse of the application that answers a request."""
-    app = request.app
-    if not hasattr(app.state, "pulse"):
-        app.state.pulse = Pulse()
-    pulse: Pulse = app.state.pulse
-    return pulse
+    return state_of(request).lasting(Pulse, Pulse)
 
 
 Beating = Annotated[Pulse, Depends(pulse_of)]

@@ -33,6 +33,7 @@ from cbm_lake.geo.reprojection import CrsLike, reprojected
 from cbm_lake.lake import queries
 from cbm_lake.server import cql2
 from cbm_lake.server.cql2 import Condition, Kind, Queryables, Tree
+from cbm_lake.server.state import state_of
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -124,11 +125,7 @@ class Selections:
 
 def selections_of(request: Request) -> Selections:
     """The selections of the application that answers a request."""
-    app = request.app
-    if not hasattr(app.state, "selections"):
-        app.state.selections = Selections()
-    selections: Selections = app.state.selections
-    return selections
+    return state_of(request).lasting(Selections, Selections)
 
 
 def gone() -> HTTPException:

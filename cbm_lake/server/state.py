@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar, cast
 
 from fastapi import Depends, FastAPI, Request
 
@@ -16,6 +17,8 @@ from cbm_lake.server.results import Results, Room
 from cbm_lake.server.sqlbox import Limits
 from cbm_lake.server.sqldesk import SqlDesk
 from cbm_lake.server.turns import Allowance
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class ServerState:
     """To be acquired for the work of an image."""
     desk: SqlDesk | None
     """Where SQL is answered; None where it is not offered."""
+    _lasting: dict[type, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lake: Lake, settings: Settings) -> ServerState:
@@ -71,6 +75,12 @@ class ServerState:
     def lake(self) -> Lake:
         """The lake that is asked."""
         return self.source.lake
+
+    def lasting(self, kind: type[T], make: Callable[[], T]) -> T:
+        """The object of a kind that lasts as long as the service, made when it is first asked for."""
+        if kind not in self._lasting:
+            self._lasting.setdefault(kind, make())  # of two that were made at once the first stays
+        return cast("T", self._lasting[kind])
 
     def attach(self, app: FastAPI) -> None:
         """Make this the state of the requests to an application."""

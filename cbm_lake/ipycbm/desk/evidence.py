@@ -251,7 +251,7 @@ class Evidence(ipywidgets.VBox):
         self._say_sketched(self.texts("problem", problem=error.plain))
 
     def _say_sketched(self, words: str) -> None:
-        self.sketch_note.value = f'<div class="cbm-facts" role="status"><div>{html.escape(words)}</div></div>'
+        self.sketch_note.value = _status(words)
 
     # -- words ---------------------------------------------------------------------------------------------------------
 
@@ -265,8 +265,7 @@ class Evidence(ipywidgets.VBox):
         self.facts.value = head + "".join(f"<p>{line}</p>" for line in lines) + "</section>"
 
     def _say(self, *notes: str) -> None:
-        lines = "".join(f"<div>{html.escape(note)}</div>" for note in notes if note)
-        self.note.value = f'<div class="cbm-facts" role="status">{lines}</div>' if lines else ""
+        self.note.value = _status(*notes)
 
     def _missing(self, season: Season) -> str:
         """What is not drawn since the lake has nothing of it."""
@@ -294,6 +293,12 @@ class Evidence(ipywidgets.VBox):
             days = len(panels.temperature.lines[0].rows)
             parts.append(self.texts("chart_other", name=self.texts("weather"), looks=days))
         return ". ".join(parts)
+
+
+def _status(*notes: str) -> str:
+    """Notes, as far as they say something, as HTML."""
+    lines = "".join(f"<div>{html.escape(note)}</div>" for note in notes if note)
+    return f'<div class="cbm-facts" role="status">{lines}</div>' if lines else ""
 
 
 def _band(season: Season, band: Peers | None) -> Json:

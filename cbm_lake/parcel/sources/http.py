@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 from urllib.parse import urljoin
 
@@ -69,13 +69,8 @@ class Server:
 
     def columns_of(self, path: str, body: Params) -> Columns:
         """Send a document to one of the service's own endpoints, whose answer are columns of equal length."""
-        try:
-            response = self._session.post(f"{self.url}/{path}", data=json.dumps(body), headers=_JSON, timeout=_SECONDS)
-        except requests.RequestException as error:
-            raise self._unreachable(error) from error
-        _check(response, path)
-        if _NOT_ANSWERED in response.headers:
-            log.warning("%s: %s", path, response.headers[_NOT_ANSWERED])
+        url, document = f"{self.url}/{path}", json.dumps(body)
+        response = self._answer(path, lambda: self._session.post(url, data=document, headers=_JSON, timeout=_SECONDS))
         return self._equally_long(self._object(response, path), path)
 
     def _object(self, response: requests.Response, name: str) -> dict[str, Any]:
@@ -89,18 +84,21 @@ class Server:
             raise SourceError(f"{self.url} answers {name} with what is no JSON object; is it a cbm server?")
         return answer
 
-    def _unreachable(self, error: requests.RequestException) -> SourceError:
-        return SourceError(f"{self.url} does not answer ({_reason(error)}); check the address and the net")
-
     def asked(self, name: str, params: Params, **others: str) -> requests.Response:
         """Send a request; only true flags and non-empty texts are sent."""
         sent = {key: str(value) for key, value in params.items() if value is not None and value is not False}
         sent = {key: text for key, text in sent.items() if text}
         url = f"{self.url}/query/{name}"
+        return self._answer(name, lambda: self._session.get(url, params={**sent, **others}, timeout=_SECONDS))
+
+    def _answer(self, name: str, send: Callable[[], requests.Response]) -> requests.Response:
+        """What a request of that name is answered; what the answer lacks is logged."""
         try:
-            response = self._session.get(url, params={**sent, **others}, timeout=_SECONDS)
+            response = send()
         except requests.RequestException as error:
-            raise self._unreachable(error) from error
+            raise SourceError(
+                f"{self.url} does not answer ({_reason(error)}); check the address and the net"
+            ) from error
         _check(response, name)
         if _NOT_ANSWERED in response.headers:
             log.warning("%s: %s", name, response.headers[_NOT_ANSWERED])

@@ -25,10 +25,8 @@ def columns(lake: Lake, question: OfPolygon) -> Columns:
         InvalidInputError: it is no polygon, or too large; unknown card or band; clear pixels of a card without classes.
         SourceError: no scene can be read.
     """
-    parcels, card = (
-        lake.parcel_set(question.parcels.aoi, question.parcels.year, question.parcels.ptype),
-        _card(question),
-    )
+    parcels = lake.parcel_set(question.parcels.aoi, question.parcels.year, question.parcels.ptype)
+    card = _card(question)
     key, bands = replace(question.parcels, aoi=parcels.aoi), answers.bands(card.name, question.band)
     area = polygons.read(question.polygon, crossing=True)
     rows = polygonseries.extracted(lake, key, area, card.name, question.start, question.end, parcels)

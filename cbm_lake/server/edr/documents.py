@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -13,9 +13,10 @@ import pyarrow.compute as pc
 import shapely
 
 from cbm_lake.server.edr.series import Offered, Row
+from cbm_lake.server.features import CRS84
+from cbm_lake.server.stac.documents import stamp
 
 Json: TypeAlias = dict[str, Any]
-CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 FORMATS: Final = ("CoverageJSON", "GeoJSON", "CSV")
 _SPACE: Final = {"type": "GeographicCRS", "id": CRS84}
 _FLAGS: Final = {"observable": "1 where the look counts", "share": "part of the parcel that was seen"}
@@ -52,11 +53,6 @@ def parameter(one: Offered, name: str) -> Json:
     label = f"{statistic} of {band} over the parcel" if band else _FLAGS[name]
     observed = {"label": {"en": label}}
     return {"type": "Parameter", "description": {"en": f"{label}; {one.card.measured}"}, "observedProperty": observed}
-
-
-def stamp(time: datetime) -> str:
-    """A timestamp."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def coverages(

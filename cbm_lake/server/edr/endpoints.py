@@ -12,8 +12,9 @@ from starlette.responses import Response
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.server.cql2 import LONGEST
 from cbm_lake.server.edr import documents
-from cbm_lake.server.edr.documents import CRS84, Json
+from cbm_lake.server.edr.documents import Json
 from cbm_lake.server.edr.series import Offered, all_of, named, shape_of
+from cbm_lake.server.features import CRS84
 from cbm_lake.server.modern import streamed
 from cbm_lake.server.security import User
 

@@ -69,10 +69,9 @@ class Desk:
 
     def _work(self, job: Job, folder: Path, check: Callable[[], None]) -> Written:
         """The result of a job, as its owner may read it now, of the lake as it was when the job was created."""
-        user = self.accounts.users().get(job.owner)
-        if user is None:
+        account = self.accounts.account(job.owner)
+        if account is None:
             raise OpenEoError("AuthenticationRequired", "the account of this job is no more")
-        account = Account(job.owner, user.aois, user.admin, user.auditor)
         return working.work(self.lake().at(job.as_of.isoformat()), account, cast("Json", job.graph), folder, check)
 
 

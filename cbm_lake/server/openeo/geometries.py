@@ -13,6 +13,7 @@ import orjson
 import shapely
 
 from cbm_lake.lake.snapshots import ParcelSet
+from cbm_lake.server.collections import id_of
 from cbm_lake.server.openeo import refusals
 from cbm_lake.server.openeo.graph import Json
 
@@ -70,7 +71,7 @@ def of_address(url: Json, sets: Sets, process: str = "load_url") -> Declared:
         raise refusals.invalid(process, "url", f"this is no parcel set of this lake: write {advice}")
     ids = tuple(dict.fromkeys([*asked.get("ids", []), *map(unquote, rest[2:])])) or None
     for parcels in sets():
-        if rest[0] == "_".join(filter(None, ("parcels", parcels.aoi, str(parcels.year), parcels.ptype))):
+        if rest[0] == id_of("parcels", parcels):
             return Declared(parcels, ids)
     raise refusals.invalid(process, "url", f"there is no parcel set {rest[0]!r}, or it is not yours to read")
 

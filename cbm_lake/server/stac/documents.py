@@ -15,8 +15,10 @@ import shapely
 
 from cbm_lake import cards
 from cbm_lake.lake import Lake
+from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.rasters import datasets
 from cbm_lake.rasters.selection import Choice
+from cbm_lake.server.collections import id_of
 from cbm_lake.server.features import CQL2_CONFORMS
 from cbm_lake.server.stac.entries import CUBES, STATISTICS, Entry
 
@@ -219,7 +221,7 @@ def _cube(lake: Lake, row: Entry) -> tuple[Json, Json]:
 def _statistics(root: str, service: str, row: Entry) -> Json:
     folder = f"{row['aoi']}/{row['year']}"
     kind = f"?{urlencode({'ptype': row['ptype']})}" if row["ptype"] else ""
-    outlines = "_".join(filter(None, ("parcels", row["aoi"], str(row["year"]), row["ptype"])))
+    outlines = id_of("parcels", ParcelKey(row["aoi"], row["year"], row["ptype"], ""))
     return {
         "statistics": {
             "href": f"{root}/statistics/{folder}/{row['card']}.parquet{kind}",

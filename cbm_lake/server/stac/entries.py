@@ -74,11 +74,8 @@ class Catalogue:
 
 def catalogue_of(request: Request) -> Catalogue:
     """The catalogue of the application that answers a request."""
-    app = request.app
-    if not hasattr(app.state, "catalogue"):
-        app.state.catalogue = Catalogue(state_of(request).lake)
-    catalogue: Catalogue = app.state.catalogue
-    return catalogue
+    state = state_of(request)
+    return state.lasting(Catalogue, lambda: Catalogue(state.lake))
 
 
 def _entries(lake: Lake, aois: Aois, sets: list[ParcelSet]) -> pa.Table:

@@ -22,9 +22,8 @@ def statistics(http: HttpRequest, state: State, user: User, request: Request) ->
     """Statistics of a geometry by interval and band, of the scenes' own pixels, as the Statistical API has them."""
     area = request.input.bounds.area()
     places.check_shape(area)
-    drawn(
-        state.lake, {"bounds.geometry": area}
-    )  # whether it is a polygon on earth, before anybody's ground is looked at
+    # whether it is a polygon on earth, before anybody's ground is looked at
+    drawn(state.lake, {"bounds.geometry": area})
     http.state.aoi = places.area_of(state, user, area) or None  # for the access log
     with state.heavy:
         document = answer(state.lake, request, area)
