@@ -1,2 +1,2 @@
--- The verdicts of the crop check of an area and year, for tables that others read; all in one part.
+-- The verdicts of the crop check of $aoi and $year, for tables that others read; all in one part.
 select *, 'all' as part from crop_checks where aoi = $aoi and year = $year

@@ -1,2 +1,2 @@
--- The judgements that stand of an area and year, for tables that others read; all in one part.
+-- The judgements that stand of $aoi and $year, for tables that others read; all in one part.
 select *, 'all' as part from judgements where aoi = $aoi and year = $year

@@ -1,2 +1,2 @@
--- The present lights of an area and year, for tables that others read; all in one part.
+-- The present lights of $aoi and $year, for tables that others read; all in one part.
 select *, 'all' as part from lights where aoi = $aoi and year = $year
