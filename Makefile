@@ -6,7 +6,7 @@ SLOW ?= tests
 BENCHMARKS := zonal extraction durability jp2 remote scaling chips lookup verbs exporting server foi foi_truth qa validation markers markers_truth guard loading load crops_lake lineage worklist evidence openeo
 DEMO_BENCHMARKS := scenemap workbench
 
-.PHONY: demo test test-slow lint docs shape bench lock pictures clean
+.PHONY: demo test test-thorough test-slow lint docs shape bench lock pictures clean
 
 demo: $(INSTALLED)  ## the main job end to end on a generated sample, in ./demo
 	CBM_LAKE_HOME=demo $(BIN)/cbm-lake demo demo
@@ -14,6 +14,9 @@ demo: $(INSTALLED)  ## the main job end to end on a generated sample, in ./demo
 test: $(INSTALLED)  ## lint, types, import layers and the tests
 	$(MAKE) lint
 	$(BIN)/pytest -q -n auto --dist loadfile
+
+test-thorough: $(INSTALLED)  ## the tests that take seconds: extractions, processes, servers, pages in a browser
+	$(BIN)/pytest -q -n auto --dist loadfile -m "thorough and not slow and not exhaustive"
 
 test-slow: $(INSTALLED)  ## the tests that take long: many processes, kills at any moment, long histories
 	$(BIN)/pytest -q -n auto --dist loadfile -m "slow and not exhaustive" $(SLOW)

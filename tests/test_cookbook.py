@@ -9,6 +9,9 @@ import small_demo
 from cbm_lake import markers, weather
 from cbm_lake.lake import open_lake
 
+pytestmark = pytest.mark.thorough
+
+
 PAGE = Path(__file__).parent.parent / "docs" / "cookbook.md"
 RECIPES = [
     *re.findall(r"^### \d+\. ([^\n]+)$.*?^```sql\n(.*?)^```", PAGE.read_text(), re.S | re.M),

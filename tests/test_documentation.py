@@ -97,6 +97,7 @@ def test_every_view_of_a_lake_is_told(tmp_path):
         assert name in shown_there, f"view {name} is not told of in docs/lake.md"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
 def test_commands_in_the_pages_exist(page):
     known = {*commands(typer.main.get_command(app), "cbm-lake")}

@@ -19,6 +19,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # benchmarks are no part 
 
 from benchmarks import guard as truth
 
+pytestmark = pytest.mark.thorough
+
+
 runner = CliRunner()
 BANDS = {
     "B02": (900, 300),

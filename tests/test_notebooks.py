@@ -12,6 +12,9 @@ from nbclient import NotebookClient
 
 from cbm_lake import extract, parcels
 
+pytestmark = pytest.mark.thorough
+
+
 FOLDER = Path(__file__).parent.parent / "notebooks"
 QUICK = ("1_get_started",)
 SLOW = (

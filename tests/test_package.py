@@ -17,6 +17,9 @@ from packaging.utils import canonicalize_name
 
 from cbm_lake.lake import queries
 
+pytestmark = pytest.mark.thorough
+
+
 ROOT = Path(__file__).parent.parent
 
 

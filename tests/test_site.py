@@ -12,6 +12,9 @@ import pytest
 
 import cbm_lake
 
+pytestmark = pytest.mark.thorough
+
+
 ROOT = Path(__file__).parent.parent
 ROOMS = sorted(path.stem for path in (ROOT / "docs" / "api").glob("*.md") if path.stem != "lake")
 MODULES = ("get", "show")

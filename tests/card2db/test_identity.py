@@ -20,6 +20,9 @@ from cbm_lake.errors import SourceError
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.rasters import Grid
 
+pytestmark = pytest.mark.thorough
+
+
 LEFT, TOP, SIZE = 500_000, 4_800_000, 120
 WHOLE_YEAR = {"start": "2024-01-01", "end": "2024-12-31", "aoi": "ms", "year": 2024}
 SQUARES = {

@@ -16,6 +16,9 @@ from cbm_lake.card2db import container
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import open_lake
 
+pytestmark = pytest.mark.thorough
+
+
 BS = "S1A_IW_GRDH_1SDV_20240501T055000_20240501T055025_053680_0684F5_1A2B_CARD_BS"
 COH = "S1A_20240501T055000_S1A_20240425T055000_3B20_CARD_COH6"
 SAFE = "S2A_MSIL2A_20240501T104021_N0510_R008_T31TEJ_20240501T151515"

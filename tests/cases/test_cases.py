@@ -27,6 +27,9 @@ from cbm_lake.files import clock
 from cbm_lake.lake import Lake, open_lake, schemas
 from cbm_lake.report import evidence
 
+pytestmark = pytest.mark.thorough
+
+
 RULES = {
     "scenarios": {
         "is seen": {"due": "01-31", "rules": [{"colour": "red", "reason": "of wheat"}], "looks": 0},

@@ -27,6 +27,9 @@ from cbm_lake.lake.columns import describe
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
+pytestmark = pytest.mark.thorough
+
+
 SETS = (("ms", 2024, ""), ("ms", 2024, "m"), ("ms", 2023, ""), ("be", 2024, ""))
 PIDS = ("1", "2", "a/b")
 MOWN, GROWN = "grassland is mown", "a crop grows"

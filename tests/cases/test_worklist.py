@@ -87,6 +87,7 @@ def expected(frame, where, search, sort):
     return pd.concat([ordered, frame[values.isna()]])
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     number=st.integers(0, len(SETS) - 1),
@@ -394,6 +395,7 @@ def printed(*words):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.thorough
 def test_the_commands_print_what_the_library_lists_and_write_the_same_rows(workspace, tmp_path):
     lake = Lake(workspace.lake_url)
     one, two = (Truth(lake, key, seed) for seed, key in enumerate(SETS[:2]))

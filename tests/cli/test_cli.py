@@ -76,6 +76,7 @@ def commands(group=None, words=()):
 # -- help and errors -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("words", "command"), list(commands()), ids=lambda part: "-".join(part) if isinstance(part, tuple) else ""
 )
@@ -94,6 +95,7 @@ def test_a_group_says_what_it_has(words):
     assert "Commands" in done.output
 
 
+@pytest.mark.thorough
 def test_an_error_of_the_lake_is_one_line_and_exit_status_1(tmp_path):
     done = program("get", "time-series", "--aoi", "ms", "--year", "2024", "--pid", "1", folder=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
@@ -109,6 +111,7 @@ def test_a_wrong_statement_is_one_line_with_the_place_below_and_exit_status_1(tm
     assert set(caret.strip()) == {"^"}
 
 
+@pytest.mark.thorough
 def test_wrong_usage_is_exit_status_2(tmp_path):
     for words in (
         ["nope"],

@@ -29,6 +29,7 @@ def kept_environment(monkeypatch):
     monkeypatch.setenv("CBM_LAKE_LAKE__URL", "")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("words", COMMANDS)
 def test_help_is_asked_for_by_h_too_and_ends_with_an_example(words):
     short, long = invoked(*words.split(), "-h"), invoked(*words.split(), "--help")

@@ -14,6 +14,9 @@ from cbm_lake import cli
 from cbm_lake.crops import checking, clearing
 from cbm_lake.lake import Lake, schemas
 
+pytestmark = pytest.mark.thorough
+
+
 KEY = ("--aoi", "ms", "--year", "2024")
 WRONG = (4, 9)
 

@@ -16,6 +16,9 @@ from cbm_lake.cli.run import _seconds
 from cbm_lake.errors import HeldError, NotFoundError
 from cbm_lake.lake import Lake, open_lake
 
+pytestmark = pytest.mark.thorough
+
+
 SLOW_SOURCE = """
 import sys, time
 from cbm_lake import card2db, cli

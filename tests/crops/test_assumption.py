@@ -12,6 +12,8 @@ from cbm_lake.crops.assumption import suspicion
 from cbm_lake.crops.features import features, through_gaps
 from cbm_lake.crops.folds import folds_of
 
+pytestmark = pytest.mark.thorough
+
 
 def mixed(counts, slopes, wrong, seed=0):
     """Scores of declarations and of planted ones, whose density ratio is exactly w + (1 - w) exp(a + b s)."""

@@ -25,6 +25,9 @@ from cbm_lake.lake import Lake, open_lake, schemas
 from cbm_lake.lake.snapshots import Snapshots
 from cbm_lake.parcels import hcat
 
+pytestmark = pytest.mark.thorough
+
+
 WRONG = (4, 9)
 PARCELS = 24
 LAST = crops_lake.moment(crops_lake.SCENES - 1).date()

@@ -9,6 +9,9 @@ from cbm_lake import crops
 from cbm_lake.crops.verification import recompute
 from cbm_lake.lake import Lake
 
+pytestmark = pytest.mark.thorough
+
+
 WRONG = (4, 9, 33)
 
 

@@ -14,6 +14,9 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake
 from cbm_lake.markers import parameters
 
+pytestmark = pytest.mark.thorough
+
+
 END = date(2024, 12, 31)
 CLEAR = parameters.read(None).clear
 

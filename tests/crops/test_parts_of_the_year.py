@@ -190,6 +190,7 @@ def test_the_accused_are_the_largest_set_with_the_promised_share_of_correct_ones
     assert not accusations.accused(np.zeros(0), 0.05).any()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("alpha", [0.05, 0.1])
 def test_over_many_draws_no_more_accusations_are_wrong_than_promised(alpha):
     wrongly = total = 0

@@ -16,6 +16,9 @@ from cbm_lake.demo import run
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import open_lake
 
+pytestmark = pytest.mark.thorough
+
+
 HIDDEN = [3, 8, 9, 10]
 CROPS = ("winter wheat", "maize", "grassland", "rapeseed", "sugar beet", "fallow")
 
@@ -162,6 +165,7 @@ def test_a_folder_with_another_sample_is_refused(demo):
         run(demo[0], workers=0, console=Console(file=io.StringIO()), size=160, dates=9)
 
 
+@pytest.mark.slow
 def test_the_sample_has_a_season_file_that_does_the_night_of_the_demonstration(tmp_path):
     home = tmp_path / "demo"
     with pytest.MonkeyPatch.context() as patch:

@@ -22,6 +22,9 @@ from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError, SourceError
 from cbm_lake.lake import Lake
 
+pytestmark = pytest.mark.thorough
+
+
 SEASON = {"start": "2024-01-01", "end": "2024-12-31", "aoi": "demo", "year": 2024}
 BANDS = ("B04", "B08", "B11")
 USUAL = "SCL 3,8,9,10,11"

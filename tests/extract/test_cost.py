@@ -97,6 +97,7 @@ def test_numbers_that_make_no_sense_are_refused(wrong):
         cbm.estimate(**{"parcels": 1, "scenes": 1, **wrong}, machine=MACHINE)
 
 
+@pytest.mark.thorough
 def test_a_machine_is_measured_by_doing_the_work(monkeypatch):
     monkeypatch.setattr(module, "_SECONDS", 0.05)
     monkeypatch.setattr(module, "_ROWS", 1_000)

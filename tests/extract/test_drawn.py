@@ -22,6 +22,9 @@ from cbm_lake.lake import Lake
 from cbm_lake.rasters import Window, parts, shards
 from cbm_lake.scenes import leave_out
 
+pytestmark = pytest.mark.thorough
+
+
 LEFT, TOP = two_tiles.LEFT, two_tiles.TOP
 DAYS = two_tiles.DAYS
 BANDS = ("B04", "B08", "B05")
@@ -107,6 +110,7 @@ def in_order(rows):
     return sorted(rows.to_pylist(), key=lambda row: (row["obstime"], row["scene"], row["mask"] or ""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OPTIONS)
 def test_rows_are_those_of_an_extraction_to_the_bit(tiles, tmp_path, kind):
     lake, compared = prepared(tiles, tmp_path, **OPTIONS[kind]), []

@@ -32,6 +32,9 @@ from cbm_lake.rasters import Raster
 from cbm_lake.rasters.cube import Cube
 from cbm_lake.scenes import leave_out
 
+pytestmark = pytest.mark.thorough
+
+
 YEAR = {"start": "2024-01-01", "end": "2024-12-31", "aoi": "demo", "year": 2024}
 BANDS = ("B04", "B08", "B11")
 
@@ -569,6 +572,7 @@ def truncated_jp2(source, target):
     target.write_bytes(data[: len(data) // 3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [absent, not_a_raster, truncated, truncated_jp2])
 @pytest.mark.parametrize("cube", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_broken_raster_fails_its_scene_only_and_is_tried_again(filled, tmp_path, change, cube):

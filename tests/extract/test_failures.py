@@ -133,6 +133,7 @@ def test_many_scenes_of_one_cause_are_one_sentence(filled, made):
     assert text.count("cannot be opened") == 1
 
 
+@pytest.mark.thorough
 def test_the_command_fails_once_then_not_until_something_new_fails_and_never_when_left_out(filled, made):
     ((name, _),) = gone(made, 0)
 

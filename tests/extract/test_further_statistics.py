@@ -28,6 +28,9 @@ from cbm_lake.lake import Lake, queries
 from cbm_lake.lake.database import rows as rows_of
 from cbm_lake.rasters import Raster
 
+pytestmark = pytest.mark.thorough
+
+
 SPRING = {"start": "2024-01-01", "end": "2024-06-30"}
 ALL = {"start": "2024-01-01", "end": "2024-12-31"}
 DEMO = {"aoi": "demo", "year": 2024}
@@ -380,6 +383,7 @@ print(json.dumps(sorted({*lake.sql("select * from s2_long limit 0").column_names
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["centre", "coverage"])
 def test_one_more_statistic_is_one_more_line(tmp_path, season, rule):
     lake = fill(tmp_path / "lake", season)

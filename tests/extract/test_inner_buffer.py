@@ -23,6 +23,9 @@ from cbm_lake.geo.inside import shrunk
 from cbm_lake.lake import Lake
 from cbm_lake.lake.check.remedies import Remedies
 
+pytestmark = pytest.mark.thorough
+
+
 ALL = {"start": "2024-01-01", "end": "2024-12-31"}
 BANDS = ("B04", "B11")
 SETS = {("utm", 2024): 32631, ("degrees", 2024): 4326, ("degrees", 2023): 4326, ("laea", 2024): 3035}
@@ -199,6 +202,7 @@ def test_a_changed_parcel_is_extracted_alone_and_keeps_the_rule(season, tmp_path
     assert lake.sql(query).equals(other.sql(query))
 
 
+@pytest.mark.slow
 def test_dask_gives_the_rows_of_this_process(season, tmp_path):
     tables = []
     for workers in (0, 2):

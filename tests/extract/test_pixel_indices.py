@@ -30,6 +30,9 @@ from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.sources import LakeSource, Statistics, wire
 from cbm_lake.zonal import finer
 
+pytestmark = pytest.mark.thorough
+
+
 ALL = {"start": "2024-01-01", "end": "2024-12-31"}
 SETS = {("utm", 2024): 32631, ("degrees", 2024): 4326, ("utm", 2023): 32631}
 INDICES = ("ndvi", "ndmi", "bsi", "evi")

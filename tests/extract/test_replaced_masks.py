@@ -18,6 +18,9 @@ from cbm_lake.extract.masks import Mask, MaskRaster, Values
 from cbm_lake.lake import Lake
 from cbm_lake.lake.check import check
 
+pytestmark = pytest.mark.thorough
+
+
 __all__ = ["generated", "season"]
 COMMAND = re.compile(r"`(cbm-lake [^`]*)`")
 

@@ -125,6 +125,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("texts", [True, False])
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_yaml_that_grows_or_means_two_things_is_refused_by_every_reader(tmp_path, kind, texts):

@@ -12,6 +12,7 @@ from foi_rules import files_of_at_most
 from cbm_lake.errors import LakeError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", whole_files.WRITERS, ids=lambda writer: writer.__name__)
 def test_on_a_full_disk_no_part_of_a_file_is_seen_and_what_was_there_stays(writer, tmp_path, workspace):
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -40,6 +40,7 @@ def test_parcels_in_another_coordinate_system_are_reprojected(files):
     assert gpd.read_file(plain.files["foih_v2.gpkg"]).crs.to_epsg() == 4326
 
 
+@pytest.mark.thorough
 def test_parcels_at_the_other_end_of_the_world_lie_off_the_raster(files, tmp_path):
     _, raster = files(np.ones((20, 20)), [box(0, 0)])
     near = gpd.GeoSeries([box(0, 0)], crs=32631).to_crs(4326)[0]

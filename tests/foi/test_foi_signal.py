@@ -13,6 +13,9 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.foi.signal import suspicious
 from cbm_lake.lake import Lake
 
+pytestmark = pytest.mark.thorough
+
+
 DATES = 4
 PIDS = tuple(f"{number:02d}" for number in range(14))
 CROPS = tuple(("wheat", "1") if number < 8 else ("maize", "2") if number < 12 else (None, None) for number in range(14))

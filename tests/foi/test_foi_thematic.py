@@ -47,7 +47,7 @@ HOW = {"clusters": 2, "periods": 4}
 """Enough to tell these crops apart."""
 
 
-pytestmark = pytest.mark.usefixtures("few_trees")
+pytestmark = [pytest.mark.usefixtures("few_trees"), pytest.mark.thorough]
 
 
 @pytest.fixture(scope="module")

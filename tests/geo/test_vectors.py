@@ -762,6 +762,7 @@ def national():
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if row.startswith("|")]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("file", "columns", "options", "pid", "name", "code"), national(), ids=lambda cell: cell[:20])
 def test_a_national_file_is_loaded_by_the_command_that_is_documented(
     workspace, lake, tmp_path, file, columns, options, pid, name, code

@@ -159,6 +159,7 @@ WORKS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", WORKS)
 def test_a_documented_call_works_as_it_is_written(text, what):
     result = called(text, what)
@@ -230,6 +231,7 @@ def shades(figure):
     return [each for each in figure.axes[0].collections if isinstance(each, PolyCollection)]
 
 
+@pytest.mark.thorough
 def test_std_errorbar_and_max_line_plots_have_the_effects_of_the_original(what):
     draw = lambda rest: called(f"cbm.show.time_series.ndvi(aoi, year, pids[:3]{rest})", what)  # noqa: E731
     plain = draw("")

@@ -29,6 +29,7 @@ def names(folder, lake, content, name, key=KEYS[0], **options):
     return lists.pids(file, *key, lake=lake, **options)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("heading", ["parcelid", "pid", "Flurstück", "x"])

@@ -17,6 +17,9 @@ from cbm_lake.guard import adjustment, registration
 from cbm_lake.guard.verdicts import Displaced, Measured, Offset, judge
 from cbm_lake.lake import Lake, open_lake
 
+pytestmark = pytest.mark.thorough
+
+
 runner = CliRunner()
 DAY = displaced.DATES[2]
 

@@ -24,6 +24,9 @@ from cbm_lake.lake import open_lake
 from cbm_lake.server import audit
 from cbm_lake.server.accounts import Accounts
 
+pytestmark = pytest.mark.thorough
+
+
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 SHOTS = Path(os.environ.get("CBM_LAKE_SCREENSHOTS", Path(__file__).parents[2] / "build" / "screenshots"))
 LOCAL = """

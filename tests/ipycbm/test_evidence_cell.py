@@ -24,6 +24,9 @@ from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.markers.saying import CANNOT_BE_SEEN, NOT_YET_DUE
 from cbm_lake.show.reading import WORK
 
+pytestmark = pytest.mark.thorough
+
+
 OTHERS = tuple(f"n{number:02}" for number in range(14))
 """Parcels of area nl in 2024, all wheat but the last, of which there is no look; n12 was seen by Landsat alone."""
 LANDSAT, NEVER = OTHERS[-2:]

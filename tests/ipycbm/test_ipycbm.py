@@ -389,6 +389,7 @@ def test_more_parcels_than_the_limit_are_refused(lake, workspace):
     assert "3 parcels are more than 2" in form.message.value
 
 
+@pytest.mark.thorough
 def test_a_server_that_is_lost_is_one_line_in_the_form(lake, workspace):
     panel = get_panel.panel()
     workspace.configure("api", url="http://127.0.0.1:9", user="ada")

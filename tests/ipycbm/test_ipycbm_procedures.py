@@ -23,6 +23,8 @@ from cbm_lake.ipycbm import files, foi_panel, page, qa_panel
 from cbm_lake.ipycbm.parcel_map import parcel_map
 from cbm_lake.lake import open_lake
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def thematic(tmp_path):

@@ -36,6 +36,9 @@ from cbm_lake.ipycbm import (
 from cbm_lake.ipycbm.note_form import Notes
 from cbm_lake.ipycbm.panel import Panel, rendered
 
+pytestmark = pytest.mark.thorough
+
+
 MODULES = (
     card2db_panel,
     config_panel,

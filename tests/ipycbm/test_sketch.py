@@ -17,6 +17,8 @@ from cbm_lake.lake import open_lake
 from cbm_lake.lake.keys import ParcelKey
 from cbm_lake.parcel.sources import LakeSource
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):

@@ -28,6 +28,9 @@ from cbm_lake.parcel.images import Images
 from cbm_lake.show import rendering
 from cbm_lake.show.reading import Reading, Season, chipsize_for
 
+pytestmark = pytest.mark.thorough
+
+
 MOMENT = datetime(2024, 12, 1, tzinfo=UTC)
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 SHOTS = Path(os.environ.get("CBM_LAKE_SCREENSHOTS", Path(__file__).parents[2] / "build" / "screenshots"))

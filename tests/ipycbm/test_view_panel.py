@@ -47,6 +47,8 @@ from cbm_lake.parcel.basemaps import Square
 from cbm_lake.show import rendering, views
 from cbm_lake.show.reading import Reading, Season
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):

@@ -22,6 +22,9 @@ from cbm_lake.ipycbm.heartbeat import Heartbeat
 from cbm_lake.ipycbm.texts import LANGUAGES, Texts
 from cbm_lake.lake import Lake, open_lake
 
+pytestmark = pytest.mark.thorough
+
+
 PIDS = ("1", "2", "a/b", "ü 4")
 RULES = {
     "scenarios": {

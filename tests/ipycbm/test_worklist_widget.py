@@ -21,6 +21,9 @@ from cbm_lake.ipycbm.desk.worklist import COLUMNS, PAGE, Worklist
 from cbm_lake.ipycbm.texts import LANGUAGES, table
 from cbm_lake.lake import open_lake
 
+pytestmark = pytest.mark.thorough
+
+
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 

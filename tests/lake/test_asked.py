@@ -55,6 +55,7 @@ def test_all_questions_that_name_one_parcel_are_among_them():
 # -- parcels that there are not ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("pid", ["zzz", "", "0", "a'b", "\u00e9"])
 @pytest.mark.parametrize("name", OF_ONE)
 def test_a_question_of_a_parcel_that_there_is_not_is_one_line(filled, name, pid):
@@ -70,6 +71,7 @@ def test_of_a_parcel_that_is_declared_and_not_extracted_the_answer_has_no_rows(l
     assert lake.query(name, **asked(name, "12")).num_rows == (name == "parcels.by_pid")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", OF_ONE)
 def test_files_of_an_earlier_version_that_lack_columns_are_no_binder_error(filled, name):
     for file in Path(filled.url).glob("signatures/**/*.parquet"):

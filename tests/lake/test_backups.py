@@ -23,6 +23,8 @@ from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.lake import Lake, backups
 from cbm_lake.lake.check import check
 
+pytestmark = pytest.mark.thorough
+
 
 def faults(lake):
     return check(lake, deep=True).filter(pc.field("severity") == "fault").to_pylist()
@@ -172,6 +174,7 @@ def test_what_is_written_during_a_backup_comes_with_the_next_one(lake, history, 
     assert answered(Lake(str(copy))) == answered(lake)
 
 
+@pytest.mark.slow
 def test_a_restored_lake_has_every_number_goes_on_and_is_backed_up_into_the_same_copy(lake, history, tmp_path):
     cbm.backup(tmp_path / "copy")
     expected, moments = answered(lake), [moment for moment, _ in history]

@@ -26,6 +26,9 @@ from cbm_lake.rasters import Grid
 from cbm_lake.rasters.cube import Cube, Slot
 from cbm_lake.storage import entries
 
+pytestmark = pytest.mark.thorough
+
+
 GRID = Grid(32631, Affine(10, 0, 500_000, 0, -10, 4_900_000), (600, 600))
 CUBE = f"cubes/s2/{GRID.name}.zarr"
 

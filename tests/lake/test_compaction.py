@@ -11,6 +11,9 @@ from factories import DAY, PIDS, entry, number, parcel_set, signature, signature
 from cbm_lake.errors import SourceError
 from cbm_lake.lake import Lake, check, compaction, schemas
 
+pytestmark = pytest.mark.thorough
+
+
 SETS = [("ms", 2023), ("ms", 2024), ("other", 2024)]
 ROWS = "from signatures_s2 order by all"
 

@@ -18,6 +18,9 @@ from cbm_lake.lake import Lake
 from cbm_lake.lake.check import check
 from cbm_lake.storage import entries
 
+pytestmark = pytest.mark.thorough
+
+
 SETS = [("ms", 2024), ("other", 2024)]
 DAMAGES = {
     "empty": lambda content: b"",

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from cbm_lake.config import Workspace
 from cbm_lake.lake import Lake, export, ordering
 
+pytestmark = pytest.mark.thorough
+
+
 PIDS = tuple(f"{number:03}" for number in range(40))
 QUESTIONS = (
     "s2",

@@ -420,6 +420,7 @@ def test_answers_in_json_have_numbers_as_numbers_and_what_is_none_as_null():
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("ending", ALL)
 @pytest.mark.parametrize(
     "name", ["fid", "FID", "row_number", "geom", "GEOM", "rowid", "oid", "id", "type", "wkb_geometry", 'a b;"c', "ž"]

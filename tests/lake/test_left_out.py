@@ -10,6 +10,8 @@ from cbm_lake import cli
 from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, open_lake
 
+pytestmark = pytest.mark.thorough
+
 
 def ids(lake):
     return lake.sql("select distinct scene from s2 order by 1")["scene"].to_pylist()

@@ -8,6 +8,9 @@ from cbm_lake.lake import Lake, needs, queries
 from cbm_lake.lake.database import Database
 from cbm_lake.lake.needs import Definition, Definitions
 
+pytestmark = pytest.mark.thorough
+
+
 LISTS = [
     "show tables",
     "from (show tables)",

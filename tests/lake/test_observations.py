@@ -19,6 +19,9 @@ from cbm_lake.parcel.sources import wire
 from cbm_lake.report import facts, words
 from cbm_lake.show import computing, reading
 
+pytestmark = pytest.mark.thorough
+
+
 SCREEN = list(cards.CLOUD_CLASSES)
 LOOKS = {
     "clear": ({"share": 1.0}, None),

@@ -312,6 +312,7 @@ def is_first(function, statement):
     return next(each for each in body if not isinstance(each, ast.ImportFrom)) is statement
 
 
+@pytest.mark.thorough
 def test_a_lake_is_opened_in_the_first_line_of_public_verbs_and_at_the_doors_alone():
     found = list(openings())
     assert len(found) > 30
@@ -329,6 +330,7 @@ def test_a_lake_is_opened_in_the_first_line_of_public_verbs_and_at_the_doors_alo
         assert is_first(function, statement), where
 
 
+@pytest.mark.thorough
 def test_lakes_are_made_by_open_lake_alone_but_for_copies_and_trials():
     made = set()
     for file in PACKAGE.rglob("*.py"):
@@ -338,6 +340,7 @@ def test_lakes_are_made_by_open_lake_alone_but_for_copies_and_trials():
     assert made == {"lake/__init__.py", "lake/backups.py", "extract/machine.py", "season/targets.py"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("given", ["/data/lake", Path("/data/lake"), "", 0, False])
 @pytest.mark.parametrize(
     "ask",

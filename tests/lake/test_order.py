@@ -315,6 +315,7 @@ def test_a_table_that_was_written_anew_goes_on_counting(lake, hand):
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(
     sequence=st.integers(1, 10**9),
     aoi=st.from_regex(r"[a-z0-9_]{1,9}", fullmatch=True),

@@ -40,6 +40,9 @@ from cbm_lake.lake.check import check
 from cbm_lake.storage.delta import Exchange
 from cbm_lake.storage.store import Store
 
+pytestmark = pytest.mark.thorough
+
+
 KEYS = ("aoi", "year", "ptype", "pid", "scene", "B04_mean")
 SETS = [("ms", 2023), ("ms", 2024), ("other", 2024)]
 

@@ -60,6 +60,7 @@ def test_there_are_queries():
     assert {"parcels.by_pid", "time_series.s2", "scenes.between"} <= set(queries.load())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("query", ALL, ids=ids)
 def test_every_file_says_what_it_is_and_names_its_parameters(query):
     assert len(query.description) > 30
@@ -68,6 +69,7 @@ def test_every_file_says_what_it_is_and_names_its_parameters(query):
         assert re.search(rf"\${name}\b", query.description), f"${name} is not in the leading comment"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("query", ALL, ids=ids)
 def test_every_file_is_one_statement(query):
     import duckdb
@@ -75,6 +77,7 @@ def test_every_file_is_one_statement(query):
     assert len(duckdb.connect().extract_statements(query.sql)) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("query", QUESTIONS, ids=ids)
 def test_every_question_runs_on_an_empty_lake_and_names_its_columns(query, empty, sample_files):
     answer = empty.query(query.name, **{name: sample_files.get(name) for name in parameters(query)})
@@ -147,6 +150,7 @@ def test_a_missing_and_an_unknown_parameter_are_named(lake):
         lake.query("parcels.by_pid", aoi="ms", year=2024, ptype="", pid="12", colour="red")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("pid", ["2", "no such parcel"])
 @pytest.mark.parametrize("query", [query for query in QUESTIONS if query.narrows], ids=ids)
 def test_questions_of_one_parcel_that_take_a_pid_look_at_no_other_parcel(query, pid, lake):

@@ -12,6 +12,9 @@ from cbm_lake.lake import Lake, sums
 from cbm_lake.lake.check import check
 from cbm_lake.storage.store import Store
 
+pytestmark = pytest.mark.thorough
+
+
 ROWS = "from stac_scenes order by card, id"
 CATALOGUED = 70
 

@@ -148,6 +148,7 @@ def judged(lake, claims, scenario, *, parameters=None, day="2024-09-30"):
     return colours(lake, day, scenario, parameters=parameters)
 
 
+@pytest.mark.thorough
 def test_a_date_that_cannot_be_read_is_yellow_and_all_others_are_judged(lake, caplog):
     caplog.set_level("INFO")
     lights = judged(lake, {"mown_before": ["07-01", "31.02.2020", "2014-07-01", None]}, BEFORE)
@@ -228,6 +229,7 @@ def test_recording_changes_by_command_warns_of_what_is_not_judged(lake, caplog):
     assert (result.output + caplog.text).count("have no column 'mown_before'") == 1
 
 
+@pytest.mark.thorough
 def test_lights_of_a_scenario_that_cannot_be_judged_stay_as_they_were_recorded(lake):
     judged(lake, {"mown_before": ["07-01"]}, BEFORE)
     parcels = lake.parcel_set("ms", 2024, None)

@@ -14,6 +14,9 @@ from cbm_lake.errors import InvalidInputError, NotFoundError
 from cbm_lake.lake import Lake, schemas
 from cbm_lake.markers.parameters import read
 
+pytestmark = pytest.mark.thorough
+
+
 SCENARIO = "the declared crop grows"
 WAITS = "was due on 2024-09-22, waits for a crop check of that day or later"
 LIGHTS = {

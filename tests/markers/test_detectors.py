@@ -468,6 +468,7 @@ CLAIMS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", CLAIMS)
 def test_a_window_may_be_what_the_parcel_itself_claims(lake, kind):
     mown = list(zip(DAYS, (0.8, 0.8, 0.85, 0.5, 0.6, 0.8, 0.8, 0.8), strict=True))  # between days 120 and 130

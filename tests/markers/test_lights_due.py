@@ -19,6 +19,9 @@ from cbm_lake.markers.claims import NEVER, Claims
 from cbm_lake.markers.court import Court, court_of
 from cbm_lake.markers.parameters import read
 
+pytestmark = pytest.mark.thorough
+
+
 STANDS = [(day, 0.8) for day in range(60, 330, 10)]
 GRASS = "grassland is mown"
 
@@ -440,6 +443,7 @@ def test_evidence_of_what_cannot_be_seen_has_the_looks_that_do_not_count_and_why
 # -- which colours are final -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_early_green_may_turn_red_and_a_settled_one_stays(lake):
     ploughed = [*[one for one in MOWN if one[0] < 200], *[(day, 0.12) for day in range(205, 330, 10)]]
     grazed = [*[one for one in MOWN if one[0] < 270], *[(day, 0.8) for day in range(232, 330, 10)]]

@@ -479,6 +479,7 @@ def run(*arguments):
     return result.stdout
 
 
+@pytest.mark.thorough
 def test_the_commands_find_show_lights_and_seasons(lake):
     fill(lake, *seen("a", MOWN), *seen("b", STILL))
     assert "1 mowing" in run("find")

@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # benchmarks are no part of 
 
 from benchmarks import markers_truth
 
+pytestmark = pytest.mark.thorough
+
 
 def test_mowing_of_swiss_meadows_is_found_as_well_as_published_algorithms_do(realdata, tmp_path):
     files = realdata / "timeseries" / "gmd_mowing" / "CH_poly"

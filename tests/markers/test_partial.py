@@ -13,6 +13,9 @@ from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import schemas
 from cbm_lake.markers.finding import part_of
 
+pytestmark = pytest.mark.thorough
+
+
 RED = ("red", "seen all season, never mown")
 
 

@@ -28,6 +28,9 @@ from cbm_lake.markers.subparcel import edges, events, lines, outlines, pixels, s
 from cbm_lake.zonal import build_index
 from cbm_lake.zonal.compiled import frozen
 
+pytestmark = pytest.mark.thorough
+
+
 HOW = events._how(read().parts)
 
 

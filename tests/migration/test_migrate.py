@@ -32,6 +32,9 @@ from cbm_lake.files import delimited
 from cbm_lake.lake import open_lake
 from cbm_lake.migration import migrate
 
+pytestmark = pytest.mark.thorough
+
+
 STATISTICS = ["count", "mean", "std", "min", "max", "p25", "p50", "p75"]
 COLUMNS = ["pid", "obsid", "band", *STATISTICS]
 PIDS = {11: "0012", 12: "12", 13: "a/b"}

@@ -20,6 +20,9 @@ from cbm_lake.parcel import basemaps
 from cbm_lake.parcel.basemaps import Square
 from cbm_lake.parcel.sources import ApiSource
 
+pytestmark = pytest.mark.thorough
+
+
 PORTLESS = "http://127.0.0.1:9/{z}/{x}/{y}.png"
 
 

@@ -412,6 +412,7 @@ def test_a_distance_that_is_none_is_refused(lake, distance):
 # -- the command line -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_every_command_gets_what_the_library_gets(account, workspace):
     link_chip(account, tiff())
     account.say("backgroundByLocation", "static/tmp/a/osm.tif")

@@ -69,6 +69,7 @@ def attributes(lake):
     return lake.sql("from parcel_attributes order by aoi, pid").to_pandas().set_index("pid")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("crs", "transform", "shape"),
     [(4326, DEM, (400, 500)), (3035, None, (500, 500)), (32630, None, (500, 500)), (32631, UTM, (600, 600))],

@@ -348,6 +348,7 @@ def test_where_every_parcel_is_elsewhere_the_coordinate_system_is_asked_about(la
     assert any("give their coordinate system by crs=" in note for note in again.notes) == (moved == 3)
 
 
+@pytest.mark.thorough
 def test_an_outline_under_another_identifier_is_another_parcel_and_this_is_said(lake, tmp_path, caplog):
     fill(lake)
     turned = [rewritten(outline(number), number, jitter=0.001) for number in range(3)]
@@ -500,6 +501,7 @@ def test_a_common_type_does_not_depend_on_the_order():
     assert {common_type(kinds[number:] + kinds[:number]) for number in range(4)} == {"VARCHAR"}
 
 
+@pytest.mark.thorough
 def test_many_sets_of_many_columns_are_one_view(lake, tmp_path):
     for number in range(12):
         columns = {f"column {n + 20 * number}": pa.array([n]) for n in range(40)}

@@ -61,6 +61,7 @@ def lists(draw):
     return draw(st.permutations(list(rows.values()))), {group: draw(st.integers(0, 5)) for group in "ABCD"}
 
 
+@pytest.mark.thorough
 @given(lists())
 @settings(max_examples=250, deadline=None)
 def test_every_combination_of_options_gives_the_sample_of_the_literal_rules_in_its_order(drawn):

@@ -10,6 +10,8 @@ from cbm_lake.demo import sample
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.qa.guide import STEPS
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def season(tmp_path_factory):

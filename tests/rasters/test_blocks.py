@@ -19,6 +19,9 @@ from cbm_lake.lake import Lake
 from cbm_lake.lake.check import check
 from cbm_lake.rasters import blocks, cube
 
+pytestmark = pytest.mark.thorough
+
+
 BANDS = damage.BANDS
 AGAIN = {**damage.SEASON, "bands": BANDS, "workers": 0, "again": True}
 

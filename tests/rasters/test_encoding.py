@@ -20,6 +20,9 @@ from cbm_lake.rasters import Raster, Window, encoding
 from cbm_lake.rasters.cube import Cube
 from cbm_lake.rasters.readers import source
 
+pytestmark = pytest.mark.thorough
+
+
 LEFT, TOP = 523_560, 4_832_780
 SIZE = 60
 """Pixels of 10 m a side."""

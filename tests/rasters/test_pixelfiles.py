@@ -19,6 +19,9 @@ from cbm_lake.cli import app
 from cbm_lake.errors import InvalidInputError, NotFoundError, SourceError
 from cbm_lake.rasters import pixelfiles
 
+pytestmark = pytest.mark.thorough
+
+
 PLACE = (10, 0, LEFT + 100, 0, -10, TOP - 300)
 """Transform of area ms at 10 m."""
 

@@ -14,6 +14,9 @@ from rasterstats import zonal_stats
 from cbm_lake import card2db, extract, parcels
 from cbm_lake.lake import open_lake
 
+pytestmark = pytest.mark.thorough
+
+
 ORIGIN = (643_260, 5_676_480)
 """Upper left corner of the real rasters, EPSG:32631."""
 PRODUCT = "S1A_IW_GRDH_1SDV_{day}T055000_{day}T055025_032400_03C000_ABCD_CARD_{kind}"

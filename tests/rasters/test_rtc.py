@@ -9,6 +9,9 @@ from ground_truth import SIZE, X, Y, check, extracted, load, power, write
 
 from cbm_lake import card2db
 
+pytestmark = pytest.mark.thorough
+
+
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
 BURST = "OPERA_L2_RTC-S1_T069-147170-IW1_20240501T055001Z_20240501T113128Z_S1A_30_v1.0"
 

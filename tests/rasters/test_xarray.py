@@ -24,6 +24,9 @@ from cbm_lake.lake import Lake, schemas
 from cbm_lake.rasters import Grid
 from cbm_lake.rasters.cube import Cube, Slot
 
+pytestmark = pytest.mark.thorough
+
+
 BOX = {10: (slice(30, 40), slice(10, 42)), 20: (slice(15, 20), slice(5, 21))}
 """Rows and columns of the three parcels by pixel size."""
 

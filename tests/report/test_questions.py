@@ -11,6 +11,8 @@ from cbm_lake.get import folders
 from cbm_lake.lake import Lake, open_lake
 from cbm_lake.show.reading import Reading
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):

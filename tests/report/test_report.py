@@ -19,6 +19,9 @@ from cbm_lake.lake import open_lake
 from cbm_lake.parcel.sources.direct import LakeSource
 from cbm_lake.report import evidence, facts, figures, verification, words
 
+pytestmark = pytest.mark.thorough
+
+
 runner = CliRunner()
 FIGURES = ("place", "ndvi", "bands", "radar", "calendar")
 

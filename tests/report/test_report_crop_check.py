@@ -27,6 +27,9 @@ from cbm_lake.report.notice import Notice
 from cbm_lake.show import computing, peers
 from cbm_lake.show.reading import Reading
 
+pytestmark = pytest.mark.thorough
+
+
 RECOMPUTE = verification.recompute
 NOTICE = Notice("case-1", "the declared crop grows", "red", "another crop", date(2024, 11, 1), None)
 
@@ -115,6 +118,7 @@ def test_a_report_of_a_check_whose_record_is_lost_says_so(unchecked, tmp_path, p
     assert all(report.verify(file).equal for file in files.values())
 
 
+@pytest.mark.slow
 def test_without_a_check_a_report_says_nothing_of_it(unchecked, tmp_path, plain):
     files = report.parcel("ms", 2024, "a", folder=tmp_path).files
     assert "crop_check" not in evidence.read(files["html"])["facts"]

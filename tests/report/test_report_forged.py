@@ -130,6 +130,7 @@ HTML = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("which", ["plain", "signed"])
 @pytest.mark.parametrize("kind", HTML)
 def test_a_page_that_shows_something_else_than_its_evidence_is_told(made, tmp_path, kind, which):
@@ -285,6 +286,7 @@ SAME = ("saved anew", "a byte added")
 """What changes nothing that is drawn: the digest that was signed tells so."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("which", ["plain", "signed"])
 @pytest.mark.parametrize("kind", PDF)
 def test_a_pdf_that_shows_something_else_than_its_evidence_is_told(made, tmp_path, kind, which):
@@ -301,6 +303,7 @@ def test_a_pdf_that_shows_something_else_than_its_evidence_is_told(made, tmp_pat
         assert verdict.status == 1, str(verdict)
 
 
+@pytest.mark.thorough
 def test_what_a_pdf_shows_and_should_show_is_said(made, tmp_path):
     content = (made / "plain/report_ms_2024_12.pdf").read_bytes()
     file = tmp_path / "report.pdf"
@@ -387,6 +390,7 @@ def test_a_consistent_rewrite_of_page_and_hashes_does_not_have_the_signature(mad
             assert "that its notes, what a notice asks, the results of checks" in str(report.verify(file))
 
 
+@pytest.mark.thorough
 def test_a_report_that_another_key_signed_says_so(made, tmp_path, monkeypatch):
     document = evidence.read(made / "signed/report_ms_2024_12.json")
     monkeypatch.setenv("CBM_LAKE_HOME", str(tmp_path / "other"))
@@ -518,6 +522,7 @@ def test_evidence_of_the_earlier_form_is_compared_but_its_page_cannot_be(made, t
 # -- keys -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_keys_are_made_once_private_and_old_ones_stay_known(workspace, tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "draw", lambda *_, **__: (PICTURES, MISSING, "Sentinel-2 of the lake"))
     fill(open_lake())
@@ -664,6 +669,7 @@ ODD = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["html", "pdf"])
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_evidence_is_exit_2_with_one_line(made, tmp_path, kind, form):
@@ -692,6 +698,7 @@ def attach(made, file, text):
     return file
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("form", ["json", "html", "pdf"])
 @pytest.mark.parametrize(
     "text",

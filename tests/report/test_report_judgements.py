@@ -22,6 +22,9 @@ from cbm_lake.lake import Lake, open_lake, schemas
 from cbm_lake.report import evidence, figures
 from cbm_lake.report.notice import Notice
 
+pytestmark = pytest.mark.thorough
+
+
 MOWN = "grassland is mown"
 SETS = (("ms", 2024, ""), ("ms", 2024, "m"), ("be", 2023, ""))
 DRAWN = {"pid": "1", "day": "2024-05-20", "scene": "S2A_X", "layer": "true colour", "index": "ndvi", "peers": None}

@@ -12,6 +12,9 @@ from cbm_lake import markers, season
 from cbm_lake.lake import Lake
 from cbm_lake.season.basis import NightBasis
 
+pytestmark = pytest.mark.thorough
+
+
 HOW = {"peers": {"least": 3}, "clear": {"dates": 3}}
 AREA = nights.AREA
 BEFORE = "mown before the declared day"

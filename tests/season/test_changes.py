@@ -27,6 +27,9 @@ from cbm_lake.season import differences
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
+pytestmark = pytest.mark.thorough
+
+
 log = logging.getLogger(__name__)
 HOW = {"peers": {"least": 3}, "clear": {"dates": 3}}
 KEY = ("kind", "pid", "scenario", "marker", "number", "card", "scene")
@@ -312,6 +315,7 @@ def expected(lake, folder, run):
     return recorded
 
 
+@pytest.mark.slow
 def test_whenever_a_night_is_killed_nothing_is_lost_and_nothing_is_recorded_twice(begun, tmp_path):
     rng, kills = np.random.default_rng(1), 0
     for number in range(16, 21):

@@ -11,6 +11,9 @@ from cbm_lake import markers, season
 from cbm_lake.files import clock
 from cbm_lake.lake import Lake
 
+pytestmark = pytest.mark.thorough
+
+
 HOW = {"peers": {"least": 3}, "clear": {"dates": 3}}
 WRONG = 5500
 """The scene of that number is of the year 2099."""
@@ -124,6 +127,7 @@ def test_a_clock_that_is_set_back_by_some_days_undoes_nothing(lake, at):
     assert lake.sql("from changes").num_rows == before
 
 
+@pytest.mark.slow
 def test_a_clock_that_was_ahead_is_forgotten(lake, at, monkeypatch):
     at(datetime(2098, 6, 1, tzinfo=UTC))
     nights.extract(lake, 6)
@@ -138,6 +142,7 @@ def test_a_clock_that_was_ahead_is_forgotten(lake, at, monkeypatch):
     assert day_of_last_night(lake) == day_of(7)
 
 
+@pytest.mark.slow
 def test_a_scene_that_comes_three_months_late_counts_as_if_it_had_come_in_time(lake, tmp_path):
     other = Lake(str(tmp_path / "in_time"))
     nights.declare(other)
@@ -154,6 +159,7 @@ def test_a_scene_that_comes_three_months_late_counts_as_if_it_had_come_in_time(l
     assert lake.sql(by).equals(other.sql(by))
 
 
+@pytest.mark.slow
 def test_the_night_run_leaves_a_scene_of_the_future_aside_by_name_and_takes_it_later(tmp_path, at, caplog):
     small_season.parcels(tmp_path, "ms", 12)
     for number in (0, 1, 12):

@@ -10,6 +10,9 @@ from test_causes import causes
 from cbm_lake import markers, season
 from cbm_lake.lake import Lake
 
+pytestmark = pytest.mark.thorough
+
+
 SCENARIO = "the declared crop grows"
 HOW = {"peers": {"least": 3}, "clear": {"dates": 3}}
 RIGHT = {
@@ -87,6 +90,7 @@ def test_scenes_are_no_cause_of_a_light_that_becomes_due(begun):
     assert causes(night(begun), ["p0"]) == {f"crop check of {AUTUMN} says disagrees"}
 
 
+@pytest.mark.slow
 def test_a_parcel_that_is_declared_otherwise_waits_because_of_that(begun):
     nights.extract(begun, 44)
     put(begun, SAYS, "r1")

@@ -43,6 +43,7 @@ def day_of_check(lake):
     return lake.sql("select distinct day from crop_checks where aoi = 'ms'")["day"].to_pylist()
 
 
+@pytest.mark.slow
 def test_lights_of_a_night_rest_on_its_check_which_in_autumn_is_of_the_due_date(begun):
     file, lake = begun
     assert set(colours(lake).values()) == {"not yet due"}
@@ -60,6 +61,7 @@ def test_lights_of_a_night_rest_on_its_check_which_in_autumn_is_of_the_due_date(
     assert season.run(file, lake=lake).changed == ()
 
 
+@pytest.mark.slow
 def test_another_due_date_makes_the_check_be_made_anew_by_it(begun):
     file, lake = begun
     small_season.scene(file.parent, AUTUMN)

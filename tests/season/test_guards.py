@@ -13,6 +13,9 @@ from cbm_lake.lake import Lake, schemas
 from cbm_lake.parcels import load as load_parcels
 from cbm_lake.season.nightly import Steps
 
+pytestmark = pytest.mark.thorough
+
+
 FILE = """
 season: {{start: 2024-03-01, end: 2024-10-31}}
 areas: [{{aoi: ms, year: 2024, parcels: {{path: ms.gpkg, pid: pid, crop_name: crop}}}}]

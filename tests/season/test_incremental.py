@@ -12,6 +12,9 @@ from cbm_lake import markers
 from cbm_lake.errors import InvalidInputError
 from cbm_lake.lake import Lake
 
+pytestmark = pytest.mark.thorough
+
+
 EVENTS = st.one_of(
     *nights.EVENTS,
     st.tuples(st.just("crops"), st.integers(1, 7)),
@@ -59,6 +62,7 @@ def check(lake):
     assert sorted(map(repr, kept)) == sorted(map(repr, [{name: row[name] for name in kept[0]} for row in everything]))
 
 
+@pytest.mark.slow
 @given(seasons=NIGHTS)
 @example(seasons=[[("scene", 0, [0])], [("scene", 8, [0])]])  # a scene that is extracted once more, over other parcels
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

@@ -11,6 +11,9 @@ from test_run import anew, same
 from cbm_lake import season
 from cbm_lake.lake import Lake
 
+pytestmark = pytest.mark.thorough
+
+
 KILLED = """
 import os, signal, sys
 from cbm_lake import season

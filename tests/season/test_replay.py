@@ -14,6 +14,9 @@ from cbm_lake.lake import Lake
 from cbm_lake.markers.court import court_of
 from cbm_lake.markers.parameters import EPOCH, read
 
+pytestmark = pytest.mark.thorough
+
+
 DAYS = [date(2024, 6, 1), date(2024, 9, 14), date(2024, 9, 15), date(2024, 10, 6)]
 
 

@@ -14,6 +14,9 @@ from cbm_lake.errors import HeldError, InvalidInputError
 from cbm_lake.files import clock
 from cbm_lake.lake import Lake, open_lake, schemas
 
+pytestmark = pytest.mark.thorough
+
+
 SETS = (("ms", 2024), ("be", 2024), ("be", 2023))
 ROWS = "from s2 order by aoi, year, pid, obstime"
 
@@ -206,6 +209,7 @@ def test_steps_of_an_area_whose_parcels_could_never_be_loaded_are_not_run(tmp_pa
     assert not season.run(small_season.write_file(tmp_path), lake=lake).changed
 
 
+@pytest.mark.slow
 def test_exports_stay_as_they_are_where_no_parcels_could_be_loaded(tmp_path):
     file = small_season.make(tmp_path, scenes=1)
     lake = Lake(str(tmp_path / "lake"))
@@ -233,6 +237,7 @@ def test_an_export_is_written_again_when_it_is_lost_or_changed(begun):
         assert export.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_other_parameters_are_a_reason_to_search_again(begun):
     _, file, lake = begun
     file.write_text(file.read_text() + "markers: {parameters: {clear: {dates: 2}}}\n")
@@ -241,6 +246,7 @@ def test_other_parameters_are_a_reason_to_search_again(begun):
     assert "extract ms 2024 s2" not in done(night)
 
 
+@pytest.mark.slow
 def test_markers_that_somebody_found_otherwise_are_found_again(begun):
     _, file, lake = begun
     before = lake.sql("from markers order by all")
@@ -250,6 +256,7 @@ def test_markers_that_somebody_found_otherwise_are_found_again(begun):
     assert lake.sql("from markers order by all").equals(before)
 
 
+@pytest.mark.slow
 def test_a_scenario_that_no_crop_has_is_said(begun):
     _, file, lake = begun
     rule = "{colour: red, reason: none}"
@@ -264,6 +271,7 @@ def test_a_scenario_that_no_crop_has_is_said(begun):
     assert "'bananas'" in notes["lights ms 2024"]
 
 
+@pytest.mark.slow
 def test_a_claim_that_is_no_column_is_said_and_costs_its_scenario_only(begun):
     _, file, lake = begun
     rules = "rules: [{colour: yellow, reason: none}]"
@@ -332,6 +340,7 @@ def test_two_runs_at_once_are_one_and_the_second_says_who_has_the_lake(begun):
     assert not season.run(file, lake=lake).failed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("year", [2001, 2098])
 def test_the_order_of_runs_is_not_that_of_clocks(begun, monkeypatch, caplog, year):
     _, file, lake = begun
@@ -350,6 +359,7 @@ def test_the_order_of_runs_is_not_that_of_clocks(begun, monkeypatch, caplog, yea
     assert set(by_step(night).values()) == {"unchanged"}
 
 
+@pytest.mark.slow
 def test_an_interrupt_is_noted_and_the_lock_given_back(begun, monkeypatch):
     folder, file, lake = begun
     small_season.scene(folder, 3)
@@ -369,6 +379,7 @@ def test_an_interrupt_is_noted_and_the_lock_given_back(begun, monkeypatch):
     assert "extract ms 2024 s2" in done(night)
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_for_a_reason_nobody_thought_of_ends_no_other(begun, monkeypatch, caplog):
     folder, file, lake = begun
     small_season.scene(folder, 3)
@@ -387,6 +398,7 @@ def test_a_step_that_fails_for_a_reason_nobody_thought_of_ends_no_other(begun, m
     assert "extract ms 2024 s2" in done(season.run(file, lake=lake))
 
 
+@pytest.mark.slow
 def test_parcels_that_somebody_loaded_by_hand_are_replaced_by_those_of_the_season(begun):
     folder, file, lake = begun
     before = lake.parcel_set("be", 2023).version
@@ -414,6 +426,7 @@ def test_a_wrong_file_does_nothing(begun):
     assert lake.sql("from runs").num_rows == before
 
 
+@pytest.mark.slow
 def test_watching_runs_again_and_a_run_that_cannot_begin_ends_nothing(begun):
     _, file, lake = begun
     stop, seen = threading.Event(), []
@@ -435,6 +448,7 @@ def test_lakes_of_before_have_no_journal_and_get_one(tmp_path):
     assert season.last_run(lake) is None
 
 
+@pytest.mark.slow
 def test_a_season_of_the_workspace_needs_no_lake_given(workspace):
     file = small_season.make(workspace.root, scenes=1)
     assert not season.run(file).failed

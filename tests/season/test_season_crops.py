@@ -22,6 +22,7 @@ def by_step(night):
     return {entry.key.title: entry.status for entry in night.steps}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("simple")
 def test_crops_are_checked_where_something_is_new(tmp_path):
     file = small_season.make(tmp_path, more="crops: {alpha: 10%, since: false, groups: {meadow: grass}}")

@@ -14,6 +14,9 @@ from cbm_lake.lake import Lake, schemas
 from cbm_lake.markers import history, judging, lights, memory, parameters, remembered
 from cbm_lake.markers.finding import part_of
 
+pytestmark = pytest.mark.thorough
+
+
 HOW = {
     "peers": {"least": 3, "until": "07-01"},
     "clear": {"dates": 3},
@@ -58,6 +61,7 @@ def happen(lake, season):
         check(lake, START + timedelta(days=day))
 
 
+@pytest.mark.slow
 @given(season=NIGHTS)
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_whatever_happens_between_nights_lights_are_those_that_are_judged_from_the_beginning(season, tmp_path_factory):

@@ -181,6 +181,7 @@ def test_an_export_may_end_with_semicolons_and_comments(folder, statement):
 LIGHTS = "{what: lights, path: out/lights.csv}"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("before", "after", "line"),
     [

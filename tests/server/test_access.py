@@ -25,6 +25,9 @@ from cbm_lake.server import audit
 from cbm_lake.server.accounts import Accounts
 from cbm_lake.server.audit import AccessLog, Look
 
+pytestmark = pytest.mark.thorough
+
+
 runner = CliRunner()
 
 

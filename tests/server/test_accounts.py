@@ -13,6 +13,8 @@ from cbm_lake.errors import ConfigError, InvalidInputError, NotFoundError
 from cbm_lake.server import accounts as module
 from cbm_lake.server.accounts import Account, Accounts, LockedOutError
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def accounts(tmp_path):

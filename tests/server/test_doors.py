@@ -181,6 +181,7 @@ def test_a_stranger_is_answered_before_the_body_is_read(url):
     assert raw(port_of(url), sent)[:12] in (b"HTTP/1.1 401", b"HTTP/1.1 429")
 
 
+@pytest.mark.thorough
 def test_bytes_are_counted_as_they_come(url):
     statement = b'{"statement": "select 1 as one"}'
     for padding, status in ((b"", b"200"), (b" " * limits.LARGEST_BODY, b"413")):
@@ -227,6 +228,7 @@ async def status(door, who, address="1.2.3.4"):
     return 200
 
 
+@pytest.mark.thorough
 def test_a_stranger_who_is_to_wait_costs_no_hash_and_who_is_known_does_not_wait(door, monkeypatch):
     entrance, hashed = door
     monkeypatch.setattr(limits.time, "monotonic", lambda: 1000.0)
@@ -241,6 +243,7 @@ def test_a_stranger_who_is_to_wait_costs_no_hash_and_who_is_known_does_not_wait(
     assert (known, wrong, work) == (200, 429, 21)
 
 
+@pytest.mark.thorough
 def test_the_right_password_is_no_oracle_for_an_address_that_is_to_wait(door, monkeypatch):
     entrance, _ = door
     monkeypatch.setattr(limits.time, "monotonic", lambda: 1000.0)
@@ -257,6 +260,7 @@ def test_the_right_password_is_no_oracle_for_an_address_that_is_to_wait(door, mo
     assert asyncio.run(status(entrance, WHO, "5.6.7.8")) == 200
 
 
+@pytest.mark.thorough
 def test_an_address_that_is_to_wait_learns_of_no_name_whether_it_is_in_use(door, monkeypatch):
     entrance, _ = door
     monkeypatch.setattr(limits.time, "monotonic", lambda: 1000.0)

@@ -16,6 +16,9 @@ from rest_server import OTHER, WHO, served
 from cbm_lake.lake import Lake
 from cbm_lake.server import selection
 
+pytestmark = pytest.mark.thorough
+
+
 MANY = 25_000
 CROPS = [("wheat", "1"), ("Blé d'hiver", "2"), (None, None), ("maize", "3")]
 

@@ -10,6 +10,9 @@ from cbm_lake.errors import SourceError
 from cbm_lake.lake import Lake
 from cbm_lake.season.journal import Journal, Key, Stopwatch
 
+pytestmark = pytest.mark.thorough
+
+
 SECRETS = ("secretarea", "secret.yaml", "process", "secretreason")
 
 

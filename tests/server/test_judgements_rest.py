@@ -15,6 +15,9 @@ from rest_server import OTHER, ROOT, WHO, served
 from cbm_lake import cases
 from cbm_lake.lake import Lake
 
+pytestmark = pytest.mark.thorough
+
+
 SETS = (("ms", 2024, ""), ("ms", 2024, "m"), ("ms", 2023, ""), ("be", 2024, ""))
 PIDS = ("1", "2", "a/b")
 

@@ -105,6 +105,7 @@ def test_one_that_died_is_started_again_and_one_that_cannot_start_is_said(nurser
     broken.close()
 
 
+@pytest.mark.thorough
 def test_the_next_question_after_that_is_answered_too(tmp_path):
     lake = Lake(str(tmp_path / "lake"))
     grants, box = Grants(lake, tmp_path / "sql"), SqlBox()

@@ -12,6 +12,8 @@ from rest_server import ROOT, served
 from cbm_lake.lake import Lake
 from cbm_lake.parcel import tileservers
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def description(tmp_path_factory):

@@ -20,6 +20,9 @@ from openeo_graphs import mean_of, node, of
 from pyproj import Transformer
 from rest_server import OTHER, ROOT, WHO, served
 
+pytestmark = pytest.mark.thorough
+
+
 CLOUDS = (3, 8, 9, 10, 11)
 ORDER = sorted(PIDS)
 

@@ -10,6 +10,8 @@ from rest_server import WHO, served
 
 from cbm_lake.lake import open_lake
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory):

@@ -22,6 +22,9 @@ from cbm_lake.server.openeo.jobs import Jobs
 from cbm_lake.server.openeo.refusals import OpenEoError
 from cbm_lake.server.openeo.working import Written
 
+pytestmark = pytest.mark.thorough
+
+
 REFERENCE = "http://here/ogc/collections/parcels_ms_2024/items"
 
 

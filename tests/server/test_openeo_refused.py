@@ -175,6 +175,7 @@ def test_nothing_tells_whether_anothers_parcels_are_there(url):
     assert requests.get(f"{url}/openeo/collections/s2", auth=OTHER, timeout=9).status_code == 404
 
 
+@pytest.mark.thorough
 def test_graphs_of_any_size_and_depth_are_refused_soon(url):
     many = {str(n): node("ndvi", data=of(str(n - 1))) for n in range(1, 10_000)}
     assert post(url, many).json()["code"] == "ProcessGraphInvalid"

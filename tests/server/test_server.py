@@ -657,6 +657,7 @@ def as_table(rows, name):
     return pa.Table.from_pylist(rows, schema=tables.of(Store("."))[name].schema)
 
 
+@pytest.mark.thorough
 def test_an_account_that_is_set_is_read_from_in_the_call_forms_of_old(url, lake, workspace):
     cbm_lake.set_api_account(url, *WHO)
     assert get.parcel_info.by_pid("ms", 2024, "0012") == get.parcel_info.by_pid("ms", 2024, "0012", lake=lake)
@@ -690,6 +691,7 @@ def test_chips_and_backgrounds_come_through_the_api_into_the_folders_of_the_cont
     assert list(pd.read_csv(folder / "chipimages" / "images_list.B08.csv", index_col=0).columns) == ["dates", "chips"]
 
 
+@pytest.mark.thorough
 def test_the_command_serves_until_it_is_stopped(lake, workspace):
     assert (
         runner.invoke(app, ["user", "add", "ada", "--password-stdin", "--aoi", "ms"], input=WHO[1] + "\n").exit_code

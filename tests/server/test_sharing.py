@@ -105,6 +105,7 @@ def same(frame, expected):
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @BOTH
 @pytest.mark.parametrize("table", ["s2", "parcels", "observations"])
 @pytest.mark.parametrize(("aoi", "year"), [("ms", 2023), ("ms", 2024), ("be", 2023)])
@@ -361,6 +362,7 @@ def seen_of(lake):
     return rows_of(of_sql(lake, "s2", "ms", 2024))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("delta", [False, True])
 def test_each_version_keeps_its_rows_while_the_lake_is_written_compacted_and_vacuumed(growing, delta):
     lake, table = growing

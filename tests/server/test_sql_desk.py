@@ -196,6 +196,7 @@ def test_odd_parameters_are_refused(url):
 # -- one's share ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_of_one_account_so_many_are_answered_at_once_and_others_are_not_kept_waiting(lake, tmp_path):
     allowance = Allowance(each=2, all=3, waiting=1, patience=0.5)
     others = children()

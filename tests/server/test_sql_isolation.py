@@ -19,6 +19,9 @@ from cbm_lake.server import sqlbox, statements
 from cbm_lake.server.granting import Grants
 from cbm_lake.server.sqlbox import Limits, Question
 
+pytestmark = pytest.mark.thorough
+
+
 SECRET = "TOPSECRET"
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 LIMITS = Limits(memory_mb=100, rows=20_000)
@@ -330,6 +333,7 @@ HIDDEN = {"runs": "select * replace ('' as who, '' as file)", "crop_runs": "sele
 """What of people, machines and the other areas' writing is told with all areas only."""
 
 
+@pytest.mark.slow
 def test_every_view_is_that_of_the_whole_lake_for_the_granted_area(asked):
     _, alone, reader = asked
     for view in sorted(statements.VIEWS - {"scenes"}):

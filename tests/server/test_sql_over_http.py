@@ -243,6 +243,7 @@ def test_the_locked_process_lets_nothing_out_when_the_list_is_passed_by(lake, tm
     box.close()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "statement", [pytest.param(b, marks=pytest.mark.exhaustive) if n else b for n, b in enumerate(BOMBS)]
 )

@@ -289,6 +289,7 @@ def pages(url, between, **asked):
     return found
 
 
+@pytest.mark.thorough
 def test_pages_fit_together_while_scenes_are_catalogued(tmp_path):
     made, number = build(Lake(str(tmp_path / "lake"))), itertools.count()
     before = [name for _, name in counting(made, "card = 's2'")]

@@ -329,6 +329,7 @@ def test_what_a_server_gave_is_not_asked_for_again(server):
     assert sorted(server) == sorted(["parcelByID", "parcelTimeSeries", *["rawChipByLocation"] * 3])
 
 
+@pytest.mark.thorough
 def test_a_server_and_its_lake_draw_the_same_figures(server, monkeypatch):
     draw = [
         lambda: show.time_series.ndvi("ms", 2024, "0012", peers=False),
@@ -406,6 +407,7 @@ def test_every_image_has_the_outline_of_its_parcel_and_clouds_are_told():
     assert "100 m" in words(figure) or "50 m" in words(figure)
 
 
+@pytest.mark.thorough
 def test_one_share_of_clouds_of_a_look_is_told_everywhere(monkeypatch, home):
     monkeypatch.setattr(computing, "clouded", lambda *_: 0.99)  # what images alone would say
     singles = []

@@ -26,6 +26,9 @@ from cbm_lake.parcel.sources import wire
 from cbm_lake.show import computing, curves, distributions, panels, peers, rendering, views
 from cbm_lake.show.reading import Reading, Season
 
+pytestmark = pytest.mark.thorough
+
+
 CLOUDS = [3, 8, 9, 10, 11]
 runner = CliRunner()
 deck = sys.modules["cbm_lake.report.slides"]

@@ -23,6 +23,9 @@ from cbm_lake.show import panels, succession, sums
 from cbm_lake.show.reading import Reading
 from cbm_lake.show.seasons import Season
 
+pytestmark = pytest.mark.thorough
+
+
 runner = CliRunner()
 YEARS = (2022, 2023, 2024)
 

@@ -19,6 +19,8 @@ from cbm_lake.show import curves, series_panels, style, zooming
 from cbm_lake.show.panels import Line, Panel
 from cbm_lake.show.reading import Event, Reading
 
+pytestmark = pytest.mark.thorough
+
 
 def panels_of(drawn):
     """The panels of an interactive figure by their units, as bokeh has them."""

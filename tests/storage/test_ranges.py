@@ -73,6 +73,7 @@ def test_a_local_file_and_a_remote_one_give_the_same_bytes(server, tmp_path):
         assert list(file.stream([])) == []
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     parts=st.lists(st.tuples(st.integers(0, 299_999), st.integers(0, 90_000)), max_size=12),
@@ -456,6 +457,7 @@ def test_a_raster_replaced_at_its_address_is_read_as_it_is_now(server):
 BANDS = ("B02", "B04", "B08", "B11")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cube", [False, True], ids=["rows", "cube"])
 @pytest.mark.parametrize("rule", ["centre", "coverage"])
 def test_a_scene_on_the_web_has_the_rows_of_the_same_scene_on_a_disk(server, tmp_path, rule, cube):

@@ -16,6 +16,9 @@ from cbm_lake.storage.datafiles import DataFile
 from cbm_lake.storage.delta import Table
 from cbm_lake.storage.store import Store
 
+pytestmark = pytest.mark.thorough
+
+
 COMMITS = 260
 DAY = factories.DAY
 
@@ -40,6 +43,7 @@ def numbers(table, version=None):
     return sorted(opened.to_pyarrow_table()["slot"].to_pylist())
 
 
+@pytest.mark.slow
 def test_after_many_commits_a_table_has_few_files_and_every_row_once(table):
     for number in range(COMMITS):
         table.append(rows(number))
@@ -59,6 +63,7 @@ def test_the_log_is_summed_up_so_that_at_most_a_hundred_entries_are_read(table):
     assert table.open().version() - newest <= 100
 
 
+@pytest.mark.slow
 def test_every_version_of_before_goes_on_being_there(table):
     seen = {}
     for number in range(70):
@@ -79,6 +84,7 @@ def test_the_past_of_a_lake_by_moments_is_the_same_after_merging(lake):
         assert Lake(lake.url, moment).sql(asked).to_pylist() == [{"n": number + 1, "last": f"reason {number}"}]
 
 
+@pytest.mark.slow
 def test_rows_move_up_by_levels_so_that_none_is_written_more_than_a_few_times(table, monkeypatch):
     written, add = [], Table._add
 
@@ -130,6 +136,7 @@ def _append(url, first, count):
         table.append(rows(number))
 
 
+@pytest.mark.slow
 def test_several_writers_at_once_merge_and_lose_or_double_nothing(table):
     spawn = multiprocessing.get_context("spawn")
     jobs = [spawn.Process(target=_append, args=(table.store.url, 1000 * n, 60)) for n in range(3)]
@@ -153,6 +160,7 @@ def test_only_files_of_one_level_and_enough_of_them_are_merged():
     assert smallfiles.groups([file(70_000)] * 20 + [file(None)] * 20) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a file descriptor table is read from /proc")
 def test_a_commit_costs_as_much_however_long_the_table_is(table, monkeypatch):
     looks = []

@@ -430,6 +430,7 @@ def test_the_delta_library_goes_on_with_a_table_of_ours_and_we_with_its_entries(
     assert DeltaTable(target.url).history()[0]["engineInfo"] == "cbm-lake"
 
 
+@pytest.mark.thorough
 def test_the_log_is_summed_up_after_every_hundredth_entry(tmp_path):
     target = replace(table(tmp_path), small=False)
     for number in range(100):

@@ -16,6 +16,9 @@ from cbm_lake.lake import Lake, open_lake
 from cbm_lake.years import changed, resemblance
 from cbm_lake.years.resemblance import Seasons, judge
 
+pytestmark = pytest.mark.thorough
+
+
 WHEAT = [0.3, 0.35, 0.5, 0.8, 0.9, 0.7, 0.3, 0.2, 0.2, 0.2, 0.25, 0.3]
 MAIZE = [0.2, 0.2, 0.2, 0.2, 0.3, 0.5, 0.85, 0.85, 0.7, 0.3, 0.2, 0.2]
 VINES = [0.25, 0.25, 0.26, 0.28, 0.3, 0.32, 0.33, 0.33, 0.32, 0.3, 0.27, 0.25]

@@ -10,6 +10,9 @@ from fields import declare, said
 from cbm_lake import years
 from cbm_lake.errors import InvalidInputError, NotFoundError
 
+pytestmark = pytest.mark.thorough
+
+
 CHAIN = {year: [("1", 0, 100, "grass"), ("2", 100, 200, "grass"), ("3", 200, 300, "maize")] for year in (2022, 2023)}
 NOW = [("1", 0, 100, "maize"), ("2", 100, 200, "grass"), ("3", 200, 300, "maize"), ("far", 500, 600, "grass")]
 PLOUGHED = [(pid, "ploughing", "2024-04-10", 0.9) for pid in ("1", "2", "3", "far")]

@@ -160,6 +160,7 @@ def usable(shape):
     return bool(shapely.is_valid(shape) and shape.area > 1e-9)
 
 
+@pytest.mark.thorough
 @settings(max_examples=150)
 @given(layouts().filter(usable), layouts().filter(usable))
 def test_shared_areas_are_exact_on_random_layouts(one, other):

@@ -100,11 +100,13 @@ def of_groups(groups, dtype, nodata=None, threads=1):
     return as_arrays(zonal.pool_statistics(pool, offsets, nodata, threads=threads))
 
 
+@pytest.mark.thorough
 def test_two_thousand_parcels_equal_rasterstats():
     shapes, band = parcels(), raster()
     assert_same(as_arrays(zonal.zonal_stats(shapes, band, UTM)), from_rasterstats(shapes, band, UTM))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_dtype_equals_rasterstats(dtype):
     shapes, band = parcels()[::20], raster(dtype)
@@ -320,6 +322,7 @@ def test_without_exactextract_coverage_says_what_to_install(monkeypatch):
         zonal.zonal_stats([], np.zeros((2, 2), np.uint8), PIXEL, method="coverage")
 
 
+@pytest.mark.thorough
 def test_warming_up_compiles_all_that_statistics_need():
     zonal.warm_up()
     assert zonal.warm_up() < 2.0
