@@ -46,7 +46,7 @@ def test_nothing_that_can_be_asked_fails_inside(description):
                 case.path_parameters.update({key: there[key] for key in case.path_parameters if there.get(key)})
             answer = case.call(auth=ROOT)
             assert answer.status_code < 500, f"{case.as_curl_command()}: {answer.text}"
-            if answer.ok and "{name}" in case.path:
+            if answer.status_code == 200 and "{name}" in case.path:
                 reached.add(case.path.split("/")[1])
 
         ask()
