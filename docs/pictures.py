@@ -28,6 +28,12 @@ PATIENCE: Final = 120_000
 """Milliseconds."""
 
 
+def judge(workspace: Path) -> None:
+    """A night of the demonstration's season, whose lights the workbench shows."""
+    command = [sys.executable, "-m", "cbm_lake.cli", "run", str(workspace / "sample" / "season.yaml")]
+    subprocess.run(command, env={**os.environ, "CBM_LAKE_HOME": str(workspace)}, check=True)  # noqa: S603 - our own
+
+
 @contextmanager
 def served(workspace: Path) -> Iterator[str]:
     """The address of the page over a workspace."""
@@ -59,6 +65,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         workspace = Path(folder) / "demo"
         shutil.copytree(ROOT / "demo", workspace)
+        judge(workspace)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         with served(workspace) as url:
             for scheme in ("light", "dark"):

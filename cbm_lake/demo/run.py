@@ -284,5 +284,12 @@ def _point(console: Console, lake: Lake, folder: Path, files: dict[str, Path], *
     here, first = shlex.quote(str(folder)), lake.sql("select min(pid) as pid from parcels")["pid"][0].as_py()
     console.print("\ntry next:", highlight=False)
     program = "cbm-lake" if shutil.which("cbm-lake") else os.path.relpath(Path(sys.executable).with_name("cbm-lake"))
-    for command in ("status", f"get time-series --aoi {AOI} --year {YEAR} --pid {first}"):
-        console.print(f"  CBM_LAKE_HOME={here} {program} {command}", highlight=False, soft_wrap=True)
+    season = shlex.quote(str(folder / "sample" / "season.yaml"))
+    commands = {
+        "status": "what the lake has",
+        f"get time-series --aoi {AOI} --year {YEAR} --pid {first}": "a parcel's season",
+        f"run {season}": "a night: farm work and traffic lights",
+        "app": "the workbench, in a browser",
+    }
+    for command, purpose in commands.items():
+        console.print(f"  CBM_LAKE_HOME={here} {program} {command}  # {purpose}", highlight=False, soft_wrap=True)
