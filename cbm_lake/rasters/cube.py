@@ -262,7 +262,7 @@ def _band(group: zarr.Group, name: str, dtype: str, shape: tuple[int, int]) -> Z
         dtype=dtype,
         chunks=(1, CHUNK, CHUNK),
         shards=(1, *block_shape(shape)),
-        compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()],
+        compressors=[BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
         fill_value=0,
         dimension_names=("time", "y", "x"),
         attributes=_band_attributes(np.dtype(dtype)),

@@ -1,5 +1,7 @@
 """Statistics of drawn polygons: the rows of an extraction of the same polygons as parcels, whatever their shape."""
 
+from itertools import product
+
 import geopandas as gpd
 import numpy as np
 import pyarrow as pa
@@ -286,7 +288,8 @@ def test_windows_of_blocks_are_those_that_zarr_reads(tmp_path):
     from cbm_lake.storage.store import Store
 
     rng, pixels = np.random.default_rng(3), {}
-    for number, (dtype, noise) in enumerate((("uint16", 4000), ("uint8", 12), ("float32", 1), ("uint16", 1))):
+    kinds = (("uint16", 4000), ("uint8", 12), ("float32", 1), ("uint16", 1))
+    for number, (cname, (dtype, noise)) in enumerate(product(("lz4", "zstd"), kinds)):
         values = (rng.random((2, 700, 900)) * noise).astype(dtype)
         array = zarr.create_array(
             str(tmp_path / f"{number}.zarr"),
@@ -295,7 +298,7 @@ def test_windows_of_blocks_are_those_that_zarr_reads(tmp_path):
             dtype=dtype,
             chunks=(1, 256, 256),
             shards=(1, 512, 512),
-            compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"), Crc32cCodec()],
+            compressors=[BloscCodec(cname=cname, clevel=3, shuffle="bitshuffle"), Crc32cCodec()],
             fill_value=0,
         )
         array[:] = values

@@ -165,7 +165,7 @@ def without_checksums(lake):
                 dtype=array.dtype,
                 chunks=array.chunks,
                 shards=array.shards,
-                compressors=BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
+                compressors=[codec for codec in array.compressors if isinstance(codec, BloscCodec)],
                 fill_value=0,
                 dimension_names=("time", "y", "x"),
                 attributes=attributes,
